@@ -1,0 +1,168 @@
+"""What a density-matrix ansatz is, and what samplers and estimators ask of it: ratios at a few changed sites.
+
+An ansatz is a map from real parameters to log rho(x) for one configuration x (one label per site). At fixed parameters
+it gives an [`AbstractAmplitudes`][], which knows how to evaluate rho(x')/rho(x) fast when few labels change.
+"""
+
+import abc
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Complex, Float, Int, PyTree
+
+from neurho.generator import all_labels, to_matrix
+
+
+class Ratio(NamedTuple):
+    """rho(x')/rho(x) = exp(log_scale) (re + i im), split so that it neither overflows nor needs a complex log."""
+
+    log_scale: Float[Array, ""]
+    re: Float[Array, ""]
+    im: Float[Array, ""]
+
+    def log_modulus(self) -> Float[Array, ""]:
+        """log |rho(x')/rho(x)|; -inf where the ratio is zero."""
+        return self.log_scale + 0.5 * jnp.log(self.re**2 + self.im**2)
+
+    def value(self) -> Complex[Array, ""]:
+        """The ratio as a complex number."""
+        scale = jnp.exp(self.log_scale)
+        return jax.lax.complex(scale * self.re, scale * self.im)
+
+
+class AbstractAmplitudes(eqx.Module):
+    """rho at fixed parameters. All methods take one configuration or one change; batch with `jax.vmap`.
+
+    The rhythm is: `prepare` a table of changes once per parameter set, `cache` a configuration, then ask for the `ratio`
+    of any prepared change, and `update` the cache when the change is made.
+    """
+
+    @abc.abstractmethod
+    def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
+        """log rho(x), up to a constant."""
+
+    @abc.abstractmethod
+    def cache(self, x: Int[Array, " sites"]) -> PyTree[Array]:
+        """What ratios from configuration `x` need."""
+
+    @abc.abstractmethod
+    def prepare(self, sites: Int[Array, " k"], old: Int[Array, " k"], new: Int[Array, " k"]) -> PyTree[Array]:
+        """What ratios for the change of labels `old` to `new` on `sites` need."""
+
+    @abc.abstractmethod
+    def ratio(self, cache: PyTree[Array], change: PyTree[Array]) -> Ratio:
+        """rho(x')/rho(x) for a prepared change of the cached configuration."""
+
+    @abc.abstractmethod
+    def update(self, cache: PyTree[Array], change: PyTree[Array]) -> PyTree[Array]:
+        """The cache of the changed configuration."""
+
+    @abc.abstractmethod
+    def single_precision(self) -> "AbstractAmplitudes":
+        """The same amplitudes for acceptance steps: float32 tables where that is harmless, otherwise itself."""
+
+
+class AbstractAnsatz(eqx.Module):
+    """A parametrised density matrix. Parameters are real arrays; amplitudes may be complex.
+
+    A new ansatz defines `log_amplitude` and `amplitudes`; where there is no fast way to ratios,
+    `amplitudes` returns [`Reevaluated`][neurho.ansatz.base.Reevaluated]`(self)`.
+    """
+
+    sites: eqx.AbstractVar[int]
+    local_dim: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
+        """log rho(x) of one configuration, up to a real constant; differentiable in the parameters."""
+
+    @abc.abstractmethod
+    def amplitudes(self) -> AbstractAmplitudes:
+        """rho at the present parameters, ready for ratios."""
+
+
+class Reevaluated(AbstractAmplitudes):
+    """Ratios by evaluating log rho again: right for every ansatz, fast for none."""
+
+    ansatz: AbstractAnsatz
+
+    def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
+        """log rho(x)."""
+        return self.ansatz.log_amplitude(x)
+
+    def cache(self, x: Int[Array, " sites"]) -> tuple[Array, Array]:
+        """The configuration and its log amplitude."""
+        return x, self.ansatz.log_amplitude(x)
+
+    def prepare(self, sites: Array, old: Array, new: Array) -> tuple[Array, Array]:
+        """The sites and their new labels."""
+        del old
+        return sites, new
+
+    def ratio(self, cache: tuple[Array, Array], change: tuple[Array, Array]) -> Ratio:
+        """exp(log rho(x') - log rho(x))."""
+        x, log_rho = cache
+        difference = self.ansatz.log_amplitude(x.at[change[0]].set(change[1])) - log_rho
+        return Ratio(log_scale=difference.real, re=jnp.cos(difference.imag), im=jnp.sin(difference.imag))
+
+    def update(self, cache: tuple[Array, Array], change: tuple[Array, Array]) -> tuple[Array, Array]:
+        """The changed configuration and its log amplitude."""
+        return self.cache(cache[0].at[change[0]].set(change[1]))
+
+    def single_precision(self) -> "Reevaluated":
+        """Itself: nothing is known about the arithmetic of the ansatz."""
+        return self
+
+
+def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any]:
+    """The real parameters as one vector, and the function that puts a vector back: `ansatz = restore(vector)`."""
+    leaves, rest = eqx.partition(ansatz, eqx.is_inexact_array)
+    vector, unravel = ravel_pytree(leaves)
+    return vector, lambda v: eqx.combine(unravel(v), rest)
+
+
+def parameter_count(ansatz: AbstractAnsatz) -> int:
+    """Number of real parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(ansatz, eqx.is_inexact_array)))
+
+
+def density_matrix(ansatz: AbstractAnsatz) -> np.ndarray:
+    """The full density matrix `(d^sites, d^sites)`, trace one; for small systems."""
+    x = jnp.asarray(all_labels(ansatz.sites, ansatz.local_dim**2))
+    log_rho = jax.jit(jax.vmap(ansatz.log_amplitude))(x)
+    rho = to_matrix(jnp.exp(log_rho - jnp.max(log_rho.real)), ansatz.sites, ansatz.local_dim)
+    return rho / np.trace(rho)
+
+
+def log_derivatives(ansatz: AbstractAnsatz, x: Int[Array, " sites"]) -> Float[Array, "2 parameters"]:
+    """Real and imaginary part of O_k = d log rho(x) / d alpha_k for real parameters alpha."""
+    vector, restore = parameters(ansatz)
+
+    def parts(v: Array) -> Array:
+        value = restore(v).log_amplitude(x)
+        return jnp.stack([value.real, value.imag])
+
+    return jax.jacrev(parts)(vector)
+
+
+def prepare_changes(
+    amplitudes: AbstractAmplitudes,
+    sites: Int[Array, "instances k"],
+    labels: Int[Array, "#instances local moves k"],
+    label_dim: int,
+) -> PyTree[Array]:
+    """Prepare the changes from every local configuration to `labels` at every instance.
+
+    **Returns** the changes with leading axes `(instances, local, moves)`.
+    """
+    k = sites.shape[1]
+    local = jnp.arange(label_dim**k, dtype=jnp.int32)
+    old = jnp.stack(jnp.unravel_index(local, (label_dim,) * k), axis=1).reshape(len(local), k).astype(jnp.int32)
+    labels = jnp.broadcast_to(labels, (len(sites), *labels.shape[1:]))
+    over_moves = jax.vmap(amplitudes.prepare, in_axes=(None, None, 0))
+    over_local = jax.vmap(over_moves, in_axes=(None, 0, 0))
+    return jax.vmap(over_local, in_axes=(0, None, 0))(sites, old, labels)

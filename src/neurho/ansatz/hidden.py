@@ -1,0 +1,136 @@
+"""The hidden-unit engine: every density matrix of the form
+
+    log rho(x) = sum_j A[j, x_j] + sum_k log cosh(theta_k),    theta_k = beta_k + sum_j T[j, x_j, k]
+
+with complex tables A, beta, T that an ansatz builds from its own real parameters. With
+
+    p_k = 1/(1 + exp(2 theta_k)),  q_k = 1 - p_k = 1/(1 + exp(-2 theta_k)),  e_k = exp(2 Delta_k)
+
+a change of labels that moves theta_k by Delta_k gives, without transcendental functions,
+
+    rho(x')/rho(x) = exp(dA - sum_k Delta_k) prod_k (p_k + q_k e_k),      p_k -> p_k/(p_k + q_k e_k),  q_k -> q_k e_k/(p_k + q_k e_k).
+
+p and q are bounded away from the zeros of cosh, each is kept to full relative accuracy, and nothing overflows however large
+theta is: that is why they are cached and not z = exp(2 theta).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, Int
+
+from neurho.ansatz.base import AbstractAmplitudes, Ratio
+
+BLOCK = 16
+"""Hidden units whose factors are multiplied before the product is rescaled: safe for |2 Delta_k| up to 700/16."""
+
+
+class HiddenCache(NamedTuple):
+    """Real and imaginary parts of p and q of one configuration, each `(hidden,)`."""
+
+    p_re: Float[Array, " hidden"]
+    p_im: Float[Array, " hidden"]
+    q_re: Float[Array, " hidden"]
+    q_im: Float[Array, " hidden"]
+
+
+class HiddenChange(NamedTuple):
+    """exp(2 Delta_k), and the prefactor exp(dA - sum_k Delta_k) as a log scale and a phase."""
+
+    e_re: Float[Array, " hidden"]
+    e_im: Float[Array, " hidden"]
+    log_scale: Float[Array, ""]
+    phase_re: Float[Array, ""]
+    phase_im: Float[Array, ""]
+
+
+def log_cosh(theta: Complex[Array, "..."]) -> Complex[Array, "..."]:
+    """log cosh(theta), finite for any |Re theta|, on some branch (only exp of sums of it has a meaning)."""
+    turned = jnp.where(theta.real >= 0, theta, -theta)
+    return turned + jnp.log1p(jnp.exp(-2 * turned)) - jnp.log(2.0)
+
+
+class HiddenUnits(AbstractAmplitudes):
+    """The tables of a hidden-unit density matrix at fixed parameters."""
+
+    visible: Complex[Array, "sites labels"]
+    bias: Complex[Array, " hidden"]
+    weights: Complex[Array, "sites labels hidden"]
+
+    def angles(self, x: Int[Array, " sites"]) -> Complex[Array, " hidden"]:
+        """theta_k of configuration `x`."""
+        return self.bias + jnp.sum(self.weights[jnp.arange(len(x)), x], axis=0)
+
+    def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
+        """log rho(x)."""
+        return jnp.sum(self.visible[jnp.arange(len(x)), x]) + jnp.sum(log_cosh(self.angles(x)))
+
+    def cache(self, x: Int[Array, " sites"]) -> HiddenCache:
+        """p and q of every hidden unit, from the smaller of exp(2 theta) and exp(-2 theta)."""
+        theta = self.angles(x)
+        up = theta.real >= 0
+        small = jnp.exp(-2 * jnp.where(up, theta, -theta))
+        near, far = 1 / (1 + small), small / (1 + small)
+        p, q = jnp.where(up, far, near), jnp.where(up, near, far)
+        return HiddenCache(p_re=p.real, p_im=p.imag, q_re=q.real, q_im=q.imag)
+
+    def prepare(self, sites: Int[Array, " k"], old: Int[Array, " k"], new: Int[Array, " k"]) -> HiddenChange:
+        """The factors of one change of labels."""
+        delta = jnp.sum(self.weights[sites, new] - self.weights[sites, old], axis=0)
+        prefactor = jnp.sum(self.visible[sites, new] - self.visible[sites, old]) - jnp.sum(delta)
+        e = jnp.exp(2 * delta)
+        return HiddenChange(
+            e_re=e.real,
+            e_im=e.imag,
+            log_scale=prefactor.real,
+            phase_re=jnp.cos(prefactor.imag),
+            phase_im=jnp.sin(prefactor.imag),
+        )
+
+    def single_precision(self) -> "HiddenUnits":
+        """The same tables in complex64."""
+        return HiddenUnits(*(a.astype(jnp.complex64) for a in (self.visible, self.bias, self.weights)))
+
+    def ratio(self, cache: HiddenCache, change: HiddenChange) -> Ratio:
+        """exp(dA - sum Delta) prod_k (p_k + q_k e_k), rescaled after every block of hidden units."""
+        re = cache.p_re + cache.q_re * change.e_re - cache.q_im * change.e_im
+        im = cache.p_im + cache.q_re * change.e_im + cache.q_im * change.e_re
+        blocks = max(1, -(-len(re) // BLOCK))
+        length = -(-len(re) // blocks)
+        padding = (0, blocks * length - len(re))
+        re = jnp.pad(re, padding, constant_values=1).reshape(blocks, length)
+        im = jnp.pad(im, padding).reshape(blocks, length)
+        re, im = _product(re, im)
+        scale = jnp.maximum(jnp.abs(re), jnp.abs(im))
+        safe = jnp.where(scale > 0, scale, 1)
+        re, im = _product(re / safe, im / safe)
+        return Ratio(
+            log_scale=change.log_scale + jnp.sum(jnp.log(safe)),
+            re=re * change.phase_re - im * change.phase_im,
+            im=re * change.phase_im + im * change.phase_re,
+        )
+
+    def update(self, cache: HiddenCache, change: HiddenChange) -> HiddenCache:
+        """p and q after the change."""
+        s_re = cache.q_re * change.e_re - cache.q_im * change.e_im
+        s_im = cache.q_re * change.e_im + cache.q_im * change.e_re
+        f_re, f_im = cache.p_re + s_re, cache.p_im + s_im
+        norm = f_re**2 + f_im**2
+        f_re, f_im = f_re / norm, f_im / norm
+        return HiddenCache(
+            p_re=cache.p_re * f_re + cache.p_im * f_im,
+            p_im=cache.p_im * f_re - cache.p_re * f_im,
+            q_re=s_re * f_re + s_im * f_im,
+            q_im=s_im * f_re - s_re * f_im,
+        )
+
+
+def _product(re: Float[Array, "... n"], im: Float[Array, "... n"]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """The product of complex numbers along the last axis, in real arithmetic (a loop compilers vectorise)."""
+
+    def multiply(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+        return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+
+    one, zero = jnp.ones((), re.dtype), jnp.zeros((), re.dtype)
+    return jax.lax.reduce((re, im), (one, zero), multiply, (re.ndim - 1,))

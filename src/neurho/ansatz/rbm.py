@@ -1,0 +1,94 @@
+"""The paper's ansatz: a complex restricted Boltzmann machine, Hermitian and positive by construction."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
+
+from neurho._types import require
+from neurho.ansatz.base import AbstractAnsatz
+from neurho.ansatz.hidden import HiddenUnits, log_cosh
+
+
+def level_features(local_dim: int) -> np.ndarray:
+    """Orthogonal contrasts of the d levels of a site, `(d, d-1)`: +1, -1 for d = 2, discrete cosines otherwise."""
+    level, order = np.arange(local_dim)[:, None], np.arange(1, local_dim)[None]
+    features = np.sqrt(2) * np.cos(np.pi * order * (level + 0.5) / local_dim)
+    return np.round(features) if local_dim == 2 else features
+
+
+class RBM(AbstractAnsatz):
+    """The density matrix of Hartmann & Carleo, PRL 122, 250502, Eq. 2, with l_j, r_j = +-1:
+
+        log rho(l, r) = sum_j (a_j l_j + a_j* r_j) + sum_k [log cosh(b_k + W_k.l) + log cosh(b_k* + W_k*.r)]
+                      + sum_p log cosh(2 Re c_p + U_p.l + U_p*.r)
+
+    Hermitian and positive semidefinite for all parameters. The leading axis 2 of complex parameters is (re, im). For
+    d > 2 each site has d-1 features in place of +-1 (see [`level_features`][neurho.ansatz.rbm.level_features]).
+
+    **Attributes** (`features` = sites (d-1), `hidden` = M, `mixing` = Mtilde)
+
+    - `visible`: a, `(2, features)`.
+    - `hidden_bias`, `hidden_weights`: b `(2, hidden)`, W `(2, hidden, features)`.
+    - `mixing_bias`, `mixing_weights`: Re c `(mixing,)` (Im c drops out), U `(2, mixing, features)`.
+    """
+
+    visible: Float[Array, "2 features"]
+    hidden_bias: Float[Array, "2 hidden"]
+    hidden_weights: Float[Array, "2 hidden features"]
+    mixing_bias: Float[Array, " mixing"]
+    mixing_weights: Float[Array, "2 mixing features"]
+    sites: int = eqx.field(static=True)
+    local_dim: int = eqx.field(static=True)
+
+    def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
+        """log rho(x) by matrix-vector products with l and r."""
+        features = jnp.asarray(level_features(self.local_dim))
+        left, right = features[x // self.local_dim].ravel(), features[x % self.local_dim].ravel()
+        plus, minus = left + right, left - right
+        a, b, w, u = (jax.lax.complex(*v) for v in (self.visible, self.hidden_bias, self.hidden_weights, self.mixing_weights))
+        # U.l + U*.r = Re U.(l + r) + i Im U.(l - r), and likewise for a.
+        mixed = 2 * self.mixing_bias + u.real @ plus + 1j * (u.imag @ minus)
+        pure = jnp.sum(log_cosh(b + w @ left)) + jnp.sum(log_cosh(b.conj() + w.conj() @ right))
+        return a.real @ plus + 1j * (a.imag @ minus) + pure + jnp.sum(log_cosh(mixed))
+
+    def amplitudes(self) -> HiddenUnits:
+        """The tables of the 2M + Mtilde hidden units."""
+        d = self.local_dim
+        features = jnp.asarray(level_features(d))
+        left, right = features[np.arange(d * d) // d], features[np.arange(d * d) % d]
+        a, b, w, u = (jax.lax.complex(*v) for v in (self.visible, self.hidden_bias, self.hidden_weights, self.mixing_weights))
+
+        def table(weights: Array, side: Array) -> Array:
+            """(units, features) and (labels, d-1) to (sites, labels, units)."""
+            return jnp.einsum("kjf,lf->jlk", weights.reshape(len(weights), self.sites, d - 1), side.astype(complex))
+
+        weights = [table(w, left), table(w.conj(), right), table(u, left) + table(u.conj(), right)]
+        visible = table(a[None], left) + table(a[None].conj(), right)
+        return HiddenUnits(
+            visible=visible[:, :, 0],
+            bias=jnp.concatenate([b, b.conj(), 2 * self.mixing_bias.astype(complex)]),
+            weights=jnp.concatenate(weights, axis=2),
+        )
+
+
+def random_rbm(
+    key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float = 0.01, local_dim: int = 2
+) -> RBM:
+    """An RBM whose parameters are normal numbers of standard deviation `scale`: close to |+x><+x| on every site.
+
+    **Arguments**
+
+    - `hidden`, `mixing`: numbers M and Mtilde of hidden and mixing units, >= 0.
+
+    **Raises** `NeurhoError` for negative sizes.
+    """
+    require(hidden >= 0, "hidden", "be >= 0", f"it is {hidden}")
+    require(mixing >= 0, "mixing", "be >= 0", f"it is {mixing}")
+    require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
+    features = sites * (local_dim - 1)
+    shapes = ((2, features), (2, hidden), (2, hidden, features), (mixing,), (2, mixing, features))
+    keys = jax.random.split(key, len(shapes))
+    arrays = [scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)]
+    return RBM(*arrays, sites=sites, local_dim=local_dim)

@@ -1,0 +1,89 @@
+"""Local values and estimates with errors."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
+
+from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
+from neurho.generator import Group, LabelMap
+from neurho.sampling import Draw, autocorrelation_time, split_r_hat
+
+CHUNK = 1024
+"""Samples worked on at once: large enough to vectorise, small enough for caches."""
+
+MIN_BLOCKS = 64
+
+
+class Estimate(NamedTuple):
+    """A mean with its standard error (zero for exact sums), any shape."""
+
+    mean: Shaped[Array, "..."]
+    error: Float[Array, "..."]
+
+
+def group_values(
+    amplitudes: AbstractAmplitudes, group: Group, changes: PyTree[Array], cache: PyTree[Array], local: Int[Array, " instances"]
+) -> Complex[Array, "instances channels"]:
+    """sum_x' L[x, x'] rho(x')/rho(x) of one configuration, for every instance and channel of a group."""
+
+    def instance(_: None, inputs: tuple) -> tuple[None, Array]:
+        rows, elements, diagonal, c = inputs
+        ratio = jax.vmap(lambda change: amplitudes.ratio(cache, change).value())(jax.tree.map(lambda a: a[c], rows))
+        return None, diagonal[:, c] + elements[:, c] @ ratio
+
+    inputs = (changes, jnp.moveaxis(group.elements, 1, 0), jnp.moveaxis(group.diagonal, 1, 0), local)
+    return jax.lax.scan(instance, None, inputs)[1]
+
+
+def local_values(
+    amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, "samples sites"], *, chunk: int = CHUNK
+) -> Complex[Array, "samples channels"]:
+    """L_loc(x) = sum_x' L[x, x'] rho(x')/rho(x) for every channel of a map; memory grows with `chunk`, not samples."""
+    changes = [prepare_changes(amplitudes, g.sites, g.labels, label_map.label_dim) for g in label_map.groups]
+
+    def one(x: Array) -> Array:
+        cache = amplitudes.cache(x)
+        total = jnp.zeros(len(label_map.coefficients), dtype=complex)
+        for group, table in zip(label_map.groups, changes, strict=True):
+            local = group.local_index(x, label_map.label_dim)
+            total = total + jnp.sum(group_values(amplitudes, group, table, cache, local), axis=0)
+        return total
+
+    return jax.lax.map(one, x, batch_size=min(chunk, len(x)))
+
+
+def estimate(values: Shaped[Array, "draws chains *shape"], draw: Draw, *, exact: bool) -> Estimate:
+    """The weighted mean of real values, with the standard error from the scatter of independent chains.
+
+    For weights w (sum 1) the error is that of the ratio estimator, sqrt(sum_b (sum_{i in b} w_i (v_i - mean))^2 B/(B-1)) over B
+    blocks: whole chains when there are at least 64, otherwise equal parts of chains. No autocorrelation time enters.
+    """
+    shape = values.shape[2:]
+    weight = draw.weight.reshape(draw.weight.shape + (1,) * len(shape))
+    mean = jnp.sum(weight * values, axis=(0, 1))
+    if exact:
+        return Estimate(mean=mean, error=jnp.zeros(shape))
+    deviations = weight * (values - mean)
+    draws, chains = draw.weight.shape
+    parts = min(draws, -(-MIN_BLOCKS // chains))
+    used = draws - draws % parts
+    blocks = deviations[:used].reshape(parts, used // parts, chains, *shape).sum(axis=1).reshape(parts * chains, *shape)
+    count = parts * chains
+    error = jnp.sqrt(jnp.sum(blocks**2, axis=0) * count / max(count - 1, 1)) if count > 1 else jnp.full(shape, jnp.inf)
+    return Estimate(mean=mean, error=error * draws / used)
+
+
+class Convergence(NamedTuple):
+    """Split R-hat and integrated autocorrelation time (in draws) of one series."""
+
+    r_hat: Float[Array, ""]
+    tau: Float[Array, ""]
+
+
+def convergence(series: Float[Array, "draws chains"], *, exact: bool) -> Convergence:
+    """Chain diagnostics; 1 and 1 for exact sums."""
+    if exact:
+        return Convergence(r_hat=jnp.ones(()), tau=jnp.ones(()))
+    return Convergence(r_hat=split_r_hat(series), tau=autocorrelation_time(series))

@@ -1,0 +1,241 @@
+"""Operators on the labels of a density matrix: connected configurations and their elements.
+
+A configuration x of the density matrix is one label per site, x_j = d l_j + r_j in 0..d^2-1, with row index l_j and column
+index r_j. A linear map on density matrices that is a sum of local terms becomes a few [`Group`][]s: all terms on the same
+number of sites with the same number of connected configurations, stacked so that one kernel serves them all.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Int
+
+from neurho._types import Coefficient
+from neurho.operators import Lindbladian, LocalTerm, Operator, embed, evaluate
+
+
+class Group(eqx.Module):
+    """`instances` local maps on `k` sites each, with `moves` connected configurations; `local` = d^(2k) local labels.
+
+    - `sites`: `(instances, k)`.
+    - `labels`: `(instances, local, moves, k)`, the labels x' connected to each local configuration x (x itself
+      where a row has fewer moves: its element is 0).
+    - `elements`: `(channels, instances, local, moves)`, L[x, x'].
+    - `diagonal`: `(channels, instances, local)`, L[x, x].
+    """
+
+    sites: Int[Array, "instances k"]
+    labels: Int[Array, "instances local moves k"]
+    elements: Complex[Array, "channels instances local moves"]
+    diagonal: Complex[Array, "channels instances local"]
+
+    def local_index(self, x: Int[Array, " sites"], label_dim: int) -> Int[Array, " instances"]:
+        """The local configuration of every instance in configuration `x`."""
+        powers = label_dim ** jnp.arange(self.sites.shape[1] - 1, -1, -1)
+        return jnp.sum(x[self.sites] * powers, axis=1)
+
+
+class LabelMap(eqx.Module):
+    """A sum of local linear maps on density matrices, ready for kernels.
+
+    With `channels` > 1 the map is sum_c f_c(t) L_c (time-dependent coefficients), or a list of observables.
+    """
+
+    groups: tuple[Group, ...]
+    sites: int = eqx.field(static=True)
+    local_dim: int = eqx.field(static=True)
+    coefficients: tuple[Coefficient | None, ...] = eqx.field(static=True)
+
+    @property
+    def label_dim(self) -> int:
+        """Number of labels per site, d^2."""
+        return self.local_dim**2
+
+    def at_time(self, t: Any) -> "LabelMap":
+        """The single-channel map sum_c f_c(t) L_c."""
+        if len(self.coefficients) == 1 and self.coefficients[0] is None:
+            return self
+        values = jnp.stack([jnp.asarray(evaluate(f, t), dtype=complex) for f in self.coefficients])
+        groups = tuple(
+            Group(
+                sites=g.sites,
+                labels=g.labels,
+                elements=jnp.tensordot(values, g.elements, axes=1)[None],
+                diagonal=jnp.tensordot(values, g.diagonal, axes=1)[None],
+            )
+            for g in self.groups
+        )
+        return LabelMap(groups=groups, sites=self.sites, local_dim=self.local_dim, coefficients=(None,))
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTerm:
+    """One local matrix on labels, `(d^(2k), d^(2k))`, that belongs to a channel."""
+
+    channel: int
+    sites: tuple[int, ...]
+    matrix: np.ndarray
+
+
+def superoperator(left: np.ndarray, right: np.ndarray, k: int, dim: int) -> np.ndarray:
+    """The matrix on labels of rho -> left rho right for matrices on `k` sites.
+
+    M[(l, r), (l', r')] = left[l, l'] right[r', r], with the row and column index of each site side by side.
+    """
+    full = np.kron(left, right.T).reshape((dim,) * (4 * k))
+    order = [axis for j in range(k) for axis in (j, k + j)]
+    return full.transpose([*order, *(2 * k + np.array(order, dtype=int))]).reshape((dim ** (2 * k),) * 2)
+
+
+def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
+    """The Lindbladian on labels, terms with the same support merged into one matrix (Eq. 1 of PRL 122, 250502)."""
+    dim = lindbladian.local_dim
+    channels: dict[Any, int] = {None: 0}
+    terms = []
+
+    def add(sites: tuple[int, ...], matrix: np.ndarray, coefficient: Any) -> None:
+        terms.append(LabelTerm(channels.setdefault(coefficient, len(channels)), sites, matrix))
+
+    for term in lindbladian.hamiltonian.terms:
+        k, one = len(term.sites), np.eye(len(term.matrix))
+        commutator = superoperator(term.matrix, one, k, dim) - superoperator(one, term.matrix, k, dim)
+        add(term.sites, -1j * commutator, _channel_key(None, term.coefficient, None))
+    for jump in lindbladian.jumps:
+        for a, b in product(jump.operator.terms, repeat=2):
+            sites, matrix = _dissipator(a, b, dim)
+            rate, function = (1.0, jump.rate) if callable(jump.rate) else (jump.rate, None)
+            add(sites, rate * matrix, _channel_key(function, a.coefficient, b.coefficient))
+    functions = [None if key is None else _ChannelCoefficient(key) for key in channels]
+    return _assemble(terms, lindbladian.sites, dim, tuple(functions))
+
+
+def row_map(operators: Sequence[Operator], sites: int) -> LabelMap:
+    """Left multiplication, rho -> X_c rho, one channel for each operator: its local values are those of Eq. 13."""
+    dim = operators[0].local_dim
+    terms = [
+        LabelTerm(channel, t.sites, superoperator(t.matrix, np.eye(len(t.matrix)), len(t.sites), dim))
+        for channel, operator in enumerate(operators)
+        for t in operator.merged().terms
+    ]
+    return _assemble(terms, sites, dim, (None,) * len(operators))
+
+
+@dataclass(frozen=True)
+class _ChannelCoefficient:
+    """The product of a rate, one coefficient and the conjugate of another."""
+
+    factors: tuple[Coefficient | None, ...]
+
+    def __call__(self, t: Any) -> Any:
+        rate, left, right = (evaluate(f, t) for f in self.factors)
+        return rate * left * jnp.conj(right)
+
+
+def _channel_key(*factors: Coefficient | None) -> tuple[Coefficient | None, ...] | None:
+    return None if all(f is None for f in factors) else factors
+
+
+def _dissipator(a: LocalTerm, b: LocalTerm, dim: int) -> tuple[tuple[int, ...], np.ndarray]:
+    """a rho b^+ - (b^+ a rho + rho b^+ a)/2 on the union of the supports."""
+    sites = tuple(sorted(set(a.sites) | set(b.sites)))
+    k = len(sites)
+    left, right = embed(a, sites, dim), embed(b, sites, dim).conj().T
+    one = np.eye(dim**k)
+    loss = superoperator(right @ left, one, k, dim) + superoperator(one, right @ left, k, dim)
+    return sites, superoperator(left, right, k, dim) - loss / 2
+
+
+def _assemble(terms: list[LabelTerm], sites: int, dim: int, coefficients: tuple[Coefficient | None, ...]) -> LabelMap:
+    """Merge terms by support, then stack supports with equal numbers of sites and moves into groups."""
+    merged: dict[tuple[int, ...], np.ndarray] = {}
+    for term in terms:
+        size = dim ** (2 * len(term.sites))
+        matrices = merged.setdefault(term.sites, np.zeros((len(coefficients), size, size), dtype=complex))
+        matrices[term.channel] += term.matrix
+    stacks: dict[tuple[int, int], list[tuple[tuple[int, ...], np.ndarray]]] = defaultdict(list)
+    for support, matrices in sorted(merged.items()):
+        moves = int(np.max(np.sum(_pattern(matrices), axis=1), initial=0))
+        stacks[len(support), moves].append((support, matrices))
+    groups = tuple(_group(stack, moves, dim**2, k) for (k, moves), stack in sorted(stacks.items()))
+    return LabelMap(groups=groups, sites=sites, local_dim=dim, coefficients=coefficients)
+
+
+def _pattern(matrices: np.ndarray) -> np.ndarray:
+    """Which off-diagonal entries any channel has."""
+    used = np.any(matrices != 0, axis=0)
+    np.fill_diagonal(used, val=False)
+    return used
+
+
+def _group(stack: list[tuple[tuple[int, ...], np.ndarray]], moves: int, label_dim: int, k: int) -> Group:
+    digits = np.array(list(product(range(label_dim), repeat=k)), dtype=np.int32).reshape(-1, k)
+    labels, elements, diagonal = [], [], []
+    for _, matrices in stack:
+        size = matrices.shape[1]
+        used = _pattern(matrices)
+        # A stable sort of the pattern puts the connected columns first; padding points back to x itself.
+        target = np.argsort(~used, axis=1, kind="stable")[:, :moves]
+        real = np.take_along_axis(used, target, axis=1)
+        target = np.where(real, target, np.arange(size)[:, None])
+        values = np.take_along_axis(matrices, np.broadcast_to(target, (len(matrices), *target.shape)), axis=2)
+        labels.append(digits[target])
+        elements.append(np.where(real, values, 0))
+        diagonal.append(np.diagonal(matrices, axis1=1, axis2=2))
+    return Group(
+        sites=jnp.asarray(np.array([support for support, _ in stack], dtype=np.int32).reshape(len(stack), k)),
+        labels=jnp.asarray(np.stack(labels)),
+        elements=jnp.asarray(np.stack(elements, axis=1)),
+        diagonal=jnp.asarray(np.stack(diagonal, axis=1)),
+    )
+
+
+def all_labels(sites: int, label_dim: int) -> np.ndarray:
+    """All configurations, `(label_dim^sites, sites)`, site 0 slowest."""
+    return np.array(np.unravel_index(np.arange(label_dim**sites), (label_dim,) * sites), dtype=np.int32).T
+
+
+@eqx.filter_jit
+def apply(label_map: LabelMap, table: Complex[Array, " configurations"]) -> Complex[Array, "channels configurations"]:
+    """The matrix-free product of a map with a table over all configurations (small systems)."""
+    dim = label_map.label_dim
+    x = jnp.asarray(all_labels(label_map.sites, dim))
+    strides = jnp.asarray(dim ** np.arange(label_map.sites - 1, -1, -1))
+    index = x @ strides
+
+    def add(total: Array, instance: tuple[Array, ...]) -> tuple[Array, None]:
+        sites, labels, elements, diagonal = instance
+        local = x[:, sites] @ jnp.asarray(dim ** np.arange(len(sites) - 1, -1, -1))
+        change = jnp.sum((labels[local] - x[:, sites][:, None]) * strides[sites], axis=-1)
+        connected = table[index[:, None] + change]
+        return total + diagonal[:, local] * table + jnp.sum(elements[:, local] * connected, axis=-1), None
+
+    total = jnp.zeros((len(label_map.coefficients), len(table)), dtype=complex)
+    for g in label_map.groups:
+        instances = (g.sites, g.labels, jnp.moveaxis(g.elements, 1, 0), jnp.moveaxis(g.diagonal, 1, 0))
+        total, _ = jax.lax.scan(add, total, instances)
+    return total
+
+
+def to_dense(label_map: LabelMap) -> np.ndarray:
+    """The matrix of a single-channel map over all configurations, label basis; at most 4^6 rows."""
+    size = label_map.label_dim**label_map.sites
+    return np.stack([np.asarray(apply(label_map, row)[0]) for row in jnp.eye(size, dtype=complex)], axis=1)
+
+
+def to_matrix(table: Any, sites: int, dim: int) -> np.ndarray:
+    """A table over configurations as the density matrix `(d^sites, d^sites)` it stands for."""
+    order = [*range(0, 2 * sites, 2), *range(1, 2 * sites, 2)]
+    return np.asarray(table).reshape((dim,) * (2 * sites)).transpose(order).reshape((dim**sites,) * 2)
+
+
+def to_table(matrix: Any, sites: int, dim: int) -> np.ndarray:
+    """The inverse of [`neurho.generator.to_matrix`][]."""
+    order = [axis for j in range(sites) for axis in (j, sites + j)]
+    return np.asarray(matrix).reshape((dim,) * (2 * sites)).transpose(order).reshape(-1)

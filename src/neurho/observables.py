@@ -1,0 +1,209 @@
+"""What to measure, from the chain of q(l) = rho(l, l):
+
+    <X> = Tr[X rho]/Tr rho = sum_l q(l) X_loc(l),    X_loc(l) = sum_l' X(l, l') rho(l', l)/rho(l, l)      (PRL 122, 250502, Eq. 13)
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from neurho._types import require
+from neurho.ansatz import AbstractAnsatz
+from neurho.ansatz.base import prepare_changes
+from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values
+from neurho.generator import Group, LabelMap, row_map
+from neurho.lattice import Lattice
+from neurho.operators import LocalTerm, Operator, sx, sy, sz
+from neurho.sampling import AbstractSampler
+
+PAULI = {"x": sx, "y": sy, "z": sz}
+
+
+class Snapshot(NamedTuple):
+    """What a run says at one time.
+
+    - `step`, `t`: accepted steps so far, time in units of 1/gamma.
+    - `observables`: name to [`Estimate`][neurho.estimators.Estimate] (NumPy).
+    - `diagnostics`: name to number.
+    - `state`: all that is needed to go on from here.
+    - `message`: a sentence worth keeping, or "".
+    - `converged`: whether a search for a stationary state has reached its goal.
+    """
+
+    step: int
+    t: float
+    observables: dict[str, Estimate]
+    diagnostics: dict[str, float]
+    state: Any
+    message: str = ""
+    converged: bool = False
+
+
+class Quantity(NamedTuple):
+    """A named list of Hermitian operators: measured one by one (`average=False`) or as their mean."""
+
+    name: str
+    operators: tuple[Operator, ...]
+    average: bool = False
+
+
+def pauli_quantities(lattice: Lattice, *, bonds: bool = True, correlations: bool = False, structure: bool = False) -> list[Quantity]:
+    """One-site Pauli means per site (`sx_site`) and averaged (`sx`); two-point functions on bonds (`sxsx_bond`, `sxsx`), on all
+    pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`)."""
+    quantities = []
+    pairs = list(combinations(range(lattice.sites), 2))
+    for axis, pauli in PAULI.items():
+        one = tuple(pauli(j) for j in range(lattice.sites))
+        quantities += [Quantity(f"s{axis}", one, average=True), Quantity(f"s{axis}_site", one)]
+        product = f"s{axis}s{axis}"
+        if bonds and len(lattice.bonds):
+            two = tuple(pauli(int(i)) @ pauli(int(j)) for i, j in lattice.bonds)
+            quantities += [Quantity(product, two, average=True), Quantity(f"{product}_bond", two)]
+        if (correlations or structure) and pairs:
+            every = tuple(pauli(i) @ pauli(j) for i, j in pairs)
+            quantities += [Quantity(f"{product}_pair", every)] if correlations else []
+            quantities += [Quantity(f"structure_{axis}{axis}", every, average=True)] if structure else []
+    return quantities
+
+
+class Measurement(NamedTuple):
+    """Estimates of all operators in order, of all averages in order, and the state of the chain (of the last average)."""
+
+    single: Estimate
+    averages: Estimate
+    r_hat: Float[Array, ""]
+    tau: Float[Array, ""]
+    acceptance: Float[Array, ""]
+
+
+class Observables(eqx.Module):
+    """A set of quantities measured together: operators on the same sites share their ratios.
+
+    - `groups`: local maps whose channels are slots; `targets` says which operator each slot of each instance belongs to.
+    - `slices`, `averaged`: where the operators of the quantities lie, and which quantities are means.
+    """
+
+    groups: tuple[Group, ...]
+    targets: tuple[Int[Array, "channels instances"], ...]
+    sampler: AbstractSampler
+    names: tuple[str, ...] = eqx.field(static=True)
+    slices: tuple[tuple[int, int], ...] = eqx.field(static=True)
+    averaged: tuple[bool, ...] = eqx.field(static=True)
+    label_dim: int = eqx.field(static=True)
+    count: int = eqx.field(static=True)
+    chunk: int = eqx.field(static=True, default=CHUNK)
+
+    @eqx.filter_jit
+    def __call__(
+        self, key: PRNGKeyArray, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
+    ) -> tuple[Measurement, Int[Array, "chains sites"]]:
+        """Draw from q(l) and estimate everything."""
+        amplitudes = ansatz.amplitudes()
+        draw, chains, info = self.sampler.sample(key, amplitudes, chains)
+        changes = [prepare_changes(amplitudes, g.sites, g.labels, self.label_dim) for g in self.groups]
+
+        def one(x: Array) -> Array:
+            cache = amplitudes.cache(x)
+            total = jnp.zeros(self.count)
+            for group, target, table in zip(self.groups, self.targets, changes, strict=True):
+                values = group_values(amplitudes, group, table, cache, group.local_index(x, self.label_dim)).real
+                total = total.at[target.T].add(values)
+            return total
+
+        x = draw.x.reshape(-1, draw.x.shape[-1])
+        values = jax.lax.map(one, x, batch_size=min(self.chunk, len(x))).reshape(*draw.weight.shape, self.count)
+        means = [values[..., a:b].mean(axis=-1) for (a, b), mean in zip(self.slices, self.averaged, strict=True) if mean]
+        averages = jnp.stack(means, axis=-1) if means else values
+        mixing = convergence(averages[..., -1], exact=self.sampler.exact)
+        exact = self.sampler.exact
+        return Measurement(
+            single=estimate(values, draw, exact=exact),
+            averages=estimate(averages, draw, exact=exact),
+            r_hat=mixing.r_hat,
+            tau=mixing.tau,
+            acceptance=info.acceptance,
+        ), chains
+
+    def named(self, measurement: Measurement, sites: int) -> dict[str, Estimate]:
+        """Estimates by name, as NumPy arrays; pairs as symmetric `(sites, sites)` matrices with 1 on the diagonal."""
+        single, averages = (jax.tree.map(np.asarray, m) for m in (measurement.single, measurement.averages))
+        result, means = {}, 0
+        for name, (a, b), averaged in zip(self.names, self.slices, self.averaged, strict=True):
+            if averaged:
+                result[name] = Estimate(mean=averages.mean[means], error=averages.error[means])
+                means += 1
+            elif name.endswith("_pair"):
+                result[name] = Estimate(mean=_symmetric(single.mean[a:b], sites, 1.0), error=_symmetric(single.error[a:b], sites, 0.0))
+            else:
+                result[name] = Estimate(mean=single.mean[a:b], error=single.error[a:b])
+        return result
+
+
+def _symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
+    matrix = np.full((sites, sites), diagonal)
+    matrix[np.triu_indices(sites, 1)] = values
+    return np.triu(matrix) + np.triu(matrix, 1).T
+
+
+def build_observables(quantities: Sequence[Quantity], sampler: AbstractSampler, sites: int, *, chunk: int = CHUNK) -> Observables:
+    """Compile quantities into kernels. Operators that stand in several quantities are measured once.
+
+    **Raises** `NeurhoError` for an empty list or an operator that is not Hermitian.
+    """
+    require(len(quantities) > 0, "quantities", "name at least one quantity", "it is empty")
+    operators: list[Operator] = []
+    slices: dict[tuple[int, ...], tuple[int, int]] = {}
+    places = []
+    for quantity in quantities:
+        for operator in quantity.operators:
+            require(operator.is_hermitian(), "quantities", "hold Hermitian operators", f"`{quantity.name}` has one that is not")
+        key = tuple(_fingerprint(o) for o in quantity.operators)
+        if key not in slices:
+            slices[key] = (len(operators), len(operators) + len(key))
+            operators += quantity.operators
+        places.append(slices[key])
+    groups, targets = _slots(operators, sites)
+    return Observables(
+        groups=groups,
+        targets=targets,
+        sampler=sampler,
+        names=tuple(q.name for q in quantities),
+        slices=tuple(places),
+        averaged=tuple(q.average for q in quantities),
+        label_dim=operators[0].local_dim ** 2,
+        count=len(operators),
+        chunk=chunk,
+    )
+
+
+def _fingerprint(operator: Operator) -> int:
+    return hash(tuple((t.sites, t.matrix.tobytes()) for t in operator.terms))
+
+
+def _slots(operators: Sequence[Operator], sites: int) -> tuple[tuple[Group, ...], tuple[Array, ...]]:
+    """Give every term a slot on its support, compile slots as channels, and note which operator each slot feeds."""
+    supports: dict[tuple[int, ...], list[tuple[int, LocalTerm]]] = defaultdict(list)
+    for number, operator in enumerate(operators):
+        for term in operator.merged().terms:
+            supports[term.sites].append((number, term))
+    width = max(len(terms) for terms in supports.values())
+    channels = [
+        Operator(operators[0].local_dim, tuple(terms[slot][1] for terms in supports.values() if slot < len(terms)))
+        for slot in range(width)
+    ]
+    compiled: LabelMap = row_map(channels, sites)
+    targets = []
+    for group in compiled.groups:
+        target = np.zeros((width, len(group.sites)), dtype=np.int32)
+        for instance, support in enumerate(np.asarray(group.sites)):
+            terms = supports[tuple(int(j) for j in support)]
+            target[: len(terms), instance] = [number for number, _ in terms]
+        targets.append(jnp.asarray(target))
+    return compiled.groups, tuple(targets)

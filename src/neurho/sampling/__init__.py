@@ -1,0 +1,15 @@
+"""Samplers: Metropolis chains, enumeration, and how far to trust them."""
+
+from neurho.sampling.base import AbstractSampler as AbstractSampler
+from neurho.sampling.base import Draw as Draw
+from neurho.sampling.base import DrawInfo as DrawInfo
+from neurho.sampling.diagnostics import autocorrelation_time as autocorrelation_time
+from neurho.sampling.diagnostics import effective_sample_size as effective_sample_size
+from neurho.sampling.diagnostics import split_r_hat as split_r_hat
+from neurho.sampling.enumeration import Enumeration as Enumeration
+from neurho.sampling.enumeration import enumerate_all as enumerate_all
+from neurho.sampling.enumeration import enumerate_diagonal as enumerate_diagonal
+from neurho.sampling.metropolis import Metropolis as Metropolis
+from neurho.sampling.metropolis import metropolis as metropolis
+from neurho.sampling.metropolis import metropolis_diagonal as metropolis_diagonal
+from neurho.sampling.moves import Moves as Moves

@@ -1,0 +1,73 @@
+"""Proposals: symmetric sets of label changes on one or two sites."""
+
+from itertools import product
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from neurho.lattice import Lattice
+
+
+class Moves(eqx.Module):
+    """For every set of `k` sites and every local configuration of their labels, the configurations that may be proposed.
+
+    - `sites`: `(instances, k)`; a sweep visits them in this order.
+    - `labels`: `(local, moves, k)` with `local` = d^(2k).
+    - `cumulative`: `(moves,)`, cumulated proposal probabilities. Symmetric: the move back has the same probability.
+    """
+
+    sites: Int[Array, "instances k"]
+    labels: Int[Array, "local moves k"]
+    cumulative: Float[Array, " moves"]
+
+
+def _moves(sites: np.ndarray, labels: list, probabilities: list[float]) -> Moves:
+    return Moves(
+        sites=jnp.asarray(sites.reshape(len(sites), -1), dtype=jnp.int32),
+        labels=jnp.asarray(np.array(labels), dtype=jnp.int32),
+        cumulative=jnp.asarray(np.cumsum(probabilities), dtype=jnp.float32),
+    )
+
+
+def single_site_moves(sites: int, dim: int) -> Moves:
+    """Change the row label of a site (probability 1/4), its column label (1/4), or both (1/2)."""
+    shifts = range(1, dim)
+    changes = [(s, 0) for s in shifts] + [(0, s) for s in shifts] + list(product(shifts, shifts))
+    count = dim - 1
+    probabilities = [0.25 / count] * (2 * count) + [0.5 / count**2] * count**2
+    labels = [[[dim * ((l + a) % dim) + (r + b) % dim] for a, b in changes] for l, r in product(range(dim), repeat=2)]
+    return _moves(np.arange(sites), labels, probabilities)
+
+
+def pair_moves(lattice: Lattice, dim: int) -> Moves:
+    """Change the row labels of both ends of a bond, or their column labels (1/2 each)."""
+    shifts = list(product(range(1, dim), repeat=2))
+    changes = [(a, 0, b, 0) for a, b in shifts] + [(0, a, 0, b) for a, b in shifts]
+    labels = [
+        [[dim * ((l + a) % dim) + (r + b) % dim, dim * ((m + c) % dim) + (s + e) % dim] for a, b, c, e in changes]
+        for l, r, m, s in product(range(dim), repeat=4)
+    ]
+    return _moves(lattice.bonds, labels, [1 / len(changes)] * len(changes))
+
+
+def diagonal_moves(sites: int, dim: int) -> Moves:
+    """Change row and column label of a site together: from diagonal to diagonal."""
+    diagonal = np.arange(dim) * (dim + 1)
+    labels = [
+        [[diagonal[(l + s) % dim]] if l == r else [dim * l + r] for s in range(1, dim)]
+        for l, r in product(range(dim), repeat=2)
+    ]
+    return _moves(np.arange(sites), labels, [1 / (dim - 1)] * (dim - 1))
+
+
+def diagonal_pair_moves(lattice: Lattice, dim: int) -> Moves:
+    """Change row and column labels of both ends of a bond together."""
+    diagonal = np.arange(dim) * (dim + 1)
+    shifts = list(product(range(1, dim), repeat=2))
+    labels = [
+        [[diagonal[(l + a) % dim], diagonal[(m + b) % dim]] if l == r and m == s else [dim * l + r, dim * m + s] for a, b in shifts]
+        for l, r, m, s in product(range(dim), repeat=4)
+    ]
+    return _moves(lattice.bonds, labels, [1 / len(shifts)] * len(shifts))

@@ -1,0 +1,99 @@
+"""The right-hand side of the flow: sample, estimate, assemble, solve. The page to read first.
+
+    rho_alpha(t):   S(alpha) d alpha/dt = f(alpha)            Hartmann & Carleo, PRL 122, 250502, Eqs. 3-11
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
+
+from neurho.ansatz import AbstractAnsatz
+from neurho.estimators import CHUNK, Estimate, convergence, estimate, local_values
+from neurho.generator import LabelMap
+from neurho.metric import build_metric
+from neurho.sampling import AbstractSampler, Draw, effective_sample_size
+from neurho.solvers import AbstractSolver
+
+
+class Certificate(NamedTuple):
+    """How far a state is from stationarity, and how far to trust the samples that say so.
+
+    `delta_l` = <|L_loc|>_p (Eq. 18) and `lindblad_norm2` = <|L_loc|^2>_p = ||L rho||^2/||rho||^2, with errors.
+    """
+
+    delta_l: Estimate
+    lindblad_norm2: Estimate
+    r_hat: Float[Array, ""]
+    tau: Float[Array, ""]
+    ess: Float[Array, ""]
+    acceptance: Float[Array, ""]
+
+
+class Rates(NamedTuple):
+    """What one evaluation of the right-hand side leaves behind."""
+
+    velocity: Float[Array, " parameters"]
+    chains: Int[Array, "chains sites"]
+    metric: Float[Array, "parameters parameters"]
+    residual: Float[Array, ""]
+    rank: Float[Array, ""]
+    certificate: Certificate
+
+
+class TDVP(eqx.Module):
+    """The right-hand side `(key, t, ansatz, chains) -> Rates` of the time-dependent variational principle.
+
+    - `generator`: the Lindbladian on labels.
+    - `sampler`: draws from p(l, r) = |rho(l, r)|^2.
+    - `solver`: regularises and solves S v = f.
+    - `centred`: the Fubini-Study norm (default) or the plain one.
+    - `chunk`: samples worked on at once; bounds memory.
+    """
+
+    generator: LabelMap
+    sampler: AbstractSampler
+    solver: AbstractSolver
+    centred: bool = eqx.field(static=True, default=True)
+    chunk: int = eqx.field(static=True, default=CHUNK)
+
+    @eqx.filter_jit
+    def __call__(self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]) -> Rates:
+        """d alpha/dt at one point, with everything that was learnt on the way."""
+        draw, local, chains, certificate = self._draw(key, t, ansatz, chains)
+        x, weight = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1)
+        metric = build_metric(ansatz, x, weight, local.reshape(-1), centred=self.centred, chunk=self.chunk)
+        solution = self.solver(metric)
+        return Rates(
+            velocity=solution.velocity,
+            chains=chains,
+            metric=metric.s,
+            residual=solution.residual,
+            rank=solution.rank,
+            certificate=certificate,
+        )
+
+    @eqx.filter_jit
+    def certify(self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]) -> Certificate:
+        """Only the certificate of a state."""
+        return self._draw(key, t, ansatz, chains)[3]
+
+    def _draw(
+        self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
+    ) -> tuple[Draw, Complex[Array, "draws chains"], Int[Array, "chains sites"], Certificate]:
+        amplitudes = ansatz.amplitudes()
+        draw, chains, info = self.sampler.sample(key, amplitudes, chains)
+        x = draw.x.reshape(-1, draw.x.shape[-1])
+        local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk).reshape(draw.weight.shape)
+        size = jnp.abs(local)
+        mixing = convergence(size, exact=self.sampler.exact)
+        certificate = Certificate(
+            delta_l=estimate(size, draw, exact=self.sampler.exact),
+            lindblad_norm2=estimate(size**2, draw, exact=self.sampler.exact),
+            r_hat=mixing.r_hat,
+            tau=mixing.tau,
+            ess=effective_sample_size(draw.weight),
+            acceptance=info.acceptance,
+        )
+        return draw, local, chains, certificate

@@ -1,0 +1,369 @@
+"""The exact reference against QuTiP, SciPy's matrix exponential and numbers computed elsewhere."""
+
+import itertools
+
+import numpy as np
+import pytest
+import qutip
+import scipy.linalg
+
+from neurho import exact, interchange, lattice, models
+from neurho._types import NeurhoError, NumericalError
+from neurho.operators import Lindbladian, destroy, identity, local, sm, sp, spin, sx, sy, sz, total
+
+
+def random_matrix(rng, size):
+    return rng.normal(size=(size, size)) + 1j * rng.normal(size=(size, size))
+
+
+def random_state(rng, size):
+    factor = random_matrix(rng, size)
+    rho = factor @ factor.conj().T
+    return rho / np.trace(rho)
+
+
+def random_lindbladian(seed, sites, dim=2):
+    """Dense 1-, 2- and 3-site terms on permuted sites; complex, non-Hermitian, sparse and diagonal jumps."""
+    rng = np.random.default_rng(seed)
+    energies, jumps = [], []
+    for k in range(1, min(sites, 3) + 1):
+        for _ in range(2):
+            places = rng.permutation(sites)[:k]
+            matrix = random_matrix(rng, dim**k)
+            energies.append(local(matrix + matrix.conj().T, places, local_dim=dim))
+            # weak on many sites: the largest eigenvalues of L grow with the square of c
+            jumps.append((rng.uniform(0.2, 1.0), 0.3 * local(random_matrix(rng, dim**k), places, local_dim=dim)))
+    for j in range(sites):
+        jumps.append((rng.uniform(), local(np.diag(random_matrix(rng, dim)[0]), j, local_dim=dim)))
+        jumps.append((rng.uniform(), local(np.diag(np.ones(dim - 1), 1) * 1j, j, local_dim=dim)))
+    jumps.append((0.0, local(random_matrix(rng, dim), 0, local_dim=dim)))
+    return Lindbladian(lattice.chain(sites), total(energies), jumps)
+
+
+def superoperator(model):
+    """The dense Lindbladian on rows of rho strung together, from QuTiP (which strings columns)."""
+    dense = qutip.liouvillian(*interchange.to_qutip(model)).full()
+    size = model.local_dim**model.sites
+    order = np.arange(size**2).reshape(size, size).T.ravel()
+    return dense[np.ix_(order, order)]
+
+
+@pytest.mark.parametrize(("sites", "dim"), [(1, 2), (2, 2), (3, 2), (4, 2), (1, 3), (2, 3), (3, 3)])
+def test_apply_is_the_liouvillian(sites, dim):
+    model, size = random_lindbladian(sites, sites, dim), dim**sites
+    operator, rng = exact.ExactLindbladian(model), np.random.default_rng(5)
+    assert operator.dimension == size
+    dense = superoperator(model)
+    for rho in (random_state(rng, size), random_matrix(rng, size)):
+        expected = (dense @ rho.ravel()).reshape(size, size)
+        np.testing.assert_allclose(operator.apply(rho), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    generator = operator.at(0.0)
+    assert generator.weights is not None
+    assert generator.moves
+    if sites > 1:
+        assert generator.products
+
+
+def test_apply_refuses_wrong_shape():
+    with pytest.raises(NeurhoError, match=r"Argument `rho` must have shape \(4, 4\), but it is \(2, 2\)\."):
+        exact.ExactLindbladian(models.xyz(lattice.chain(2))).apply(np.eye(2))
+
+
+def test_apply_at_time():
+    """Coefficients in H and in one part of a jump, and rates, at a time t: the same as a constant model."""
+    ring = lattice.chain(3, periodic=True)
+
+    def make(energy, rate, part):
+        hamiltonian = sx(0) * sy(2) + sz(1) * energy + sx(0) * energy
+        return Lindbladian(ring, hamiltonian, [(rate, sm(0)), (0.7, sm(1) + sp(2) * part), (0.4, sz(1)), (0.3, sm(2))])
+
+    moving = make(np.cos, lambda t: 1 + np.sin(t), lambda t: np.exp(2j * t))
+    rho = random_matrix(np.random.default_rng(0), 8)
+    for t in (0.0, 0.8):
+        fixed = make(np.cos(t), 1 + np.sin(t), np.exp(2j * t))
+        expected = exact.ExactLindbladian(fixed).apply(rho)
+        np.testing.assert_allclose(exact.ExactLindbladian(moving).apply(rho, t), expected, rtol=0, atol=1e-13)
+
+
+def test_negative_rate_at_time():
+    model = Lindbladian(lattice.chain(1), sz(0), [(1.0, sm(0)), (np.cos, sp(0))])
+    with pytest.raises(NeurhoError, match=r"`jumps\[1\].rate` must stay finite and >= 0, but it is -1.0 at t = 3.14"):
+        exact.ExactLindbladian(model).apply(np.eye(2), np.pi)
+
+
+@pytest.mark.parametrize(("sites", "dim"), [(2, 2), (3, 2), (2, 3)])
+def test_evolve_is_the_matrix_exponential(sites, dim):
+    model, size = random_lindbladian(7, sites, dim), dim**sites
+    rho0, times = random_state(np.random.default_rng(1), size), [0.3, 0.35, 1.0]
+    states = list(exact.evolve(model, rho0, times))
+    dense = superoperator(model)
+    for t, rho in zip(times, states, strict=True):
+        expected = (scipy.linalg.expm(dense * (t - times[0])) @ rho0.ravel()).reshape(size, size)
+        np.testing.assert_allclose(rho, expected, rtol=0, atol=1e-12)
+        assert np.trace(rho) == pytest.approx(1, abs=1e-12)
+
+
+def test_evolve_agrees_with_mesolve_at_five_sites():
+    model = random_lindbladian(3, 5)
+    rho0, times = random_state(np.random.default_rng(2), 32), [0.0, 0.1, 0.3]
+    start = qutip.Qobj(rho0, dims=[[2] * 5] * 2)
+    hamiltonian, jumps = interchange.to_qutip(model)
+    oracle = qutip.mesolve(hamiltonian, start, times, jumps, options={"atol": 1e-11, "rtol": 1e-9, "nsteps": 100_000})
+    for rho, expected in zip(exact.evolve(model, rho0, times), oracle.states, strict=True):
+        np.testing.assert_allclose(rho, expected.full(), rtol=0, atol=1e-8)
+
+
+def test_time_dependent_evolution_agrees_with_mesolve():
+    chain, couplings = lattice.chain(3), sx(0) * sx(1) + sy(1) * sy(2)
+    model = Lindbladian(chain, sz(0) + couplings * np.cos, [(1.0, sm(j)) for j in range(3)] + [(lambda t: t, sz(1))])
+    rho0, times = random_state(np.random.default_rng(3), 8), [0.0, 0.4, 1.1]
+    to = interchange.operator_to_qutip
+    hamiltonian = qutip.QobjEvo([to(sz(0), 3), [to(couplings, 3), np.cos]])
+    jumps = [to(sm(j), 3) for j in range(3)] + [qutip.QobjEvo([[to(sz(1), 3), np.sqrt]])]
+    start = qutip.Qobj(rho0, dims=[[2] * 3] * 2)
+    oracle = qutip.mesolve(hamiltonian, start, times, jumps, options={"atol": 1e-12, "rtol": 1e-10})
+    for rho, expected in zip(exact.evolve(model, rho0, times), oracle.states, strict=True):
+        np.testing.assert_allclose(rho, expected.full(), rtol=0, atol=1e-8)
+
+
+def test_evolve_keeps_what_is_conserved_without_jumps():
+    model = models.heisenberg(lattice.chain(3), field=(1, 2, 3), coupling=(1, 0.5, 2), decay=0.0)
+    *_, rho = exact.evolve(model, exact.product_state((0, 0.6, 0.8), 3), [0.0, 50.0])
+    assert exact.purity(rho) == pytest.approx(1, abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"times": [0.0, -1.0]}, "`times` must be finite and not decrease"),
+        ({"times": []}, "`times` must be at least one time"),
+        ({"rho0": np.eye(2)}, r"`rho0` must have shape \(4, 4\)"),
+        ({"rho0": np.triu(np.ones((4, 4)))}, "`rho0` must be Hermitian"),
+        ({"tolerance": 0.0}, r"`tolerance` must lie in \[1e-15, 1\)"),
+        ({"memory": 1e-6}, r"`memory` must be at least .* complex matrices of 4 x 4, but it is 1e-06"),
+    ],
+)
+def test_evolve_refuses(change, sentence):
+    arguments = {"rho0": np.eye(4) / 4, "times": [0.0, 1.0]} | change
+    with pytest.raises(NeurhoError, match=sentence):
+        list(exact.evolve(models.xyz(lattice.chain(2)), arguments.pop("rho0"), arguments.pop("times"), **arguments))
+
+
+@pytest.mark.parametrize("dense_labels", [256, 0], ids=["dense", "krylov"])
+@pytest.mark.parametrize(("sites", "dim"), [(1, 2), (2, 2), (3, 2), (1, 3), (2, 3)])
+def test_stationary_state_agrees_with_qutip(sites, dim, dense_labels, monkeypatch):
+    monkeypatch.setattr(exact, "DENSE_LABELS", dense_labels)
+    model = random_lindbladian(sites + 10, sites, dim)
+    state = exact.stationary_state(model)
+    assert state.message == ""
+    assert state.residual == pytest.approx(
+        np.linalg.norm(exact.ExactLindbladian(model).apply(state.rho)) / np.linalg.norm(state.rho), rel=1e-3, abs=1e-14
+    )
+    np.testing.assert_allclose(state.rho, qutip.steadystate(*interchange.to_qutip(model)).full(), rtol=0, atol=1e-10)
+
+
+# Means over sites of sigma^z, one more number, and the purity: exact null vectors computed by another program
+# (residual below 1e-10), to the digits given. Rings and squares have each pair once unless it says "double".
+REFERENCE = {
+    "ring 5, B=10, J=(20, 0, 10) (PRL 122, 250502, Fig. 2)": (
+        lambda: models.heisenberg(lattice.chain(5, periodic=True), field=(0, 0, 10), coupling=(20, 0, 10)),
+        {"sz": -0.28056734660967, "sxsx": -0.09960446777158, "sysy": 0.11199207730829, "purity": 0.06888835168012802},
+    ),
+    "chain 5, B=1, J=(2, 0, 1)": (
+        lambda: models.heisenberg(lattice.chain(5), field=(0, 0, 1), coupling=(2, 0, 1)),
+        {"sz_site": [-0.21271731, -0.32576993, -0.28812039, -0.32576993, -0.21271731], "purity": 0.07890960171627752},
+    ),
+    "chain 6, B=0.5, J=(0.9, 1.2, 1)": (
+        lambda: models.heisenberg(lattice.chain(6), field=(0, 0, 0.5), coupling=(0.9, 1.2, 1.0)),
+        {
+            "sz_site": [-0.8247222, -0.90416587, -0.88777378, -0.88777378, -0.90416587, -0.8247222],
+            "purity": 0.6706305916916994,
+        },
+    ),
+    "Ising chain 6, g=2": (
+        lambda: models.ising(lattice.chain(6), transverse=2.0),
+        {"sx_site": [0.16955583, 0.19701428, 0.22061197, 0.22061197, 0.19701428, 0.16955583], "purity": 0.0800342152},
+    ),
+    "XYZ torus 2x2": (
+        lambda: models.xyz(lattice.square(2, 2, periodic=True)),
+        {"sz": -0.6590488931531278, "sxsx": 0.17995269, "purity": 0.49530869731883576},
+    ),
+    "XYZ torus 2x2, double bonds": (
+        lambda: models.xyz(lattice.square(2, 2, periodic=True, multi_edges=True)),
+        {"sz": -0.3755530403730479, "sxsx": 0.18042011, "purity": 0.22706681391848055},
+    ),
+    "XYZ open 2x3": (
+        lambda: models.xyz(lattice.square(2, 3)),
+        {"sz": -0.6591375327114212, "purity": 0.3780225542965986},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_stationary_reference(name):
+    make, values = REFERENCE[name]
+    model = make()
+    state = exact.stationary_state(model)
+    found = exact.expectations(state.rho, model)
+    assert state.residual < 1e-10
+    assert state.message == ""
+    for key, value in values.items():
+        np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-8, err_msg=key)
+
+
+def test_evolution_reference():
+    """Fig. 2 of PRL 122, 250502 at t = 0.1 and 0.5: matrix exponentials computed by another program (1e-12)."""
+    model = models.heisenberg(lattice.chain(5, periodic=True), field=(0, 0, 10), coupling=(20, 0, 10))
+    expected = {
+        (0, 0, 1): {"sz": [0.6201562066385261, 0.09216542273913816], "sxsx": [0.1950785159764781, 0.16647724986872253]},
+        (1, 0, 0): {
+            "sx": [-0.2087607406892903, -0.09234677722870449],
+            "szsz": [0.10476411458063141, 0.08551974789078648],
+        },
+        (0, 0, 0): {
+            "sz": [-0.042702839636882914, -0.15627786822335044],
+            "purity": [0.031922828457295424, 0.040306587056631024],
+        },
+    }
+    for bloch, values in expected.items():
+        _, *states = exact.evolve(model, exact.product_state(bloch, 5), [0.0, 0.1, 0.5])
+        for n, rho in enumerate(states):
+            found = exact.expectations(rho, model)
+            for key, value in values.items():
+                assert found[key] == pytest.approx(value[n], abs=1e-11)
+
+
+def test_stationary_state_at_an_exceptional_point(monkeypatch):
+    """H = (gamma/4) sigma^x with decay makes K of one spin defective; z = -2/3 is in the closed form of a driven spin."""
+    monkeypatch.setattr(exact, "DENSE_LABELS", 0)
+    state = exact.stationary_state(models.heisenberg(lattice.chain(4), field=(0.25, 0, 0)))
+    assert state.residual < 1e-10
+    assert state.message == ""
+    one = exact.reduced(state.rho, (2,), 4)
+    assert np.trace(one @ np.diag([1, -1])) == pytest.approx(-2 / 3, abs=1e-9)
+
+
+@pytest.mark.parametrize("dense_labels", [256, 0], ids=["dense", "krylov"])
+def test_several_stationary_states_are_reported(dense_labels, monkeypatch):
+    """Dephasing conserves sum sigma^z: one stationary state for each of its 5 values on 4 sites."""
+    monkeypatch.setattr(exact, "DENSE_LABELS", dense_labels)
+    state = exact.stationary_state(models.dephasing_chain(lattice.chain(4)))
+    assert "stationary states; this" in state.message or "more than one stationary state" in state.message
+    if dense_labels:
+        assert "There are 5 " in state.message
+    assert state.residual < 1e-10
+    assert np.linalg.eigvalsh(state.rho)[0] > -1e-12
+    # two free spins beside a driven, damped one: 4 x 4 free matrices (16), and the start is not stationary
+    model = models.heisenberg(lattice.chain(3), field=(1, 0, 0), decay=[1.0, 0, 0])
+    state = exact.stationary_state(model)
+    assert state.message
+    assert state.residual < 1e-10
+    assert np.linalg.eigvalsh(state.rho)[0] > -1e-12
+    assert exact.expectations(state.rho, model)["sz_site"][0] == pytest.approx(-1 / 9, abs=1e-9)
+
+
+def test_stationary_state_in_other_units():
+    """All rates and energies times 1e6: the same state."""
+    chain = lattice.chain(5)
+    state = exact.stationary_state(models.heisenberg(chain, field=(0, 0, 1), coupling=(2, 0, 1)))
+    scaled = exact.stationary_state(models.heisenberg(chain, field=(0, 0, 1e6), coupling=(2e6, 0, 1e6), decay=1e6))
+    np.testing.assert_allclose(scaled.rho, state.rho, rtol=0, atol=1e-12)
+
+
+def test_stationary_state_refuses():
+    silent = models.heisenberg(lattice.chain(2), field=(1, 0, 0), decay=0.0)
+    with pytest.raises(NeurhoError, match="`lindbladian` must have a jump operator with a positive rate"):
+        exact.stationary_state(silent)
+    moving = Lindbladian(lattice.chain(1), sz(0) * np.cos, [(1.0, sm(0))])
+    with pytest.raises(NeurhoError, match="`lindbladian` must not depend on time"):
+        exact.stationary_state(moving)
+    with pytest.raises(
+        NeurhoError, match=r"`memory` must be at least 13.5 \(GiB\): 54 complex matrices of 4096 x 4096"
+    ):
+        exact.stationary_state(models.xyz(lattice.chain(12)))
+    with pytest.raises(NumericalError, match=r"was not found: \|\|L rho\|\|/\|\|rho\|\| is .* after 3 applications"):
+        exact.stationary_state(models.xyz(lattice.chain(5)), vectors=3, restarts=1)
+
+
+def test_product_state():
+    assert np.array_equal(exact.product_state((0, 0, 1), 2), np.diag([1, 0, 0, 0]))
+    vectors = [(0.3, -0.2, 0.5), (0, 0.6, -0.8), (0.1, 0.1, 0.1)]
+    rho = exact.product_state(vectors, 3)
+    for site, (vector, sigma) in itertools.product(range(3), zip(range(3), (sx, sy, sz), strict=True)):
+        assert exact.expectation(rho, sigma(site), 3) == pytest.approx(vectors[site][vector], abs=1e-14)
+    with pytest.raises(NeurhoError, match="`bloch` must have vectors of length <= 1, but one has length 1.4"):
+        exact.product_state((1, 1, 0), 2)
+    with pytest.raises(NeurhoError, match=r"`bloch` must have shape \(3,\) or \(2, 3\), but it is \(3, 3\)"):
+        exact.product_state(vectors, 2)
+    with pytest.raises(NeurhoError, match=r"`memory` must be at least 128.0 \(GiB\)"):
+        exact.product_state((0, 0, 1), 16)
+
+
+@pytest.mark.parametrize("keep", [(0,), (2,), (0, 2), (3, 1), (2, 0, 3), (0, 1, 2, 3)])
+def test_reduced_is_the_partial_trace(keep):
+    rho = random_state(np.random.default_rng(4), 16)
+    oracle = qutip.Qobj(rho, dims=[[2] * 4] * 2).ptrace(sorted(keep)).permute(list(np.argsort(np.argsort(keep))))
+    np.testing.assert_allclose(exact.reduced(rho, keep, 4), oracle.full(), rtol=0, atol=1e-14)
+
+
+def test_reduced_refuses():
+    with pytest.raises(NeurhoError, match="`keep` must lie in 0..1 on a lattice of 2 sites"):
+        exact.reduced(np.eye(4), (2,), 2)
+    with pytest.raises(NeurhoError, match="`rho` must have shape"):
+        exact.reduced(np.eye(5), (0,), 2)
+
+
+def test_expectation_of_any_operator():
+    rng = np.random.default_rng(6)
+    rho = 3.0 * random_state(rng, 27)
+    operator = (
+        local(random_matrix(rng, 9), (2, 0), local_dim=3) + spin(1, 0, 3) * (lambda t: 2j * t) + 0.5 * destroy(2, 3)
+    )
+    dense = operator.to_sparse(3, 0.7).toarray()
+    assert exact.expectation(rho, operator, 3, 0.7) == pytest.approx(np.trace(dense @ rho) / 3, abs=1e-12)
+    assert exact.expectation(rho, identity(3), 3) == pytest.approx(1)
+
+
+def test_expectations_against_explicit_traces():
+    model = models.heisenberg(lattice.square(2, 2), field=(0.3, 0.2, 0.1), coupling=(0.9, 1.2, 1.0))
+    rho = random_state(np.random.default_rng(8), 16)
+    found = exact.expectations(2 * rho, model, correlations=True, structure=True)
+
+    def mean(operator):
+        return np.trace(operator.to_sparse(4).toarray() @ rho).real
+
+    expected = {"purity": np.trace(rho @ rho).real, "energy": mean(model.hamiltonian)}
+    for axis, sigma in zip("xyz", (sx, sy, sz), strict=True):
+        single = np.array([mean(sigma(j)) for j in range(4)])
+        table = np.array([[mean(sigma(i) * sigma(j)) for j in range(4)] for i in range(4)])
+        bonds = np.array([table[i, j] for i, j in model.lattice.bonds])
+        double = f"s{axis}s{axis}"
+        expected |= {f"s{axis}": single.mean(), f"s{axis}_site": single}
+        expected |= {double: bonds.mean(), f"{double}_bond": bonds, f"{double}_pair": table}
+        expected[f"structure_{axis}{axis}"] = (table.sum() - 4) / 12
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-13, err_msg=name)
+        assert found[name].shape == np.shape(value)
+
+
+def test_expectations_leave_out_what_is_not_there():
+    single = exact.expectations(np.eye(2) / 2, models.heisenberg(lattice.chain(1)), structure=True, energy=False)
+    assert single.keys() == {"purity", "sx", "sx_site", "sy", "sy_site", "sz", "sz_site"}
+    bosons = Lindbladian(lattice.chain(2), destroy(0, 3).adjoint() * destroy(0, 3), [(1.0, destroy(0, 3))])
+    found = exact.expectations(np.eye(9) / 9, bosons)
+    assert found.keys() == {"purity", "energy"}
+    assert found["energy"] == pytest.approx(1)
+
+
+def test_distances():
+    rng = np.random.default_rng(9)
+    rho, sigma = random_state(rng, 8), random_state(rng, 8)
+    assert exact.trace_distance(2 * rho, sigma) == pytest.approx(
+        qutip.tracedist(qutip.Qobj(rho), qutip.Qobj(sigma)), abs=1e-12
+    )
+    expected = np.linalg.norm(rho - sigma) / np.linalg.norm(sigma)
+    assert exact.delta_rho(2 * rho, 3 * sigma) == pytest.approx(expected, abs=1e-13)
+    assert exact.purity(5 * rho) == pytest.approx(np.trace(rho @ rho).real, abs=1e-13)
+    with pytest.raises(NeurhoError, match="`sigma` must have shape"):
+        exact.trace_distance(rho, np.eye(4))
