@@ -154,7 +154,7 @@ class Product(Table):
     kind: Literal["product"]
     bloch: Vectors
     noise: NotNegative = 0.01
-    tilt: Annotated[_Number, Field(ge=0, lt=1, description="a number >= 0 and < 1")] = 0.01
+    tilt: Annotated[_Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
 
 
 class Random(Table):
@@ -165,7 +165,7 @@ class Random(Table):
 
 
 class Metropolis(Table):
-    """Markov chains for p(l, r) and, with `diagonal_samples`, for q(l)."""
+    """Markov chains for p(l, r), run at |rho|^`exponent`, and, with `diagonal_samples`, for q(l)."""
 
     kind: Literal["metropolis"]
     samples: Count
@@ -173,6 +173,7 @@ class Metropolis(Table):
     diagonal_samples: Count
     sweeps: Count = 1
     warmup: Index = 10
+    exponent: Annotated[_Number, Field(gt=0, le=2, description="a number > 0 and <= 2")] = 2.0
     chunk: MaybeCount = None
 
     @model_validator(mode="before")
@@ -371,6 +372,8 @@ def _check_sizes(config: Config) -> None:
         at_most(ENUMERATION_SITES, 'sampling.kind = "enumeration", which goes through all 4^N configurations')
     if isinstance(config.ansatz, ExactTable) and not exact:
         at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all 4^N entries')
+    if task.kind == "stationary" and not config.observables.certificate:
+        raise _Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.exact:
         at_most(ENUMERATION_SITES, "observables.exact = true")
     if task.kind == "evolve" and "initial" not in config.model_fields_set:
@@ -499,7 +502,7 @@ def _read(source: str | Path) -> tuple[str, str]:
         file = resources.files("neurho").joinpath("problems", f"{source}.toml")
         return file.read_text(encoding="utf-8"), str(source)
     hint = _suggest(str(source), names) or f"shipped are {', '.join(names)}"
-    raise NeurhoError(f"There is no problem file and no shipped problem `{source}`; {hint}.")
+    raise NeurhoError(f"There is no problem file and no shipped problem `{source}`{_ending(hint)}")
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:

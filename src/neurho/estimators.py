@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
-from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
+from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
 from neurho.generator import Group, LabelMap
 from neurho.sampling import Draw, autocorrelation_time, split_r_hat
 
@@ -87,3 +87,15 @@ def convergence(series: Float[Array, "draws chains"], *, exact: bool) -> Converg
     if exact:
         return Convergence(r_hat=jnp.ones(()), tau=jnp.ones(()))
     return Convergence(r_hat=split_r_hat(series), tau=autocorrelation_time(series))
+
+
+def overlap(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw) -> Float[Array, ""]:
+    """|Tr sigma^+ rho|^2 / (Tr rho^2 Tr sigma^2) = |<r>|^2/<|r|^2> with r = sigma/rho, from samples of |rho|^2.
+
+    One for equal states; for pure states it is the square of their fidelity.
+    """
+    x = draw.x.reshape(-1, draw.x.shape[-1])
+    log_r = jax.vmap(target.log_amplitude)(x) - jax.vmap(ansatz.log_amplitude)(x)
+    r = jnp.exp(log_r - jnp.max(log_r.real))
+    weight = draw.weight.reshape(-1)
+    return jnp.abs(jnp.sum(weight * r)) ** 2 / jnp.sum(weight * jnp.abs(r) ** 2)

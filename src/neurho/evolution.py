@@ -1,6 +1,11 @@
-"""Runs: the flow in real time, and towards a stationary state by the same flow. Plain generators of snapshots."""
+"""Runs: the flow in real time, and towards a stationary state by the same flow. Plain generators of snapshots.
 
+`evolve` and `stationary_state` take physics; `follow` and `relax` take a finished [`Flow`][neurho.evolution.Flow].
+"""
+
+import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -10,9 +15,13 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NeurhoError, NumericalError, require
 from neurho.ansatz import AbstractAnsatz, parameters
-from neurho.estimators import Estimate
-from neurho.integrate import Method, StepControl, advance
-from neurho.observables import Observables, Snapshot
+from neurho.estimators import CHUNK, Estimate
+from neurho.generator import lindbladian_map
+from neurho.integrate import BOSH3, Method, StepControl, advance
+from neurho.observables import Observables, Quantity, Snapshot, build_observables, pauli_quantities
+from neurho.operators import Lindbladian
+from neurho.sampling import AbstractSampler, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Certificate, Rates
 
 R_HAT_LIMIT = 1.1
@@ -29,7 +38,6 @@ class RunState(NamedTuple):
     step: int
     t: float
     dt: float
-    residual: float
 
 
 class Flow(NamedTuple):
@@ -39,6 +47,7 @@ class Flow(NamedTuple):
     method: Method
     control: StepControl
     observables: Observables
+    certificate: bool = True
 
 
 def require_x64() -> None:
@@ -62,11 +71,10 @@ def start(flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 
         step=0,
         t=float(t0),
         dt=float(dt),
-        residual=float("nan"),
     )
 
 
-def evolve(
+def follow(
     flow: Flow, state: RunState, times: Sequence[float], *, seed: int, first: bool = True, max_steps: int | None = None
 ) -> Iterator[Snapshot]:
     """Move `state` through `times` and yield a snapshot at each.
@@ -84,6 +92,7 @@ def evolve(
     require_x64()
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
+    residual = float("nan")
 
     def rhs(key: PRNGKeyArray, t: Any, y: Array, chains: Array) -> Rates:
         return flow.tdvp(key, jnp.asarray(t, dtype=float), restore(y), chains)
@@ -96,10 +105,9 @@ def evolve(
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
             step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, target, state.dt, y, state.chains)
-            state = state._replace(
-                ansatz=restore(step.y), chains=step.chains, step=state.step + 1, t=t, dt=dt, residual=float(step.rates.residual)
-            )
-        snapshot = measure(flow, state, jax.random.fold_in(jax.random.fold_in(root, 2), state.step))
+            state = state._replace(ansatz=restore(step.y), chains=step.chains, step=state.step + 1, t=t, dt=dt)
+            residual = float(step.rates.residual)
+        snapshot = measure(flow, state, jax.random.fold_in(jax.random.fold_in(root, 2), state.step), residual)
         state = snapshot.state
         yield snapshot
 
@@ -121,21 +129,108 @@ def relax(
     The snapshot that reaches the goal has `converged = True` and is the last.
     """
     require(delta_l > 0, "delta_l", "be > 0", f"it is {delta_l}")
-    for snapshot in evolve(flow, state, times, seed=seed, first=first, max_steps=max_steps):
+    require(flow.certificate, "flow", "measure the certificate, which holds delta_L", "it does not")
+    for snapshot in follow(flow, state, times, seed=seed, first=first, max_steps=max_steps):
         converged = snapshot.step > 0 and snapshot.diagnostics["delta_L"] <= delta_l
         yield snapshot._replace(converged=converged)
         if converged:
             return
 
 
-def measure(flow: Flow, state: RunState, key: PRNGKeyArray) -> Snapshot:
-    """All observables and the certificate of a state, from fresh samples."""
+def make_flow(
+    lindbladian: Lindbladian,
+    *,
+    samples: int | None = None,
+    chains: int = 512,
+    sampler: AbstractSampler | None = None,
+    diagonal: AbstractSampler | None = None,
+    solver: AbstractSolver | None = None,
+    method: Method | None = None,
+    tolerance: float | None = 1e-3,
+    dt_max: float = math.inf,
+    quantities: Sequence[Quantity] | None = None,
+    centred: bool = True,
+    certificate: bool = True,
+    chunk: int = CHUNK,
+) -> Flow:
+    """Put a flow together from physics, with defaults for the rest.
+
+    **Arguments**
+
+    - `samples`: kept configurations per evaluation for both chains (Metropolis); None sums over all configurations.
+    - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
+    - `solver`: [`neurho.Ridge`][] with its default unless given.
+    - `method`, `tolerance`: the Bogacki-Shampine pair at 1e-3 unless given; `tolerance=None` keeps dt fixed.
+    - `quantities`: what to measure; one-site and bond means of Pauli matrices for spins unless given.
+    - `centred`: Fubini-Study norm (True) or the plain norm.
+    - `certificate`: measure delta_L and ||L rho||^2/||rho||^2 with every snapshot.
+    """
+    sites, dim = lindbladian.lattice, lindbladian.local_dim
+    if samples is None:
+        sampler, diagonal = sampler or enumerate_all(sites.sites, dim), diagonal or enumerate_diagonal(sites.sites, dim)
+    else:
+        sizes = {"samples": samples, "chains": chains, "local_dim": dim}
+        sampler, diagonal = sampler or metropolis(sites, **sizes), diagonal or metropolis_diagonal(sites, **sizes)
+    if quantities is None:
+        require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
+        quantities = pauli_quantities(sites)
+    return Flow(
+        tdvp=TDVP(
+            generator=lindbladian_map(lindbladian), sampler=sampler, solver=solver or Ridge(), centred=centred, chunk=chunk
+        ),
+        method=method or Method(BOSH3),
+        control=StepControl(tolerance=tolerance, dt_max=dt_max),
+        observables=build_observables(quantities, diagonal, sites.sites, chunk=chunk),
+        certificate=certificate,
+    )
+
+
+def evolve(
+    lindbladian: Lindbladian, ansatz: AbstractAnsatz, times: Sequence[float], *, dt: float = 1e-3, seed: int = 0, **options: Any
+) -> Iterator[Snapshot]:
+    """The time evolution of `ansatz` from `times[0]`, with a snapshot at each of `times`.
+
+    **Arguments**
+
+    - `dt`: the first step, or every step with `tolerance=None`, in units of 1/gamma.
+    - `options`: those of [`neurho.make_flow`][].
+
+    **Raises** `NeurhoError` for arguments that do not fit, `NumericalError` when the run becomes NaN.
+    """
+    require(len(times) > 0 and all(a < b for a, b in pairwise(times)), "times", "increase", f"it is {times}")
+    flow = make_flow(lindbladian, **options)
+    return follow(flow, start(flow, ansatz, seed, dt, times[0]), times, seed=seed)
+
+
+def stationary_state(
+    lindbladian: Lindbladian,
+    ansatz: AbstractAnsatz,
+    *,
+    t_max: float,
+    delta_l: float = 1e-2,
+    points: int = 101,
+    dt: float = 1e-3,
+    seed: int = 0,
+    **options: Any,
+) -> Iterator[Snapshot]:
+    """Follow the flow to a stationary state: until delta_L <= `delta_l`, at most to `t_max`; the last snapshot is the result.
+
+    Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.evolve`][].
+    """
+    flow = make_flow(lindbladian, **options)
+    times = np.linspace(0, t_max, points)
+    return relax(flow, start(flow, ansatz, seed, dt), times, seed=seed, delta_l=delta_l)
+
+
+def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = float("nan")) -> Snapshot:
+    """All observables and the certificate of a state, from fresh samples; `residual` is that of the last step."""
     measured, diagonal_chains = flow.observables(jax.random.fold_in(key, 0), state.ansatz, state.diagonal_chains)
-    certificate = flow.tdvp.certify(jax.random.fold_in(key, 1), jnp.asarray(state.t, dtype=float), state.ansatz, state.chains)
     observables = flow.observables.named(measured, state.ansatz.sites)
-    diagnostics = _diagnostics(certificate, state)
-    diagnostics["acceptance_diagonal"] = float(measured.acceptance)
-    diagnostics["r_hat_diagonal"] = float(measured.r_hat)
+    diagnostics = {"residual": residual, "dt": state.dt}
+    diagnostics |= {"acceptance_diagonal": float(measured.acceptance), "r_hat_diagonal": float(measured.r_hat)}
+    if flow.certificate:
+        t = jnp.asarray(state.t, dtype=float)
+        diagnostics |= _certified(flow.tdvp.certify(jax.random.fold_in(key, 1), t, state.ansatz, state.chains))
     _require_finite(observables, diagnostics, state.t)
     return Snapshot(
         step=state.step,
@@ -147,24 +242,22 @@ def measure(flow: Flow, state: RunState, key: PRNGKeyArray) -> Snapshot:
     )
 
 
-def _diagnostics(certificate: Certificate, state: RunState) -> dict[str, float]:
+def _certified(certificate: Certificate) -> dict[str, float]:
     return {
         "delta_L": float(certificate.delta_l.mean),
         "delta_L_error": float(certificate.delta_l.error),
         "lindblad_norm2": float(certificate.lindblad_norm2.mean),
         "lindblad_norm2_error": float(certificate.lindblad_norm2.error),
-        "residual": state.residual,
         "acceptance": float(certificate.acceptance),
         "r_hat": float(certificate.r_hat),
         "tau": float(certificate.tau),
         "ess": float(certificate.ess),
-        "dt": state.dt,
     }
 
 
 def _require_finite(observables: dict[str, Estimate], diagnostics: dict[str, float], t: float) -> None:
     bad = [name for name, e in observables.items() if not np.all(np.isfinite(e.mean))]
-    bad += [name for name in ("delta_L", "lindblad_norm2") if not np.isfinite(diagnostics[name])]
+    bad += [name for name in ("delta_L", "lindblad_norm2") if not np.isfinite(diagnostics.get(name, 0.0))]
     if bad:
         raise NumericalError(
             f"At t = {t:.6g} {', '.join(bad)} became NaN or infinite: the state has left the range of floating-point numbers; "
@@ -175,10 +268,10 @@ def _require_finite(observables: dict[str, Estimate], diagnostics: dict[str, flo
 def _warning(diagnostics: dict[str, float]) -> str:
     warnings = []
     for name in ("r_hat", "r_hat_diagonal"):
-        if diagnostics[name] > R_HAT_LIMIT:
+        if diagnostics.get(name, 1.0) > R_HAT_LIMIT:
             warnings.append(f"{name} = {diagnostics[name]:.3f} > {R_HAT_LIMIT}: the chains disagree, so use more sweeps between samples.")
     for name in ("acceptance", "acceptance_diagonal"):
-        if diagnostics[name] < ACCEPTANCE_LIMIT:
+        if diagnostics.get(name, 1.0) < ACCEPTANCE_LIMIT:
             warnings.append(f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated.")
     if diagnostics["residual"] > RESIDUAL_LIMIT:
         warnings.append(f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion.")

@@ -24,7 +24,7 @@ from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Jump, Lindbladian, Opera
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
-DENSE_LABELS = 256
+DENSE_LABELS = 81
 """Up to this many labels d^(2N) a stationary state is the null vector of a dense matrix."""
 
 TAYLOR_NORM = 4.0
@@ -308,7 +308,7 @@ def stationary_state(
     It is the fixed point of T = 1 + (s - L_eff)^{-1} L with L_eff rho = K rho + rho K^+, whose inverse is diagonal in
     the eigenvectors of K. Arnoldi iterations over Hermitian matrices (real scalar product) yield a Hessenberg matrix
     h, and the singular vector of h - 1 with the smallest singular value yields rho. T is similar to a quantum channel,
-    so that 1 is its largest eigenvalue. Up to 256 labels, rho is the null vector of a dense matrix instead.
+    so that 1 is its largest eigenvalue. Up to 81 labels, rho is the null vector of a dense matrix instead.
 
     **Arguments**
 

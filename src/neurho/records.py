@@ -15,6 +15,7 @@ import io
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,8 +41,11 @@ PROBLEM, PROVENANCE, SERIES, SUMMARY, CHECKPOINTS = (
     "summary.json",
     "checkpoints",
 )
-UNDEFINED_AT_TIMES = frozenset({"r_hat", "tau", "ess", "acceptance", "acceptance_diagonal"})
+UNDEFINED_AT_TIMES = frozenset({"r_hat", "r_hat_diagonal", "tau", "ess", "acceptance", "acceptance_diagonal"})
 """Diagnostics that may be NaN without anything being wrong, e.g. R-hat of two samples."""
+
+NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2"})
+"""Diagnostics that may come with an `_error`, as observables do."""
 
 _PACKAGES = ("neurho", "jax", "jaxlib", "numpy", "equinox", "xarray")
 _DESCRIPTIONS = {
@@ -52,7 +56,8 @@ _DESCRIPTIONS = {
     "residual": ("relative residual of the projected equation of motion", "1"),
     "acceptance": ("acceptance of the chains of p(l, r)", "1"),
     "acceptance_diagonal": ("acceptance of the chains of q(l)", "1"),
-    "r_hat": ("split R-hat", "1"),
+    "r_hat": ("split R-hat of the chains of p(l, r)", "1"),
+    "r_hat_diagonal": ("split R-hat of the chains of q(l)", "1"),
     "tau": ("integrated autocorrelation time", "sweeps"),
     "ess": ("effective sample size", "1"),
     "dt": ("length of the last time step", "1/gamma"),
@@ -113,8 +118,8 @@ class Run:
             self.note(snapshot.message, t=snapshot.t)
 
     def note(self, sentence: str, *, t: float | None = None) -> None:
-        """Keep a sentence for the summary, once."""
-        if not any(message.endswith(sentence) for message in self.messages):
+        """Keep a sentence for the summary; one that differs from an earlier one only in its numbers is not repeated."""
+        if not any(_wording(message.partition(": ")[2] or message) == _wording(sentence) for message in self.messages):
             self.messages.append(sentence if t is None else f"t = {t:g}: {sentence}")
 
     def save(self) -> None:
@@ -171,11 +176,18 @@ class Run:
         attributes = {"title": "neurho run", "fingerprint": self.fingerprint, "hbar": 1, "time_unit": "1/gamma"}
         return _dataset(self.rows, self.bonds).assign_attrs(attributes)
 
-    def finish(self, *, converged: bool, average: float | None = None) -> dict[str, Any]:
-        """Save, write `summary.json` and return what it holds. See `summarise` for `average`."""
+    def finish(self, *, converged: bool, average: float | None = None, remark: str = "") -> dict[str, Any]:
+        """Save, write `summary.json` and return what it holds. See `summarise` for `average`.
+
+        `remark` says why the run ended; unlike the other messages it is forgotten when the run goes on.
+        """
         self.save()
         result = summarise(self.series(), average=average)
-        result |= {"converged": converged, "messages": self.messages, "fingerprint": self.fingerprint}
+        result |= {
+            "converged": converged,
+            "messages": [*self.messages, *([remark] if remark else [])],
+            "fingerprint": self.fingerprint,
+        }
         _replace(self.path / SUMMARY, _json(result))
         return result
 
@@ -201,6 +213,17 @@ def create(
     **Raises** `NeurhoError` if there is something already, or if the directory cannot be written.
     """
     path = Path(path)
+    require_unused(path)
+    with _disk(path):
+        path.mkdir(parents=True, exist_ok=True)
+    _replace(path / PROBLEM, problem.encode())
+    facts = {"seed": seed, "fingerprint": fingerprint, "sessions": [_session()]}
+    _replace(path / PROVENANCE, _json(facts))
+    return Run(path, fingerprint=fingerprint, bonds=np.asarray(bonds, dtype=int).reshape(-1, 2), keep=keep)
+
+
+def require_unused(path: Path) -> None:
+    """Refuse a run directory that holds something already."""
     with _disk(path):
         if path.exists() and not path.is_dir():
             raise NeurhoError(f"The run directory `{path}` must be a directory, but it is a file.")
@@ -209,11 +232,6 @@ def create(
             raise NeurhoError(
                 f"The run directory `{path}` must be new or empty, but it holds files; {more} give another."
             )
-        path.mkdir(parents=True, exist_ok=True)
-    _replace(path / PROBLEM, problem.encode())
-    facts = {"seed": seed, "fingerprint": fingerprint, "sessions": [_session()]}
-    _replace(path / PROVENANCE, _json(facts))
-    return Run(path, fingerprint=fingerprint, bonds=np.asarray(bonds, dtype=int).reshape(-1, 2), keep=keep)
 
 
 def reopen(path: str | Path, *, fingerprint: str, bonds: Sequence[Any] | np.ndarray = (), keep: int = 2) -> Run:
@@ -279,19 +297,26 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
     window = series.isel(t=slice(-max(1, round((average or 0.0) * rows)), None))
     observables = {}
     for name in map(str, series.data_vars):
-        if f"{name}_error" in series and series[name].dims == ("t",):
+        if is_observable(series, name) and series[name].dims == ("t",):
             mean, error = time_average(window[name].values, window[f"{name}_error"].values)
             observables[name] = {"mean": _finite(mean), "error": _finite(error)}
     result: dict[str, Any] = {"observables": observables, "t": None, "step": None, "delta_L": None}
     result |= {"lindblad_norm2": None, "wall_seconds": 0.0, "snapshots": rows, "averaged": window.sizes.get("t", 0)}
     for name in map(str, series.data_vars):
-        if series[name].dims == ("t",) and name not in observables and not name.endswith("_error") and rows:
+        if series[name].dims == ("t",) and name not in observables and rows:
+            if name.removesuffix("_error") in observables:
+                continue
             values = window[name].values[-1:] if name in ("step", "wall_seconds", "dt") else window[name].values
             values = values[np.isfinite(values)]
             result[name] = float(np.mean(values)) if len(values) else None
     if rows:
         result |= {"t": float(series.t[-1]), "step": int(series.step[-1])}
     return result
+
+
+def is_observable(series: xr.Dataset, name: str) -> bool:
+    """Whether a variable is a measured mean with its error, not a diagnostic."""
+    return f"{name}_error" in series and name not in NOT_OBSERVABLES
 
 
 def time_average(means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
@@ -498,6 +523,10 @@ def _session() -> dict[str, Any]:
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
         "versions": versions,
     }
+
+
+def _wording(sentence: str) -> str:
+    return re.sub(r"[-+]?\d[\d.e+-]*", "#", sentence)
 
 
 def _finite(value: float) -> float | None:

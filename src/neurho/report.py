@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.interpolate import CubicSpline
 
 from neurho._types import NeurhoError
-from neurho.records import time_average
+from neurho.records import is_observable, time_average
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -170,7 +170,7 @@ def deviations(series: xr.Dataset, reference: xr.Dataset) -> list[Deviation]:
     inside, other = align(series, reference)
     found = []
     for name in map(str, inside.data_vars):
-        if f"{name}_error" not in inside or name not in other or inside[name].shape != other[name].shape:
+        if not is_observable(inside, name) or name not in other or inside[name].shape != other[name].shape:
             continue
         difference = inside[name].values - other[name].values
         if not np.any(np.isfinite(difference)):
@@ -225,7 +225,7 @@ def averaged(series: xr.Dataset, fraction: float) -> xr.Dataset:
     window = series.isel(t=slice(-max(1, round(fraction * rows)), None))
     columns: dict[str, Any] = {}
     for name in map(str, series.data_vars):
-        if f"{name}_error" not in series:
+        if not is_observable(series, name):
             continue
         means = window[name].values.reshape(window.sizes["t"], -1)
         errors = window[f"{name}_error"].values.reshape(means.shape)

@@ -118,8 +118,8 @@ def test_time_dependent_evolution_agrees_with_mesolve():
     model = Lindbladian(chain, sz(0) + couplings * np.cos, [(1.0, sm(j)) for j in range(3)] + [(lambda t: t, sz(1))])
     rho0, times = random_state(np.random.default_rng(3), 8), [0.0, 0.4, 1.1]
     to = interchange.operator_to_qutip
-    hamiltonian = qutip.QobjEvo([to(sz(0), 3), [to(couplings, 3), np.cos]])
-    jumps = [to(sm(j), 3) for j in range(3)] + [qutip.QobjEvo([[to(sz(1), 3), np.sqrt]])]
+    hamiltonian = qutip.QobjEvo([to(sz(0), 3), [to(couplings, 3), lambda t: np.cos(t)]])
+    jumps = [to(sm(j), 3) for j in range(3)] + [qutip.QobjEvo([[to(sz(1), 3), lambda t: np.sqrt(t)]])]
     start = qutip.Qobj(rho0, dims=[[2] * 3] * 2)
     oracle = qutip.mesolve(hamiltonian, start, times, jumps, options={"atol": 1e-12, "rtol": 1e-10})
     for rho, expected in zip(exact.evolve(model, rho0, times), oracle.states, strict=True):
@@ -149,7 +149,7 @@ def test_evolve_refuses(change, sentence):
         list(exact.evolve(models.xyz(lattice.chain(2)), arguments.pop("rho0"), arguments.pop("times"), **arguments))
 
 
-@pytest.mark.parametrize("dense_labels", [256, 0], ids=["dense", "krylov"])
+@pytest.mark.parametrize("dense_labels", [81, 0], ids=["dense", "krylov"])
 @pytest.mark.parametrize(("sites", "dim"), [(1, 2), (2, 2), (3, 2), (1, 3), (2, 3)])
 def test_stationary_state_agrees_with_qutip(sites, dim, dense_labels, monkeypatch):
     monkeypatch.setattr(exact, "DENSE_LABELS", dense_labels)
@@ -234,7 +234,7 @@ def test_evolution_reference():
 
 
 def test_stationary_state_at_an_exceptional_point(monkeypatch):
-    """H = (gamma/4) sigma^x with decay makes K of one spin defective; z = -2/3 is in the closed form of a driven spin."""
+    """H = (gamma/4) sigma^x with decay makes K of one spin defective; z = -2/3 is that of a driven spin."""
     monkeypatch.setattr(exact, "DENSE_LABELS", 0)
     state = exact.stationary_state(models.heisenberg(lattice.chain(4), field=(0.25, 0, 0)))
     assert state.residual < 1e-10
@@ -243,14 +243,14 @@ def test_stationary_state_at_an_exceptional_point(monkeypatch):
     assert np.trace(one @ np.diag([1, -1])) == pytest.approx(-2 / 3, abs=1e-9)
 
 
-@pytest.mark.parametrize("dense_labels", [256, 0], ids=["dense", "krylov"])
+@pytest.mark.parametrize("dense_labels", [81, 0], ids=["dense", "krylov"])
 def test_several_stationary_states_are_reported(dense_labels, monkeypatch):
-    """Dephasing conserves sum sigma^z: one stationary state for each of its 5 values on 4 sites."""
+    """Dephasing conserves sum sigma^z: one stationary state for each of its 4 values on 3 sites."""
     monkeypatch.setattr(exact, "DENSE_LABELS", dense_labels)
-    state = exact.stationary_state(models.dephasing_chain(lattice.chain(4)))
+    state = exact.stationary_state(models.dephasing_chain(lattice.chain(3)))
     assert "stationary states; this" in state.message or "more than one stationary state" in state.message
     if dense_labels:
-        assert "There are 5 " in state.message
+        assert "There are 4 " in state.message
     assert state.residual < 1e-10
     assert np.linalg.eigvalsh(state.rho)[0] > -1e-12
     # two free spins beside a driven, damped one: 4 x 4 free matrices (16), and the start is not stationary
@@ -291,7 +291,7 @@ def test_product_state():
     rho = exact.product_state(vectors, 3)
     for site, (vector, sigma) in itertools.product(range(3), zip(range(3), (sx, sy, sz), strict=True)):
         assert exact.expectation(rho, sigma(site), 3) == pytest.approx(vectors[site][vector], abs=1e-14)
-    with pytest.raises(NeurhoError, match="`bloch` must have vectors of length <= 1, but one has length 1.4"):
+    with pytest.raises(NeurhoError, match=r"`bloch` must have vectors of length <= 1, but one has length 1.4"):
         exact.product_state((1, 1, 0), 2)
     with pytest.raises(NeurhoError, match=r"`bloch` must have shape \(3,\) or \(2, 3\), but it is \(3, 3\)"):
         exact.product_state(vectors, 2)
@@ -307,7 +307,7 @@ def test_reduced_is_the_partial_trace(keep):
 
 
 def test_reduced_refuses():
-    with pytest.raises(NeurhoError, match="`keep` must lie in 0..1 on a lattice of 2 sites"):
+    with pytest.raises(NeurhoError, match=r"`keep` must lie in 0..1 on a lattice of 2 sites"):
         exact.reduced(np.eye(4), (2,), 2)
     with pytest.raises(NeurhoError, match="`rho` must have shape"):
         exact.reduced(np.eye(5), (0,), 2)

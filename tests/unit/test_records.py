@@ -50,10 +50,10 @@ def snapshot(state, *, rich=False, **changes):
             "szsz_bond": Estimate(x[:-1] * x[1:], np.zeros(3)),
             "szsz_pair": Estimate(pairs, 0 * pairs),
         }
-    diagnostics = {"delta_L": 1.0 / (1 + step), "lindblad_norm2": 0.5, "dt": 0.1}
+    diagnostics = {"delta_L": 1.0 / (1 + step), "delta_L_error": 0.01, "lindblad_norm2": 0.5, "dt": 0.1}
     if step > 0:
         diagnostics["residual"] = 0.25
-    message = "the chains mix slowly" if step in (3, 4) else ""
+    message = f"the chains mix slowly, R-hat = 1.{step}" if step in (3, 4) else ""
     return Snapshot(step, 0.1 * step, observables, diagnostics, state, message)._replace(**changes)
 
 
@@ -141,7 +141,7 @@ def test_interrupted_and_resumed_run_is_the_same_run(tmp_path, saved):
     again.finish(converged=True)
     xr.testing.assert_identical(whole.series().drop_vars("wall_seconds"), numbers(tmp_path / "cut"))
     assert np.all(np.diff(records.read_series(tmp_path / "cut").wall_seconds) >= 0)
-    assert records.read_summary(tmp_path / "cut")["messages"] == ["t = 0.3: the chains mix slowly"]
+    assert records.read_summary(tmp_path / "cut")["messages"] == ["t = 0.3: the chains mix slowly, R-hat = 1.3"]
 
 
 def test_rows_after_the_checkpoint_are_dropped(tmp_path):
@@ -333,8 +333,18 @@ def test_summary_of_the_last_row(tmp_path):
     assert set(result["observables"]) == {"sz", "szsz"}
     assert result["delta_L"] == last.diagnostics["delta_L"]
     assert (result["lindblad_norm2"], result["converged"], result["step"]) == (0.5, True, 5)
-    assert result["messages"] == ["t = 0.3: the chains mix slowly"]
+    assert result["messages"] == ["t = 0.3: the chains mix slowly, R-hat = 1.3"]
+    assert result["delta_L_error"] == 0.01
     assert result["wall_seconds"] >= 0
+    assert "sz_error" not in result
+
+
+def test_a_remark_is_in_the_summary_and_not_in_the_next(tmp_path):
+    run = filled(tmp_path / "run", 2)
+    assert run.finish(converged=False, remark="Stopped by hand.")["messages"] == ["Stopped by hand."]
+    again = reopen(tmp_path / "run")
+    again.restore(TEMPLATE)
+    assert again.finish(converged=True)["messages"] == []
 
 
 def test_summary_of_an_empty_run(tmp_path):

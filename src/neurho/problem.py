@@ -1,0 +1,305 @@
+"""From a problem file to a run: the one place where strings become objects."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import xarray as xr
+
+from neurho import exact, integrate, lattice, models, reference, solvers
+from neurho._types import NeurhoError
+from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count, product_state, random_rbm, table_from_matrix
+from neurho.config import Config
+from neurho.estimators import CHUNK, Estimate, overlap
+from neurho.evolution import Flow, RunState, follow, make_flow, relax, start
+from neurho.integrate import Method
+from neurho.lattice import Lattice
+from neurho.observables import Quantity, Snapshot, pauli_quantities
+from neurho.operators import Lindbladian
+from neurho.sampling import AbstractSampler, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+
+METHODS = {
+    "euler": Method(integrate.EULER),
+    "heun": Method(integrate.HEUN),
+    "midpoint": Method(integrate.MIDPOINT),
+    "rk4": Method(integrate.RK4),
+    "heun-euler": Method(integrate.HEUN_EULER),
+    "bosh3": Method(integrate.BOSH3),
+    "dopri5": Method(integrate.DOPRI5),
+    "heun-doubling": Method(integrate.HEUN, doubling=True),
+}
+REFERENCE_SITES = {"evolve": 8, "stationary": 8}
+"""Largest systems for which an exact reference is computed without being asked for by `method = "exact"`."""
+
+
+class Initial(NamedTuple):
+    """An initial state and the noiseless state it stands for (None for random parameters)."""
+
+    ansatz: AbstractAnsatz
+    target: AbstractAnsatz | None
+
+
+class ExactState(NamedTuple):
+    """Where an exact run is."""
+
+    step: int
+    t: float
+    rho: np.ndarray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A validated problem with its physics built; the numerics are built when first needed."""
+
+    config: Config
+    lattice: Lattice
+    lindbladian: Lindbladian
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the run is the exact reference and no network."""
+        return self.config.task.method == "exact"
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """Output times; a network run always begins with t = 0."""
+        task = self.config.task
+        if task.times is None:
+            return np.linspace(0.0, task.t_end, task.points)
+        times = np.asarray(task.times)
+        return times if times[0] == 0 else np.concatenate([[0.0], times])
+
+    @cached_property
+    def initial(self) -> Initial:
+        """The network at t = 0."""
+        return _initial(self.config, self.lattice)
+
+    @cached_property
+    def flow(self) -> Flow:
+        """Right-hand side, method, control and observables."""
+        return _flow(self)
+
+    def template(self) -> Any:
+        """A state of the right structure, to read a checkpoint into."""
+        if self.is_exact:
+            size = self.lindbladian.local_dim**self.lattice.sites
+            return ExactState(step=0, t=0.0, rho=np.zeros((size, size), dtype=complex))
+        return self._start()
+
+    def _start(self) -> RunState:
+        return start(self.flow, self.initial.ansatz, self.config.seed, self.config.task.dt or 1e-3)
+
+    def snapshots(self, state: Any = None) -> Iterator[Snapshot]:
+        """Run from the beginning, or from the state of an earlier snapshot (which is not yielded again)."""
+        if self.is_exact:
+            yield from self._exact_snapshots(state)
+            return
+        first, task = state is None, self.config.task
+        begin = self._start() if state is None else state
+        options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps}
+        if task.kind == "stationary":
+            run = relax(self.flow, begin, self.times, delta_l=task.delta_L, **options)
+        else:
+            run = follow(self.flow, begin, self.times, **options)
+        truth = self._truth(begin.t, first=first) if self.config.observables.exact else None
+        for snapshot in run:
+            extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
+            message = self._preparation(begin) if snapshot.step == 0 else snapshot.message
+            yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
+
+    def _preparation(self, state: RunState) -> str:
+        """What the noise of the initial state costs."""
+        if self.initial.target is None:
+            return ""
+        draw, _, _ = self.flow.tdvp.sampler.sample(jax.random.key(0), state.ansatz.amplitudes(), state.chains)
+        lost = 1 - float(overlap(state.ansatz, self.initial.target, draw))
+        return f"The prepared state has infidelity {lost:.2e} with the product state it stands for (1 - overlap)."
+
+    def _truth(self, t: float, *, first: bool = True) -> Iterator[np.ndarray]:
+        """Exact density matrices at the output times from `t` on."""
+        if self.config.task.kind == "stationary":
+            rho = exact.stationary_state(self.lindbladian).rho
+            while True:
+                yield rho
+        times = self.times if self.times[0] == 0 else np.concatenate([[0.0], self.times])
+        for time, rho in zip(times, exact.evolve(self.lindbladian, self._exact_start(), times), strict=True):
+            if time > t or (time == t and first):
+                yield rho
+
+    def _exact_start(self) -> np.ndarray:
+        """The initial density matrix without noise, but with the tilt of the prepared one where there is a network."""
+        if self.is_exact:
+            if self.config.initial.kind != "product":
+                raise NeurhoError('Key `initial.kind` must be "product" for task.method = "exact", but it is "random".')
+            return exact.product_state(self.config.initial.bloch, self.lattice.sites)
+        return density_matrix(self.initial.target or self.initial.ansatz)
+
+    def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:
+        if self.config.task.kind == "stationary":
+            if state is None:
+                found = exact.stationary_state(self.lindbladian)
+                yield self._exact_snapshot(ExactState(step=1, t=0.0, rho=found.rho), message=found.message)
+            return
+        begin, times = (0.0, self.times) if state is None else (state.t, self.times[self.times > state.t])
+        rho0 = self._exact_start() if state is None else state.rho
+        grid = times if len(times) and times[0] == begin else np.concatenate([[begin], times])
+        for number, (t, rho) in enumerate(zip(grid, exact.evolve(self.lindbladian, rho0, grid), strict=True)):
+            if len(grid) == len(times) or number > 0:
+                step = (state.step + number) if state is not None else number
+                yield self._exact_snapshot(ExactState(step=step, t=float(t), rho=rho))
+
+    def _exact_snapshot(self, state: ExactState, message: str = "") -> Snapshot:
+        asked = self.config.observables
+        values = exact.expectations(
+            state.rho, self.lindbladian, t=state.t, correlations=asked.correlations, structure=asked.structure, energy=asked.energy
+        )
+        moved = exact.ExactLindbladian(self.lindbladian).apply(state.rho, state.t)
+        norm2 = float(np.linalg.norm(moved) ** 2 / np.linalg.norm(state.rho) ** 2)
+        return Snapshot(
+            step=state.step,
+            t=state.t,
+            observables={name: Estimate(mean=v, error=np.zeros_like(v)) for name, v in values.items()},
+            diagnostics={"lindblad_norm2": norm2},
+            state=state,
+            message=message,
+            converged=self.config.task.kind == "stationary",
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Sizes, and an upper estimate of the memory that a run takes."""
+        facts: dict[str, Any] = {"sites": self.lattice.sites, "bonds": len(self.lattice.bonds), "method": self.config.task.method}
+        if self.is_exact:
+            return facts | {"memory_bytes": 16 * 4**self.lattice.sites * 60}
+        count, sampling = parameter_count(self.initial.ansatz), self.config.sampling
+        if sampling.kind == "metropolis":
+            facts |= {"samples": sampling.samples, "diagonal_samples": sampling.diagonal_samples, "chains": sampling.chains}
+        else:
+            facts |= {"samples": 4**self.lattice.sites, "diagonal_samples": 2**self.lattice.sites}
+        chunk = min(self.flow.tdvp.chunk, facts["samples"])
+        dense = 8 * (4 * count**2 + 6 * chunk * count)
+        samples = facts["samples"] * (8 * self.lattice.sites + 64) + facts["diagonal_samples"] * 8 * (self.flow.observables.count + 4)
+        return facts | {"parameters": count, "memory_bytes": int(4e8 + dense + samples)}
+
+    def reference(self) -> xr.Dataset | None:
+        """Exact curves (or values) of a small system, or values shipped for this problem, or None."""
+        if (found := reference.shipped(self.config)) is not None:
+            return found
+        task = self.config.task
+        if self.lattice.sites > REFERENCE_SITES[task.kind]:
+            return None
+        asked = {"correlations": self.config.observables.correlations, "structure": self.config.observables.structure}
+        rows = [exact.expectations(rho, self.lindbladian, **asked) for rho in self._reference_states()]
+        steady = task.kind == "stationary"
+        columns = {}
+        for name, first in rows[0].items():
+            dims = {"site": ("site",), "bond": ("bond",), "pair": ("site", "site_2")}.get(name.rpartition("_")[2], ())
+            value = first if steady else np.stack([row[name] for row in rows])
+            columns[name] = (dims if steady else ("t", *dims), value)
+        return xr.Dataset(columns, coords={} if steady else {"t": self.times}, attrs={"source": "exact"})
+
+    def _reference_states(self) -> Iterator[np.ndarray]:
+        if self.config.task.kind == "stationary":
+            yield exact.stationary_state(self.lindbladian).rho
+        else:
+            yield from self._truth(0.0)
+
+
+def build(config: Config) -> Problem:
+    """Build the physics of a problem and check what only physics can check.
+
+    **Raises** `NeurhoError` with the sentence of the argument that does not fit.
+    """
+    sites = _lattice(config)
+    problem = Problem(config=config, lattice=sites, lindbladian=_lindbladian(config, sites))
+    if not problem.is_exact:
+        _ = problem.initial, problem.flow
+    return problem
+
+
+def _lattice(config: Config) -> Lattice:
+    asked = config.lattice
+    if asked.kind == "edges":
+        return lattice.from_edges(asked.edges, sites=asked.sites)
+    periodic = asked.periodic if isinstance(asked.periodic, bool) else list(asked.periodic)
+    if asked.kind == "chain":
+        ring = periodic if isinstance(periodic, bool) else periodic[0]
+        return lattice.chain(asked.shape[0], periodic=ring, multi_edges=asked.multi_edges)
+    make = lattice.square if asked.kind == "square" else lattice.triangular
+    return make(*asked.shape, periodic=periodic, multi_edges=asked.multi_edges)
+
+
+def _lindbladian(config: Config, sites: Lattice) -> Lindbladian:
+    make = {"heisenberg": models.heisenberg, "xyz": models.xyz, "ising": models.ising, "dephasing": models.dephasing_chain}
+    return make[config.model.kind](sites, **config.model.model_dump(exclude={"kind"}))
+
+
+def _initial(config: Config, sites: Lattice) -> Initial:
+    key = jax.random.fold_in(jax.random.key(config.seed), 3)
+    asked, network, count = config.initial, config.ansatz, sites.sites
+    if network.kind == "table":
+        if asked.kind == "product":
+            rho = exact.product_state(asked.bloch, count)
+        else:
+            rho = density_matrix(random_rbm(key, count, hidden=count, mixing=count, scale=asked.scale))
+        table = table_from_matrix(rho, sites=count, floor=1e-6)
+        return Initial(ansatz=table, target=table)
+    if asked.kind == "random":
+        ansatz = random_rbm(key, count, hidden=network.hidden, mixing=network.mixing, scale=asked.scale)
+        return Initial(ansatz=ansatz, target=None)
+    prepared = product_state(
+        key, asked.bloch, count, hidden=network.hidden, mixing=network.mixing, noise=asked.noise, tilt=asked.tilt
+    )
+    return Initial(ansatz=prepared.ansatz, target=prepared.target)
+
+
+def _flow(problem: Problem) -> Flow:
+    config, task = problem.config, problem.config.task
+    solver = {
+        "ridge": lambda: solvers.Ridge(task.ridge),
+        "cutoff": lambda: solvers.SpectralCutoff(task.cutoff),
+        "snr": lambda: solvers.SignalToNoise(task.snr, task.cutoff),
+    }[task.solver]()
+    full, diagonal = _samplers(config, problem.lattice)
+    return make_flow(
+        problem.lindbladian,
+        sampler=full,
+        diagonal=diagonal,
+        solver=solver,
+        method=METHODS[task.method],
+        tolerance=task.tolerance,
+        dt_max=task.dt_max or math.inf,
+        quantities=_quantities(problem),
+        centred=task.norm == "fubini-study",
+        certificate=config.observables.certificate,
+        chunk=config.sampling.chunk or CHUNK,
+    )
+
+
+def _samplers(config: Config, sites: Lattice) -> tuple[AbstractSampler, AbstractSampler]:
+    asked = config.sampling
+    if asked.kind == "enumeration":
+        return enumerate_all(sites.sites), enumerate_diagonal(sites.sites)
+    chains = {"chains": asked.chains, "sweeps": asked.sweeps, "warmup": asked.warmup}
+    return (
+        metropolis(sites, samples=asked.samples, exponent=asked.exponent, **chains),
+        metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains),
+    )
+
+
+def _quantities(problem: Problem) -> list[Quantity]:
+    asked = problem.config.observables
+    quantities = pauli_quantities(
+        problem.lattice, bonds=asked.bonds, correlations=asked.correlations, structure=asked.structure
+    )
+    if asked.energy:
+        quantities.append(Quantity("energy", (problem.lindbladian.hamiltonian,), average=True))
+    return quantities
+
+
+def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:
+    rho = density_matrix(ansatz)
+    return {"delta_rho": exact.delta_rho(rho, truth), "trace_distance": exact.trace_distance(rho, truth)}
