@@ -69,7 +69,7 @@ def run_command(
         Path | None, typer.Option(metavar="DIR", help="The run directory, new or empty [default: runs/PROBLEM-N].")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Check the problem, print what it needs, and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the problem, as in task.t=1.0; repeatable."),
@@ -100,7 +100,9 @@ def run_command(
 
 
 @app.command()
-def resume(directory: Directory, quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False) -> None:
+def resume(
+    directory: Directory, quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False
+) -> None:
     """Go on with a run that was stopped."""
     from neurho import config, records
 
@@ -143,9 +145,9 @@ def plot(
     settings, series = _settings_of(directory), records.read_series(directory)
     truth = _build(settings).reference() if reference else None
     if settings.task.kind == "stationary":
-        figures = {"profile": report.profile(series, truth, average=settings.task.average)}
+        figures = {"profile": report.profile(series, truth, average=settings.task.average, label=_source(truth))}
     else:
-        figures = {"curves": report.time_curves(series, truth)}
+        figures = {"curves": report.time_curves(series, truth, label=_source(truth))}
     figures["diagnostics"] = report.diagnostics(series)
     _write_figures(directory, figures, endings)
 
@@ -169,7 +171,7 @@ def compare(
     truth = records.read_series(other) if other is not None else _build(settings).reference()
     if truth is None:
         raise NeurhoError(f"There is no reference for `{directory}`; give another run to compare with.")
-    label = str(other) if other is not None else "reference"
+    label = str(other) if other is not None else _source(truth)
     if settings.task.kind == "stationary":
         if "t" in truth.dims:
             truth = report.averaged(truth, settings.task.average)
@@ -263,6 +265,10 @@ def _drive(problem: Any, run: "Run", state: Any, *, quiet: bool) -> None:
         _signals.ignore()
         _save_what_is_there(run, "The run ended with an unexpected error.")
         raise
+    if not remark and not _reached_goal(problem.config, run, last) and problem.config.task.kind == "stationary":
+        run.note(
+            f"delta_L has not fallen below task.delta_L = {problem.config.task.delta_L:g}: the state is not stationary."
+        )
     summary = run.finish(
         converged=not remark and _reached_goal(problem.config, run, last),
         average=_average(problem.config),
@@ -296,6 +302,11 @@ def _save_what_is_there(run: "Run", remark: str) -> None:
         run.finish(converged=False, remark=remark)
 
 
+def _source(reference: Any) -> str:
+    """What to call a reference in a figure: exact only if it says so."""
+    return "exact" if reference is not None and reference.attrs.get("source") == "exact" else "reference"
+
+
 def _reached_goal(config: "Config", run: "Run", last: "Snapshot | None") -> bool:
     if not run.rows:
         return False
@@ -313,6 +324,10 @@ def _place(run: "Run") -> str:
 
 
 def _build(settings: "Config") -> Any:
+    import jax
+
+    # float64 is what the physics needs; the library leaves this global setting to whoever starts it.
+    jax.config.update("jax_enable_x64", True)
     from neurho.problem import build
 
     return build(settings)
@@ -349,7 +364,7 @@ def _progress(config: "Config", run: "Run", *, quiet: bool) -> "Iterator[Callabl
     from rich.live import Live
     from rich.text import Text
 
-    console = Console()
+    console = Console(stderr=True)
     live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal and not quiet else None
     began, start, shown = time.monotonic(), None, None
 
@@ -366,10 +381,14 @@ def _progress(config: "Config", run: "Run", *, quiet: bool) -> "Iterator[Callabl
         if live is not None:
             live.update(Text(line, overflow="ellipsis", no_wrap=True), refresh=True)
         else:
-            print(line, flush=True)
+            print(line, file=sys.stderr, flush=True)
 
     if not quiet:
-        print(f"Writing to {run.path}" + (f", from t = {run.rows[-1].t:g}" if run.rows else ""), flush=True)
+        print(
+            f"Writing to {run.path}" + (f", from t = {run.rows[-1].t:g}" if run.rows else ""),
+            file=sys.stderr,
+            flush=True,
+        )
     if live is None:
         yield report
         return
@@ -499,7 +518,7 @@ def _write_figures(directory: Path, figures: dict[str, Any], endings: tuple[str,
 
     for name, figure in figures.items():
         for ending in endings:
-            path = directory / f"{name}.{ending}"
+            path = directory / "figures" / f"{name}.{ending}"
             records.write_file(path, report.image(figure, ending))
             print(path)
 

@@ -208,6 +208,7 @@ _SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
     "ridge": {"ridge": 1e-3},
     "cutoff": {"cutoff": 1e-6},
     "snr": {"snr": 2.0, "cutoff": 1e-8},
+    "cg": {"ridge": 1e-3, "cg_tolerance": 1e-3},
 }
 
 
@@ -220,10 +221,11 @@ class Flow(Table):
     dt_max: MaybePositive = None
     max_steps: MaybeCount = None
     norm: Literal["fubini-study", "plain"] = "fubini-study"
-    solver: Literal["ridge", "cutoff", "snr"] = "ridge"
+    solver: Literal["ridge", "cutoff", "snr", "cg"] = "ridge"
     ridge: MaybePositive = None
     cutoff: Annotated[_Number | None, Field(gt=0, lt=1, description="a number > 0 and < 1")] = None
     snr: MaybePositive = None
+    cg_tolerance: Annotated[_Number | None, Field(gt=0, lt=1, description="a number > 0 and < 1")] = None
     times: Annotated[
         tuple[_Rate, ...] | None, Field(min_length=1, description="a list of increasing numbers >= 0, not empty")
     ] = None
@@ -250,7 +252,7 @@ class Flow(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Flow":
-        for key in self.model_fields_set & {"dt", "tolerance", "dt_max", "ridge", "cutoff", "snr"}:
+        for key in self.model_fields_set & {"dt", "tolerance", "dt_max", "ridge", "cutoff", "snr", "cg_tolerance"}:
             if (reason := unused(key, self.method, self.solver)) is not None:
                 raise _Refusal(f"task.{key}", "be left out", reason)
         if self.method in FIXED and self.dt is None:
@@ -405,7 +407,7 @@ def unused(key: str, method: str, solver: str) -> str | None:
     """Why the key of [task] has no effect with this method and solver, or None if it has one."""
     if method == "exact" or (key in ("tolerance", "dt_max") and method in FIXED):
         return f'method "{method}" does not use it'
-    if key in ("ridge", "cutoff", "snr") and key not in _SOLVER_DEFAULTS[solver]:
+    if key in ("ridge", "cutoff", "snr", "cg_tolerance") and key not in _SOLVER_DEFAULTS[solver]:
         return f'solver "{solver}" does not use it'
     return None
 

@@ -1,6 +1,6 @@
 """Explicit Runge-Kutta steps from tableaux, with step control in the norm of the metric. Knows no physics.
 
-The right-hand side is any function `(key, t, y, chains) -> rates` with `rates.velocity`, `rates.chains` and `rates.metric`; it is
+The right-hand side is any function `(key, t, y, chains) -> rates` with `rates.velocity`, `rates.chains` and `rates.metric.length(v)`; it is
 compiled once and serves every method, while the loop around it is Python.
 """
 
@@ -133,7 +133,7 @@ class StepControl(NamedTuple):
         if self.tolerance is None:
             return True, dt
         require(step.error is not None, "method", "estimate its error when a tolerance is given", "it has no embedded method")
-        size = float(jnp.sqrt(jnp.maximum(step.error @ step.rates.metric @ step.error, 0)))  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
+        size = float(step.rates.metric.length(step.error))
         if not np.isfinite(size):
             return False, dt * 0.2
         factor = self.safety * (self.tolerance / max(size, 1e-300)) ** (1 / method.error_order)

@@ -74,9 +74,11 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None) -> L
 
     `sites` is needed when the last sites have no bond. A pair given twice, in any order, is an error.
     """
-    pairs = [tuple(sorted(int(j) for j in edge)) for edge in edges]
-    for pair in pairs:
-        require(len(pair) == 2 and pair[0] != pair[1] and pair[0] >= 0, "edges", "be pairs of different sites >= 0", f"one is {pair}")
+    given = [tuple(edge) for edge in edges]
+    for pair in given:
+        whole = all(isinstance(j, int | np.integer) and j >= 0 for j in pair)
+        require(len(pair) == 2 and whole and pair[0] != pair[1], "edges", "be pairs of different sites >= 0", f"one is {pair}")
+    pairs = [(int(min(pair)), int(max(pair))) for pair in given]
     require(len(set(pairs)) == len(pairs), "edges", "name each pair once", "one stands twice")
     least = 1 + max((pair[1] for pair in pairs), default=0)
     count = least if sites is None else sites
@@ -110,7 +112,8 @@ def _bravais(
 ) -> Lattice:
     for length in shape:
         require(isinstance(length, int | np.integer) and length >= 1, "shape", "be positive whole numbers", f"it is {shape}")
-    flags = (periodic,) * len(shape) if isinstance(periodic, bool) else tuple(bool(p) for p in periodic)
+    flags = (periodic,) * len(shape) if isinstance(periodic, bool | np.bool_) else tuple(periodic)
+    require(all(isinstance(p, bool | np.bool_) for p in flags), "periodic", "be true or false, or one of them per direction", f"it is {periodic!r}")
     require(len(flags) == len(shape), "periodic", f"have one flag for each of the {len(shape)} directions", f"it is {periodic}")
     cells = np.array(list(product(*map(range, shape))))
     bonds, directions = _bonds(cells, shape, flags, steps, multi_edges=multi_edges)
@@ -118,7 +121,7 @@ def _bravais(
     return Lattice(
         name=name,
         shape=tuple(int(length) for length in shape),
-        periodic=flags,
+        periodic=tuple(bool(p) for p in flags),
         positions=cells @ vectors,
         bonds=bonds,
         bond_directions=directions,

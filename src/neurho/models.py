@@ -66,6 +66,8 @@ def ising(lattice: Lattice, *, interaction: float = 2.0, transverse: float = 1.0
 
     `interaction` is V and `transverse` is g, as in Vicentini et al., PRL 122, 250503 (2019).
     """
+    for name, value in (("interaction", interaction), ("transverse", transverse)):
+        require(isinstance(value, int | float | np.number), name, "be a real number", f"it is {value!r}")
     return heisenberg(lattice, field=(transverse / 2, 0, 0), coupling=(0, 0, interaction / 4), decay=decay)
 
 

@@ -4,6 +4,7 @@ import operator as _op
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import product
 from numbers import Number
 from typing import Any
 
@@ -89,8 +90,18 @@ class Operator:
         return Operator(self.local_dim, tuple(LocalTerm(s, m, f) for (s, f), m in sums.items() if np.any(m)))
 
     def is_hermitian(self, tolerance: float = 1e-12) -> bool:
-        """Whether each merged term is Hermitian (time-dependent coefficients are taken as real)."""
-        return all(np.allclose(t.matrix, t.matrix.conj().T, rtol=0, atol=tolerance) for t in self.merged().terms)
+        """Whether the sum of all terms on each support is Hermitian, to `tolerance` of the largest entry.
+
+        Time-dependent coefficients are evaluated at a few times, so that sp f + sm f* counts as Hermitian.
+        """
+        scale = max((float(np.max(np.abs(t.matrix))) for t in self.terms), default=1.0)
+        moving = any(t.coefficient is not None for t in self.terms)
+        for t in (0.0, 0.37, 1.91) if moving else (0.0,):
+            fixed = (LocalTerm(u.sites, complex(evaluate(u.coefficient, t)) * u.matrix) for u in self.terms)
+            for term in Operator(self.local_dim, tuple(fixed)).merged().terms:
+                if not np.allclose(term.matrix, term.matrix.conj().T, rtol=0, atol=tolerance * max(scale, 1e-300)):
+                    return False
+        return True
 
     def to_sparse(self, sites: int, t: float = 0.0) -> sparse.csr_array:
         """The full matrix on `sites` sites at time `t`, `(d^sites, d^sites)`; site 0 is the slowest index."""
@@ -167,7 +178,9 @@ def local(matrix: Any, sites: int | Sequence[int], *, local_dim: int = 2) -> Ope
 
     **Raises** `NeurhoError` if the matrix does not fit the number of sites.
     """
-    places = (int(sites),) if isinstance(sites, int | np.integer) else tuple(int(j) for j in sites)
+    places = (sites,) if isinstance(sites, int | np.integer) else tuple(sites) if isinstance(sites, Iterable) else (sites,)
+    require(all(isinstance(j, int | np.integer) for j in places), "sites", "be whole numbers", f"it is {sites!r}")
+    places = tuple(int(j) for j in places)
     require(local_dim >= 2, "local_dim", "be at least 2", f"it is {local_dim}")
     require(len(set(places)) == len(places) and all(j >= 0 for j in places), "sites", "be distinct and >= 0", f"it is {places}")
     array = as_matrix(matrix)
@@ -201,8 +214,9 @@ def embed(term: LocalTerm, sites: Sequence[int], dim: int) -> np.ndarray:
 def _embed_sparse(term: LocalTerm, sites: int, dim: int) -> sparse.csr_array:
     """The matrix of a term on all sites, from its non-zeros only."""
     strides = dim ** (sites - 1 - np.array(term.sites, dtype=int))
-    digits = np.array(np.unravel_index(np.arange(dim ** len(term.sites)), (dim,) * len(term.sites))).reshape(len(term.sites), -1)
-    offsets = (strides @ digits).astype(int) if term.sites else np.zeros(1, dtype=int)
+    k = len(term.sites)
+    digits = np.array(list(product(range(dim), repeat=k)), dtype=int).reshape(dim**k, k)
+    offsets = digits @ strides
     rest = [dim ** (sites - 1 - j) * np.arange(dim) for j in range(sites) if j not in term.sites]
     base = reduce(lambda a, b: np.add.outer(a, b).ravel(), rest, np.zeros(1, dtype=int))
     rows, columns = np.nonzero(term.matrix)
@@ -264,6 +278,8 @@ def spin(site: int, axis: int, local_dim: int) -> Operator:
 
 def total(operators: Iterable[Operator]) -> Operator:
     """The sum of at least one operator."""
+    operators = list(operators)
+    require(len(operators) > 0, "operators", "hold at least one operator", "it is empty")
     return reduce(_op.add, operators)
 
 
@@ -298,7 +314,7 @@ class Lindbladian:
     def __init__(
         self, lattice: Lattice, hamiltonian: Operator, jumps: Iterable[tuple[float | Coefficient, Operator] | Jump] = ()
     ) -> None:
-        pairs = tuple(j if isinstance(j, Jump) else Jump(*j) for j in jumps)
+        pairs = tuple(_as_jump(j, number) for number, j in enumerate(jumps))
         object.__setattr__(self, "lattice", lattice)
         object.__setattr__(self, "hamiltonian", hamiltonian.merged())
         object.__setattr__(self, "jumps", tuple(Jump(j.rate, j.operator.merged()) for j in pairs))
@@ -309,6 +325,7 @@ class Lindbladian:
             _require_same_dim(hamiltonian, jump.operator)
             if not callable(jump.rate):
                 require_rate(jump.rate, f"jumps[{number}].rate")
+                require(np.ndim(jump.rate) == 0, f"jumps[{number}].rate", "be one number", f"it is {jump.rate}")
             self._check_support(jump.operator.support, f"jumps[{number}]", "it acts collectively")
 
     @property
@@ -336,6 +353,14 @@ class Lindbladian:
             f"be local, acting on at most {most} sites at once (sums of local terms are fine; give one jump per site)",
             f"{acts} on {len(sites)} sites",
         )
+
+
+def _as_jump(jump: Any, number: int) -> Jump:
+    if not isinstance(jump, Jump) and not (isinstance(jump, Sequence) and len(jump) == 2):
+        raise NeurhoError(f"Argument `jumps[{number}]` must be a pair (rate, operator), but it is {jump!r}.")
+    rate, operator = (jump.rate, jump.operator) if isinstance(jump, Jump) else jump
+    require(isinstance(operator, Operator), f"jumps[{number}]", "have an Operator as its second entry", f"it is {operator!r}")
+    return Jump(rate, operator)
 
 
 def evaluate(coefficient: float | Callable[[Any], Any] | None, t: Any) -> Any:

@@ -261,6 +261,7 @@ def _flow(problem: Problem) -> Flow:
     solver = {
         "ridge": lambda: solvers.Ridge(task.ridge),
         "cutoff": lambda: solvers.SpectralCutoff(task.cutoff),
+        "cg": lambda: solvers.ConjugateGradient(task.ridge, task.cg_tolerance),
         "snr": lambda: solvers.SignalToNoise(task.snr, task.cutoff),
     }[task.solver]()
     full, diagonal = _samplers(config, problem.lattice)
@@ -282,7 +283,8 @@ def _flow(problem: Problem) -> Flow:
 def _samplers(config: Config, sites: Lattice) -> tuple[AbstractSampler, AbstractSampler]:
     asked = config.sampling
     if asked.kind == "enumeration":
-        return enumerate_all(sites.sites), enumerate_diagonal(sites.sites)
+        hermitian = config.ansatz.kind != "table"
+        return enumerate_all(sites.sites, hermitian=hermitian), enumerate_diagonal(sites.sites)
     chains = {"chains": asked.chains, "sweeps": asked.sweeps, "warmup": asked.warmup}
     return (
         metropolis(sites, samples=asked.samples, exponent=asked.exponent, **chains),

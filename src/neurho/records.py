@@ -280,7 +280,9 @@ def read_summary(path: str | Path) -> dict[str, Any] | None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file in one step, for what others (figures) put into a run directory."""
+    """Write a file in one step, for what others (figures) put into a run directory, or into a folder of it."""
+    with _disk(path.parent):
+        path.parent.mkdir(exist_ok=True)
     _replace(path, data)
 
 

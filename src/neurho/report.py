@@ -376,6 +376,8 @@ def _symbol(name: str) -> str:
 
 
 def _interpolate(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    if np.array_equal(times, at):
+        return values
     if len(times) < 4 or not np.all(np.isfinite(values)):
         flat = values.reshape(len(times), -1)
         return np.stack([np.interp(at, times, column) for column in flat.T], axis=1).reshape(len(at), *values.shape[1:])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 from neurho.ansatz import AbstractAnsatz
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, local_values
 from neurho.generator import LabelMap
-from neurho.metric import build_metric
+from neurho.metric import Metric
 from neurho.sampling import AbstractSampler, Draw, effective_sample_size
 from neurho.solvers import AbstractSolver
 
@@ -36,7 +36,7 @@ class Rates(NamedTuple):
 
     velocity: Float[Array, " parameters"]
     chains: Int[Array, "chains sites"]
-    metric: Float[Array, "parameters parameters"]
+    metric: Metric
     residual: Float[Array, ""]
     rank: Float[Array, ""]
     certificate: Certificate
@@ -63,12 +63,12 @@ class TDVP(eqx.Module):
         """d alpha/dt at one point, with everything that was learnt on the way."""
         draw, local, chains, certificate = self._draw(key, t, ansatz, chains)
         x, weight = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1)
-        metric = build_metric(ansatz, x, weight, local.reshape(-1), centred=self.centred, chunk=self.chunk)
+        metric = Metric.build(ansatz, x, weight, local.reshape(-1), centred=self.centred, chunk=self.chunk)
         solution = self.solver(metric)
         return Rates(
             velocity=solution.velocity,
             chains=chains,
-            metric=metric.s,
+            metric=metric,
             residual=solution.residual,
             rank=solution.rank,
             certificate=certificate,

@@ -79,7 +79,7 @@ WRONG = [
     ),
     ("initial.bloch=[[1,0,0]]", "key `initial.bloch` must have one entry for each of the 4 sites, but it has 1."),
     ("initial.noise=-1", "key `initial.noise` must be a finite number >= 0, but it is -1."),
-    ("initial.tilt=1", "key `initial.tilt` must be a number >= 0 and < 1, but it is 1."),
+    ("initial.tilt=1", "key `initial.tilt` must be a number > 0 and < 0.5, but it is 1."),
     ("sampling.samples=0", "key `sampling.samples` must be a whole number >= 1, but it is 0."),
     (
         "sampling.samples=105",
@@ -100,6 +100,7 @@ WRONG = [
     ),
     ("task.tolerance=1e-3", 'key `task.tolerance` must be left out, but method "heun" does not use it.'),
     ("task.cutoff=1e-3", 'key `task.cutoff` must be left out, but solver "ridge" does not use it.'),
+    ("sampling.exponent=3", "key `sampling.exponent` must be a number > 0 and <= 2, but it is 3."),
     ("task.cutoff=2", "key `task.cutoff` must be a number > 0 and < 1, but it is 2."),
     ("task.times=[0.2,0.1]", "key `task.times` must increase, but it is [0.2, 0.1]."),
     ("task.times=[0.2,2]", "key `task.times` must end at or before task.t = 1, but its last entry is 2."),
@@ -181,6 +182,7 @@ def test_toml_syntax_error_names_the_line():
         (["lattice.shape=[12]", "sampling.kind=enumeration"], 'have at most 7 sites for sampling.kind = "enumeration"'),
         (["lattice.shape=[7]", "ansatz.kind=table"], 'have at most 6 sites for ansatz.kind = "table"'),
         (["lattice.shape=[8]", "observables.exact=true"], "have at most 7 sites for observables.exact = true"),
+        (["lattice.shape=[8]", "sampling.kind=enumeration", "observables.exact=true"], "have at most 7 sites"),
         (["lattice.shape=[13]", "task.method=exact"], 'have at most 12 sites for task.method = "exact"'),
     ],
 )
@@ -214,7 +216,7 @@ def test_unreadable_sources(tmp_path):
 def test_defaults_are_resolved_and_survive_a_round_trip(tmp_path):
     problem = small(tmp_path=tmp_path)
     assert problem.sampling.diagonal_samples == 100
-    assert problem.initial == config.Product(kind="product", bloch=(0.0, 0.0, 1.0), noise=0.01, tilt=0.01)
+    assert problem.initial == config.Product(kind="product", bloch=(0.0, 0.0, 1.0), noise=0.01, tilt=1e-3)
     assert (problem.task.ridge, problem.task.cutoff, problem.task.points) == (1e-3, None, 101)
     again = config.loads(config.dumps(problem))
     assert again == problem

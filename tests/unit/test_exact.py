@@ -211,6 +211,19 @@ def test_stationary_reference(name):
         np.testing.assert_allclose(found[key], value, rtol=0, atol=1e-8, err_msg=key)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("jy", "sz", "sxsx", "purity"),
+    [(1.0, -0.9290316461, -0.00661502, 0.754429302785), (1.2, -0.4664716200, 0.21990907, 0.103048700890)],
+)
+def test_three_by_three_torus(jy, sz, sxsx, purity):
+    """262,144 unknowns: exact null vectors computed by another program (residual below 1e-10)."""
+    model = models.xyz(lattice.square(3, 3, periodic=True), coupling=(0.9, jy, 1.0))
+    state = exact.stationary_state(model)
+    found = exact.expectations(state.rho, model)
+    assert (found["sz"], found["sxsx"], found["purity"]) == pytest.approx((sz, sxsx, purity), abs=1e-8)
+
+
 def test_evolution_reference():
     """Fig. 2 of PRL 122, 250502 at t = 0.1 and 0.5: matrix exponentials computed by another program (1e-12)."""
     model = models.heisenberg(lattice.chain(5, periodic=True), field=(0, 0, 10), coupling=(20, 0, 10))

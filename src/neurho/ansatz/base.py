@@ -75,6 +75,8 @@ class AbstractAnsatz(eqx.Module):
 
     sites: eqx.AbstractVar[int]
     local_dim: eqx.AbstractVar[int]
+    hermitian: eqx.AbstractClassVar[bool]
+    """Whether rho(l, r) = rho(r, l)* for all parameters: sums over half of the configurations then suffice."""
 
     @abc.abstractmethod
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:

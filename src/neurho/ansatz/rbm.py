@@ -1,5 +1,7 @@
 """The paper's ansatz: a complex restricted Boltzmann machine, Hermitian and positive by construction."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -41,6 +43,7 @@ class RBM(AbstractAnsatz):
     mixing_weights: Float[Array, "2 mixing features"]
     sites: int = eqx.field(static=True)
     local_dim: int = eqx.field(static=True)
+    hermitian: ClassVar[bool] = True
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """log rho(x) by matrix-vector products with l and r."""

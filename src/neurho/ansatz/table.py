@@ -1,5 +1,7 @@
 """The exact ansatz: one complex logarithm for every configuration. For small systems, as an oracle."""
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -22,6 +24,7 @@ class Table(AbstractAnsatz):
     entries: Float[Array, "2 configurations"]
     sites: int = eqx.field(static=True)
     local_dim: int = eqx.field(static=True)
+    hermitian: ClassVar[bool] = False
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Look up log rho(x)."""

@@ -1,0 +1,111 @@
+"""Named models against Hamiltonians and jumps written out with Kronecker products."""
+
+from functools import reduce
+
+import numpy as np
+import pytest
+
+from neurho import lattice, models
+from neurho._types import NeurhoError
+
+X = np.array([[0, 1], [1, 0]], dtype=complex)
+Y = np.array([[0, -1j], [1j, 0]])
+Z = np.diag([1.0 + 0j, -1.0])
+MINUS = np.array([[0, 0], [1, 0]], dtype=complex)
+
+
+def kron(sites, **factors):
+    """A product of one-site matrices, keyword `s3=X` for X on site 3."""
+    return reduce(np.kron, [factors.get(f"s{j}", np.eye(2)) for j in range(sites)])
+
+
+def pair(sites, i, j, matrix):
+    return kron(sites, **{f"s{i}": matrix, f"s{j}": matrix})
+
+
+def dense_jumps(model):
+    return sorted(
+        (j.rate, j.operator.support, j.operator.to_sparse(model.sites).toarray().real.tolist()) for j in model.jumps
+    )
+
+
+def test_heisenberg_uniform():
+    field, coupling = (0.3, -0.7, 10.0), (1.0, 2.0, -0.5)
+    model = models.heisenberg(lattice.chain(3, periodic=True), field=field, coupling=coupling, decay=2.0)
+    expected = sum(b * kron(3, **{f"s{j}": m}) for j in range(3) for b, m in zip(field, (X, Y, Z), strict=True))
+    expected = expected + sum(
+        c * pair(3, i, j, m) for i, j in ((0, 1), (1, 2), (0, 2)) for c, m in zip(coupling, (X, Y, Z), strict=True)
+    )
+    np.testing.assert_allclose(model.hamiltonian.to_sparse(3).toarray(), expected, atol=1e-14)
+    assert dense_jumps(model) == sorted((2.0, (j,), kron(3, **{f"s{j}": MINUS}).real.tolist()) for j in range(3))
+
+
+def test_heisenberg_per_site_and_per_bond():
+    made = lattice.square(2, 2)
+    rng = np.random.default_rng(0)
+    field, coupling = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+    rates = {"decay": [0.0, 1.0, 2.0, 3.0], "pump": [0.5, 0.0, 0.0, 0.0], "dephasing": 0.25}
+    model = models.heisenberg(made, field=field, coupling=coupling, **rates)
+    expected = sum(field[j, a] * kron(4, **{f"s{j}": m}) for j in range(4) for a, m in enumerate((X, Y, Z)))
+    for (i, j), strength in zip(made.bonds, coupling, strict=True):
+        expected = expected + sum(c * pair(4, i, j, m) for c, m in zip(strength, (X, Y, Z), strict=True))
+    np.testing.assert_allclose(model.hamiltonian.to_sparse(4).toarray(), expected, atol=1e-13)
+    jumps = [(float(j), (j,), kron(4, **{f"s{j}": MINUS}).real.tolist()) for j in (1, 2, 3)]
+    jumps += [(0.5, (0,), kron(4, s0=MINUS.T.copy()).real.tolist())]
+    jumps += [(0.25, (j,), kron(4, **{f"s{j}": Z}).real.tolist()) for j in range(4)]
+    assert dense_jumps(model) == sorted(jumps)
+
+
+def test_double_bonds_double_the_coupling():
+    single = models.xyz(lattice.square(2, 2, periodic=True)).hamiltonian.to_sparse(4).toarray()
+    double = models.xyz(lattice.square(2, 2, periodic=True, multi_edges=True)).hamiltonian.to_sparse(4).toarray()
+    np.testing.assert_allclose(double, 2 * single, atol=1e-14)
+
+
+def test_xyz_has_no_field():
+    model = models.xyz(lattice.chain(2), coupling=(0.9, 1.2, 1.0), decay=0.5)
+    expected = 0.9 * np.kron(X, X) + 1.2 * np.kron(Y, Y) + np.kron(Z, Z)
+    np.testing.assert_allclose(model.hamiltonian.to_sparse(2).toarray(), expected, atol=1e-15)
+    assert [j.rate for j in model.jumps] == [0.5, 0.5]
+
+
+def test_ising():
+    model = models.ising(lattice.chain(2), interaction=2.0, transverse=3.0)
+    expected = 0.5 * np.kron(Z, Z) + 1.5 * (kron(2, s0=X) + kron(2, s1=X))
+    np.testing.assert_allclose(model.hamiltonian.to_sparse(2).toarray(), expected, atol=1e-15)
+
+
+def test_dephasing_chain():
+    model = models.dephasing_chain(lattice.chain(2), coupling=(1, 1, 0.5), dephasing=0.3)
+    expected = np.kron(X, X) + np.kron(Y, Y) + 0.5 * np.kron(Z, Z)
+    np.testing.assert_allclose(model.hamiltonian.to_sparse(2).toarray(), expected, atol=1e-15)
+    assert dense_jumps(model) == sorted((0.3, (j,), kron(2, **{f"s{j}": Z}).real.tolist()) for j in range(2))
+
+
+def test_nothing_at_all():
+    model = models.heisenberg(lattice.chain(2), decay=0)
+    assert not model.jumps
+    assert model.hamiltonian.to_sparse(2).count_nonzero() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            {"field": (1, 2)},
+            r"`field` must have three entries \(x, y, z\), or three for each of the 3 sites, but its shape is \(2,\)",
+        ),
+        ({"field": np.ones((2, 3))}, r"`field` must have three entries .* 3 sites, but its shape is \(2, 3\)"),
+        ({"coupling": np.ones((3, 3))}, r"`coupling` must have three entries .* 2 bonds, but its shape is \(3, 3\)"),
+        ({"coupling": "strong"}, "`coupling` must be real numbers, but it is 'strong'"),
+        ({"coupling": (1j, 0, 0)}, "`coupling` must be real numbers"),
+        ({"field": (np.nan, 0, 0)}, "`field` must be finite"),
+        ({"decay": -1.0}, "`decay` must be a finite real number >= 0, but it is -1.0"),
+        ({"pump": np.inf}, "`pump` must be a finite real number >= 0, but it is inf"),
+        ({"dephasing": 1j}, "`dephasing` must be a finite real number >= 0"),
+        ({"decay": [1.0, 1.0]}, r"`decay` must be one number or 3, one per site, but its shape is \(2,\)"),
+    ],
+)
+def test_bad_input(arguments, sentence):
+    with pytest.raises(NeurhoError, match=sentence):
+        models.heisenberg(lattice.chain(3), **arguments)

@@ -1,0 +1,144 @@
+"""Figures from made-up runs: that they say what they should, and that comparisons measure what they claim."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.testing import assert_allclose
+
+from neurho import report
+from neurho._types import NeurhoError
+
+
+def oscillation(times, shift=0.0, error=0.1):
+    columns = {}
+    for k, name in enumerate(("sx", "sy", "sz", "sxsx", "sysy", "szsz")):
+        columns[name] = ("t", np.cos(8 * times + k) + shift)
+        columns[f"{name}_error"] = ("t", np.full(len(times), error))
+    columns["sz_site"] = (("t", "site"), np.cos(8 * times)[:, None] + np.arange(3) / 10 + shift)
+    columns["sz_site_error"] = (("t", "site"), np.full((len(times), 3), error))
+    columns |= {
+        "delta_L": ("t", 10 * np.exp(-times)),
+        "delta_L_error": ("t", 0 * times),
+        "r_hat": ("t", 1 + times / 100),
+    }
+    return xr.Dataset(columns, coords={"t": times, "site": np.arange(3)})
+
+
+def stationary(times):
+    """Relaxation towards a state near all-down, sz = -0.99 on every site."""
+    data = oscillation(times)
+    data["sz_site"] = (("t", "site"), -0.99 + np.exp(-5 * times)[:, None] * np.ones(3))
+    data["sz"] = data.sz_site.mean("site")
+    return data
+
+
+TIMES = np.linspace(0, 2, 41)
+
+
+def labels(figure):
+    return [axis.get_ylabel() for axis in figure.axes if axis.get_visible()]
+
+
+def test_time_curves_show_the_run_and_the_reference():
+    run, exact = oscillation(TIMES, shift=0.05), oscillation(np.linspace(0, 2, 201))
+    figure = report.time_curves(run, exact)
+    one_site, two_site, quality = figure.axes
+    assert len(one_site.lines) == 3 + 3 + 1  # run, reference, and its legend entry
+    assert_allclose(one_site.lines[0].get_ydata(), run.sx)
+    assert_allclose(one_site.lines[1].get_ydata(), exact.sx)
+    assert len(one_site.collections) == 3  # error bands
+    assert_allclose(two_site.lines[0].get_ydata(), run.sxsx)
+    assert quality.get_ylabel() == report.SYMBOLS["delta_L"][0]
+    assert all(axis.get_xlabel() == report.TIME for axis in figure.axes)
+    with_truth = run.assign(delta_rho=("t", TIMES / 10), trace_distance=("t", TIMES / 20))
+    assert labels(report.time_curves(with_truth))[2] == "distance from the exact state"
+
+
+def test_profile_shows_the_deviation_from_all_down():
+    run = stationary(TIMES)
+    reference = xr.Dataset({"sz": ((), -0.99), "sz_site": ("site", np.full(3, -0.99)), "sxsx": ((), -0.05)})
+    figure = report.profile(run, reference, average=0.1)
+    total, _, correlations, sites = figure.axes
+    assert_allclose(total.lines[0].get_ydata(), 3 * (1 + run.sz))
+    assert_allclose(total.lines[1].get_ydata(), 0.03)  # reference
+    assert total.get_yscale() == "log"
+    assert_allclose(sites.lines[0].get_ydata(), 0.01)
+    assert len([line for line in correlations.lines if len(line.get_xdata()) == len(TIMES)]) == 2
+    assert report.profile(oscillation(TIMES)).axes[0].get_yscale() == "linear"
+
+
+def test_diagnostics_show_what_there_is():
+    assert labels(report.diagnostics(oscillation(TIMES))) == [report.SYMBOLS[n][0] for n in ("delta_L", "r_hat")]
+    with pytest.raises(NeurhoError, match="no diagnostics"):
+        report.diagnostics(xr.Dataset({"sx": ("t", TIMES)}, coords={"t": TIMES}))
+
+
+@pytest.mark.parametrize("ending", ["pdf", "svg"])
+def test_images_are_reproducible(ending):
+    first, second = (report.image(report.diagnostics(oscillation(TIMES)), ending) for _ in range(2))
+    assert first == second
+    assert first[:5] in (b"%PDF-", b"<?xml")
+
+
+def test_runs_with_little_in_them_can_be_drawn():
+    one = oscillation(TIMES[:1]).drop_vars(["sxsx", "sysy", "szsz", "sz_site", "delta_L"])
+    for figure in (report.time_curves(one), report.profile(one)):
+        assert report.image(figure, "png", dpi=40).startswith(b"\x89PNG")
+    empty = xr.Dataset({"sx": ("t", TIMES)}, coords={"t": TIMES})
+    with pytest.raises(NeurhoError, match="no observable in common"):
+        report.comparison(empty, xr.Dataset({"sz": ("t", TIMES)}, coords={"t": TIMES}))
+
+
+def test_deviations_measure_a_known_shift():
+    found = {
+        row.name: row
+        for row in report.deviations(oscillation(TIMES, shift=0.25), oscillation(np.linspace(0, 2, 401), error=0.0))
+    }
+    assert set(found) == {"sx", "sy", "sz", "sxsx", "sysy", "szsz", "sz_site"}  # delta_L is no observable
+    for row in found.values():
+        assert_allclose([row.max, row.rms, row.max_sigma, row.rms_sigma], [0.25, 0.25, 2.5, 2.5], atol=1e-5)
+        assert row.value - row.reference == pytest.approx(0.25, abs=1e-5)
+
+
+def test_errors_of_both_runs_are_combined():
+    [row, *_] = report.deviations(oscillation(TIMES, shift=0.5, error=0.3), oscillation(TIMES, error=0.4))
+    assert row.rms_sigma == pytest.approx(1.0)
+
+
+def test_deviation_says_where():
+    run = oscillation(TIMES)
+    run["sz"][7] += 1.0
+    row = next(row for row in report.deviations(run, oscillation(TIMES)) if row.name == "sz")
+    assert (row.max, row.at) == (pytest.approx(1.0), TIMES[7])
+    assert row.rms == pytest.approx(1 / np.sqrt(len(TIMES)))
+
+
+def test_interpolation_is_fourth_order_and_exact_on_common_times():
+    """The cubic spline of cos(8 t) must converge as h^4: a finer reference by 2 is better by about 16."""
+    fine = oscillation(np.linspace(0, 2, 333))
+    errors = []
+    for points in (81, 161):
+        _, aligned = report.align(fine, oscillation(np.linspace(0, 2, points)))
+        errors.append(float(np.abs(aligned.sz - fine.sz).max()))
+    assert 10 < errors[0] / errors[1] < 24
+    _, same = report.align(fine, fine)
+    assert_allclose(same.sz_site, fine.sz_site, atol=1e-14)
+
+
+def test_only_common_times_are_compared():
+    inside, other = report.align(oscillation(TIMES), oscillation(np.linspace(0.5, 1.0, 51)))
+    assert (float(inside.t[0]), float(inside.t[-1])) == (0.5, 1.0)
+    assert other.sizes["t"] == inside.sizes["t"] == 11
+    with pytest.raises(NeurhoError, match=r"no time of the run lies in 5\.\.6"):
+        report.align(oscillation(TIMES), oscillation(np.linspace(5, 6, 11)))
+
+
+def test_stationary_values_are_averages_of_the_last_part():
+    run = oscillation(TIMES)
+    last = report.averaged(run, 0.5)
+    assert "t" not in last.dims
+    assert float(last.sx) == pytest.approx(float(run.sx[-20:].mean()))
+    assert last.sz_site.dims == ("site",)
+    reference = last.map(lambda values: values - 0.1)
+    assert_allclose([row.max for row in report.deviations(last, reference)], 0.1)
+    assert report.deviations(last, reference)[0].at is None
