@@ -59,6 +59,7 @@ from .operators import total as total
 from .problem import Problem as Problem
 from .problem import build as build
 from .sampling import AbstractSampler as AbstractSampler
+from .sampling import Blurred as Blurred
 from .sampling import enumerate_all as enumerate_all
 from .sampling import enumerate_diagonal as enumerate_diagonal
 from .sampling import metropolis as metropolis

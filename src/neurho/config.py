@@ -165,7 +165,7 @@ class Random(Table):
 
 
 class Metropolis(Table):
-    """Markov chains for p(l, r), run at |rho|^`exponent`, and, with `diagonal_samples`, for q(l)."""
+    """Markov chains for p(l, r), run at |rho|^`exponent` and blurred with probability `blur`, and, with `diagonal_samples`, for q(l)."""
 
     kind: Literal["metropolis"]
     samples: Count
@@ -174,6 +174,7 @@ class Metropolis(Table):
     sweeps: Count = 1
     warmup: Index = 10
     exponent: Annotated[_Number, Field(gt=0, le=2, description="a number > 0 and <= 2")] = 2.0
+    blur: Annotated[_Number, Field(ge=0, lt=1, description="a number >= 0 and < 1")] = 0.0
     chunk: MaybeCount = None
 
     @model_validator(mode="before")

@@ -20,7 +20,7 @@ from neurho.integrate import Method
 from neurho.lattice import Lattice
 from neurho.observables import Quantity, Snapshot, pauli_quantities
 from neurho.operators import Lindbladian
-from neurho.sampling import AbstractSampler, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.sampling import AbstractSampler, Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
 
 METHODS = {
     "euler": Method(integrate.EULER),
@@ -286,10 +286,9 @@ def _samplers(config: Config, sites: Lattice) -> tuple[AbstractSampler, Abstract
         hermitian = config.ansatz.kind != "table"
         return enumerate_all(sites.sites, hermitian=hermitian), enumerate_diagonal(sites.sites)
     chains = {"chains": asked.chains, "sweeps": asked.sweeps, "warmup": asked.warmup}
-    return (
-        metropolis(sites, samples=asked.samples, exponent=asked.exponent, **chains),
-        metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains),
-    )
+    full = metropolis(sites, samples=asked.samples, exponent=asked.exponent, **chains)
+    diagonal = metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains)
+    return Blurred(full, asked.blur) if asked.blur else full, diagonal
 
 
 def _quantities(problem: Problem) -> list[Quantity]:

@@ -1,0 +1,98 @@
+"""Blurred sampling: against the bias of estimates where rho is small but L rho is not.
+
+Local values of the Lindbladian are large where rho(x) is small and a neighbour is not. Such x are hardly ever sampled from |rho|^2: the force
+that would make rho grow there is missing, and ||L rho||^2 looks too small. So, after the chain, replace a sample with probability q
+by the result of one random move. With symmetric moves of probabilities P_m the density is still known,
+
+    p~(x) = p(x) [1 - q + q sum_m P_m |rho(x_m)/rho(x)|^beta],        p(x) ~ |rho(x)|^beta,
+
+and averages over |rho|^2 take the weights |rho(x)|^2/p~(x). (Cf. arXiv:2305.14294.)
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from neurho._types import require
+from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
+from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
+from neurho.sampling.metropolis import Metropolis
+from neurho.sampling.moves import Moves
+
+CHUNK = 1024
+
+
+class Blurred(AbstractSampler):
+    """A Metropolis sampler whose samples are moved with probability `fraction` = q by one of the chain's own moves.
+
+    All instances of all moves are equally likely. The chains themselves go on unmoved.
+    """
+
+    chain: Metropolis
+    fraction: float
+    exact: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self) -> None:
+        require(0 < self.fraction < 1, "fraction", "lie between 0 and 1", f"it is {self.fraction}")
+
+    def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
+        """The chains after their warm-up."""
+        return self.chain.init(key, amplitudes)
+
+    def sample(
+        self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, chains: Int[Array, "chains sites"]
+    ) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:
+        """Draw from the chains, move some of the samples, and weigh all of them."""
+        draw, chains, info = self.chain.sample(key, amplitudes, chains)
+        x = draw.x.reshape(-1, draw.x.shape[-1])
+        keys = jax.random.split(jax.random.fold_in(key, 1), len(x))
+        x = jax.vmap(self._move)(keys, x)
+        dim = self.chain.local_dim**2
+        tables = [prepare_changes(amplitudes, m.sites, m.labels[None], dim) for m in self.chain.moves]
+
+        def log_weight(x: Array) -> Array:
+            near = self._neighbours(amplitudes, tables, x)
+            rest = (self.chain.power - self.chain.exponent) * amplitudes.log_amplitude(x).real
+            return rest - jnp.log(1 - self.fraction + self.fraction * near)
+
+        logs = jax.lax.map(log_weight, x, batch_size=min(CHUNK, len(x)))
+        weight = jax.nn.softmax(logs).reshape(draw.weight.shape)
+        return Draw(x=x.reshape(draw.x.shape), weight=weight), chains, info
+
+    def _move(self, key: PRNGKeyArray, x: Int[Array, " sites"]) -> Int[Array, " sites"]:
+        coin, which, choose = jax.random.split(key, 3)
+        blur = jax.random.uniform(coin) < self.fraction
+        total = sum(len(m.sites) for m in self.chain.moves)
+        number, u = jax.random.randint(which, (), 0, total), jax.random.uniform(choose)
+        moved, begin = x, 0
+        for moves in self.chain.moves:
+            here = (number >= begin) & (number < begin + len(moves.sites))
+            sites = moves.sites[jnp.clip(number - begin, 0, len(moves.sites) - 1)]
+            local = _local_index(x, sites, self.chain.local_dim**2)
+            new = moves.labels[local, jnp.sum(u >= moves.cumulative[:-1])]
+            moved = jnp.where(here, x.at[sites].set(new), moved)
+            begin += len(moves.sites)
+        return jnp.where(blur, moved, x)
+
+    def _neighbours(self, amplitudes: AbstractAmplitudes, tables: list[Any], x: Int[Array, " sites"]) -> Float[Array, ""]:
+        """sum_m P_m |rho(x_m)/rho(x)|^beta."""
+        cache, total = amplitudes.cache(x), jnp.zeros(())
+        count = sum(len(m.sites) for m in self.chain.moves)
+        for moves, table in zip(self.chain.moves, tables, strict=True):
+
+            def instance(near: Array, inputs: tuple, moves: Moves = moves) -> tuple[Array, None]:
+                sites, rows = inputs
+                local = _local_index(x, sites, self.chain.local_dim**2)
+                logs = jax.vmap(lambda c: amplitudes.ratio(cache, c).log_modulus())(jax.tree.map(lambda a: a[local], rows))
+                share = jnp.diff(moves.cumulative.astype(float), prepend=0.0)
+                return near + jnp.sum(share * jnp.exp(self.chain.exponent * logs)), None
+
+            total = jax.lax.scan(instance, total, (moves.sites, table))[0]
+        return total / count
+
+
+def _local_index(x: Int[Array, " sites"], sites: Int[Array, " k"], dim: int) -> Int[Array, ""]:
+    return jnp.sum(x[sites] * dim ** jnp.arange(len(sites) - 1, -1, -1, dtype=jnp.int32))

@@ -1,0 +1,157 @@
+"""The hidden-unit engine against Eq. 2 written out: ratios, cache updates, and how far they reach."""
+
+import itertools
+
+import equinox as eqx
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neurho.ansatz import Reevaluated
+from neurho.ansatz.hidden import log_cosh
+
+SITES = 3
+MANY = {"hidden": 10, "mixing": 3}
+"""23 hidden units: two blocks of the product, the second one padded."""
+
+
+def changes(k):
+    """Every change of the labels of every ordered set of k sites of every configuration, and where it leads."""
+    x = helpers.configurations(SITES)
+    rows = [
+        (index, sites, new)
+        for index in range(len(x))
+        for sites in itertools.permutations(range(SITES), k)
+        for new in itertools.product(range(4), repeat=k)
+    ]
+    start, sites, new = (np.array(column) for column in zip(*rows, strict=True))
+    ends = x[start].copy()
+    np.put_along_axis(ends, sites, new.astype(np.int32), axis=1)
+    return start, np.ravel_multi_index(tuple(ends.T), (4,) * SITES), sites.astype(np.int32), new.astype(np.int32)
+
+
+@jax.jit
+def follow(amplitudes, x, sites, new):
+    """Ratio and updated cache of a batch of changes, and the cache of the changed configuration from scratch."""
+
+    def one(x, sites, new):
+        cache, change = amplitudes.cache(x), amplitudes.prepare(sites, x[sites], new)
+        ratio = amplitudes.ratio(cache, change)
+        return ratio.log_modulus(), ratio.value(), amplitudes.update(cache, change), amplitudes.cache(x.at[sites].set(new))
+
+    return jax.vmap(one)(x, sites, new)
+
+
+def ratios(amplitudes, k):
+    start, end, sites, new = changes(k)
+    return start, end, follow(amplitudes, jnp.asarray(helpers.configurations(SITES)[start]), sites, new)
+
+
+def phase_difference(value, expected):
+    return np.abs(np.angle(value * np.exp(-1j * expected)))
+
+
+def test_log_cosh():
+    rng = np.random.default_rng(0)
+    z = 5 * helpers.random_matrix(rng, 20)
+    np.testing.assert_allclose(np.exp(log_cosh(jnp.asarray(z))), np.cosh(z), rtol=1e-13)
+    far = np.array([1e3 + 0.3j, -1e3 + 0.3j, -700 - 2j])
+    found = np.asarray(log_cosh(jnp.asarray(far)))
+    np.testing.assert_allclose(found.real, np.abs(far.real) - np.log(2), rtol=1e-15)
+    np.testing.assert_allclose(np.exp(1j * found.imag), np.exp(1j * np.sign(far.real) * far.imag), rtol=1e-12)
+
+
+def test_log_amplitude_is_equation_two():
+    rbm = helpers.network(1, **MANY)
+    found = jax.jit(jax.vmap(rbm.amplitudes().log_amplitude))(jnp.asarray(helpers.configurations(SITES)))
+    expected = helpers.log_rho(rbm)
+    np.testing.assert_allclose(np.exp(found - expected), 1, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_ratios_and_updates(k):
+    rbm = helpers.network(2, **MANY)
+    values = helpers.log_rho(rbm)
+    start, end, (_, ratio, updated, fresh) = ratios(rbm.amplitudes(), k)
+    np.testing.assert_allclose(ratio, np.exp(values[end] - values[start]), rtol=1e-12)
+    for new, old in zip(updated, fresh, strict=True):
+        np.testing.assert_allclose(new, old, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("reach", [30.0, 300.0, 1000.0])
+def test_ratios_at_large_angles(reach):
+    """|Re theta| up to `reach`, of both signs, against extended precision."""
+    rbm = helpers.network(3, **MANY)
+    bias = np.linspace(-reach, reach, 10)
+    rbm = eqx.tree_at(lambda r: (r.hidden_bias, r.mixing_bias), rbm, (rbm.hidden_bias.at[0].set(bias), jnp.asarray([reach, 0, -reach]) / 2))
+    values = helpers.log_rho(rbm, np.clongdouble)
+    start, end, (modulus, ratio, updated, fresh) = ratios(rbm.amplitudes(), 1)
+    difference = (values[end] - values[start]).astype(complex)
+    assert np.abs(values.real).max() > 3 * reach
+    np.testing.assert_allclose(modulus, difference.real, rtol=0, atol=1e-10)
+    assert np.max(phase_difference(ratio, difference.imag)) < 1e-10
+    for new, old in zip(updated, fresh, strict=True):
+        np.testing.assert_allclose(new, old, rtol=1e-10, atol=1e-300)
+
+
+def test_ratios_over_large_changes():
+    """Weights that move every theta by up to 20 through zero: |2 Delta| below the 700/16 that the module promises."""
+    rbm = helpers.network(4, **MANY)
+    signs = np.sign(np.asarray(rbm.hidden_weights[0]))
+    rbm = eqx.tree_at(lambda r: r.hidden_weights, rbm, rbm.hidden_weights.at[0].set(9.5 * signs))
+    values = helpers.log_rho(rbm, np.clongdouble)
+    start, end, (modulus, ratio, _, _) = ratios(rbm.amplitudes(), 1)
+    difference = (values[end] - values[start]).astype(complex)
+    assert np.abs(difference.real).max() > 100
+    np.testing.assert_allclose(modulus, difference.real, rtol=0, atol=1e-10)
+    representable = np.abs(difference.real) < 700
+    assert np.max(phase_difference(ratio, difference.imag)[representable]) < 1e-10
+
+
+def test_ratios_near_a_zero():
+    """theta close to i pi/2, where cosh vanishes: relative accuracy is lost in proportion to the distance only."""
+    distance = 1e-6
+    rbm = helpers.network(5, **MANY)
+    rbm = eqx.tree_at(
+        lambda r: (r.hidden_bias, r.hidden_weights),
+        rbm,
+        (rbm.hidden_bias.at[:, 0].set([distance, np.pi / 2]), rbm.hidden_weights.at[:, 0].set(0.0).at[0, 0, 1].set(0.7)),
+    )
+    values = helpers.log_rho(rbm, np.clongdouble)
+    start, end, (_, ratio, _, _) = ratios(rbm.amplitudes(), 1)
+    np.testing.assert_allclose(ratio, np.exp((values[end] - values[start]).astype(complex)), rtol=1e-15 / distance)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0])
+def test_single_precision(scale):
+    rbm = helpers.network(6, **MANY, scale=scale)
+    values = helpers.log_rho(rbm)
+    fast = rbm.amplitudes().single_precision()
+    start, end, (modulus, _, updated, _) = ratios(fast, 1)
+    assert modulus.dtype == jnp.float32
+    assert {a.dtype for a in updated} == {np.dtype("float32")}
+    assert np.all(np.isfinite(modulus))
+    np.testing.assert_allclose(modulus, (values[end] - values[start]).real, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.xfail(strict=True, reason="the product of a block of 16 factors overflows float32 from |2 Delta| = 88/16 on")
+def test_single_precision_over_large_changes():
+    """Weights of 2: a move that makes rho much larger must not be lost to overflow (NaN rejects it for ever)."""
+    rbm = helpers.network(7, hidden=16, mixing=3)
+    weights = rbm.hidden_weights.at[0].set(2.0)
+    rbm = eqx.tree_at(lambda r: (r.hidden_bias, r.hidden_weights), rbm, (rbm.hidden_bias.at[0].set(1.0), weights))
+    values = helpers.log_rho(rbm)
+    start, end, (modulus, _, _, _) = ratios(rbm.amplitudes().single_precision(), 1)
+    np.testing.assert_allclose(modulus, (values[end] - values[start]).real, rtol=1e-4, atol=1e-3)
+
+
+def test_reevaluated_gives_the_same_ratios():
+    rbm = helpers.network(2, **MANY)
+    values = helpers.log_rho(rbm)
+    slow = Reevaluated(rbm)
+    assert slow.single_precision() is slow
+    start, end, (_, ratio, updated, fresh) = ratios(slow, 2)
+    np.testing.assert_allclose(ratio, np.exp(values[end] - values[start]), rtol=1e-12)
+    np.testing.assert_array_equal(updated[0], fresh[0])

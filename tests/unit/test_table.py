@@ -1,0 +1,53 @@
+"""The exact ansatz."""
+
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neurho import NeurhoError
+from neurho.ansatz import density_matrix, log_derivatives, parameter_count, table_from_matrix
+
+
+@pytest.mark.parametrize(("sites", "dim"), [(3, 2), (2, 3)])
+def test_holds_any_density_matrix(sites, dim):
+    rho = helpers.random_state(np.random.default_rng(0), dim**sites)
+    table = table_from_matrix(5 * rho, sites=sites, local_dim=dim)
+    assert parameter_count(table) == 2 * dim ** (2 * sites)
+    np.testing.assert_allclose(density_matrix(table), rho, rtol=0, atol=1e-14)
+
+
+def test_holds_matrices_that_are_not_hermitian():
+    rho = helpers.random_matrix(np.random.default_rng(1), 4)
+    table = table_from_matrix(rho, sites=2)
+    assert not table.hermitian
+    np.testing.assert_allclose(density_matrix(table), rho / np.trace(rho), rtol=0, atol=1e-14)
+
+
+def test_zeros_are_raised_to_the_floor():
+    rho = np.diag([1.0, 0, 0, 0]).astype(complex)
+    np.testing.assert_allclose(density_matrix(table_from_matrix(rho, sites=2, floor=1e-9)), rho, rtol=0, atol=1.1e-9)
+    assert np.all(np.isfinite(table_from_matrix(rho, sites=2).entries))
+
+
+def test_ratios_by_look_up():
+    rho = helpers.random_state(np.random.default_rng(2), 4)
+    amplitudes = table_from_matrix(rho, sites=2).amplitudes()
+    x = jnp.asarray([0, 3])  # l = (0, 1), r = (0, 1)
+    change = amplitudes.prepare(jnp.asarray([0]), x[:1], jnp.asarray([1]))  # to l = (0, 1), r = (1, 1)
+    np.testing.assert_allclose(amplitudes.ratio(amplitudes.cache(x), change).value(), rho[1, 3] / rho[1, 1], rtol=1e-12)
+
+
+def test_derivatives_pick_one_entry():
+    table = table_from_matrix(helpers.random_state(np.random.default_rng(3), 2), sites=1)
+    found = jax.vmap(lambda x: log_derivatives(table, x))(jnp.arange(4)[:, None])
+    np.testing.assert_array_equal(found[:, 0], np.eye(4, 8))
+    np.testing.assert_array_equal(found[:, 1], np.eye(4, 8, 4))
+
+
+def test_refuses():
+    with pytest.raises(NeurhoError, match=r"`sites` must give at most 4096 configurations for a table, but it gives 16384"):
+        table_from_matrix(np.eye(128), sites=7)
+    with pytest.raises(NeurhoError, match=r"Argument `rho` must be finite, but it contains NaN or infinity\."):
+        table_from_matrix(np.full((2, 2), np.nan), sites=1)
