@@ -4,6 +4,7 @@ Most tests use three spins, two hidden and three mixing units: functions compile
 """
 
 import itertools
+import os
 from functools import cache
 
 import jax
@@ -11,6 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import qutip
 import scipy.linalg
+
+# Tests compile much and compute little. JAX reads this at its first computation, after the collection of all tests.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from neurho import interchange, lattice, models
 from neurho.ansatz import RBM
@@ -101,14 +105,11 @@ def log_rho(rbm, dtype=np.complex128):
         for v in (rbm.visible, rbm.hidden_bias, rbm.hidden_weights, rbm.mixing_weights)
     )
     c = np.asarray(rbm.mixing_bias, dtype)
-    level, d = features(rbm.local_dim).astype(dtype), rbm.local_dim
-    out = []
-    for x in configurations(rbm.sites, d):
-        left, right = level[x // d].ravel(), level[x % d].ravel()
-        visible = np.sum(a * left + a.conj() * right)
-        hidden = np.sum(log_cosh(b + w @ left) + log_cosh(b.conj() + w.conj() @ right))
-        out.append(visible + hidden + np.sum(log_cosh(2 * c + u @ left + u.conj() @ right)))
-    return np.array(out)
+    level, d, x = features(rbm.local_dim).astype(dtype), rbm.local_dim, configurations(rbm.sites, rbm.local_dim)
+    left, right = (level[digits].reshape(len(x), -1) for digits in (x // d, x % d))
+    visible = left @ a + right @ a.conj()
+    hidden = np.sum(log_cosh(b + left @ w.T) + log_cosh(b.conj() + right @ w.conj().T), axis=1)
+    return visible + hidden + np.sum(log_cosh(2 * c + left @ u.T + right @ u.conj().T), axis=1)
 
 
 def literal_table(rbm):

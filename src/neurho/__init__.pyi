@@ -1,3 +1,5 @@
+from . import exact as exact
+from . import interchange as interchange
 from ._types import NeurhoError as NeurhoError
 from ._types import NumericalError as NumericalError
 from .ansatz import RBM as RBM
@@ -65,9 +67,8 @@ from .sampling import enumerate_diagonal as enumerate_diagonal
 from .sampling import metropolis as metropolis
 from .sampling import metropolis_diagonal as metropolis_diagonal
 from .solvers import AbstractSolver as AbstractSolver
+from .solvers import ConjugateGradient as ConjugateGradient
 from .solvers import Ridge as Ridge
 from .solvers import SignalToNoise as SignalToNoise
 from .solvers import SpectralCutoff as SpectralCutoff
 from .tdvp import TDVP as TDVP
-from . import exact as exact
-from . import interchange as interchange

@@ -51,6 +51,8 @@ def as_matrix(matrix: object, name: str = "matrix") -> np.ndarray:
         array = np.array(matrix, dtype=complex)
     except (TypeError, ValueError):
         raise NeurhoError(f"Argument `{name}` must be a square matrix of numbers, but it is {matrix!r}.") from None
-    require(array.ndim == 2 and array.shape[0] == array.shape[1], name, "be a square matrix", f"its shape is {array.shape}")
+    require(
+        array.ndim == 2 and array.shape[0] == array.shape[1], name, "be a square matrix", f"its shape is {array.shape}"
+    )
     require(np.all(np.isfinite(array)), name, "have finite entries", "it contains NaN or infinity")
     return array

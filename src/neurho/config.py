@@ -165,7 +165,9 @@ class Random(Table):
 
 
 class Metropolis(Table):
-    """Markov chains for p(l, r), run at |rho|^`exponent` and blurred with probability `blur`, and, with `diagonal_samples`, for q(l)."""
+    """Markov chains for p(l, r), run at |rho|^`exponent` and blurred with probability `blur`, and, with
+    `diagonal_samples`, for q(l).
+    """
 
     kind: Literal["metropolis"]
     samples: Count

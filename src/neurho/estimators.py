@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
@@ -19,12 +20,16 @@ MIN_BLOCKS = 64
 class Estimate(NamedTuple):
     """A mean with its standard error (zero for exact sums), any shape."""
 
-    mean: Shaped[Array, "..."]
-    error: Float[Array, "..."]
+    mean: Shaped[Array | np.ndarray, "..."]
+    error: Float[Array | np.ndarray, "..."]
 
 
 def group_values(
-    amplitudes: AbstractAmplitudes, group: Group, changes: PyTree[Array], cache: PyTree[Array], local: Int[Array, " instances"]
+    amplitudes: AbstractAmplitudes,
+    group: Group,
+    changes: PyTree[Array],
+    cache: PyTree[Array],
+    local: Int[Array, " instances"],
 ) -> Complex[Array, "instances channels"]:
     """sum_x' L[x, x'] rho(x')/rho(x) of one configuration, for every instance and channel of a group."""
 
@@ -57,7 +62,8 @@ def local_values(
 def estimate(values: Shaped[Array, "draws chains *shape"], draw: Draw, *, exact: bool) -> Estimate:
     """The weighted mean of real values, with the standard error from the scatter of independent chains.
 
-    For weights w (sum 1) the error is that of the ratio estimator, sqrt(sum_b (sum_{i in b} w_i (v_i - mean))^2 B/(B-1)) over B
+    For weights w (sum 1) the error is that of the ratio estimator, sqrt(sum_b (sum_{i in b} w_i (v_i - mean))^2
+    B/(B-1)) over B
     blocks: whole chains when there are at least 64, otherwise equal parts of chains. No autocorrelation time enters.
     """
     shape = values.shape[2:]

@@ -54,7 +54,8 @@ def require_x64() -> None:
     """Raise a sentence unless JAX computes in double precision."""
     if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         raise NeurhoError(
-            "neurho computes in double precision, but JAX is set to single: run `jax.config.update('jax_enable_x64', True)` first."
+            "neurho computes in double precision, but JAX is set to single: run "
+            "`jax.config.update('jax_enable_x64', True)` first."
         )
 
 
@@ -75,12 +76,18 @@ def start(flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 
 
 
 def follow(
-    flow: Flow, state: RunState, times: Sequence[float], *, seed: int, first: bool = True, max_steps: int | None = None
+    flow: Flow,
+    state: RunState,
+    times: Sequence[float] | np.ndarray,
+    *,
+    seed: int,
+    first: bool = True,
+    max_steps: int | None = None,
 ) -> Iterator[Snapshot]:
     """Move `state` through `times` and yield a snapshot at each.
 
-    Keys are `fold_in(seed, step, attempt, stage)`: a run continued from any snapshot's state gives the same numbers, bit for bit, as one
-    that was never stopped.
+    Keys are `fold_in(seed, step, attempt, stage)`: a run continued from any snapshot's state gives the same numbers,
+    bit for bit, as one that was never stopped.
 
     **Arguments**
 
@@ -116,13 +123,20 @@ def require_steps(step: int, max_steps: int | None, t: float, target: float) -> 
     """Stop a run that takes more steps than it was given."""
     if max_steps is not None and step >= max_steps:
         raise NumericalError(
-            f"The run stopped at t = {t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} steps; give more, or a larger "
-            "dt or tolerance."
+            f"The run stopped at t = {t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} steps; "
+            "give more, or a larger dt or tolerance."
         )
 
 
 def relax(
-    flow: Flow, state: RunState, times: Sequence[float], *, seed: int, delta_l: float, first: bool = True, max_steps: int | None = None
+    flow: Flow,
+    state: RunState,
+    times: Sequence[float] | np.ndarray,
+    *,
+    seed: int,
+    delta_l: float,
+    first: bool = True,
+    max_steps: int | None = None,
 ) -> Iterator[Snapshot]:
     """Follow the flow until delta_L <= `delta_l` (the paper's way to a stationary state) or the last of `times`.
 
@@ -169,14 +183,18 @@ def make_flow(
     if samples is None:
         sampler, diagonal = sampler or enumerate_all(sites.sites, dim), diagonal or enumerate_diagonal(sites.sites, dim)
     else:
-        sizes = {"samples": samples, "chains": chains, "local_dim": dim}
+        sizes: dict[str, Any] = {"samples": samples, "chains": chains, "local_dim": dim}
         sampler, diagonal = sampler or metropolis(sites, **sizes), diagonal or metropolis_diagonal(sites, **sizes)
     if quantities is None:
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
         quantities = pauli_quantities(sites)
     return Flow(
         tdvp=TDVP(
-            generator=lindbladian_map(lindbladian), sampler=sampler, solver=solver or Ridge(), centred=centred, chunk=chunk
+            generator=lindbladian_map(lindbladian),
+            sampler=sampler,
+            solver=solver or Ridge(),
+            centred=centred,
+            chunk=chunk,
         ),
         method=method or Method(BOSH3),
         control=StepControl(tolerance=tolerance, dt_max=dt_max),
@@ -186,7 +204,13 @@ def make_flow(
 
 
 def evolve(
-    lindbladian: Lindbladian, ansatz: AbstractAnsatz, times: Sequence[float], *, dt: float = 1e-3, seed: int = 0, **options: Any
+    lindbladian: Lindbladian,
+    ansatz: AbstractAnsatz,
+    times: Sequence[float] | np.ndarray,
+    *,
+    dt: float = 1e-3,
+    seed: int = 0,
+    **options: Any,
 ) -> Iterator[Snapshot]:
     """The time evolution of `ansatz` from `times[0]`, with a snapshot at each of `times`.
 
@@ -213,7 +237,8 @@ def stationary_state(
     seed: int = 0,
     **options: Any,
 ) -> Iterator[Snapshot]:
-    """Follow the flow to a stationary state: until delta_L <= `delta_l`, at most to `t_max`; the last snapshot is the result.
+    """Follow the flow to a stationary state: until delta_L <= `delta_l`, at most to `t_max`; the last snapshot is the
+    result.
 
     Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.evolve`][].
     """
@@ -260,8 +285,8 @@ def _require_finite(observables: dict[str, Estimate], diagnostics: dict[str, flo
     bad += [name for name in ("delta_L", "lindblad_norm2") if not np.isfinite(diagnostics.get(name, 0.0))]
     if bad:
         raise NumericalError(
-            f"At t = {t:.6g} {', '.join(bad)} became NaN or infinite: the state has left the range of floating-point numbers; "
-            "take a smaller dt or tolerance, a larger ridge, or more samples."
+            f"At t = {t:.6g} {', '.join(bad)} became NaN or infinite: the state has left the range of floating-point "
+            "numbers; take a smaller dt or tolerance, a larger ridge, or more samples."
         )
 
 
@@ -269,10 +294,15 @@ def _warning(diagnostics: dict[str, float]) -> str:
     warnings = []
     for name in ("r_hat", "r_hat_diagonal"):
         if diagnostics.get(name, 1.0) > R_HAT_LIMIT:
-            warnings.append(f"{name} = {diagnostics[name]:.3f} > {R_HAT_LIMIT}: the chains disagree, so use more sweeps between samples.")
+            warnings.append(
+                f"{name} = {diagnostics[name]:.3f} > {R_HAT_LIMIT}: the chains disagree, so use more sweeps between "
+                "samples."
+            )
     for name in ("acceptance", "acceptance_diagonal"):
         if diagnostics.get(name, 1.0) < ACCEPTANCE_LIMIT:
-            warnings.append(f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated.")
+            warnings.append(
+                f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated."
+            )
     if diagnostics["residual"] > RESIDUAL_LIMIT:
         warnings.append(f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion.")
     return " ".join(warnings)

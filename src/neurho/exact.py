@@ -179,7 +179,12 @@ def _block_moves(rate: float, matrix: np.ndarray, support: tuple[int, ...], site
 
 
 def evolve(
-    lindbladian: Lindbladian, rho0: np.ndarray, times: Sequence[float], *, tolerance: float = 1e-12, memory: float = 8.0
+    lindbladian: Lindbladian,
+    rho0: np.ndarray,
+    times: Sequence[float] | np.ndarray,
+    *,
+    tolerance: float = 1e-12,
+    memory: float = 8.0,
 ) -> Iterator[np.ndarray]:
     """Density matrices at `times`, from `rho0` at `times[0]`, exact to about `tolerance` in the Frobenius norm.
 

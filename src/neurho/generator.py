@@ -1,8 +1,9 @@
 """Operators on the labels of a density matrix: connected configurations and their elements.
 
-A configuration x of the density matrix is one label per site, x_j = d l_j + r_j in 0..d^2-1, with row index l_j and column
-index r_j. A linear map on density matrices that is a sum of local terms becomes a few [`Group`][]s: all terms on the same
-number of sites with the same number of connected configurations, stacked so that one kernel serves them all.
+A configuration x of the density matrix is one label per site, x_j = d l_j + r_j in 0..d^2-1, with row index l_j and
+column
+index r_j. A linear map on density matrices that is a sum of local terms becomes a few [`Group`][]s: all terms on the
+same number of sites with the same number of connected configurations, stacked so that one kernel serves them all.
 """
 
 from collections import defaultdict
@@ -143,7 +144,7 @@ def _channel_key(*factors: Coefficient | None) -> tuple[Coefficient | None, ...]
 
 
 def _dissipator(a: LocalTerm, b: LocalTerm, dim: int) -> tuple[tuple[int, ...], np.ndarray]:
-    """a rho b^+ - (b^+ a rho + rho b^+ a)/2 on the union of the supports."""
+    """A rho b^+ - (b^+ a rho + rho b^+ a)/2 on the union of the supports."""
     sites = tuple(sorted(set(a.sites) | set(b.sites)))
     k = len(sites)
     left, right = embed(a, sites, dim), embed(b, sites, dim).conj().T

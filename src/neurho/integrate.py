@@ -1,7 +1,7 @@
 """Explicit Runge-Kutta steps from tableaux, with step control in the norm of the metric. Knows no physics.
 
-The right-hand side is any function `(key, t, y, chains) -> rates` with `rates.velocity`, `rates.chains` and `rates.metric.length(v)`; it is
-compiled once and serves every method, while the loop around it is Python.
+The right-hand side is any function `(key, t, y, chains) -> rates` with `rates.velocity`, `rates.chains` and
+`rates.metric.length(v)`; it is compiled once and serves every method, while the loop around it is Python.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,8 @@ from neurho._types import NumericalError, require
 class Tableau(NamedTuple):
     """Coefficients of an explicit Runge-Kutta method.
 
-    `a[i]` has the `i` coefficients of stage `i`; `error` = b - b_embedded, or None for a method without an embedded one; `order`
-    is that of the solution, `error_order` the power of dt with which the error estimate of one step falls.
+    `a[i]` has the `i` coefficients of stage `i`; `error` = b - b_embedded, or None for a method without an embedded
+    one; `order` is that of the solution, `error_order` the power of dt with which the error estimate of one step falls.
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -69,14 +69,19 @@ Rhs = Callable[[PRNGKeyArray, Any, Any, Any], Any]
 
 
 def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
-    """One step of an explicit method. Stage `i` draws with `fold_in(key, i)`."""
+    """One step of an explicit method.
+
+    All stages draw with the same key from the same chains: their differences, which make the error estimate, are then free of
+    most of the sampling noise (common random numbers).
+    """
     stages: list[Array] = []
-    first = None
-    for number, (row, c) in enumerate(zip(tableau.a, tableau.c, strict=True)):
+    first, rates = None, None
+    for row, c in zip(tableau.a, tableau.c, strict=True):
         point = y + dt * _combine(row, stages) if row else y
-        rates = rhs(jax.random.fold_in(key, number), t + c * dt, point, chains)
-        chains, first = rates.chains, rates if first is None else first
+        rates = rhs(key, t + c * dt, point, chains)
+        first = rates if first is None else first
         stages.append(rates.velocity)
+    chains = rates.chains if rates is not None else chains
     error = None if tableau.error is None else dt * _combine(tableau.error, stages)
     return Step(y=y + dt * _combine(tableau.b, stages), chains=chains, error=error, rates=first)
 
@@ -119,8 +124,8 @@ class Method(NamedTuple):
 class StepControl(NamedTuple):
     """Accept a step whose error, sqrt(e^T S e), is below `tolerance`, and choose the next one.
 
-    In the Fubini-Study norm that error is an angle in radians between density matrices. `tolerance=None` keeps dt fixed.
-    The next step is dt safety (tolerance/error)^(1/order), within the factors 0.2 and 3 and below `dt_max`.
+    In the Fubini-Study norm that error is an angle in radians between density matrices. `tolerance=None` keeps dt
+    fixed. The next step is dt safety (tolerance/error)^(1/order), within the factors 0.2 and 3 and below `dt_max`.
     """
 
     tolerance: float | None = None
@@ -132,7 +137,12 @@ class StepControl(NamedTuple):
         """Whether to accept, and the next dt."""
         if self.tolerance is None:
             return True, dt
-        require(step.error is not None, "method", "estimate its error when a tolerance is given", "it has no embedded method")
+        require(
+            step.error is not None,
+            "method",
+            "estimate its error when a tolerance is given",
+            "it has no embedded method",
+        )
         size = float(step.rates.metric.length(step.error))
         if not np.isfinite(size):
             return False, dt * 0.2
@@ -141,12 +151,20 @@ class StepControl(NamedTuple):
 
 
 def advance(
-    method: Method, control: StepControl, rhs: Rhs, key: PRNGKeyArray, t: float, t_stop: float, dt: float, y: Array, chains: Any
+    method: Method,
+    control: StepControl,
+    rhs: Rhs,
+    key: PRNGKeyArray,
+    t: float,
+    t_stop: float,
+    dt: float,
+    y: Array,
+    chains: Any,
 ) -> tuple[Step, float, float]:
     """One accepted step of at most `dt` that does not pass `t_stop`.
 
-    **Returns** the step, the time it reached and the dt to try next. Attempts draw with `fold_in(key, attempt)`, so the result does
-    not depend on history.
+    **Returns** the step, the time it reached and the dt to try next. Attempts draw with `fold_in(key, attempt)`, so
+    the result does not depend on history.
 
     **Raises** `NumericalError` when the step becomes NaN or dt falls below `dt_min`.
     """
@@ -170,6 +188,6 @@ def advance(
         if trial < control.dt_min:
             break
     raise NumericalError(
-        f"The step size fell below {control.dt_min:.1e} at t = {t:.6g}: the error of a step stays above the tolerance; take a larger "
-        "tolerance, a larger ridge, or more samples."
+        f"The step size fell below {control.dt_min:.1e} at t = {t:.6g}: the error of a step stays above the tolerance; "
+        "take a larger tolerance, a larger ridge, or more samples."
     )

@@ -48,9 +48,7 @@ def chain(length: int, *, periodic: bool = False, multi_edges: bool = False) -> 
     return _bravais("chain", (length,), (periodic,), np.eye(1), [(1,)], multi_edges=multi_edges)
 
 
-def square(
-    rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, multi_edges: bool = False
-) -> Lattice:
+def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, multi_edges: bool = False) -> Lattice:
     """A square lattice, row-major, open or periodic per direction (rows, columns).
 
     A periodic direction of length 2 connects each pair by **one** bond. With `multi_edges=True` the two ways around
@@ -77,7 +75,12 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None) -> L
     given = [tuple(edge) for edge in edges]
     for pair in given:
         whole = all(isinstance(j, int | np.integer) and j >= 0 for j in pair)
-        require(len(pair) == 2 and whole and pair[0] != pair[1], "edges", "be pairs of different sites >= 0", f"one is {pair}")
+        require(
+            len(pair) == 2 and whole and pair[0] != pair[1],
+            "edges",
+            "be pairs of different sites >= 0",
+            f"one is {pair}",
+        )
     pairs = [(int(min(pair)), int(max(pair))) for pair in given]
     require(len(set(pairs)) == len(pairs), "edges", "name each pair once", "one stands twice")
     least = 1 + max((pair[1] for pair in pairs), default=0)
@@ -104,17 +107,29 @@ def from_networkx(graph: Any) -> Lattice:
 def _bravais(
     name: str,
     shape: tuple[int, ...],
-    periodic: bool | Sequence[bool],
+    periodic: Any,
     vectors: np.ndarray,
     steps: list[tuple[int, ...]],
     *,
     multi_edges: bool,
 ) -> Lattice:
     for length in shape:
-        require(isinstance(length, int | np.integer) and length >= 1, "shape", "be positive whole numbers", f"it is {shape}")
-    flags = (periodic,) * len(shape) if isinstance(periodic, bool | np.bool_) else tuple(periodic)
-    require(all(isinstance(p, bool | np.bool_) for p in flags), "periodic", "be true or false, or one of them per direction", f"it is {periodic!r}")
-    require(len(flags) == len(shape), "periodic", f"have one flag for each of the {len(shape)} directions", f"it is {periodic}")
+        require(
+            isinstance(length, int | np.integer) and length >= 1, "shape", "be positive whole numbers", f"it is {shape}"
+        )
+    flags: tuple[Any, ...] = (periodic,) * len(shape) if isinstance(periodic, bool | np.bool_) else tuple(periodic)
+    require(
+        all(isinstance(p, bool | np.bool_) for p in flags),
+        "periodic",
+        "be true or false, or one of them per direction",
+        f"it is {periodic!r}",
+    )
+    require(
+        len(flags) == len(shape),
+        "periodic",
+        f"have one flag for each of the {len(shape)} directions",
+        f"it is {periodic}",
+    )
     cells = np.array(list(product(*map(range, shape))))
     bonds, directions = _bonds(cells, shape, flags, steps, multi_edges=multi_edges)
     shifts = product(*[range(length if p else 1) for length, p in zip(shape, flags, strict=True)])
@@ -130,7 +145,12 @@ def _bravais(
 
 
 def _bonds(
-    cells: np.ndarray, shape: tuple[int, ...], flags: tuple[bool, ...], steps: list[tuple[int, ...]], *, multi_edges: bool
+    cells: np.ndarray,
+    shape: tuple[int, ...],
+    flags: tuple[bool, ...],
+    steps: list[tuple[int, ...]],
+    *,
+    multi_edges: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     seen: set[tuple[int, int]] = set()
     pairs, directions = [], []

@@ -1,15 +1,18 @@
 """The least-squares problem min ||A v - b|| of the time-dependent variational principle.
 
-Rows of A are sqrt(w) (O_k(x) - <O_k>) (real and imaginary parts of every sample stacked), b is sqrt(w) (L_loc(x) - <L_loc>):
+Rows of A are sqrt(w) (O_k(x) - <O_k>) (real and imaginary parts of every sample stacked), b is sqrt(w) (L_loc(x) -
+<L_loc>):
 
-    S = A^T A = Re <O_k* O_p> - Re <O_k>* <O_p>,     f = A^T b = Re <O_k* L_loc> - Re <O_k>* <L_loc>          (Eqs. 9-11)
+    S = A^T A = Re <O_k* O_p> - Re <O_k>* <O_p>,     f = A^T b = Re <O_k* L_loc> - Re <O_k>* <L_loc>          (Eqs.
+    9-11)
 
-in the Fubini-Study norm; without centring in the plain Hilbert-Schmidt norm of the unnormalised rho. S can be formed, in memory
+in the Fubini-Study norm; without centring in the plain Hilbert-Schmidt norm of the unnormalised rho. S can be formed,
+in memory
 parameters^2 + chunk x parameters, or only applied to vectors, by derivatives of log rho along and against a direction.
 """
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -68,7 +71,15 @@ class Metric(eqx.Module):
         else:
             mean, local_mean = jnp.zeros_like(mean), jnp.zeros_like(local_mean)
         return cls(
-            ansatz=ansatz, x=x, weight=weight, local=local, mean=mean, local_mean=local_mean, force=force, norm=norm, chunk=chunk
+            ansatz=ansatz,
+            x=x,
+            weight=weight,
+            local=local,
+            mean=mean,
+            local_mean=local_mean,
+            force=force,
+            norm=norm,
+            chunk=chunk,
         )
 
     def product(self) -> Callable[[Vector], Vector]:
@@ -95,7 +106,9 @@ class Metric(eqx.Module):
         return s - self.mean.T @ self.mean
 
     def trace(self) -> Float[Array, ""]:
-        """tr S without forming S, estimated from ||A z||^2 for 8 fixed random vectors of signs (Hutchinson): a scale, good to 10 %."""
+        """Tr S without forming S, estimated from ||A z||^2 for 8 fixed random vectors of signs (Hutchinson): a scale,
+        good to 10 %.
+        """
         signs = jax.random.rademacher(jax.random.key(0), (8, len(self.force)), dtype=float)
         return jnp.mean(jax.vmap(self.length)(signs) ** 2)
 
@@ -124,7 +137,9 @@ class Metric(eqx.Module):
         return jnp.sqrt(jnp.sum(self.weight[:, None] * along**2))
 
 
-def _log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Callable[[Vector], Float[Array, "samples 2"]]:
+def _log_amplitudes(
+    ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]
+) -> Callable[[Vector], Float[Array, "samples 2"]]:
     """Real and imaginary part of log rho of all samples, as a function of the parameters."""
     _, restore = parameters(ansatz)
     return lambda vector: _stack(jax.vmap(restore(vector).log_amplitude)(x))
@@ -134,11 +149,12 @@ def _stack(values: Complex[Array, " samples"]) -> Float[Array, "samples 2"]:
     return jnp.stack([values.real, values.imag], axis=1)
 
 
-def _chunks(arrays: tuple[Array, ...], chunk: int) -> tuple[Array, ...]:
+def _chunks(arrays: tuple[Array, ...], chunk: int) -> Any:
     """Split the sample axis into equal chunks, padded with samples of weight zero."""
     samples = len(arrays[0])
     count = -(-samples // min(chunk, samples))
     size = -(-samples // count)
     return tuple(
-        jnp.pad(a, [(0, count * size - samples)] + [(0, 0)] * (a.ndim - 1)).reshape(count, size, *a.shape[1:]) for a in arrays
+        jnp.pad(a, [(0, count * size - samples)] + [(0, 0)] * (a.ndim - 1)).reshape(count, size, *a.shape[1:])
+        for a in arrays
     )

@@ -37,9 +37,7 @@ def heisenberg(
     """
     fields = _per_item("field", field, lattice.sites, "site")
     couplings = _per_item("coupling", coupling, len(lattice.bonds), "bond")
-    terms = [
-        LocalTerm((j,), np.tensordot(fields[j], PAULI, axes=1)) for j in range(lattice.sites) if np.any(fields[j])
-    ]
+    terms = [LocalTerm((j,), np.tensordot(fields[j], PAULI, axes=1)) for j in range(lattice.sites) if np.any(fields[j])]
     products = np.array([np.kron(p, p) for p in PAULI])
     for bond, strength in zip(lattice.bonds, couplings, strict=True):
         if np.any(strength):
@@ -97,5 +95,7 @@ def _per_item(name: str, value: Any, count: int, item: str) -> np.ndarray:
 def _rates(name: str, value: Any, sites: int) -> np.ndarray:
     require_rate(value, name)
     rates = np.asarray(value, dtype=float)
-    require(rates.shape in ((), (sites,)), name, f"be one number or {sites}, one per site", f"its shape is {rates.shape}")
+    require(
+        rates.shape in ((), (sites,)), name, f"be one number or {sites}, one per site", f"its shape is {rates.shape}"
+    )
     return np.broadcast_to(rates, (sites,))

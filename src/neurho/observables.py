@@ -1,6 +1,7 @@
 """What to measure, from the chain of q(l) = rho(l, l):
 
-    <X> = Tr[X rho]/Tr rho = sum_l q(l) X_loc(l),    X_loc(l) = sum_l' X(l, l') rho(l', l)/rho(l, l)      (PRL 122, 250502, Eq. 13)
+<X> = Tr[X rho]/Tr rho = sum_l q(l) X_loc(l),    X_loc(l) = sum_l' X(l, l') rho(l', l)/rho(l, l)      (PRL 122,
+250502, Eq. 13)
 """
 
 from collections import defaultdict
@@ -54,9 +55,12 @@ class Quantity(NamedTuple):
     average: bool = False
 
 
-def pauli_quantities(lattice: Lattice, *, bonds: bool = True, correlations: bool = False, structure: bool = False) -> list[Quantity]:
-    """One-site Pauli means per site (`sx_site`) and averaged (`sx`); two-point functions on bonds (`sxsx_bond`, `sxsx`), on all
-    pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`)."""
+def pauli_quantities(
+    lattice: Lattice, *, bonds: bool = True, correlations: bool = False, structure: bool = False
+) -> list[Quantity]:
+    """One-site Pauli means per site (`sx_site`) and averaged (`sx`); two-point functions on bonds (`sxsx_bond`,
+    `sxsx`), on all pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`).
+    """
     quantities = []
     pairs = list(combinations(range(lattice.sites), 2))
     for axis, pauli in PAULI.items():
@@ -74,7 +78,9 @@ def pauli_quantities(lattice: Lattice, *, bonds: bool = True, correlations: bool
 
 
 class Measurement(NamedTuple):
-    """Estimates of all operators in order, of all averages in order, and the state of the chain (of the last average)."""
+    """Estimates of all operators in order, of all averages in order, and the state of the chain (of the last
+    average).
+    """
 
     single: Estimate
     averages: Estimate
@@ -86,7 +92,8 @@ class Measurement(NamedTuple):
 class Observables(eqx.Module):
     """A set of quantities measured together: operators on the same sites share their ratios.
 
-    - `groups`: local maps whose channels are slots; `targets` says which operator each slot of each instance belongs to.
+    - `groups`: local maps whose channels are slots; `targets` says which operator each slot of each instance belongs
+      to.
     - `slices`, `averaged`: where the operators of the quantities lie, and which quantities are means.
     """
 
@@ -119,7 +126,9 @@ class Observables(eqx.Module):
 
         x = draw.x.reshape(-1, draw.x.shape[-1])
         values = jax.lax.map(one, x, batch_size=min(self.chunk, len(x))).reshape(*draw.weight.shape, self.count)
-        means = [values[..., a:b].mean(axis=-1) for (a, b), mean in zip(self.slices, self.averaged, strict=True) if mean]
+        means = [
+            values[..., a:b].mean(axis=-1) for (a, b), mean in zip(self.slices, self.averaged, strict=True) if mean
+        ]
         averages = jnp.stack(means, axis=-1) if means else values
         mixing = convergence(averages[..., -1], exact=self.sampler.exact)
         exact = self.sampler.exact
@@ -140,7 +149,9 @@ class Observables(eqx.Module):
                 result[name] = Estimate(mean=averages.mean[means], error=averages.error[means])
                 means += 1
             elif name.endswith("_pair"):
-                result[name] = Estimate(mean=_symmetric(single.mean[a:b], sites, 1.0), error=_symmetric(single.error[a:b], sites, 0.0))
+                result[name] = Estimate(
+                    mean=_symmetric(single.mean[a:b], sites, 1.0), error=_symmetric(single.error[a:b], sites, 0.0)
+                )
             else:
                 result[name] = Estimate(mean=single.mean[a:b], error=single.error[a:b])
         return result
@@ -152,7 +163,9 @@ def _symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
     return np.triu(matrix) + np.triu(matrix, 1).T
 
 
-def build_observables(quantities: Sequence[Quantity], sampler: AbstractSampler, sites: int, *, chunk: int = CHUNK) -> Observables:
+def build_observables(
+    quantities: Sequence[Quantity], sampler: AbstractSampler, sites: int, *, chunk: int = CHUNK
+) -> Observables:
     """Compile quantities into kernels. Operators that stand in several quantities are measured once.
 
     **Raises** `NeurhoError` for an empty list or an operator that is not Hermitian.
@@ -163,7 +176,12 @@ def build_observables(quantities: Sequence[Quantity], sampler: AbstractSampler, 
     places = []
     for quantity in quantities:
         for operator in quantity.operators:
-            require(operator.is_hermitian(), "quantities", "hold Hermitian operators", f"`{quantity.name}` has one that is not")
+            require(
+                operator.is_hermitian(),
+                "quantities",
+                "hold Hermitian operators",
+                f"`{quantity.name}` has one that is not",
+            )
         key = tuple(_fingerprint(o) for o in quantity.operators)
         if key not in slices:
             slices[key] = (len(operators), len(operators) + len(key))

@@ -135,9 +135,11 @@ class Operator:
         if isinstance(other, Operator):
             return self @ other
         if isinstance(other, Number | np.generic):
-            scale = complex(other)  # pyright: ignore[reportArgumentType]
+            scale = complex(other)  # pyright: ignore[reportArgumentType, reportCallIssue]
             require(np.isfinite(scale), "other", "be a finite number", f"it is {other}")
-            return Operator(self.local_dim, tuple(LocalTerm(t.sites, scale * t.matrix, t.coefficient) for t in self.terms))
+            return Operator(
+                self.local_dim, tuple(LocalTerm(t.sites, scale * t.matrix, t.coefficient) for t in self.terms)
+            )
         if callable(other):
             return Operator(
                 self.local_dim,
@@ -178,11 +180,18 @@ def local(matrix: Any, sites: int | Sequence[int], *, local_dim: int = 2) -> Ope
 
     **Raises** `NeurhoError` if the matrix does not fit the number of sites.
     """
-    places = (sites,) if isinstance(sites, int | np.integer) else tuple(sites) if isinstance(sites, Iterable) else (sites,)
+    places = (
+        (sites,) if isinstance(sites, int | np.integer) else tuple(sites) if isinstance(sites, Iterable) else (sites,)
+    )
     require(all(isinstance(j, int | np.integer) for j in places), "sites", "be whole numbers", f"it is {sites!r}")
     places = tuple(int(j) for j in places)
     require(local_dim >= 2, "local_dim", "be at least 2", f"it is {local_dim}")
-    require(len(set(places)) == len(places) and all(j >= 0 for j in places), "sites", "be distinct and >= 0", f"it is {places}")
+    require(
+        len(set(places)) == len(places) and all(j >= 0 for j in places),
+        "sites",
+        "be distinct and >= 0",
+        f"it is {places}",
+    )
     array = as_matrix(matrix)
     size = local_dim ** len(places)
     require(
@@ -359,7 +368,12 @@ def _as_jump(jump: Any, number: int) -> Jump:
     if not isinstance(jump, Jump) and not (isinstance(jump, Sequence) and len(jump) == 2):
         raise NeurhoError(f"Argument `jumps[{number}]` must be a pair (rate, operator), but it is {jump!r}.")
     rate, operator = (jump.rate, jump.operator) if isinstance(jump, Jump) else jump
-    require(isinstance(operator, Operator), f"jumps[{number}]", "have an Operator as its second entry", f"it is {operator!r}")
+    require(
+        isinstance(operator, Operator),
+        f"jumps[{number}]",
+        "have an Operator as its second entry",
+        f"it is {operator!r}",
+    )
     return Jump(rate, operator)
 
 
@@ -371,6 +385,21 @@ def evaluate(coefficient: float | Callable[[Any], Any] | None, t: Any) -> Any:
 
 
 __all__ = [
-    "Jump", "Lindbladian", "LocalTerm", "NeurhoError", "Operator", "destroy", "embed", "evaluate", "identity",
-    "local", "sm", "sp", "spin", "sx", "sy", "sz", "total",
+    "Jump",
+    "Lindbladian",
+    "LocalTerm",
+    "NeurhoError",
+    "Operator",
+    "destroy",
+    "embed",
+    "evaluate",
+    "identity",
+    "local",
+    "sm",
+    "sp",
+    "spin",
+    "sx",
+    "sy",
+    "sz",
+    "total",
 ]

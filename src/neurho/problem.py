@@ -69,7 +69,7 @@ class Problem:
         """Output times; a network run always begins with t = 0."""
         task = self.config.task
         if task.times is None:
-            return np.linspace(0.0, task.t_end, task.points)
+            return np.linspace(0.0, task.t_end, task.points or 2)
         times = np.asarray(task.times)
         return times if times[0] == 0 else np.concatenate([[0.0], times])
 
@@ -135,7 +135,7 @@ class Problem:
         if self.is_exact:
             if self.config.initial.kind != "product":
                 raise NeurhoError('Key `initial.kind` must be "product" for task.method = "exact", but it is "random".')
-            return exact.product_state(self.config.initial.bloch, self.lattice.sites)
+            return exact.product_state(np.asarray(self.config.initial.bloch), self.lattice.sites)
         return density_matrix(self.initial.target or self.initial.ansatz)
 
     def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:
@@ -155,7 +155,12 @@ class Problem:
     def _exact_snapshot(self, state: ExactState, message: str = "") -> Snapshot:
         asked = self.config.observables
         values = exact.expectations(
-            state.rho, self.lindbladian, t=state.t, correlations=asked.correlations, structure=asked.structure, energy=asked.energy
+            state.rho,
+            self.lindbladian,
+            t=state.t,
+            correlations=asked.correlations,
+            structure=asked.structure,
+            energy=asked.energy,
         )
         moved = exact.ExactLindbladian(self.lindbladian).apply(state.rho, state.t)
         norm2 = float(np.linalg.norm(moved) ** 2 / np.linalg.norm(state.rho) ** 2)
@@ -171,17 +176,28 @@ class Problem:
 
     def describe(self) -> dict[str, Any]:
         """Sizes, and an upper estimate of the memory that a run takes."""
-        facts: dict[str, Any] = {"sites": self.lattice.sites, "bonds": len(self.lattice.bonds), "method": self.config.task.method}
+        facts: dict[str, Any] = {
+            "sites": self.lattice.sites,
+            "bonds": len(self.lattice.bonds),
+            "method": self.config.task.method,
+        }
         if self.is_exact:
             return facts | {"memory_bytes": 16 * 4**self.lattice.sites * 60}
-        count, sampling = parameter_count(self.initial.ansatz), self.config.sampling
+        count = parameter_count(self.initial.ansatz)
+        sampling: Any = self.config.sampling
         if sampling.kind == "metropolis":
-            facts |= {"samples": sampling.samples, "diagonal_samples": sampling.diagonal_samples, "chains": sampling.chains}
+            facts |= {
+                "samples": sampling.samples,
+                "diagonal_samples": sampling.diagonal_samples,
+                "chains": sampling.chains,
+            }
         else:
             facts |= {"samples": 4**self.lattice.sites, "diagonal_samples": 2**self.lattice.sites}
         chunk = min(self.flow.tdvp.chunk, facts["samples"])
         dense = 8 * (4 * count**2 + 6 * chunk * count)
-        samples = facts["samples"] * (8 * self.lattice.sites + 64) + facts["diagonal_samples"] * 8 * (self.flow.observables.count + 4)
+        samples = facts["samples"] * (8 * self.lattice.sites + 64) + facts["diagonal_samples"] * 8 * (
+            self.flow.observables.count + 4
+        )
         return facts | {"parameters": count, "memory_bytes": int(4e8 + dense + samples)}
 
     def reference(self) -> xr.Dataset | None:
@@ -233,13 +249,20 @@ def _lattice(config: Config) -> Lattice:
 
 
 def _lindbladian(config: Config, sites: Lattice) -> Lindbladian:
-    make = {"heisenberg": models.heisenberg, "xyz": models.xyz, "ising": models.ising, "dephasing": models.dephasing_chain}
+    make = {
+        "heisenberg": models.heisenberg,
+        "xyz": models.xyz,
+        "ising": models.ising,
+        "dephasing": models.dephasing_chain,
+    }
     return make[config.model.kind](sites, **config.model.model_dump(exclude={"kind"}))
 
 
 def _initial(config: Config, sites: Lattice) -> Initial:
     key = jax.random.fold_in(jax.random.key(config.seed), 3)
-    asked, network, count = config.initial, config.ansatz, sites.sites
+    asked: Any = config.initial
+    network: Any = config.ansatz
+    count = sites.sites
     if network.kind == "table":
         if asked.kind == "product":
             rho = exact.product_state(asked.bloch, count)
@@ -257,7 +280,9 @@ def _initial(config: Config, sites: Lattice) -> Initial:
 
 
 def _flow(problem: Problem) -> Flow:
-    config, task = problem.config, problem.config.task
+    config = problem.config
+    task: Any = config.task
+    sampling: Any = config.sampling
     solver = {
         "ridge": lambda: solvers.Ridge(task.ridge),
         "cutoff": lambda: solvers.SpectralCutoff(task.cutoff),
@@ -276,19 +301,20 @@ def _flow(problem: Problem) -> Flow:
         quantities=_quantities(problem),
         centred=task.norm == "fubini-study",
         certificate=config.observables.certificate,
-        chunk=config.sampling.chunk or CHUNK,
+        chunk=sampling.chunk or CHUNK,
     )
 
 
 def _samplers(config: Config, sites: Lattice) -> tuple[AbstractSampler, AbstractSampler]:
-    asked = config.sampling
+    asked: Any = config.sampling
+    network: Any = config.ansatz
     if asked.kind == "enumeration":
-        hermitian = config.ansatz.kind != "table"
+        hermitian = network.kind != "table"
         return enumerate_all(sites.sites, hermitian=hermitian), enumerate_diagonal(sites.sites)
-    chains = {"chains": asked.chains, "sweeps": asked.sweeps, "warmup": asked.warmup}
+    chains: dict[str, Any] = {"chains": asked.chains, "sweeps": asked.sweeps, "warmup": asked.warmup}
     full = metropolis(sites, samples=asked.samples, exponent=asked.exponent, **chains)
     diagonal = metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains)
-    return Blurred(full, asked.blur) if asked.blur else full, diagonal
+    return (Blurred(chain=full, fraction=asked.blur) if asked.blur else full), diagonal
 
 
 def _quantities(problem: Problem) -> list[Quantity]:

@@ -42,7 +42,9 @@ class Ridge(AbstractSolver):
         s, count = metric.matrix(), len(metric.force)
         shift = self.ridge * jnp.trace(s) / count
         velocity = jsl.cho_solve(jsl.cho_factor(s + shift * jnp.eye(count), lower=True), metric.force)
-        return Solution(velocity=velocity, residual=metric.residual(velocity, s @ velocity), rank=jnp.asarray(float(count)))
+        return Solution(
+            velocity=velocity, residual=metric.residual(velocity, s @ velocity), rank=jnp.asarray(float(count))
+        )
 
 
 class SpectralCutoff(AbstractSolver):
@@ -64,8 +66,8 @@ class SpectralCutoff(AbstractSolver):
 class SignalToNoise(AbstractSolver):
     """Eigendirections of S weighted by their signal-to-noise ratio (Schmitt & Heyl, PRL 125, 100503, arXiv:1912.08828).
 
-    Direction k, with force f_k = V_k^T f of ratio snr_k = |f_k|/sigma(f_k), enters with weight 1/(1 + (snr/snr_k)^6) and
-    1/(1 + (cutoff/(s_k/s_max))^6). For exact sums all but the cut-off is trivial.
+    Direction k, with force f_k = V_k^T f of ratio snr_k = |f_k|/sigma(f_k), enters with weight 1/(1 + (snr/snr_k)^6)
+    and 1/(1 + (cutoff/(s_k/s_max))^6). For exact sums all but the cut-off is trivial.
     """
 
     snr: float = 2.0
@@ -85,14 +87,16 @@ class SignalToNoise(AbstractSolver):
         weight = jnp.where(noise > 0, 1 / (1 + (self.snr / jnp.maximum(signal, tiny)) ** 6), 1.0)
         relative = jnp.maximum(values / values[-1], tiny)
         weight = weight / (1 + (self.cutoff / relative) ** 6)
-        return _solution(metric, values, vectors, weight * force / jnp.maximum(values, tiny * values[-1]), jnp.sum(weight))
+        return _solution(
+            metric, values, vectors, weight * force / jnp.maximum(values, tiny * values[-1]), jnp.sum(weight)
+        )
 
 
 class ConjugateGradient(AbstractSolver):
     """v = (S + ridge tr(S)/P)^{-1} f by conjugate gradients, without forming S: for many parameters or samples.
 
-    Stops when ||f - (S + shift) v|| <= `tolerance` ||f||, or after `max_iterations`. The noise of f is of the order of 1e-2 for
-    ten thousand samples, so that much smaller tolerances buy nothing there.
+    Stops when ||f - (S + shift) v|| <= `tolerance` ||f||, or after `max_iterations`. The noise of f is of the order
+    of 1e-2 for ten thousand samples, so that much smaller tolerances buy nothing there.
     """
 
     ridge: float = 1e-3

@@ -1,6 +1,6 @@
 """The right-hand side of the flow: sample, estimate, assemble, solve. The page to read first.
 
-    rho_alpha(t):   S(alpha) d alpha/dt = f(alpha)            Hartmann & Carleo, PRL 122, 250502, Eqs. 3-11
+rho_alpha(t):   S(alpha) d alpha/dt = f(alpha)            Hartmann & Carleo, PRL 122, 250502, Eqs. 3-11
 """
 
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ class TDVP(eqx.Module):
 
     @eqx.filter_jit
     def __call__(self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]) -> Rates:
-        """d alpha/dt at one point, with everything that was learnt on the way."""
+        """D alpha/dt at one point, with everything that was learnt on the way."""
         draw, local, chains, certificate = self._draw(key, t, ansatz, chains)
         x, weight = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1)
         metric = Metric.build(ansatz, x, weight, local.reshape(-1), centred=self.centred, chunk=self.chunk)
@@ -75,7 +75,9 @@ class TDVP(eqx.Module):
         )
 
     @eqx.filter_jit
-    def certify(self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]) -> Certificate:
+    def certify(
+        self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
+    ) -> Certificate:
         """Only the certificate of a state."""
         return self._draw(key, t, ansatz, chains)[3]
 

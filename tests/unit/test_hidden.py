@@ -13,8 +13,8 @@ from neurho.ansatz import Reevaluated
 from neurho.ansatz.hidden import log_cosh
 
 SITES = 3
-MANY = {"hidden": 10, "mixing": 3}
-"""23 hidden units: two blocks of the product, the second one padded."""
+MANY = {"hidden": 16, "mixing": 3}
+"""35 hidden units: three blocks of the product, the last one padded."""
 
 
 def changes(k):
@@ -44,6 +44,11 @@ def follow(amplitudes, x, sites, new):
     return jax.vmap(one)(x, sites, new)
 
 
+def complex_cache(cache):
+    """p and q of a cache of the hidden-unit engine as complex numbers."""
+    return np.array([np.asarray(cache.p_re) + 1j * np.asarray(cache.p_im), np.asarray(cache.q_re) + 1j * np.asarray(cache.q_im)])
+
+
 def ratios(amplitudes, k):
     start, end, sites, new = changes(k)
     return start, end, follow(amplitudes, jnp.asarray(helpers.configurations(SITES)[start]), sites, new)
@@ -56,9 +61,10 @@ def phase_difference(value, expected):
 def test_log_cosh():
     rng = np.random.default_rng(0)
     z = 5 * helpers.random_matrix(rng, 20)
-    np.testing.assert_allclose(np.exp(log_cosh(jnp.asarray(z))), np.cosh(z), rtol=1e-13)
     far = np.array([1e3 + 0.3j, -1e3 + 0.3j, -700 - 2j])
-    found = np.asarray(log_cosh(jnp.asarray(far)))
+    found = np.asarray(jax.jit(log_cosh)(jnp.asarray(np.append(z, far))))
+    np.testing.assert_allclose(np.exp(found[:-3]), np.cosh(z).ravel(), rtol=1e-13)
+    found = found[-3:]
     np.testing.assert_allclose(found.real, np.abs(far.real) - np.log(2), rtol=1e-15)
     np.testing.assert_allclose(np.exp(1j * found.imag), np.exp(1j * np.sign(far.real) * far.imag), rtol=1e-12)
 
@@ -76,15 +82,14 @@ def test_ratios_and_updates(k):
     values = helpers.log_rho(rbm)
     start, end, (_, ratio, updated, fresh) = ratios(rbm.amplitudes(), k)
     np.testing.assert_allclose(ratio, np.exp(values[end] - values[start]), rtol=1e-12)
-    for new, old in zip(updated, fresh, strict=True):
-        np.testing.assert_allclose(new, old, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(complex_cache(updated), complex_cache(fresh), rtol=1e-12)
 
 
 @pytest.mark.parametrize("reach", [30.0, 300.0, 1000.0])
 def test_ratios_at_large_angles(reach):
     """|Re theta| up to `reach`, of both signs, against extended precision."""
     rbm = helpers.network(3, **MANY)
-    bias = np.linspace(-reach, reach, 10)
+    bias = np.linspace(-reach, reach, 16)
     rbm = eqx.tree_at(lambda r: (r.hidden_bias, r.mixing_bias), rbm, (rbm.hidden_bias.at[0].set(bias), jnp.asarray([reach, 0, -reach]) / 2))
     values = helpers.log_rho(rbm, np.clongdouble)
     start, end, (modulus, ratio, updated, fresh) = ratios(rbm.amplitudes(), 1)
@@ -92,8 +97,7 @@ def test_ratios_at_large_angles(reach):
     assert np.abs(values.real).max() > 3 * reach
     np.testing.assert_allclose(modulus, difference.real, rtol=0, atol=1e-10)
     assert np.max(phase_difference(ratio, difference.imag)) < 1e-10
-    for new, old in zip(updated, fresh, strict=True):
-        np.testing.assert_allclose(new, old, rtol=1e-10, atol=1e-300)
+    np.testing.assert_allclose(complex_cache(updated), complex_cache(fresh), rtol=1e-10, atol=1e-300)
 
 
 def test_ratios_over_large_changes():
@@ -139,7 +143,7 @@ def test_single_precision(scale):
 @pytest.mark.xfail(strict=True, reason="the product of a block of 16 factors overflows float32 from |2 Delta| = 88/16 on")
 def test_single_precision_over_large_changes():
     """Weights of 2: a move that makes rho much larger must not be lost to overflow (NaN rejects it for ever)."""
-    rbm = helpers.network(7, hidden=16, mixing=3)
+    rbm = helpers.network(7, **MANY)
     weights = rbm.hidden_weights.at[0].set(2.0)
     rbm = eqx.tree_at(lambda r: (r.hidden_bias, r.hidden_weights), rbm, (rbm.hidden_bias.at[0].set(1.0), weights))
     values = helpers.log_rho(rbm)

@@ -25,7 +25,7 @@ class Ratio(NamedTuple):
     im: Float[Array, ""]
 
     def log_modulus(self) -> Float[Array, ""]:
-        """log |rho(x')/rho(x)|; -inf where the ratio is zero."""
+        """Log |rho(x')/rho(x)|; -inf where the ratio is zero."""
         return self.log_scale + 0.5 * jnp.log(self.re**2 + self.im**2)
 
     def value(self) -> Complex[Array, ""]:
@@ -37,13 +37,13 @@ class Ratio(NamedTuple):
 class AbstractAmplitudes(eqx.Module):
     """rho at fixed parameters. All methods take one configuration or one change; batch with `jax.vmap`.
 
-    The rhythm is: `prepare` a table of changes once per parameter set, `cache` a configuration, then ask for the `ratio`
-    of any prepared change, and `update` the cache when the change is made.
+    The rhythm is: `prepare` a table of changes once per parameter set, `cache` a configuration, then ask for the
+    `ratio` of any prepared change, and `update` the cache when the change is made.
     """
 
     @abc.abstractmethod
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
-        """log rho(x), up to a constant."""
+        """Log rho(x), up to a constant."""
 
     @abc.abstractmethod
     def cache(self, x: Int[Array, " sites"]) -> PyTree[Array]:
@@ -75,16 +75,16 @@ class AbstractAnsatz(eqx.Module):
 
     sites: eqx.AbstractVar[int]
     local_dim: eqx.AbstractVar[int]
-    hermitian: eqx.AbstractClassVar[bool]
+    hermitian: eqx.AbstractVar[bool]
     """Whether rho(l, r) = rho(r, l)* for all parameters: sums over half of the configurations then suffice."""
 
     @abc.abstractmethod
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
-        """log rho(x) of one configuration, up to a real constant; differentiable in the parameters."""
+        """Log rho(x) of one configuration, up to a real constant; differentiable in the parameters."""
 
     @abc.abstractmethod
     def amplitudes(self) -> AbstractAmplitudes:
-        """rho at the present parameters, ready for ratios."""
+        """Rho at the present parameters, ready for ratios."""
 
 
 class Reevaluated(AbstractAmplitudes):
@@ -93,7 +93,7 @@ class Reevaluated(AbstractAmplitudes):
     ansatz: AbstractAnsatz
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
-        """log rho(x)."""
+        """Log rho(x)."""
         return self.ansatz.log_amplitude(x)
 
     def cache(self, x: Int[Array, " sites"]) -> tuple[Array, Array]:

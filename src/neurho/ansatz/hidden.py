@@ -8,10 +8,11 @@ with complex tables A, beta, T that an ansatz builds from its own real parameter
 
 a change of labels that moves theta_k by Delta_k gives, without transcendental functions,
 
-    rho(x')/rho(x) = exp(dA - sum_k Delta_k) prod_k (p_k + q_k e_k),      p_k -> p_k/(p_k + q_k e_k),  q_k -> q_k e_k/(p_k + q_k e_k).
+    rho(x')/rho(x) = exp(dA - sum_k Delta_k) prod_k (p_k + q_k e_k),      p_k -> p_k/(p_k + q_k e_k),  q_k -> q_k
+    e_k/(p_k + q_k e_k).
 
-p and q are bounded away from the zeros of cosh, each is kept to full relative accuracy, and nothing overflows however large
-theta is: that is why they are cached and not z = exp(2 theta).
+p and q are bounded away from the zeros of cosh, each is kept to full relative accuracy, and nothing overflows however
+large theta is: that is why they are cached and not z = exp(2 theta).
 """
 
 from typing import NamedTuple
@@ -46,7 +47,7 @@ class HiddenChange(NamedTuple):
 
 
 def log_cosh(theta: Complex[Array, "..."]) -> Complex[Array, "..."]:
-    """log cosh(theta), finite for any |Re theta|, on some branch (only exp of sums of it has a meaning)."""
+    """Log cosh(theta), finite for any |Re theta|, on some branch (only exp of sums of it has a meaning)."""
     turned = jnp.where(theta.real >= 0, theta, -theta)
     return turned + jnp.log1p(jnp.exp(-2 * turned)) - jnp.log(2.0)
 
@@ -63,11 +64,11 @@ class HiddenUnits(AbstractAmplitudes):
         return self.bias + jnp.sum(self.weights[jnp.arange(len(x)), x], axis=0)
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
-        """log rho(x)."""
+        """Log rho(x)."""
         return jnp.sum(self.visible[jnp.arange(len(x)), x]) + jnp.sum(log_cosh(self.angles(x)))
 
     def cache(self, x: Int[Array, " sites"]) -> HiddenCache:
-        """p and q of every hidden unit, from the smaller of exp(2 theta) and exp(-2 theta)."""
+        """P and q of every hidden unit, from the smaller of exp(2 theta) and exp(-2 theta)."""
         theta = self.angles(x)
         up = theta.real >= 0
         small = jnp.exp(-2 * jnp.where(up, theta, -theta))
@@ -112,7 +113,7 @@ class HiddenUnits(AbstractAmplitudes):
         )
 
     def update(self, cache: HiddenCache, change: HiddenChange) -> HiddenCache:
-        """p and q after the change."""
+        """P and q after the change."""
         s_re = cache.q_re * change.e_re - cache.q_im * change.e_im
         s_im = cache.q_re * change.e_im + cache.q_im * change.e_re
         f_re, f_im = cache.p_re + s_re, cache.p_im + s_im

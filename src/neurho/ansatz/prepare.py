@@ -29,21 +29,26 @@ def product_state(
 
         rho_uu / rho_dd = exp(4 Re a),   arg rho_ud = 2 Im a,   |rho_ud| / sqrt(rho_uu rho_dd) = cos(2 theta).
 
-    A pole of the Bloch sphere is the limit Re a -> infinity: where the smaller population is below `tilt`, it is raised to
-    `tilt`, keeping the relative coherence (a pole is tilted towards +x).
+    A pole of the Bloch sphere is the limit Re a -> infinity: where the smaller population is below `tilt`, it is
+    raised to `tilt`, keeping the relative coherence (a pole is tilted towards +x).
 
     **Arguments**
 
     - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1.
     - `hidden`, `mixing`: M and Mtilde. Mixed states need `mixing` >= `sites`.
-    - `noise`: standard deviation of the normal numbers added to all parameters but `visible`: at zero the hidden units sit at
-      a saddle point (d log rho/dW = tanh 0 = 0) and the flow could not use them.
+    - `noise`: standard deviation of the normal numbers added to all parameters but `visible`: at zero the hidden
+      units sit at a saddle point (d log rho/dW = tanh 0 = 0) and the flow could not use them.
     - `tilt`: smallest population of a level, in (0, 0.5).
 
     **Raises** `NeurhoError` for vectors longer than 1 and for mixed states without enough mixing units.
     """
     vectors = np.asarray(bloch, dtype=float)
-    require(vectors.shape in ((3,), (sites, 3)), "bloch", f"have shape (3,) or ({sites}, 3)", f"its shape is {vectors.shape}")
+    require(
+        vectors.shape in ((3,), (sites, 3)),
+        "bloch",
+        f"have shape (3,) or ({sites}, 3)",
+        f"its shape is {vectors.shape}",
+    )
     require(np.all(np.isfinite(vectors)), "bloch", "be finite", f"it is {bloch}")
     require(0 < tilt < 0.5, "tilt", "lie between 0 and 0.5", f"it is {tilt}")
     require(noise >= 0, "noise", "be >= 0", f"it is {noise}")
@@ -63,7 +68,9 @@ def product_state(
     weights[1, np.arange(min(mixing, sites)), np.arange(min(mixing, sites))] = theta[:mixing]
     where = lambda r: (r.visible, r.mixing_weights)  # noqa: E731
     target = eqx.tree_at(where, zero, (jnp.asarray(visible), jnp.asarray(weights)))
-    disturbance = eqx.tree_at(lambda r: r.visible, random_rbm(key, sites, hidden=hidden, mixing=mixing, scale=noise), jnp.zeros((2, sites)))
+    disturbance = eqx.tree_at(
+        lambda r: r.visible, random_rbm(key, sites, hidden=hidden, mixing=mixing, scale=noise), jnp.zeros((2, sites))
+    )
     noisy = jax.tree.map(lambda a, b: a + b, target, disturbance)
     return Prepared(ansatz=noisy, target=target, bloch=_bloch_of(visible, theta))
 

@@ -1,7 +1,5 @@
 """The paper's ansatz: a complex restricted Boltzmann machine, Hermitian and positive by construction."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -43,14 +41,16 @@ class RBM(AbstractAnsatz):
     mixing_weights: Float[Array, "2 mixing features"]
     sites: int = eqx.field(static=True)
     local_dim: int = eqx.field(static=True)
-    hermitian: ClassVar[bool] = True
+    hermitian: bool = eqx.field(static=True, default=True)
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
-        """log rho(x) by matrix-vector products with l and r."""
+        """Log rho(x) by matrix-vector products with l and r."""
         features = jnp.asarray(level_features(self.local_dim))
         left, right = features[x // self.local_dim].ravel(), features[x % self.local_dim].ravel()
         plus, minus = left + right, left - right
-        a, b, w, u = (jax.lax.complex(*v) for v in (self.visible, self.hidden_bias, self.hidden_weights, self.mixing_weights))
+        a, b, w, u = (
+            jax.lax.complex(*v) for v in (self.visible, self.hidden_bias, self.hidden_weights, self.mixing_weights)
+        )
         # U.l + U*.r = Re U.(l + r) + i Im U.(l - r), and likewise for a.
         mixed = 2 * self.mixing_bias + u.real @ plus + 1j * (u.imag @ minus)
         pure = jnp.sum(log_cosh(b + w @ left)) + jnp.sum(log_cosh(b.conj() + w.conj() @ right))
@@ -61,7 +61,9 @@ class RBM(AbstractAnsatz):
         d = self.local_dim
         features = jnp.asarray(level_features(d))
         left, right = features[np.arange(d * d) // d], features[np.arange(d * d) % d]
-        a, b, w, u = (jax.lax.complex(*v) for v in (self.visible, self.hidden_bias, self.hidden_weights, self.mixing_weights))
+        a, b, w, u = (
+            jax.lax.complex(*v) for v in (self.visible, self.hidden_bias, self.hidden_weights, self.mixing_weights)
+        )
 
         def table(weights: Array, side: Array) -> Array:
             """(units, features) and (labels, d-1) to (sites, labels, units)."""
@@ -93,5 +95,15 @@ def random_rbm(
     features = sites * (local_dim - 1)
     shapes = ((2, features), (2, hidden), (2, hidden, features), (mixing,), (2, mixing, features))
     keys = jax.random.split(key, len(shapes))
-    arrays = [scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)]
-    return RBM(*arrays, sites=sites, local_dim=local_dim)
+    visible, hidden_bias, hidden_weights, mixing_bias, mixing_weights = (
+        scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)
+    )
+    return RBM(
+        visible=visible,
+        hidden_bias=hidden_bias,
+        hidden_weights=hidden_weights,
+        mixing_bias=mixing_bias,
+        mixing_weights=mixing_weights,
+        sites=sites,
+        local_dim=local_dim,
+    )

@@ -1,7 +1,5 @@
 """The exact ansatz: one complex logarithm for every configuration. For small systems, as an oracle."""
 
-from typing import ClassVar
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -24,7 +22,7 @@ class Table(AbstractAnsatz):
     entries: Float[Array, "2 configurations"]
     sites: int = eqx.field(static=True)
     local_dim: int = eqx.field(static=True)
-    hermitian: ClassVar[bool] = False
+    hermitian: bool = eqx.field(static=True, default=False)
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Look up log rho(x)."""
@@ -43,7 +41,12 @@ def table_from_matrix(rho: np.ndarray, *, sites: int, local_dim: int = 2, floor:
     **Raises** `NeurhoError` for more than 4^6 configurations.
     """
     count = local_dim ** (2 * sites)
-    require(count <= MAX_CONFIGURATIONS, "sites", f"give at most {MAX_CONFIGURATIONS} configurations for a table", f"it gives {count}")
+    require(
+        count <= MAX_CONFIGURATIONS,
+        "sites",
+        f"give at most {MAX_CONFIGURATIONS} configurations for a table",
+        f"it gives {count}",
+    )
     entries = to_table(rho, sites, local_dim)
     if not np.all(np.isfinite(entries)):
         raise NeurhoError("Argument `rho` must be finite, but it contains NaN or infinity.")

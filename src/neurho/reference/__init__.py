@@ -4,6 +4,7 @@ All have decay sigma^- at rate 1 on every site, Pauli matrices, each bond once.
 """
 
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -23,6 +24,7 @@ def shipped(config: Config) -> xr.Dataset | None:
     lattice, model = config.lattice, config.model
     if config.task.kind != "stationary" or lattice.kind != "chain" or lattice.shape != (16,) or lattice.periodic:
         return None
+    key: Any
     if model.kind == "ising":
         key = ((model.transverse / 2, 0.0, 0.0), (0.0, 0.0, model.interaction / 4))
     elif model.kind == "heisenberg" and not model.pump and not model.dephasing:

@@ -12,8 +12,8 @@ from neurho.ansatz.base import AbstractAmplitudes
 class Draw(NamedTuple):
     """Configurations with weights that sum to one.
 
-    `draws` successive states of each of `chains` independent chains. An exact sum has zero statistical error and stands as one
-    draw of as many "chains" as there are configurations.
+    `draws` successive states of each of `chains` independent chains. An exact sum has zero statistical error and
+    stands as one draw of as many "chains" as there are configurations.
     """
 
     x: Int[Array, "draws chains sites"]

@@ -1,8 +1,9 @@
 """Blurred sampling: against the bias of estimates where rho is small but L rho is not.
 
-Local values of the Lindbladian are large where rho(x) is small and a neighbour is not. Such x are hardly ever sampled from |rho|^2: the force
-that would make rho grow there is missing, and ||L rho||^2 looks too small. So, after the chain, replace a sample with probability q
-by the result of one random move. With symmetric moves of probabilities P_m the density is still known,
+Local values of the Lindbladian are large where rho(x) is small and a neighbour is not. Such x are hardly ever sampled
+from |rho|^2: the force
+that would make rho grow there is missing, and ||L rho||^2 looks too small. So, after the chain, replace a sample with
+probability q by the result of one random move. With symmetric moves of probabilities P_m the density is still known,
 
     p~(x) = p(x) [1 - q + q sum_m P_m |rho(x_m)/rho(x)|^beta],        p(x) ~ |rho(x)|^beta,
 
@@ -77,7 +78,9 @@ class Blurred(AbstractSampler):
             begin += len(moves.sites)
         return jnp.where(blur, moved, x)
 
-    def _neighbours(self, amplitudes: AbstractAmplitudes, tables: list[Any], x: Int[Array, " sites"]) -> Float[Array, ""]:
+    def _neighbours(
+        self, amplitudes: AbstractAmplitudes, tables: list[Any], x: Int[Array, " sites"]
+    ) -> Float[Array, ""]:
         """sum_m P_m |rho(x_m)/rho(x)|^beta."""
         cache, total = amplitudes.cache(x), jnp.zeros(())
         count = sum(len(m.sites) for m in self.chain.moves)
@@ -86,7 +89,9 @@ class Blurred(AbstractSampler):
             def instance(near: Array, inputs: tuple, moves: Moves = moves) -> tuple[Array, None]:
                 sites, rows = inputs
                 local = _local_index(x, sites, self.chain.local_dim**2)
-                logs = jax.vmap(lambda c: amplitudes.ratio(cache, c).log_modulus())(jax.tree.map(lambda a: a[local], rows))
+                logs = jax.vmap(lambda c: amplitudes.ratio(cache, c).log_modulus())(
+                    jax.tree.map(lambda a: a[local], rows)
+                )
                 share = jnp.diff(moves.cumulative.astype(float), prepend=0.0)
                 return near + jnp.sum(share * jnp.exp(self.chain.exponent * logs)), None
 

@@ -16,7 +16,9 @@ def split_r_hat(series: Float[Array, "draws chains"]) -> Float[Array, ""]:
     within = jnp.mean(jnp.var(split, axis=0, ddof=1))
     between = half * jnp.var(jnp.mean(split, axis=0), ddof=1)
     pooled = (half - 1) / half * within + between / half
-    return jnp.where(within > 0, jnp.sqrt(pooled / jnp.where(within > 0, within, 1)), jnp.where(between > 0, jnp.inf, 1.0))
+    return jnp.where(
+        within > 0, jnp.sqrt(pooled / jnp.where(within > 0, within, 1)), jnp.where(between > 0, jnp.inf, 1.0)
+    )
 
 
 def autocorrelation_time(series: Float[Array, "draws chains"]) -> Float[Array, ""]:

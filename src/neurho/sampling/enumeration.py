@@ -43,8 +43,8 @@ class Enumeration(AbstractSampler):
 def enumerate_all(sites: int, local_dim: int = 2, *, hermitian: bool = False) -> Enumeration:
     """The exact p(l, r) = |rho|^2 over all d^(2 sites) configurations.
 
-    With `hermitian` only one of (l, r) and (r, l) is visited and counts twice: half the work for a Hermitian ansatz, whose
-    local values and log-derivatives at the two are complex conjugates.
+    With `hermitian` only one of (l, r) and (r, l) is visited and counts twice: half the work for a Hermitian ansatz,
+    whose local values and log-derivatives at the two are complex conjugates.
 
     **Raises** `NeurhoError` above 4^7 configurations.
     """
@@ -60,7 +60,9 @@ def enumerate_all(sites: int, local_dim: int = 2, *, hermitian: bool = False) ->
     order = np.ravel_multi_index(tuple(mirrored.T), (local_dim**2,) * sites) - np.arange(count)
     multiplicity = np.where(order == 0, 1.0, 2.0) if hermitian else np.ones(count)
     keep = order >= 0 if hermitian else slice(None)
-    return Enumeration(configurations=jnp.asarray(labels[keep]), multiplicity=jnp.asarray(multiplicity[keep]), power=2.0)
+    return Enumeration(
+        configurations=jnp.asarray(labels[keep]), multiplicity=jnp.asarray(multiplicity[keep]), power=2.0
+    )
 
 
 def enumerate_diagonal(sites: int, local_dim: int = 2) -> Enumeration:

@@ -96,8 +96,8 @@ class Metropolis(AbstractSampler):
             return (jnp.where(accept, x.at[sites].set(moves.labels[local, move]), x), cache), accept
 
         def visit(state: Any, instance: Any) -> tuple[Any, Array]:
-            sites, rows, (choose, u) = instance
-            state, accept = jax.vmap(propose, in_axes=(0, 0, None, None, 0, 0))(*state, sites, rows, choose, u)
+            (x, cache), (sites, rows, (choose, u)) = state, instance
+            state, accept = jax.vmap(propose, in_axes=(0, 0, None, None, 0, 0))(x, cache, sites, rows, choose, u)
             return state, jnp.mean(accept, dtype=jnp.float32)
 
         return jax.lax.scan(visit, state, (moves.sites, table, uniform))
@@ -142,14 +142,33 @@ def metropolis_diagonal(
 
 
 def _build(
-    moves: tuple[Moves, ...], lattice: Lattice, local_dim: int, samples: int, chains: int, sweeps: int, warmup: int,
-    power: float, exponent: float,
+    moves: tuple[Moves, ...],
+    lattice: Lattice,
+    local_dim: int,
+    samples: int,
+    chains: int,
+    sweeps: int,
+    warmup: int,
+    power: float,
+    exponent: float,
 ) -> Metropolis:
     require(chains >= 1, "chains", "be at least 1", f"it is {chains}")
-    require(samples >= 1 and samples % chains == 0, "samples", f"be a positive multiple of the {chains} chains", f"it is {samples}")
+    require(
+        samples >= 1 and samples % chains == 0,
+        "samples",
+        f"be a positive multiple of the {chains} chains",
+        f"it is {samples}",
+    )
     require(sweeps >= 1, "sweeps", "be at least 1", f"it is {sweeps}")
     require(warmup >= 0, "warmup", "be >= 0", f"it is {warmup}")
     return Metropolis(
-        moves=moves, sites=lattice.sites, local_dim=local_dim, draws=samples // chains, chains=chains, sweeps=sweeps,
-        warmup=warmup, power=power, exponent=exponent,
+        moves=moves,
+        sites=lattice.sites,
+        local_dim=local_dim,
+        draws=samples // chains,
+        chains=chains,
+        sweeps=sweeps,
+        warmup=warmup,
+        power=power,
+        exponent=exponent,
     )

@@ -11,7 +11,8 @@ from neurho.lattice import Lattice
 
 
 class Moves(eqx.Module):
-    """For every set of `k` sites and every local configuration of their labels, the configurations that may be proposed.
+    """For every set of `k` sites and every local configuration of their labels, the configurations that may be
+    proposed.
 
     - `sites`: `(instances, k)`; a sweep visits them in this order.
     - `labels`: `(local, moves, k)` with `local` = d^(2k).
@@ -67,7 +68,10 @@ def diagonal_pair_moves(lattice: Lattice, dim: int) -> Moves:
     diagonal = np.arange(dim) * (dim + 1)
     shifts = list(product(range(1, dim), repeat=2))
     labels = [
-        [[diagonal[(l + a) % dim], diagonal[(m + b) % dim]] if l == r and m == s else [dim * l + r, dim * m + s] for a, b in shifts]
+        [
+            [diagonal[(l + a) % dim], diagonal[(m + b) % dim]] if l == r and m == s else [dim * l + r, dim * m + s]
+            for a, b in shifts
+        ]
         for l, r, m, s in product(range(dim), repeat=4)
     ]
     return _moves(lattice.bonds, labels, [1 / len(shifts)] * len(shifts))

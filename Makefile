@@ -1,0 +1,35 @@
+# The two commands of the README: `make demo` and `make test`. Both create .venv and install what they need.
+PYTHON ?= python3
+BIN := .venv/bin
+# One thread per BLAS call: the tests run in parallel processes.
+export OPENBLAS_NUM_THREADS = 1
+
+.PHONY: demo test slow lint docs-test clean
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+demo: .venv/.installed
+	rm -rf runs/demo
+	$(BIN)/neurho run fig2 --out runs/demo
+	$(BIN)/neurho plot runs/demo
+	$(BIN)/neurho compare runs/demo
+	@echo "The figure: $(CURDIR)/runs/demo/figures/curves.png"
+
+lint: .venv/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n 2 --dist loadfile
+
+slow: .venv/.installed
+	$(BIN)/pytest -n 2 --dist loadfile --slow
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,94 @@
+"""Local values against L rho / rho, and what an estimate is made of. (Coverage of errors: tests/statistics.)"""
+
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neurho import lattice
+from neurho.ansatz import Reevaluated
+from neurho.estimators import convergence, estimate, local_values, overlap
+from neurho.generator import lindbladian_map, row_map
+from neurho.operators import Lindbladian, local, sm, sx, sy, sz
+from neurho.sampling import Draw
+
+values = jax.jit(local_values, static_argnames="chunk")
+
+
+def expected_values(matrix, rbm):
+    rho = helpers.literal_table(rbm)
+    return matrix @ rho / rho
+
+
+def three_site_model():
+    """A dense term on three permuted sites and a jump that is a complex sum on two sites."""
+    matrix = helpers.random_matrix(np.random.default_rng(1), 8)
+    return Lindbladian(lattice.chain(3), local(matrix + matrix.conj().T, (2, 0, 1)), [(0.7, sm(0) * sz(2) + 0.6j * sx(2) * sy(0))])
+
+
+@pytest.mark.parametrize("engine", [lambda rbm: rbm.amplitudes(), Reevaluated], ids=["hidden units", "re-evaluated"])
+def test_local_values_are_those_of_the_dense_lindbladian(engine):
+    """In chunks, of which 24 does not divide the 64 samples."""
+    model, rbm, chunk = three_site_model(), helpers.network(3), 64 if engine is Reevaluated else 24
+    found = values(engine(rbm), lindbladian_map(model), jnp.asarray(helpers.configurations(3)), chunk=chunk)
+    expected = expected_values(helpers.liouvillian(model), rbm)
+    assert found.shape == (64, 1)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+def test_local_values_of_three_level_sites():
+    rbm, matrix = helpers.network(5, 2, local_dim=3), helpers.random_matrix(np.random.default_rng(2), 9)
+    model = Lindbladian(lattice.chain(2), local(matrix + matrix.conj().T, (1, 0), local_dim=3), [(1.0, local(matrix, (0, 1), local_dim=3))])
+    found = values(rbm.amplitudes(), lindbladian_map(model), jnp.asarray(helpers.configurations(2, 3)))
+    expected = expected_values(helpers.liouvillian(model), rbm)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+def test_channels_are_measured_together():
+    operators = [sx(0), sz(0) * sz(2) + 0.2 * sy(1), local(helpers.random_matrix(np.random.default_rng(0), 4), (2, 1))]
+    rbm = helpers.network(6)
+    found = values(rbm.amplitudes(), row_map(operators, 3), jnp.asarray(helpers.configurations(3)))
+    rho, index = helpers.matrix_of(helpers.literal_table(rbm), 3), helpers.label_index(3, 2)
+    for column, operator in zip(found.T, operators, strict=True):
+        expected = (operator.to_sparse(3).toarray() @ rho)[index] / rho[index]
+        np.testing.assert_allclose(column, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+def draw_of(weight):
+    return Draw(x=jnp.zeros((*weight.shape, 1), dtype=jnp.int32), weight=jnp.asarray(weight / weight.sum()))
+
+
+def test_exact_sums_have_no_error():
+    rng = np.random.default_rng(0)
+    weight, x = rng.uniform(size=(1, 50)), rng.normal(size=(1, 50, 2, 3))
+    found = estimate(jnp.asarray(x), draw_of(weight), exact=True)
+    np.testing.assert_allclose(found.mean, np.average(x[0], axis=0, weights=weight[0]), rtol=0, atol=1e-14)
+    assert found.error.shape == (2, 3)
+    assert np.all(found.error == 0)
+    assert convergence(jnp.asarray(x[..., 0, 0]), exact=True) == (1.0, 1.0)
+
+
+def test_error_of_independent_draws_is_that_of_the_mean():
+    """With equal weights and one draw per chain: the standard deviation over sqrt(n)."""
+    x = np.random.default_rng(1).normal(size=(1, 500))
+    found = estimate(jnp.asarray(x), draw_of(np.ones((1, 500))), exact=False)
+    assert found.mean == pytest.approx(x.mean(), abs=1e-14)
+    assert found.error == pytest.approx(np.std(x, ddof=1) / np.sqrt(500), rel=1e-12)
+
+
+def test_one_sample_has_no_finite_error():
+    found = estimate(jnp.ones((1, 1)), draw_of(np.ones((1, 1))), exact=False)
+    assert np.isinf(found.error)
+
+
+def test_overlap_of_samples():
+    """One for a state with itself, |Tr sigma^+ rho|^2/(Tr rho^2 Tr sigma^2) for two."""
+    a, b = helpers.network(0), helpers.network(1)
+    rho, sigma = helpers.literal_table(a), helpers.literal_table(b)
+    draw = Draw(x=jnp.asarray(helpers.configurations(3))[None], weight=draw_of(np.abs(rho[None]) ** 2).weight)
+    expected = abs(np.vdot(sigma, rho)) ** 2 / (np.vdot(rho, rho) * np.vdot(sigma, sigma)).real
+    compute = jax.jit(overlap)
+    assert compute(a, b, draw) == pytest.approx(expected, rel=1e-12)
+    assert compute(a, a, draw) == pytest.approx(1, abs=1e-14)
+    assert expected < 0.9

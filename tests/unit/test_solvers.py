@@ -1,0 +1,139 @@
+"""Regularised solutions of S v = f against NumPy's linear algebra."""
+
+import equinox as eqx
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_metric import build, literal, make_metric
+
+from neurho import NeurhoError
+from neurho.solvers import ConjugateGradient, Ridge, SignalToNoise, SpectralCutoff
+
+# Numbers of a solver are traced: one compilation serves all of them.
+solve = jax.jit(lambda solver, metric: solver(metric))
+matrix = jax.jit(lambda m: m.matrix())
+trace = jax.jit(lambda m: m.trace())
+
+
+@pytest.fixture(scope="module")
+def metric():
+    return build(centred=True)
+
+
+@pytest.fixture(scope="module")
+def s(metric):
+    return np.asarray(matrix(metric))
+
+
+def pseudo_inverse(s, force, cutoff):
+    values, vectors = np.linalg.eigh(s)
+    keep = values > cutoff * values[-1]
+    return vectors[:, keep] @ ((vectors.T @ force)[keep] / values[keep]), np.sum(keep)
+
+
+def misfit(metric, s, v):
+    return float((metric.norm - 2 * np.asarray(metric.force) @ v + v @ s @ v) / metric.norm)
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 1e-6])
+def test_ridge(metric, s, ridge):
+    found = solve(Ridge(ridge), metric)
+    shift = ridge * np.trace(s) / len(s)
+    expected = np.linalg.solve(s + shift * np.eye(len(s)), metric.force)
+    np.testing.assert_allclose(found.velocity, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    assert found.residual == pytest.approx(misfit(metric, s, expected), rel=1e-6)
+    assert found.rank == len(s)
+
+
+@pytest.mark.parametrize("cutoff", [1e-2, 1e-6])
+def test_spectral_cutoff(metric, s, cutoff):
+    found = solve(SpectralCutoff(cutoff), metric)
+    expected, rank = pseudo_inverse(s, np.asarray(metric.force), cutoff)
+    np.testing.assert_allclose(found.velocity, expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    assert found.rank == rank < len(s)
+    assert found.residual == pytest.approx(misfit(metric, s, expected), rel=1e-6)
+
+
+def test_conjugate_gradient_is_ridge(metric, s):
+    """The same shift, ridge times the estimated trace, solved to the tolerance of the residual."""
+    ridge, tolerance = 0.1, 1e-8
+    found = solve(ConjugateGradient(ridge=ridge, tolerance=tolerance, max_iterations=40), metric)
+    shifted = s + ridge * float(trace(metric)) / len(s) * np.eye(len(s))
+    force = np.asarray(metric.force)
+    assert np.linalg.norm(force - shifted @ found.velocity) <= 1.1 * tolerance * np.linalg.norm(force)
+    expected = np.linalg.solve(shifted, force)
+    np.testing.assert_allclose(found.velocity, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert found.residual == pytest.approx(misfit(metric, s, expected), rel=1e-6)
+
+
+def test_conjugate_gradient_stops(metric):
+    """Early at a loose tolerance, after `max_iterations` at one it cannot reach, at once without a force."""
+    loose, tight, most = (
+        solve(ConjugateGradient(ridge=ridge, tolerance=tolerance, max_iterations=40), metric).rank
+        for ridge, tolerance in ((0.1, 0.1), (0.1, 1e-8), (1e-9, 1e-13))
+    )
+    assert 1 <= loose < tight / 2 < 20
+    assert most == 40
+    still = eqx.tree_at(lambda m: m.force, metric, jnp.zeros_like(metric.force))
+    nothing = solve(ConjugateGradient(ridge=0.1, tolerance=1e-8, max_iterations=40), still)
+    assert nothing.rank == 0
+    assert np.all(nothing.velocity == 0)
+
+
+def gap(s):
+    """A cut-off in the middle of the widest gap of the logarithm of the spectrum, above rounding."""
+    values = np.maximum(np.linalg.eigvalsh(s), 1e-9 * np.linalg.eigvalsh(s)[-1])
+    widest = np.argmax(np.diff(np.log(values)))
+    return float(np.sqrt(values[widest] * values[widest + 1]) / values[-1])
+
+
+def test_signal_to_noise_without_noise_is_the_cutoff(metric, s):
+    """A threshold below every signal leaves the smooth cut-off: in a gap of the spectrum, the sharp one."""
+    cutoff = gap(s)
+    expected, rank = pseudo_inverse(s, np.asarray(metric.force), cutoff)
+    found = solve(SignalToNoise(snr=1e-9, cutoff=cutoff), metric)
+    np.testing.assert_allclose(found.velocity, expected, rtol=0, atol=2e-3 * np.abs(expected).max())
+    assert found.rank == pytest.approx(rank, abs=0.05)
+
+
+@pytest.mark.xfail(strict=True, reason="exact sums are given the noise of as many samples")
+def test_signal_to_noise_of_exact_sums_is_the_cutoff(metric, s):
+    cutoff = gap(s)
+    found, expected = (solve(SignalToNoise(snr=snr, cutoff=cutoff), metric).velocity for snr in (2.0, 1e-9))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+def test_signal_to_noise_removes_directions_of_noise():
+    """Local values = O v + noise, with v along the largest eigenvector of S: it stays, the other directions go."""
+    rng, count = np.random.default_rng(3), 400
+    weight, o, _ = literal()
+    chosen = rng.choice(64, size=count, p=weight)
+    o = o[chosen] - o[chosen].mean(axis=0)
+    values, vectors = np.linalg.eigh((o.conj().T @ o).real / count)
+    local = o @ vectors[:, -1] + 0.3 * (rng.normal(size=count) + 1j * rng.normal(size=count))
+    x = jnp.asarray(helpers.configurations(3)[chosen])
+    noisy = make_metric(helpers.network(0), x, jnp.full(count, 1 / count), jnp.asarray(local))
+    solvers = SignalToNoise(snr=4.0, cutoff=1e-8), SpectralCutoff(1e-6)
+    found, plain = (vectors.T @ np.asarray(solve(solver, noisy).velocity) for solver in solvers)
+    assert found[-1] == pytest.approx(1, abs=0.05)
+    assert np.linalg.norm(plain[:-1]) > 0.5
+    assert np.linalg.norm(found[:-1]) < 0.1 * np.linalg.norm(plain[:-1])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Ridge(0.0), r"Argument `ridge` must be > 0, but it is 0\.0\."),
+        (lambda: SpectralCutoff(1.0), r"Argument `cutoff` must lie between 0 and 1, but it is 1\.0\."),
+        (lambda: SignalToNoise(snr=-1.0), r"Argument `snr` must be > 0, but it is -1\.0\."),
+        (lambda: SignalToNoise(cutoff=0.0), r"Argument `cutoff` must lie between 0 and 1"),
+        (lambda: ConjugateGradient(ridge=-1.0), r"Argument `ridge` must be > 0"),
+        (lambda: ConjugateGradient(tolerance=0.0), r"Argument `tolerance` must lie between 0 and 1"),
+        (lambda: ConjugateGradient(max_iterations=0), r"Argument `max_iterations` must be at least 1, but it is 0\."),
+    ],
+)
+def test_refuses(make, sentence):
+    with pytest.raises(NeurhoError, match=sentence):
+        make()
