@@ -4,7 +4,6 @@ Most tests use three spins, two hidden and three mixing units: functions compile
 """
 
 import itertools
-import os
 from functools import cache
 
 import jax
@@ -13,15 +12,15 @@ import numpy as np
 import qutip
 import scipy.linalg
 
-# Tests compile much and compute little. JAX reads this at its first computation, after the collection of all tests.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 from neurho import interchange, lattice, models
 from neurho.ansatz import RBM
 from neurho.evolution import make_flow
 from neurho.generator import lindbladian_map
 from neurho.integrate import DOPRI5, Method, StepControl, advance
 from neurho.operators import Lindbladian, local, sm, sx, sy, total
+
+# Tests compile much and compute little.
+jax.config.update("jax_disable_most_optimizations", True)
 
 
 def random_matrix(rng, size):
@@ -177,4 +176,13 @@ def propagate(model, rho, t):
     rows, columns = label_index(model.sites, model.local_dim)
     out = np.zeros_like(rho)
     out[rows, columns] = scipy.linalg.expm(liouvillian(model) * t) @ rho[rows, columns]
+    return out
+
+
+def autoregression(seed, phi, draws, chains):
+    """Stationary series x_t = phi x_{t-1} + noise of mean 0 and variance 1, `(draws, chains)`; tau = (1 + phi)/(1 - phi)."""
+    rng = np.random.default_rng(seed)
+    out = rng.normal(size=(draws, chains))
+    for t in range(1, draws):
+        out[t] = phi * out[t - 1] + np.sqrt(1 - phi**2) * out[t]
     return out

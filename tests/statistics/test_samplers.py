@@ -1,0 +1,148 @@
+"""Markov chains against the distribution they should have, by chi-square tests.
+
+Every test runs 20,000 independent chains for many sweeps and looks at their last states only, which are independent. Seeds are
+fixed; with another one a test would fail by chance with probability 1e-4. A systematic error of 5 % of the probabilities is
+found with certainty: it adds about 20,000 * 0.05^2 = 50 to a chi-square of 63 +- 11.
+"""
+
+from functools import cache
+
+import equinox as eqx
+import helpers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from neurho import NeurhoError, lattice
+from neurho.sampling import Blurred, metropolis, metropolis_diagonal
+
+CHAINS = 20_000
+FALSE_ALARM = 1e-4
+SIZES = {"samples": CHAINS, "chains": CHAINS, "sweeps": 20, "warmup": 0}
+CHAIN = lattice.chain(3)
+
+
+@cache
+def state():
+    return helpers.network(1)
+
+
+run = jax.jit(lambda s, k, a, x: s.sample(k, a, x))
+
+
+def last_states(sampler, rbm, seed=0):
+    """Indices of the configurations, from random diagonal ones, and the weights."""
+    levels = np.random.default_rng(seed).integers(0, rbm.local_dim, size=(CHAINS, rbm.sites))
+    begin = jnp.asarray(levels * (rbm.local_dim + 1), dtype=jnp.int32)
+    draw, chains, info = run(sampler, jax.random.key(seed), rbm.amplitudes(), begin)
+    if not isinstance(sampler, Blurred):
+        np.testing.assert_array_equal(chains, draw.x[-1])
+    assert 0.05 < info.acceptance < 1
+    assert jnp.sum(draw.weight) == pytest.approx(1, abs=1e-12)
+    return np.ravel_multi_index(tuple(np.asarray(draw.x[-1]).T), (rbm.local_dim**2,) * rbm.sites), np.asarray(draw.weight[-1])
+
+
+def chi_square(found, probability):
+    """The p-value of counts of configurations; rare ones are put together."""
+    count = np.bincount(found, minlength=len(probability))
+    assert np.all(count[probability == 0] == 0), "impossible configurations were drawn"
+    expected = probability * len(found)
+    common = expected >= 10
+    cells = np.append(count[common], count[~common].sum()), np.append(expected[common], expected[~common].sum())
+    used = cells[1] > 0
+    return scipy.stats.chisquare(cells[0][used], cells[1][used]).pvalue
+
+
+def power(rbm, exponent):
+    p = np.abs(helpers.literal_table(rbm)) ** exponent
+    return p / p.sum()
+
+
+def diagonal_of(rbm):
+    rows, columns = helpers.label_index(rbm.sites, rbm.local_dim)
+    q = np.where(rows == columns, helpers.literal_table(rbm).real, 0)
+    return q / q.sum()
+
+
+def test_density_is_the_square_of_rho():
+    p = power(state(), 2)
+    assert p.max() / np.median(p) > 5, "too flat to tell"
+    found, weight = last_states(metropolis(CHAIN, **SIZES), state())
+    assert chi_square(found, p) > FALSE_ALARM
+    assert chi_square(found, power(state(), 1)) < 1e-10, "the test cannot tell |rho| from |rho|^2"
+    np.testing.assert_allclose(weight, 1 / CHAINS, rtol=1e-12)
+
+
+def test_other_exponents_are_weighted():
+    """Chains at |rho|, averages over |rho|^2: the weighted distribution is p."""
+    found, weight = last_states(metropolis(CHAIN, exponent=1.0, **SIZES), state())
+    assert chi_square(found, power(state(), 1)) > FALSE_ALARM
+    np.testing.assert_allclose(weight, power(state(), 1)[found] / power(state(), 1)[found].sum(), rtol=1e-11)
+    weighted, p = np.bincount(found, weights=weight, minlength=64), power(state(), 2)
+    error = np.sqrt(np.bincount(found, weights=weight**2, minlength=64))
+    frequent = p > 1e-3
+    assert np.all(np.abs(weighted - p)[frequent] < 5 * error[frequent])
+
+
+def test_diagonal_density_is_rho_of_l_l():
+    q = diagonal_of(state())
+    found, _ = last_states(metropolis_diagonal(CHAIN, **SIZES), state())
+    assert chi_square(found, q) > FALSE_ALARM
+    flat = np.where(q > 0, 1 / np.sum(q > 0), 0)
+    assert chi_square(found, flat) < 1e-10, "the test cannot tell q from a flat distribution"
+
+
+def test_three_levels():
+    rbm = helpers.network(2, 2, local_dim=3)
+    found, _ = last_states(metropolis(lattice.chain(2), local_dim=3, **SIZES), rbm)
+    assert chi_square(found, power(rbm, 2)) > FALSE_ALARM
+    assert chi_square(found, power(rbm, 1)) < 1e-10
+
+
+def test_blurred_samples_have_the_density_they_are_weighted_with():
+    """p~(x) = p(x) [1 - q + q sum_m P_m |rho(x_m)/rho(x)|^2], from the tables of moves; weights p/p~."""
+    sampler, p = Blurred(metropolis(CHAIN, **SIZES), 0.4), power(state(), 2)
+    blurred, x = 0.6 * p, helpers.configurations(3)
+    count = sum(len(m.sites) for m in sampler.chain.moves)
+    for moves in sampler.chain.moves:
+        share = np.diff(np.asarray(moves.cumulative, dtype=float), prepend=0.0)
+        for sites in np.asarray(moves.sites):
+            local = np.ravel_multi_index(tuple(x[:, sites].T), (4,) * len(sites))
+            for number, probability in enumerate(share):
+                target = x.copy()
+                target[:, sites] = np.asarray(moves.labels)[local, number]
+                np.add.at(blurred, np.ravel_multi_index(tuple(target.T), (4,) * 3), 0.4 / count * probability * p)
+    assert blurred.sum() == pytest.approx(1, abs=1e-6)
+    found, weight = last_states(sampler, state())
+    assert chi_square(found, blurred / blurred.sum()) > FALSE_ALARM
+    assert chi_square(found, p) < 1e-10, "the test cannot tell p~ from p"
+    expected = (p / blurred)[found]
+    np.testing.assert_allclose(weight, expected / expected.sum(), rtol=1e-6)
+
+
+def test_strongly_peaked_states():
+    """Single precision in the acceptance step does no harm where log rho ranges over 50: rare states stay rare."""
+    rbm = helpers.network(4, scale=0.5)
+    rbm = eqx.tree_at(lambda r: r.visible, rbm, rbm.visible.at[0].set(jnp.asarray([1.2, -1.0, 1.4])))
+    p = power(rbm, 2)
+    assert np.log(p.max() / p.min()) > 25
+    found, _ = last_states(metropolis(CHAIN, **SIZES), rbm)
+    assert chi_square(found, p) > FALSE_ALARM
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"samples": 10, "chains": 4}, r"Argument `samples` must be a positive multiple of the 4 chains, but it is 10\."),
+        ({"samples": 0, "chains": 4}, r"Argument `samples` must be a positive multiple"),
+        ({"samples": 4, "chains": 0}, r"Argument `chains` must be at least 1, but it is 0\."),
+        ({"samples": 4, "chains": 4, "sweeps": 0}, r"Argument `sweeps` must be at least 1, but it is 0\."),
+        ({"samples": 4, "chains": 4, "warmup": -1}, r"Argument `warmup` must be >= 0, but it is -1\."),
+        ({"samples": 4, "chains": 4, "exponent": 0.0}, r"Argument `exponent` must lie in \(0, 2\], but it is 0\.0\."),
+    ],
+)
+def test_refuses(options, sentence):
+    with pytest.raises(NeurhoError, match=sentence):
+        metropolis(CHAIN, **options)

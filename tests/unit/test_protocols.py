@@ -1,0 +1,175 @@
+"""Every ansatz, sampler, solver and method keeps to its signature; classes are abstract or final.
+
+Shapes and types are traced without compiling anything.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import registry
+
+import neurho
+from neurho.ansatz import AbstractAmplitudes, AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
+from neurho.ansatz.base import prepare_changes
+from neurho.metric import Metric
+from neurho.sampling import AbstractSampler
+from neurho.solvers import AbstractSolver
+
+X = jax.ShapeDtypeStruct((registry.SITES,), jnp.int32)
+KEY = jax.eval_shape(lambda: jax.random.key(0))
+
+
+def modules():
+    return [importlib.import_module(m.name) for m in pkgutil.walk_packages(neurho.__path__, "neurho.") if m.name != "neurho.cli"]
+
+
+def classes():
+    """All eqx.Module classes defined in neurho."""
+    found = {c for m in modules() for c in vars(m).values() if inspect.isclass(c) and issubclass(c, eqx.Module)}
+    return sorted((c for c in found if c.__module__.startswith("neurho")), key=lambda c: c.__name__)
+
+
+def shaped(tree):
+    return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+
+
+@pytest.mark.parametrize("name", registry.ANSATZES)
+def test_ansatz(name):
+    ansatz = registry.ANSATZES[name]()
+    assert isinstance(ansatz, AbstractAnsatz)
+    assert isinstance(ansatz.hermitian, bool)
+    assert ansatz.sites == registry.SITES
+    vector, restore = parameters(ansatz)
+    assert vector.shape == (parameter_count(ansatz),)
+    assert vector.dtype == float, "parameters are real"
+    assert jax.tree.structure(restore(vector)) == jax.tree.structure(ansatz)
+    value = jax.eval_shape(lambda a, x: a.log_amplitude(x), ansatz, X)
+    assert (value.shape, value.dtype) == ((), complex)
+    rows = jax.eval_shape(log_derivatives, ansatz, X)
+    assert (rows.shape, rows.dtype) == ((2, len(vector)), float)
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["own", "re-evaluated"])
+@pytest.mark.parametrize("name", registry.ANSATZES)
+def test_amplitudes(name, slow):
+    """Caches keep their structure under updates (they are carried through scans), in double and in single precision."""
+    ansatz = registry.ANSATZES[name]()
+    amplitudes = Reevaluated(ansatz) if slow else ansatz.amplitudes()
+    for engine in (amplitudes, amplitudes.single_precision()):
+        assert isinstance(engine, AbstractAmplitudes)
+        cache = jax.eval_shape(lambda e, x: e.cache(x), engine, X)
+        change = jax.eval_shape(lambda e, s: e.prepare(s, s, s), engine, X)
+        ratio = jax.eval_shape(lambda e, c, d: e.ratio(c, d), engine, cache, change)
+        assert {a.shape for a in ratio} == {()}
+        assert {a.dtype.kind for a in ratio} == {"f"}
+        updated = jax.eval_shape(lambda e, c, d: e.update(c, d), engine, cache, change)
+        assert jax.tree.structure(updated) == jax.tree.structure(cache)
+        assert shaped(updated) == shaped(cache)
+    single = jax.eval_shape(lambda e, x: e.log_amplitude(x), amplitudes, X)
+    assert (single.shape, single.dtype) == ((), complex)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_prepared_changes_have_leading_axes_of_instance_configuration_and_move(k):
+    amplitudes = registry.ANSATZES["RBM"]().amplitudes()
+    sites = jax.ShapeDtypeStruct((5, k), jnp.int32)
+    labels = jax.ShapeDtypeStruct((1, 4**k, 3, k), jnp.int32)
+    found = jax.eval_shape(lambda a, s, new: prepare_changes(a, s, new, 4), amplitudes, sites, labels)
+    assert {leaf.shape[:3] for leaf in jax.tree.leaves(found)} == {(5, 4**k, 3)}
+
+
+@pytest.mark.parametrize("ansatz", registry.ANSATZES)
+@pytest.mark.parametrize("name", registry.SAMPLERS)
+def test_sampler(name, ansatz):
+    """Chains keep their shape, and draws, weights and information have the stated ones."""
+    ansatz = registry.ANSATZES[ansatz]()
+    sampler, amplitudes = registry.SAMPLERS[name](ansatz.local_dim), ansatz.amplitudes()
+    assert isinstance(sampler, AbstractSampler)
+    assert isinstance(sampler.exact, bool)
+    chains = jax.eval_shape(lambda s, k, a: s.init(k, a), sampler, KEY, amplitudes)
+    draw, after, info = jax.eval_shape(lambda s, k, a, c: s.sample(k, a, c), sampler, KEY, amplitudes, chains)
+    assert shaped(after) == shaped(chains)
+    assert chains.dtype == draw.x.dtype == jnp.int32
+    assert draw.x.ndim == 3
+    assert draw.x.shape == (*draw.weight.shape, registry.SITES)
+    assert draw.weight.dtype == float
+    assert info.acceptance.shape == ()
+    if sampler.exact:
+        assert chains.shape == (0, registry.SITES)
+        assert draw.weight.shape[0] == 1
+    else:
+        assert chains.shape == (registry.SIZES["chains"], registry.SITES)
+        assert draw.weight.shape == (registry.SIZES["samples"] // registry.SIZES["chains"], registry.SIZES["chains"])
+
+
+@pytest.mark.parametrize("ansatz", registry.ANSATZES)
+@pytest.mark.parametrize("name", registry.SOLVERS)
+def test_solver(name, ansatz):
+    solver, ansatz = registry.SOLVERS[name](), registry.ANSATZES[ansatz]()
+    assert isinstance(solver, AbstractSolver)
+    count = parameter_count(ansatz)
+    x, weight, local = (jax.ShapeDtypeStruct(s, t) for s, t in (((6, registry.SITES), jnp.int32), ((6,), float), ((6,), complex)))
+
+    def solve(solver, ansatz, x, weight, local):
+        return solver(Metric.build(ansatz, x, weight, local))
+
+    found = jax.eval_shape(solve, solver, ansatz, x, weight, local)
+    assert shaped(found.velocity) == ((count,), float)
+    assert shaped(found.residual) == ((), float)
+    assert found.rank.shape == ()
+
+
+@pytest.mark.parametrize("name", registry.METHODS)
+def test_method(name):
+    tableau = registry.METHODS[name]
+    stages = len(tableau.b)
+    assert [len(row) for row in tableau.a] == list(range(stages))
+    assert len(tableau.c) == stages
+    assert tableau.error is None or (len(tableau.error) == stages and tableau.error_order >= 2)
+    assert tableau.order >= 1
+    assert name in dir(neurho)
+
+
+def public(kind):
+    return {c.__name__ for c in classes() if issubclass(c, kind) and not inspect.isabstract(c)}
+
+
+def test_registry_is_complete():
+    """Every concrete ansatz, sampler and solver stands in the registry."""
+    ansatzes = {type(make()).__name__ for make in registry.ANSATZES.values()}
+    samplers = {type(make(2)).__name__ for make in registry.SAMPLERS.values()}
+    solvers = {type(make()).__name__ for make in registry.SOLVERS.values()}
+    assert public(AbstractAnsatz) == ansatzes
+    assert public(AbstractSampler) == samplers
+    assert public(AbstractSolver) == solvers
+
+
+@pytest.mark.parametrize("one", classes(), ids=lambda c: c.__name__)
+def test_classes_are_abstract_or_final(one):
+    """A class with subclasses is abstract, named so, and never overridden in what it defines."""
+    subclasses = [c for c in classes() if one in c.__mro__[1:]]
+    assert inspect.isabstract(one) == one.__name__.startswith("Abstract")
+    if not inspect.isabstract(one):
+        assert not subclasses
+    concrete = {name for name, value in vars(one).items() if inspect.isfunction(value) and not getattr(value, "__isabstractmethod__", False)}
+    defined = {name for name in concrete if not name.startswith("__")}
+    for child in subclasses:
+        assert not defined & set(vars(child)), f"{child.__name__} overrides {one.__name__}"
+
+
+def test_public_names_exist():
+    for name in neurho.__all__:
+        assert getattr(neurho, name) is not None
+
+
+def test_arrays_of_the_core_are_not_mutable_numpy():
+    """Leaves of compiled objects are JAX arrays: NumPy ones would be constants in the programs."""
+    for make in (*registry.ANSATZES.values(), *(lambda s=s: s(2) for s in registry.SAMPLERS.values())):
+        leaves = [leaf for leaf in jax.tree.leaves(make()) if eqx.is_array_like(leaf) and not np.isscalar(leaf)]
+        assert all(isinstance(leaf, jax.Array) for leaf in leaves)
