@@ -19,13 +19,13 @@ def _check_problem(example: Example) -> None:
 
 def _begin(namespace: dict[str, Any]) -> None:
     # The systems are tiny: compiling takes longer than running, so let XLA do as little as it can.
-    jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_enable_x64", val=True)
+    jax.config.update("jax_disable_most_optimizations", val=True)
     namespace["DOCS"] = Path(__file__).parent / "docs"
 
 
 def _end(namespace: dict[str, Any]) -> None:
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", val=False)
     namespace.clear()
 
 

@@ -39,7 +39,7 @@ def last_states(sampler, rbm, seed=0):
     draw, chains, info = run(sampler, jax.random.key(seed), rbm.amplitudes(), begin)
     if not isinstance(sampler, Blurred):
         np.testing.assert_array_equal(chains, draw.x[-1])
-    assert 0.05 < info.acceptance < 1
+    assert 0.02 < info.acceptance < 1
     assert jnp.sum(draw.weight) == pytest.approx(1, abs=1e-12)
     return np.ravel_multi_index(tuple(np.asarray(draw.x[-1]).T), (rbm.local_dim**2,) * rbm.sites), np.asarray(draw.weight[-1])
 
@@ -94,42 +94,65 @@ def test_diagonal_density_is_rho_of_l_l():
     assert chi_square(found, flat) < 1e-10, "the test cannot tell q from a flat distribution"
 
 
-def test_three_levels():
-    rbm = helpers.network(2, 2, local_dim=3)
-    found, _ = last_states(metropolis(lattice.chain(2), local_dim=3, **SIZES), rbm)
-    assert chi_square(found, power(rbm, 2)) > FALSE_ALARM
-    assert chi_square(found, power(rbm, 1)) < 1e-10
+def sweep_matrix(sampler, p):
+    """P(x -> x') of one sweep: min(1, p(x')/p(x)) at every instance in order."""
+    dim, x = sampler.local_dim**2, helpers.configurations(sampler.sites, sampler.local_dim)
+    index, total = np.arange(len(x)), np.eye(len(x))
+    for moves, sites in ((m, s) for m in sampler.moves for s in np.asarray(m.sites)):
+        step = np.zeros_like(total)
+        for target, share in proposals(moves, sites, x, dim):
+            np.add.at(step, (index, target), share * np.minimum(1, p[target] / p))
+        step[index, index] += 1 - step.sum(axis=1)
+        total = total @ step
+    return total
+
+
+def proposals(moves, sites, x, dim):
+    """The configurations proposed to all x at one instance, with their probabilities."""
+    local = np.ravel_multi_index(tuple(x[:, sites].T), (dim,) * len(sites))
+    for number, share in enumerate(np.diff(np.asarray(moves.cumulative, dtype=float), prepend=0.0)):
+        target = x.copy()
+        target[:, sites] = np.asarray(moves.labels)[local, number]
+        yield np.ravel_multi_index(tuple(target.T), (dim,) * x.shape[1]), share
+
+
+def peaked():
+    """log |rho|^2 over a range of 40: single precision in the acceptance step must keep rare states rare."""
+    rbm = helpers.network(4, scale=0.5)
+    return eqx.tree_at(lambda r: r.visible, rbm, rbm.visible.at[0].set(jnp.asarray([1.2, -1.0, 1.4])))
+
+
+@pytest.mark.parametrize(
+    ("make", "sites", "dim"), [(peaked, CHAIN, 2), (lambda: helpers.network(2, 2, local_dim=3, scale=0.3), lattice.chain(2), 3)],
+    ids=["peaked", "three levels"],
+)  # fmt: skip
+def test_slow_chains_follow_their_transition_matrix(make, sites, dim):
+    """Twenty sweeps do not forget the start here: the distribution is that of the start times the matrix of a sweep."""
+    rbm, sampler = make(), metropolis(sites, local_dim=dim, **SIZES)
+    p = power(rbm, 2)
+    assert np.log(p.max() / p.min()) > 12
+    matrix = sweep_matrix(sampler, p)
+    np.testing.assert_allclose(p @ matrix, p, rtol=0, atol=1e-14)
+    rows, columns = helpers.label_index(rbm.sites, dim)
+    expected = (rows == columns) / np.sum(rows == columns) @ np.linalg.matrix_power(matrix, SIZES["sweeps"])
+    found, _ = last_states(sampler, rbm)
+    assert chi_square(found, expected) > FALSE_ALARM
 
 
 def test_blurred_samples_have_the_density_they_are_weighted_with():
     """p~(x) = p(x) [1 - q + q sum_m P_m |rho(x_m)/rho(x)|^2], from the tables of moves; weights p/p~."""
     sampler, p = Blurred(metropolis(CHAIN, **SIZES), 0.4), power(state(), 2)
     blurred, x = 0.6 * p, helpers.configurations(3)
-    count = sum(len(m.sites) for m in sampler.chain.moves)
-    for moves in sampler.chain.moves:
-        share = np.diff(np.asarray(moves.cumulative, dtype=float), prepend=0.0)
-        for sites in np.asarray(moves.sites):
-            local = np.ravel_multi_index(tuple(x[:, sites].T), (4,) * len(sites))
-            for number, probability in enumerate(share):
-                target = x.copy()
-                target[:, sites] = np.asarray(moves.labels)[local, number]
-                np.add.at(blurred, np.ravel_multi_index(tuple(target.T), (4,) * 3), 0.4 / count * probability * p)
+    instances = [(m, s) for m in sampler.chain.moves for s in np.asarray(m.sites)]
+    for moves, sites in instances:
+        for target, share in proposals(moves, sites, x, 4):
+            np.add.at(blurred, target, 0.4 / len(instances) * share * p)
     assert blurred.sum() == pytest.approx(1, abs=1e-6)
     found, weight = last_states(sampler, state())
     assert chi_square(found, blurred / blurred.sum()) > FALSE_ALARM
     assert chi_square(found, p) < 1e-10, "the test cannot tell p~ from p"
     expected = (p / blurred)[found]
     np.testing.assert_allclose(weight, expected / expected.sum(), rtol=1e-6)
-
-
-def test_strongly_peaked_states():
-    """Single precision in the acceptance step does no harm where log rho ranges over 50: rare states stay rare."""
-    rbm = helpers.network(4, scale=0.5)
-    rbm = eqx.tree_at(lambda r: r.visible, rbm, rbm.visible.at[0].set(jnp.asarray([1.2, -1.0, 1.4])))
-    p = power(rbm, 2)
-    assert np.log(p.max() / p.min()) > 25
-    found, _ = last_states(metropolis(CHAIN, **SIZES), rbm)
-    assert chi_square(found, p) > FALSE_ALARM
 
 
 @pytest.mark.parametrize(

@@ -132,10 +132,16 @@ def parameter_count(ansatz: AbstractAnsatz) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(ansatz, eqx.is_inexact_array)))
 
 
+@eqx.filter_jit
+def log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Complex[Array, " samples"]:
+    """log rho of many configurations."""
+    return jax.vmap(ansatz.log_amplitude)(x)
+
+
 def density_matrix(ansatz: AbstractAnsatz) -> np.ndarray:
     """The full density matrix `(d^sites, d^sites)`, trace one; for small systems."""
     x = jnp.asarray(all_labels(ansatz.sites, ansatz.local_dim**2))
-    log_rho = jax.jit(jax.vmap(ansatz.log_amplitude))(x)
+    log_rho = log_amplitudes(ansatz, x)
     rho = to_matrix(jnp.exp(log_rho - jnp.max(log_rho.real)), ansatz.sites, ansatz.local_dim)
     return rho / np.trace(rho)
 
