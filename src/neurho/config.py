@@ -214,6 +214,10 @@ _SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
     "cg": {"ridge": 1e-3, "cg_tolerance": 1e-3},
 }
 
+SOLVER_KEYS = frozenset(key for keys in _SOLVER_DEFAULTS.values() for key in keys)
+CHOSEN = SOLVER_KEYS | {"dt", "tolerance", "dt_max"}
+"""Keys of [task] that only some methods or solvers use."""
+
 
 class Flow(Table):
     """What evolution and relaxation share. Keys that the method or the solver does not use are None."""
@@ -255,7 +259,7 @@ class Flow(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Flow":
-        for key in self.model_fields_set & {"dt", "tolerance", "dt_max", "ridge", "cutoff", "snr", "cg_tolerance"}:
+        for key in self.model_fields_set & CHOSEN:
             if (reason := unused(key, self.method, self.solver)) is not None:
                 raise _Refusal(f"task.{key}", "be left out", reason)
         if self.method in FIXED and self.dt is None:
@@ -410,7 +414,7 @@ def unused(key: str, method: str, solver: str) -> str | None:
     """Why the key of [task] has no effect with this method and solver, or None if it has one."""
     if method == "exact" or (key in ("tolerance", "dt_max") and method in FIXED):
         return f'method "{method}" does not use it'
-    if key in ("ridge", "cutoff", "snr", "cg_tolerance") and key not in _SOLVER_DEFAULTS[solver]:
+    if key in SOLVER_KEYS and key not in _SOLVER_DEFAULTS[solver]:
         return f'solver "{solver}" does not use it'
     return None
 
@@ -473,7 +477,7 @@ def fingerprint(config: Config) -> str:
 def shipped() -> dict[str, str]:
     """Names of the problems inside the package, each with the first comment line of its file."""
     found = {}
-    for file in sorted(resources.files("neurho").joinpath("problems").iterdir(), key=lambda file: file.name):
+    for file in sorted(resources.files("neurho").joinpath("problems").iterdir(), key=lambda file: Path(file.name).stem):
         if file.name.endswith(".toml"):
             first = file.read_text(encoding="utf-8").partition("\n")[0]
             found[file.name.removesuffix(".toml")] = first.removeprefix("#").strip()
@@ -536,6 +540,9 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
             raise NeurhoError(f"In `{where}`, `{table}` must be a table, but it is {shown(data[table])}.")
         data[table][key] = value
         given.setdefault(table, set()).add(key)
+    for one, other in (("times", "points"), ("points", "times")):
+        if {one} == given.get("task", set()) & {"times", "points"}:
+            data["task"].pop(other, None)
     for table, keys in given.items():
         if keys & {"kind", "method", "solver"}:
             data[table] = {k: v for k, v in data[table].items() if k in keys or _applies(table, k, data[table])}
@@ -548,7 +555,7 @@ def _applies(table: str, key: str, data: Mapping[str, Any]) -> bool:
     if kind is None:
         return True
     used = not isinstance(method, str) or solver not in _SOLVER_DEFAULTS or unused(key, method, solver) is None
-    always = key not in ("dt", "tolerance", "dt_max", "ridge", "cutoff", "snr")
+    always = key not in CHOSEN
     return key in kind.model_fields and (always or used)
 
 

@@ -165,6 +165,7 @@ def make_flow(
     quantities: Sequence[Quantity] | None = None,
     centred: bool = True,
     certificate: bool = True,
+    hermitian: bool = False,
     chunk: int = CHUNK,
 ) -> Flow:
     """Put a flow together from physics, with defaults for the rest.
@@ -177,11 +178,15 @@ def make_flow(
     - `method`, `tolerance`: the Bogacki-Shampine pair at 1e-3 unless given; `tolerance=None` keeps dt fixed.
     - `quantities`: what to measure; one-site and bond means of Pauli matrices for spins unless given.
     - `centred`: Fubini-Study norm (True) or the plain norm.
+    - `hermitian`: the ansatz is Hermitian, and sums over all configurations may take half of them.
     - `certificate`: measure delta_L and ||L rho||^2/||rho||^2 with every snapshot.
     """
     sites, dim = lindbladian.lattice, lindbladian.local_dim
     if samples is None:
-        sampler, diagonal = sampler or enumerate_all(sites.sites, dim), diagonal or enumerate_diagonal(sites.sites, dim)
+        sampler, diagonal = (
+            sampler or enumerate_all(sites.sites, dim, hermitian=hermitian),
+            diagonal or enumerate_diagonal(sites.sites, dim),
+        )
     else:
         sizes: dict[str, Any] = {"samples": samples, "chains": chains, "local_dim": dim}
         sampler, diagonal = sampler or metropolis(sites, **sizes), diagonal or metropolis_diagonal(sites, **sizes)
@@ -222,7 +227,7 @@ def evolve(
     **Raises** `NeurhoError` for arguments that do not fit, `NumericalError` when the run becomes NaN.
     """
     require(len(times) > 0 and all(a < b for a, b in pairwise(times)), "times", "increase", f"it is {times}")
-    flow = make_flow(lindbladian, **options)
+    flow = make_flow(lindbladian, hermitian=ansatz.hermitian, **options)
     return follow(flow, start(flow, ansatz, seed, dt, times[0]), times, seed=seed)
 
 
@@ -242,7 +247,7 @@ def stationary_state(
 
     Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.evolve`][].
     """
-    flow = make_flow(lindbladian, **options)
+    flow = make_flow(lindbladian, hermitian=ansatz.hermitian, **options)
     times = np.linspace(0, t_max, points)
     return relax(flow, start(flow, ansatz, seed, dt), times, seed=seed, delta_l=delta_l)
 

@@ -52,7 +52,7 @@ SYMBOLS = {
     "dt": (r"step $\mathrm{d}t$ ($1/\gamma$)", True),
     "acceptance": ("acceptance", False),
     "r_hat": (r"split $\hat{R}$", False),
-    "tau": (r"$\tau$ (sweeps)", False),
+    "tau": (r"$\tau$ (draws)", False),
     "ess": ("effective samples", True),
     "energy": (r"$\langle H\rangle$ ($\gamma$)", False),
     "purity": (r"$\mathrm{tr}\,\rho^2$", False),

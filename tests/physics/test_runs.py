@@ -18,7 +18,9 @@ from neurho.sampling import enumerate_all
 from neurho.solvers import Ridge
 from neurho.tdvp import TDVP
 
-RIDGE = 1e-2
+RIDGE = 0.05
+GOAL = 0.025
+"""The network stalls at delta_L = 0.02: Eq. 2 with these sizes holds no better state."""
 
 
 @cache
@@ -30,34 +32,34 @@ def model():
 
 @cache
 def sampled_flow():
-    return make_flow(model(), samples=512, chains=256, solver=Ridge(RIDGE), tolerance=1e-2)
+    return make_flow(model(), samples=512, chains=256, solver=Ridge(RIDGE), tolerance=2e-3)
 
 
 @cache
 def begin():
-    return start(sampled_flow(), helpers.network(1, 2), 0, 1e-2)
+    return start(sampled_flow(), helpers.network(1, 2, scale=0.2), 0, 4e-3)
 
 
 def test_sampled_forces_and_velocities_are_those_of_exact_sums():
-    """Averages over 200 evaluations, with errors from 20 batches: within five standard errors. The velocity is not linear in
-    the samples: at 512 of them its bias is allowed a tenth of its size."""
+    """Averages over 100 evaluations, with errors from 20 batches: within five standard errors. The velocity is not linear in
+    the samples: at 512 of them its bias is allowed 5 % of its size."""
     tdvp, state = sampled_flow().tdvp, begin()
     exactly = TDVP(generator=lindbladian_map(model()), sampler=enumerate_all(2), solver=Ridge(RIDGE))
     t = jnp.asarray(0.0, dtype=float)
     wanted = exactly(jax.random.key(0), t, state.ansatz, exactly.sampler.configurations[:0])
     forces, velocities, chains = [], [], state.chains
-    for n in range(200):
+    for n in range(100):
         rates = tdvp(jax.random.fold_in(jax.random.key(1), n), t, state.ansatz, chains)
         chains = rates.chains
         forces.append(rates.metric.force)
         velocities.append(rates.velocity)
     assert 0.05 < rates.certificate.acceptance < 1
     assert rates.certificate.ess == pytest.approx(512, rel=1e-12)
-    for found, exact_value, bias in ((forces, wanted.metric.force, 0.01), (velocities, wanted.velocity, 0.1)):
-        batches = np.asarray(found).reshape(20, 10, -1).mean(axis=1)
+    for found, exact_value, scatter, bias in ((forces, wanted.metric.force, 0.03, 0.005), (velocities, wanted.velocity, 0.03, 0.05)):
+        batches = np.asarray(found).reshape(20, 5, -1).mean(axis=1)
         error = batches.std(axis=0, ddof=1) / np.sqrt(20)
         size = np.abs(exact_value).max()
-        assert error.max() < 0.05 * size
+        assert error.max() < scatter * size
         assert np.all(np.abs(batches.mean(axis=0) - exact_value) < 5 * error + bias * size)
 
 
@@ -87,7 +89,7 @@ def test_steps_are_limited():
 def test_relaxation_to_the_stationary_state():
     """delta_L falls to its goal, the last snapshot says so, and its observables are those of the null vector of L."""
     flow, system = helpers.chain_flow(), helpers.driven_chain()
-    initial = product_state(jax.random.key(0), (0.3, 0.2, 0.0), 3, hidden=4, mixing=6, noise=0.02).ansatz
+    initial = product_state(jax.random.key(0), (0.3, 0.2, 0.0), 3, hidden=4, mixing=6, noise=0.1).ansatz
     snapshots = list(relax(flow, start(flow, initial, 0, 1e-2), np.arange(0, 30, 1.0), seed=0, delta_l=GOAL))
     assert [s.converged for s in snapshots] == [False] * (len(snapshots) - 1) + [True]
     assert 3 < len(snapshots) < 30
@@ -98,9 +100,6 @@ def test_relaxation_to_the_stationary_state():
         np.testing.assert_allclose(estimate.mean, expected[name], rtol=0, atol=0.02, err_msg=name)
     assert exact.trace_distance(density_matrix(snapshots[-1].state.ansatz), rho) < 0.03
     assert abs(expected["sz"]) > 0.2
-
-
-GOAL = 0.05
 
 
 def test_relaxation_refuses():

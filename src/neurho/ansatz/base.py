@@ -134,7 +134,7 @@ def parameter_count(ansatz: AbstractAnsatz) -> int:
 
 @eqx.filter_jit
 def log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Complex[Array, " samples"]:
-    """log rho of many configurations."""
+    """Logarithms of rho at many configurations."""
     return jax.vmap(ansatz.log_amplitude)(x)
 
 

@@ -67,6 +67,12 @@ def enumerate_all(sites: int, local_dim: int = 2, *, hermitian: bool = False) ->
 
 def enumerate_diagonal(sites: int, local_dim: int = 2) -> Enumeration:
     """The exact q(l) = rho(l, l) over all d^sites diagonal configurations."""
-    enumerate_all(sites, local_dim)
+    count = local_dim**sites
+    require(
+        count <= MAX_CONFIGURATIONS,
+        "sites",
+        f"give at most {MAX_CONFIGURATIONS} diagonal configurations",
+        f"it gives {count}",
+    )
     diagonal = all_labels(sites, local_dim) * np.int32(local_dim + 1)
     return Enumeration(configurations=jnp.asarray(diagonal), multiplicity=jnp.ones(len(diagonal)), power=1.0)

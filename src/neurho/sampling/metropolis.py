@@ -24,6 +24,9 @@ class Metropolis(AbstractSampler):
     - `draws`, `chains`: kept configurations per chain, number of chains.
     - `sweeps`: sweeps before every kept configuration.
     - `warmup`: sweeps made by `init`, from random diagonal configurations.
+    - `barker`: accept with r/(1 + r) in place of min(1, r). Where a site has a single proposal and r is close to 1,
+      Metropolis sweeps are almost a fixed permutation of the configurations and hardly mix; Barker's rule is then a
+      heat bath.
     """
 
     moves: tuple[Moves, ...]
@@ -35,6 +38,7 @@ class Metropolis(AbstractSampler):
     warmup: int = eqx.field(static=True)
     power: float = eqx.field(static=True)
     exponent: float = eqx.field(static=True)
+    barker: bool = eqx.field(static=True, default=False)
     exact: bool = eqx.field(static=True, default=False)
 
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
@@ -90,7 +94,8 @@ class Metropolis(AbstractSampler):
             local = jnp.sum(x[sites] * powers)
             move = jnp.sum(choose >= moves.cumulative[:-1])
             change = jax.tree.map(lambda a: a[local, move], rows)
-            accept = jnp.log(u) < self.exponent * amplitudes.ratio(cache, change).log_modulus()
+            log_r = self.exponent * amplitudes.ratio(cache, change).log_modulus()
+            accept = jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r)
             updated = amplitudes.update(cache, change)
             cache = jax.tree.map(lambda new, old: jnp.where(accept, new, old), updated, cache)
             return (jnp.where(accept, x.at[sites].set(moves.labels[local, move]), x), cache), accept
@@ -138,7 +143,7 @@ def metropolis_diagonal(
     moves = [diagonal_moves(lattice.sites, local_dim)]
     if len(lattice.bonds):
         moves.append(diagonal_pair_moves(lattice, local_dim))
-    return _build(tuple(moves), lattice, local_dim, samples, chains, sweeps, warmup, 1.0, 1.0)
+    return _build(tuple(moves), lattice, local_dim, samples, chains, sweeps, warmup, 1.0, 1.0, barker=True)
 
 
 def _build(
@@ -151,6 +156,8 @@ def _build(
     warmup: int,
     power: float,
     exponent: float,
+    *,
+    barker: bool = False,
 ) -> Metropolis:
     require(chains >= 1, "chains", "be at least 1", f"it is {chains}")
     require(
@@ -171,4 +178,5 @@ def _build(
         warmup=warmup,
         power=power,
         exponent=exponent,
+        barker=barker,
     )
