@@ -92,7 +92,10 @@ def features(local_dim):
     if local_dim == 2:
         return np.array([[1.0], [-1.0]])
     return np.array(
-        [[np.sqrt(2) * np.cos(np.pi * n * (2 * m + 1) / (2 * local_dim)) for n in range(1, local_dim)] for m in range(local_dim)]
+        [
+            [np.sqrt(2) * np.cos(np.pi * n * (2 * m + 1) / (2 * local_dim)) for n in range(1, local_dim)]
+            for m in range(local_dim)
+        ]
     )
 
 

@@ -3,9 +3,9 @@
 A new one is one export and one row here; tests/unit/test_protocols.py then holds it to its signature.
 """
 
-import helpers
 import numpy as np
 
+import helpers
 from neurho import integrate, lattice
 from neurho.ansatz import table_from_matrix
 from neurho.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal

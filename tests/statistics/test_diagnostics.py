@@ -1,11 +1,11 @@
 """Chain diagnostics on series whose statistics are known."""
 
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho.sampling import autocorrelation_time, effective_sample_size, split_r_hat
 
 tau = jax.jit(autocorrelation_time)

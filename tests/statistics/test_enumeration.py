@@ -1,11 +1,11 @@
 """Exact sums: all configurations, half of them for Hermitian matrices, and the diagonal."""
 
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho import NeurhoError
 from neurho.sampling import enumerate_all, enumerate_diagonal
 
@@ -66,9 +66,13 @@ def test_weights_of_states_far_outside_the_range_of_numbers():
 
 
 def test_refuses_large_systems():
-    with pytest.raises(NeurhoError, match=r"at most 16384 configurations for enumeration \(7 spins\).* 8 sites of dimension 2 give 2\^16"):
+    with pytest.raises(
+        NeurhoError,
+        match=r"at most 16384 configurations for enumeration \(7 spins\).* 8 sites of dimension 2 give 2\^16",
+    ):
         enumerate_all(8)
-    with pytest.raises(NeurhoError, match="at most 16384 configurations"):
-        enumerate_diagonal(8)
+    with pytest.raises(NeurhoError, match=r"at most 16384 diagonal configurations, but it gives 32768"):
+        enumerate_diagonal(15)
+    assert enumerate_diagonal(8).configurations.shape == (2**8, 8)
     assert enumerate_all(7, hermitian=True).configurations.shape == ((4**7 + 2**7) // 2, 7)
     assert jnp.sum(enumerate_all(5, hermitian=True).multiplicity) == 4**5

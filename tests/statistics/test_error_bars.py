@@ -4,12 +4,12 @@ For normal means it should be erf(1/sqrt(2)) = 0.683; with B blocks it is Studen
 repetitions the found fraction has a standard deviation of 0.0085: the margin 0.035 is four of them, a false alarm in 16,000.
 """
 
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho.estimators import estimate
 from neurho.sampling import Draw
 
@@ -37,7 +37,9 @@ def series(seed, phi, draws, chains):
 
 
 @pytest.mark.parametrize(
-    ("phi", "draws", "chains"), [(0.0, 1, 64), (0.9, 8, 64), (0.5, 256, 4), (0.8, 512, 2)], ids=["independent", "chains", "parts", "few chains"]
+    ("phi", "draws", "chains"),
+    [(0.0, 1, 64), (0.9, 8, 64), (0.5, 256, 4), (0.8, 512, 2)],
+    ids=["independent", "chains", "parts", "few chains"],
 )
 def test_coverage(phi, draws, chains):
     """Whole chains as blocks need not be longer than their memory; parts of chains must be (here 16 draws for tau = 3 and

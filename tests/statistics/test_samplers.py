@@ -8,13 +8,13 @@ found with certainty: it adds about 20,000 * 0.05^2 = 50 to a chi-square of 63 +
 from functools import cache
 
 import equinox as eqx
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
+import helpers
 from neurho import NeurhoError, lattice
 from neurho.sampling import Blurred, metropolis, metropolis_diagonal
 
@@ -32,16 +32,19 @@ def state():
 run = jax.jit(lambda s, k, a, x: s.sample(k, a, x))
 
 
-def last_states(sampler, rbm, seed=0):
-    """Indices of the configurations, from random diagonal ones, and the weights."""
-    levels = np.random.default_rng(seed).integers(0, rbm.local_dim, size=(CHAINS, rbm.sites))
+def last_states(sampler, rbm, seed=0, levels=None):
+    """Indices of the configurations, from diagonal ones (random unless given), and the weights."""
+    if levels is None:
+        levels = np.random.default_rng(seed).integers(0, rbm.local_dim, size=(CHAINS, rbm.sites))
     begin = jnp.asarray(levels * (rbm.local_dim + 1), dtype=jnp.int32)
     draw, chains, info = run(sampler, jax.random.key(seed), rbm.amplitudes(), begin)
     if not isinstance(sampler, Blurred):
         np.testing.assert_array_equal(chains, draw.x[-1])
     assert 0.02 < info.acceptance < 1
     assert jnp.sum(draw.weight) == pytest.approx(1, abs=1e-12)
-    return np.ravel_multi_index(tuple(np.asarray(draw.x[-1]).T), (rbm.local_dim**2,) * rbm.sites), np.asarray(draw.weight[-1])
+    return np.ravel_multi_index(tuple(np.asarray(draw.x[-1]).T), (rbm.local_dim**2,) * rbm.sites), np.asarray(
+        draw.weight[-1]
+    )
 
 
 def chi_square(found, probability):
@@ -77,7 +80,7 @@ def test_density_is_the_square_of_rho():
 
 def test_other_exponents_are_weighted():
     """Chains at |rho|, averages over |rho|^2: the weighted distribution is p."""
-    found, weight = last_states(metropolis(CHAIN, exponent=1.0, **SIZES), state())
+    found, weight = last_states(metropolis(CHAIN, exponent=1.0, pairs=False, **SIZES), state())
     assert chi_square(found, power(state(), 1)) > FALSE_ALARM
     np.testing.assert_allclose(weight, power(state(), 1)[found] / power(state(), 1)[found].sum(), rtol=1e-11)
     weighted, p = np.bincount(found, weights=weight, minlength=64), power(state(), 2)
@@ -122,13 +125,20 @@ def peaked():
     return eqx.tree_at(lambda r: r.visible, rbm, rbm.visible.at[0].set(jnp.asarray([1.2, -1.0, 1.4])))
 
 
+def test_flat_states_are_forgotten():
+    """Where every proposal is as likely as what it replaces, accepting all of them in turn would never mix."""
+    flat = jax.tree.map(lambda a: 0 * a, state())
+    found, _ = last_states(metropolis_diagonal(CHAIN, **SIZES), flat, levels=np.zeros((CHAINS, 3)))
+    assert chi_square(found, diagonal_of(flat)) > FALSE_ALARM
+
+
 @pytest.mark.parametrize(
     ("make", "sites", "dim"), [(peaked, CHAIN, 2), (lambda: helpers.network(2, 2, local_dim=3, scale=0.3), lattice.chain(2), 3)],
     ids=["peaked", "three levels"],
 )  # fmt: skip
 def test_slow_chains_follow_their_transition_matrix(make, sites, dim):
     """Twenty sweeps do not forget the start here: the distribution is that of the start times the matrix of a sweep."""
-    rbm, sampler = make(), metropolis(sites, local_dim=dim, **SIZES)
+    rbm, sampler = make(), metropolis(sites, local_dim=dim, pairs=dim == 2, **SIZES)
     p = power(rbm, 2)
     assert np.log(p.max() / p.min()) > 12
     matrix = sweep_matrix(sampler, p)
@@ -158,7 +168,10 @@ def test_blurred_samples_have_the_density_they_are_weighted_with():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"samples": 10, "chains": 4}, r"Argument `samples` must be a positive multiple of the 4 chains, but it is 10\."),
+        (
+            {"samples": 10, "chains": 4},
+            r"Argument `samples` must be a positive multiple of the 4 chains, but it is 10\.",
+        ),
         ({"samples": 0, "chains": 4}, r"Argument `samples` must be a positive multiple"),
         ({"samples": 4, "chains": 0}, r"Argument `chains` must be at least 1, but it is 0\."),
         ({"samples": 4, "chains": 4, "sweeps": 0}, r"Argument `sweeps` must be at least 1, but it is 0\."),

@@ -1,13 +1,13 @@
 """The paper's density matrix: Hermitian, positive, differentiable, for spins and for three levels."""
 
 import equinox as eqx
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
+import helpers
 from neurho import NeurhoError
 from neurho.ansatz import density_matrix, log_derivatives, parameter_count, parameters, random_rbm
 from neurho.ansatz.rbm import level_features
@@ -84,7 +84,9 @@ def test_level_features_are_orthogonal(dim):
 
 def test_random_rbm():
     """Normal numbers of the stated standard deviation, other ones in every array."""
-    one, other = (parameters(random_rbm(jax.random.key(0), 3, hidden=2, mixing=3, scale=scale))[0] for scale in (1.0, 0.3))
+    one, other = (
+        parameters(random_rbm(jax.random.key(0), 3, hidden=2, mixing=3, scale=scale))[0] for scale in (1.0, 0.3)
+    )
     np.testing.assert_allclose(other, 0.3 * one, rtol=1e-15)
     assert len(np.unique(one)) == 43
     assert scipy.stats.kstest(one, "norm").pvalue > 1e-3

@@ -1,11 +1,11 @@
 """Local values against L rho / rho, and what an estimate is made of. (Coverage of errors: tests/statistics.)"""
 
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho import lattice
 from neurho.ansatz import Reevaluated
 from neurho.estimators import convergence, estimate, local_values, overlap
@@ -24,7 +24,9 @@ def expected_values(matrix, rbm):
 def three_site_model():
     """A dense term on three permuted sites and a jump that is a complex sum on two sites."""
     matrix = helpers.random_matrix(np.random.default_rng(1), 8)
-    return Lindbladian(lattice.chain(3), local(matrix + matrix.conj().T, (2, 0, 1)), [(0.7, sm(0) * sz(2) + 0.6j * sx(2) * sy(0))])
+    return Lindbladian(
+        lattice.chain(3), local(matrix + matrix.conj().T, (2, 0, 1)), [(0.7, sm(0) * sz(2) + 0.6j * sx(2) * sy(0))]
+    )
 
 
 @pytest.mark.parametrize("engine", [lambda rbm: rbm.amplitudes(), Reevaluated], ids=["hidden units", "re-evaluated"])
@@ -38,7 +40,11 @@ def test_local_values_are_those_of_the_dense_lindbladian(engine):
 
 def test_local_values_of_three_level_sites():
     rbm, matrix = helpers.network(5, 2, local_dim=3), helpers.random_matrix(np.random.default_rng(2), 9)
-    model = Lindbladian(lattice.chain(2), local(matrix + matrix.conj().T, (1, 0), local_dim=3), [(1.0, local(matrix, (0, 1), local_dim=3))])
+    model = Lindbladian(
+        lattice.chain(2),
+        local(matrix + matrix.conj().T, (1, 0), local_dim=3),
+        [(1.0, local(matrix, (0, 1), local_dim=3))],
+    )
     found = values(rbm.amplitudes(), lindbladian_map(model), jnp.asarray(helpers.configurations(2, 3)))
     expected = expected_values(helpers.liouvillian(model), rbm)
     np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-11 * np.abs(expected).max())

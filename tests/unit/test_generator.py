@@ -2,11 +2,11 @@
 
 import itertools
 
-import helpers
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho import lattice
 from neurho.generator import all_labels, apply, lindbladian_map, row_map, superoperator, to_dense, to_matrix, to_table
 from neurho.operators import Lindbladian, local, sm, sp, sx, sy, sz
@@ -48,9 +48,13 @@ def test_time_dependent_coefficients_and_rates():
 
     def model(energy, rate, part, conjugate):
         hamiltonian = sx(0) * sy(1) + sz(1) * energy + sx(0) * energy + sp(1) * part + sm(1) * conjugate
-        return Lindbladian(chain, hamiltonian, [(rate, sm(0)), (0.7, sm(1) + sp(0) * part), (0.4, sz(1)), (rate, sz(0) * part)])
+        return Lindbladian(
+            chain, hamiltonian, [(rate, sm(0)), (0.7, sm(1) + sp(0) * part), (0.4, sz(1)), (rate, sz(0) * part)]
+        )
 
-    moving = lindbladian_map(model(jnp.cos, lambda t: 1 + jnp.sin(t), lambda t: jnp.exp(2j * t), lambda t: jnp.exp(-2j * t)))
+    moving = lindbladian_map(
+        model(jnp.cos, lambda t: 1 + jnp.sin(t), lambda t: jnp.exp(2j * t), lambda t: jnp.exp(-2j * t))
+    )
     assert len(moving.coefficients) > 1
     for t in (0.0, 0.8):
         fixed = model(float(np.cos(t)), float(1 + np.sin(t)), complex(np.exp(2j * t)), complex(np.exp(-2j * t)))
@@ -106,4 +110,6 @@ def test_constant_energy_does_nothing():
     model = helpers.driven_chain()
     shifted = Lindbladian(model.lattice, model.hamiltonian + 3.0, model.jumps)
     rho = jnp.asarray(helpers.literal_table(helpers.network(0)))
-    np.testing.assert_allclose(apply(lindbladian_map(shifted), rho), apply(helpers.generator(), rho), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(
+        apply(lindbladian_map(shifted), rho), apply(helpers.generator(), rho), rtol=0, atol=1e-13
+    )

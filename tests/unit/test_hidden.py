@@ -3,12 +3,12 @@
 import itertools
 
 import equinox as eqx
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho.ansatz import Reevaluated
 from neurho.ansatz.hidden import log_cosh
 
@@ -39,14 +39,21 @@ def follow(amplitudes, x, sites, new):
     def one(x, sites, new):
         cache, change = amplitudes.cache(x), amplitudes.prepare(sites, x[sites], new)
         ratio = amplitudes.ratio(cache, change)
-        return ratio.log_modulus(), ratio.value(), amplitudes.update(cache, change), amplitudes.cache(x.at[sites].set(new))
+        return (
+            ratio.log_modulus(),
+            ratio.value(),
+            amplitudes.update(cache, change),
+            amplitudes.cache(x.at[sites].set(new)),
+        )
 
     return jax.vmap(one)(x, sites, new)
 
 
 def complex_cache(cache):
     """p and q of a cache of the hidden-unit engine as complex numbers."""
-    return np.array([np.asarray(cache.p_re) + 1j * np.asarray(cache.p_im), np.asarray(cache.q_re) + 1j * np.asarray(cache.q_im)])
+    return np.array(
+        [np.asarray(cache.p_re) + 1j * np.asarray(cache.p_im), np.asarray(cache.q_re) + 1j * np.asarray(cache.q_im)]
+    )
 
 
 def ratios(amplitudes, k):
@@ -90,7 +97,11 @@ def test_ratios_at_large_angles(reach):
     """|Re theta| up to `reach`, of both signs, against extended precision."""
     rbm = helpers.network(3, **MANY)
     bias = np.linspace(-reach, reach, 16)
-    rbm = eqx.tree_at(lambda r: (r.hidden_bias, r.mixing_bias), rbm, (rbm.hidden_bias.at[0].set(bias), jnp.asarray([reach, 0, -reach]) / 2))
+    rbm = eqx.tree_at(
+        lambda r: (r.hidden_bias, r.mixing_bias),
+        rbm,
+        (rbm.hidden_bias.at[0].set(bias), jnp.asarray([reach, 0, -reach]) / 2),
+    )
     values = helpers.log_rho(rbm, np.clongdouble)
     start, end, (modulus, ratio, updated, fresh) = ratios(rbm.amplitudes(), 1)
     difference = (values[end] - values[start]).astype(complex)
@@ -121,7 +132,10 @@ def test_ratios_near_a_zero():
     rbm = eqx.tree_at(
         lambda r: (r.hidden_bias, r.hidden_weights),
         rbm,
-        (rbm.hidden_bias.at[:, 0].set([distance, np.pi / 2]), rbm.hidden_weights.at[:, 0].set(0.0).at[0, 0, 1].set(0.7)),
+        (
+            rbm.hidden_bias.at[:, 0].set([distance, np.pi / 2]),
+            rbm.hidden_weights.at[:, 0].set(0.0).at[0, 0, 1].set(0.7),
+        ),
     )
     values = helpers.log_rho(rbm, np.clongdouble)
     start, end, (_, ratio, _, _) = ratios(rbm.amplitudes(), 1)
@@ -140,7 +154,9 @@ def test_single_precision(scale):
     np.testing.assert_allclose(modulus, (values[end] - values[start]).real, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.xfail(strict=True, reason="the product of a block of 16 factors overflows float32 from |2 Delta| = 88/16 on")
+@pytest.mark.xfail(
+    strict=True, reason="the product of a block of 16 factors overflows float32 from |2 Delta| = 88/16 on"
+)
 def test_single_precision_over_large_changes():
     """Weights of 2: a move that makes rho much larger must not be lost to overflow (NaN rejects it for ever)."""
     rbm = helpers.network(7, **MANY)

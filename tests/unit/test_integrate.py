@@ -10,10 +10,30 @@ import pytest
 
 from neurho import NeurhoError, NumericalError
 from neurho.integrate import (
-    BOSH3, DOPRI5, EULER, HEUN, HEUN_EULER, MIDPOINT, RK4, Method, Step, StepControl, advance, doubled_step, runge_kutta_step,
+    BOSH3,
+    DOPRI5,
+    EULER,
+    HEUN,
+    HEUN_EULER,
+    MIDPOINT,
+    RK4,
+    Method,
+    Step,
+    StepControl,
+    advance,
+    doubled_step,
+    runge_kutta_step,
 )  # fmt: skip
 
-TABLEAUX = {"euler": EULER, "midpoint": MIDPOINT, "heun": HEUN, "heun-euler": HEUN_EULER, "rk4": RK4, "bosh3": BOSH3, "dopri5": DOPRI5}
+TABLEAUX = {
+    "euler": EULER,
+    "midpoint": MIDPOINT,
+    "heun": HEUN,
+    "heun-euler": HEUN_EULER,
+    "rk4": RK4,
+    "bosh3": BOSH3,
+    "dopri5": DOPRI5,
+}
 START = np.array([1.0, 0.3])
 KEY = jax.random.key(0)
 
@@ -47,7 +67,9 @@ def reference():
     """y(1) from diffrax's adaptive Dopri8 at 1e-13."""
     term = diffrax.ODETerm(lambda t, y, _: jnp.stack([y[1], -jnp.sin(2 * y[0]) - 0.3 * y[1] ** 2 + jnp.cos(3 * t)]))
     control = diffrax.PIDController(rtol=1e-13, atol=1e-13)
-    solution = diffrax.diffeqsolve(term, diffrax.Dopri8(), 0.0, 1.0, 0.01, jnp.asarray(START), stepsize_controller=control)
+    solution = diffrax.diffeqsolve(
+        term, diffrax.Dopri8(), 0.0, 1.0, 0.01, jnp.asarray(START), stepsize_controller=control
+    )
     return np.asarray(solution.ys[0])
 
 
@@ -76,11 +98,18 @@ def test_order(name, reference):
 def test_order_of_step_doubling(name, reference):
     """The order of the method, with smaller errors than one step of the same length."""
     tableau = TABLEAUX[name]
-    assert measured_order(lambda *args: doubled_step(tableau, *args), reference) == pytest.approx(tableau.order, abs=0.35)
-    assert error_at_one(Method(tableau, doubling=True).step, 8, reference) < error_at_one(Method(tableau).step, 8, reference)
+    assert measured_order(lambda *args: doubled_step(tableau, *args), reference) == pytest.approx(
+        tableau.order, abs=0.35
+    )
+    assert error_at_one(Method(tableau, doubling=True).step, 8, reference) < error_at_one(
+        Method(tableau).step, 8, reference
+    )
 
 
-@pytest.mark.parametrize("method", [Method(HEUN_EULER), Method(BOSH3), Method(DOPRI5), Method(HEUN, doubling=True), Method(RK4, doubling=True)])
+@pytest.mark.parametrize(
+    "method",
+    [Method(HEUN_EULER), Method(BOSH3), Method(DOPRI5), Method(HEUN, doubling=True), Method(RK4, doubling=True)],
+)
 def test_error_estimates(method):
     """They fall with the stated power of dt; for step doubling they are the error of the step itself."""
     sizes = np.array([0.08, 0.04, 0.02])
@@ -209,7 +238,9 @@ def test_not_a_number_ends_the_run():
     def broken(key, t, y, chains):
         return FakeRates(y * np.nan, chains)
 
-    with pytest.raises(NumericalError, match=r"parameters became NaN or infinite in the step from t = 0\.5 with dt = 0\.1"):
+    with pytest.raises(
+        NumericalError, match=r"parameters became NaN or infinite in the step from t = 0\.5 with dt = 0\.1"
+    ):
         advance(Method(RK4), StepControl(), broken, KEY, 0.5, 1.0, 0.1, START, 0)
     with pytest.raises(NumericalError, match=r"The step size fell below 1\.0e-09 at t = 0\.5"):
         advance(Method(BOSH3), StepControl(tolerance=1e-3), broken, KEY, 0.5, 1.0, 0.1, START, 0)
@@ -222,10 +253,14 @@ def test_an_error_that_never_falls_ends_the_run():
     def noisy(key, t, y, chains):
         return FakeRates(1e9 * rng.normal(size=2), chains)
 
-    with pytest.raises(NumericalError, match=r"fell below 1\.0e-03 at t = 0: the error of a step stays above the tolerance"):
+    with pytest.raises(
+        NumericalError, match=r"fell below 1\.0e-03 at t = 0: the error of a step stays above the tolerance"
+    ):
         advance(Method(BOSH3), StepControl(tolerance=1e-6, dt_min=1e-3), noisy, KEY, 0.0, 1.0, 0.1, START, 0)
 
 
 def test_a_tolerance_needs_an_error_estimate():
-    with pytest.raises(NeurhoError, match=r"`method` must estimate its error when a tolerance is given, but it has no embedded method"):
+    with pytest.raises(
+        NeurhoError, match=r"`method` must estimate its error when a tolerance is given, but it has no embedded method"
+    ):
         advance(Method(RK4), StepControl(tolerance=1e-3), rhs, KEY, 0.0, 1.0, 0.1, START, 0)

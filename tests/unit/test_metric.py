@@ -2,12 +2,12 @@
 
 from functools import cache
 
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho.ansatz import parameters
 from neurho.metric import Metric
 
@@ -18,7 +18,10 @@ def literal(seed=0):
     rbm = helpers.network(seed)
     vector, restore = parameters(rbm)
     steps = 1e-5 * np.eye(len(vector))
-    columns = [np.log(np.exp(helpers.log_rho(restore(vector + h)) - helpers.log_rho(restore(vector - h)))) / 2e-5 for h in steps]
+    columns = [
+        np.log(np.exp(helpers.log_rho(restore(vector + h)) - helpers.log_rho(restore(vector - h)))) / 2e-5
+        for h in steps
+    ]
     rho = helpers.literal_table(rbm)
     return np.abs(rho) ** 2 / np.sum(np.abs(rho) ** 2), np.stack(columns, axis=1), helpers.dense() @ rho / rho
 
@@ -122,7 +125,10 @@ def test_force_variance_is_that_of_independent_samples():
     rng = np.random.default_rng(2)
     chosen = rng.choice(64, size=count, p=weight)
     metric = make_metric(
-        helpers.network(0), jnp.asarray(helpers.configurations(3)[chosen]), jnp.full(count, 1 / count), jnp.asarray(local[chosen])
+        helpers.network(0),
+        jnp.asarray(helpers.configurations(3)[chosen]),
+        jnp.full(count, 1 / count),
+        jnp.asarray(local[chosen]),
     )
     basis = np.linalg.qr(rng.normal(size=(len(force), 4)))[0]
     found = jax.jit(lambda m, b: m.force_variance(b))(metric, jnp.asarray(basis))

@@ -1,10 +1,10 @@
 """What is measured, against traces with the full density matrix."""
 
-import helpers
 import jax
 import numpy as np
 import pytest
 
+import helpers
 from neurho import NeurhoError, exact, lattice
 from neurho.observables import Quantity, build_observables, pauli_quantities
 from neurho.operators import local, sm, sx, sy, sz
@@ -46,7 +46,8 @@ def test_exact_sums(observables, seed):
 def test_sampled():
     """Every number within five of its own standard errors, which are of the size that 8192 samples give."""
     rbm = helpers.network(1)
-    sampler = metropolis_diagonal(MODEL.lattice, samples=8192, chains=4096, sweeps=5)
+    alone = lattice.from_edges([], sites=3)  # fewer moves to compile
+    sampler = metropolis_diagonal(alone, samples=8192, chains=4096, sweeps=5)
     sampled = build_observables(pauli_quantities(MODEL.lattice, bonds=False, correlations=True), sampler, 3)
     chains = jax.numpy.asarray(np.random.default_rng(0).integers(0, 2, size=(4096, 3)) * 3, dtype="int32")
     measurement, chains = sampled(KEY, rbm, chains)
@@ -71,7 +72,9 @@ def test_sampled():
 
 def test_operators_that_share_sites_share_ratios():
     """Quantities that name the same operators are measured once, however they are averaged."""
-    built = build_observables(pauli_quantities(MODEL.lattice, correlations=True, structure=True), enumerate_diagonal(3), 3)
+    built = build_observables(
+        pauli_quantities(MODEL.lattice, correlations=True, structure=True), enumerate_diagonal(3), 3
+    )
     assert built.count == 3 * (3 + 2 + 3)
     assert sum(len(g.sites) for g in built.groups) == 3 + 3
 
@@ -80,7 +83,9 @@ def test_pauli_quantities():
     names = lambda **options: {q.name for q in pauli_quantities(MODEL.lattice, **options)}  # noqa: E731
     assert names(bonds=False) == {f"s{a}{s}" for a in "xyz" for s in ("", "_site")}
     assert names() - names(bonds=False) == {f"s{a}s{a}{s}" for a in "xyz" for s in ("", "_bond")}
-    assert names(correlations=True, structure=True) - names() == {f"s{a}s{a}_pair" for a in "xyz"} | {f"structure_{a * 2}" for a in "xyz"}
+    assert names(correlations=True, structure=True) - names() == {f"s{a}s{a}_pair" for a in "xyz"} | {
+        f"structure_{a * 2}" for a in "xyz"
+    }
     alone = pauli_quantities(lattice.chain(1), correlations=True, structure=True)
     assert {q.name for q in alone} == names(bonds=False)
 
@@ -89,7 +94,9 @@ def test_sums_of_terms_on_many_sites():
     """An operator of terms on one, two and three sites, complex and Hermitian, on three-level sites."""
     rng = np.random.default_rng(0)
     parts = [helpers.random_matrix(rng, 3**k) for k in (1, 2)]
-    operator = local(parts[0] + parts[0].conj().T, 1, local_dim=3) + local(parts[1] + parts[1].conj().T, (1, 0), local_dim=3)
+    operator = local(parts[0] + parts[0].conj().T, 1, local_dim=3) + local(
+        parts[1] + parts[1].conj().T, (1, 0), local_dim=3
+    )
     rbm = helpers.network(0, 2, local_dim=3)
     built = build_observables([Quantity("both", (operator, operator * 2.0))], enumerate_diagonal(2, 3), 2)
     measurement, _ = built(KEY, rbm, built.sampler.configurations[:0])
@@ -115,5 +122,7 @@ def test_time_dependent_operators_are_refused_or_measured_at_their_time():
 def test_refuses():
     with pytest.raises(NeurhoError, match=r"`quantities` must name at least one quantity, but it is empty"):
         build_observables([], enumerate_diagonal(3), 3)
-    with pytest.raises(NeurhoError, match=r"`quantities` must hold Hermitian operators, but `loss` has one that is not"):
+    with pytest.raises(
+        NeurhoError, match=r"`quantities` must hold Hermitian operators, but `loss` has one that is not"
+    ):
         build_observables([Quantity("loss", (sy(0), sm(1)))], enumerate_diagonal(3), 3)

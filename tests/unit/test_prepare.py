@@ -3,12 +3,12 @@
 from functools import reduce
 
 import equinox as eqx
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho import NeurhoError
 from neurho.ansatz import product_state
 from neurho.estimators import overlap
@@ -46,7 +46,9 @@ def test_density_matrix_is_the_product(radii, seed):
 
 
 def test_one_vector_serves_all_sites():
-    np.testing.assert_allclose(rho_of(prepare((0.3, -0.2, 0.1)).target), kron([(0.3, -0.2, 0.1)] * 3), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(
+        rho_of(prepare((0.3, -0.2, 0.1)).target), kron([(0.3, -0.2, 0.1)] * 3), rtol=0, atol=1e-12
+    )
 
 
 def test_infinite_temperature():
@@ -79,9 +81,15 @@ def test_nearly_polarised_mixed_states_keep_their_relative_coherence():
 
 def test_noise_disturbs_all_but_the_visible_biases_and_its_cost_is_the_overlap():
     prepared = prepare((0.2, 0.3, 0.4), noise=0.05, seed=3)
-    changed = jax.tree.map(lambda a, b: np.asarray(a - b), eqx.filter(prepared.ansatz, eqx.is_array), eqx.filter(prepared.target, eqx.is_array))
+    changed = jax.tree.map(
+        lambda a, b: np.asarray(a - b),
+        eqx.filter(prepared.ansatz, eqx.is_array),
+        eqx.filter(prepared.target, eqx.is_array),
+    )
     assert np.all(changed.visible == 0)
-    rest = np.concatenate([v.ravel() for v in (changed.hidden_bias, changed.hidden_weights, changed.mixing_bias, changed.mixing_weights)])
+    rest = np.concatenate(
+        [v.ravel() for v in (changed.hidden_bias, changed.hidden_weights, changed.mixing_bias, changed.mixing_weights)]
+    )
     assert np.all(rest != 0)
     assert np.std(rest) == pytest.approx(0.05, rel=0.4)
     noisy, target = helpers.literal_table(prepared.ansatz), helpers.literal_table(prepared.target)
@@ -98,7 +106,11 @@ def test_noise_disturbs_all_but_the_visible_biases_and_its_cost_is_the_overlap()
         ((0, 0, 1.01), {}, r"Argument `bloch` must have length at most 1, but the longest is 1\.01\."),
         ((0, 0), {}, r"Argument `bloch` must have shape \(3,\) or \(3, 3\), but its shape is \(2,\)\."),
         ((0, 0, np.nan), {}, r"Argument `bloch` must be finite"),
-        ((0, 0, 0.5), {"mixing": 2}, r"`mixing` must be at least 3, the number of sites, for a mixed product state .* it is 2\."),
+        (
+            (0, 0, 0.5),
+            {"mixing": 2},
+            r"`mixing` must be at least 3, the number of sites, for a mixed product state .* it is 2\.",
+        ),
         ((0, 0, 1), {"tilt": 0.5}, r"Argument `tilt` must lie between 0 and 0\.5, but it is 0\.5\."),
         ((0, 0, 1), {"noise": -1.0}, r"Argument `noise` must be >= 0, but it is -1\.0\."),
     ],

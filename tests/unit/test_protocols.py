@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import registry
 
 import neurho
+import registry
 from neurho.ansatz import AbstractAmplitudes, AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
 from neurho.ansatz.base import prepare_changes
 from neurho.metric import Metric
@@ -26,7 +26,11 @@ KEY = jax.eval_shape(lambda: jax.random.key(0))
 
 
 def modules():
-    return [importlib.import_module(m.name) for m in pkgutil.walk_packages(neurho.__path__, "neurho.") if m.name != "neurho.cli"]
+    return [
+        importlib.import_module(m.name)
+        for m in pkgutil.walk_packages(neurho.__path__, "neurho.")
+        if m.name != "neurho.cli"
+    ]
 
 
 def classes():
@@ -55,8 +59,7 @@ def test_ansatz(name):
     assert (rows.shape, rows.dtype) == ((2, len(vector)), float)
 
 
-@pytest.mark.parametrize("slow", [False, True], ids=["own", "re-evaluated"])
-@pytest.mark.parametrize("name", registry.ANSATZES)
+@pytest.mark.parametrize(("name", "slow"), [*((a, False) for a in registry.ANSATZES), ("RBM", True)])
 def test_amplitudes(name, slow):
     """Caches keep their structure under updates (they are carried through scans), in double and in single precision."""
     ansatz = registry.ANSATZES[name]()
@@ -84,8 +87,11 @@ def test_prepared_changes_have_leading_axes_of_instance_configuration_and_move(k
     assert {leaf.shape[:3] for leaf in jax.tree.leaves(found)} == {(5, 4**k, 3)}
 
 
-@pytest.mark.parametrize("ansatz", registry.ANSATZES)
-@pytest.mark.parametrize("name", registry.SAMPLERS)
+# All with the first ansatz, the first with all: every pair would say nothing more.
+@pytest.mark.parametrize(
+    ("name", "ansatz"),
+    [*((s, "RBM") for s in registry.SAMPLERS), ("metropolis", "RBM of three levels"), ("Blurred", "Table")],
+)
 def test_sampler(name, ansatz):
     """Chains keep their shape, and draws, weights and information have the stated ones."""
     ansatz = registry.ANSATZES[ansatz]()
@@ -108,13 +114,17 @@ def test_sampler(name, ansatz):
         assert draw.weight.shape == (registry.SIZES["samples"] // registry.SIZES["chains"], registry.SIZES["chains"])
 
 
-@pytest.mark.parametrize("ansatz", registry.ANSATZES)
-@pytest.mark.parametrize("name", registry.SOLVERS)
+@pytest.mark.parametrize(
+    ("name", "ansatz"),
+    [*((s, "RBM") for s in registry.SOLVERS), ("Ridge", "RBM of three levels"), ("ConjugateGradient", "Table")],
+)
 def test_solver(name, ansatz):
     solver, ansatz = registry.SOLVERS[name](), registry.ANSATZES[ansatz]()
     assert isinstance(solver, AbstractSolver)
     count = parameter_count(ansatz)
-    x, weight, local = (jax.ShapeDtypeStruct(s, t) for s, t in (((6, registry.SITES), jnp.int32), ((6,), float), ((6,), complex)))
+    x, weight, local = (
+        jax.ShapeDtypeStruct(s, t) for s, t in (((6, registry.SITES), jnp.int32), ((6,), float), ((6,), complex))
+    )
 
     def solve(solver, ansatz, x, weight, local):
         return solver(Metric.build(ansatz, x, weight, local))
@@ -157,7 +167,11 @@ def test_classes_are_abstract_or_final(one):
     assert inspect.isabstract(one) == one.__name__.startswith("Abstract")
     if not inspect.isabstract(one):
         assert not subclasses
-    concrete = {name for name, value in vars(one).items() if inspect.isfunction(value) and not getattr(value, "__isabstractmethod__", False)}
+    concrete = {
+        name
+        for name, value in vars(one).items()
+        if inspect.isfunction(value) and not getattr(value, "__isabstractmethod__", False)
+    }
     defined = {name for name in concrete if not name.startswith("__")}
     for child in subclasses:
         assert not defined & set(vars(child)), f"{child.__name__} overrides {one.__name__}"

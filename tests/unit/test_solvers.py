@@ -1,13 +1,13 @@
 """Regularised solutions of S v = f against NumPy's linear algebra."""
 
 import equinox as eqx
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_metric import build, literal, make_metric
 
+import helpers
 from neurho import NeurhoError
 from neurho.solvers import ConjugateGradient, Ridge, SignalToNoise, SpectralCutoff
 
@@ -111,7 +111,7 @@ def test_signal_to_noise_removes_directions_of_noise():
     weight, o, _ = literal()
     chosen = rng.choice(64, size=count, p=weight)
     o = o[chosen] - o[chosen].mean(axis=0)
-    values, vectors = np.linalg.eigh((o.conj().T @ o).real / count)
+    vectors = np.linalg.eigh((o.conj().T @ o).real / count)[1]
     local = o @ vectors[:, -1] + 0.3 * (rng.normal(size=count) + 1j * rng.normal(size=count))
     x = jnp.asarray(helpers.configurations(3)[chosen])
     noisy = make_metric(helpers.network(0), x, jnp.full(count, 1 / count), jnp.asarray(local))

@@ -1,11 +1,11 @@
 """The exact ansatz."""
 
-import helpers
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 from neurho import NeurhoError
 from neurho.ansatz import density_matrix, log_derivatives, parameter_count, table_from_matrix
 
@@ -52,7 +52,9 @@ def test_derivatives_pick_one_entry():
 
 
 def test_refuses():
-    with pytest.raises(NeurhoError, match=r"`sites` must give at most 4096 configurations for a table, but it gives 16384"):
+    with pytest.raises(
+        NeurhoError, match=r"`sites` must give at most 4096 configurations for a table, but it gives 16384"
+    ):
         table_from_matrix(np.eye(128), sites=7)
     with pytest.raises(NeurhoError, match=r"Argument `rho` must be finite, but it contains NaN or infinity\."):
         table_from_matrix(np.full((2, 2), np.nan), sites=1)

@@ -13,11 +13,17 @@ from neurho.ansatz.rbm import RBM, random_rbm
 
 
 class Prepared(NamedTuple):
-    """An initial state, the noiseless state it stands for, and the Bloch vectors `(sites, 3)` really prepared."""
+    """An initial state and what it stands for.
+
+    - `ansatz`, `target`: with and without noise.
+    - `bloch`: the Bloch vectors `(sites, 3)` really prepared.
+    - `overlap`: (Tr rho sigma)^2/(Tr rho^2 Tr sigma^2) of `target` with the state asked for, below 1 by the tilt.
+    """
 
     ansatz: RBM
     target: RBM
     bloch: np.ndarray
+    overlap: float
 
 
 def product_state(
@@ -72,7 +78,10 @@ def product_state(
         lambda r: r.visible, random_rbm(key, sites, hidden=hidden, mixing=mixing, scale=noise), jnp.zeros((2, sites))
     )
     noisy = jax.tree.map(lambda a, b: a + b, target, disturbance)
-    return Prepared(ansatz=noisy, target=target, bloch=_bloch_of(visible, theta))
+    bloch = _bloch_of(visible, theta)
+    norms = (1 + np.sum(vectors**2, axis=1)) * (1 + np.sum(bloch**2, axis=1))
+    overlap = float(np.prod((1 + np.sum(vectors * bloch, axis=1)) ** 2 / norms))
+    return Prepared(ansatz=noisy, target=target, bloch=bloch, overlap=overlap)
 
 
 def _one_site_parameters(vectors: np.ndarray, tilt: float) -> tuple[np.ndarray, np.ndarray]:
