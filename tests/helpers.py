@@ -183,7 +183,7 @@ def propagate(model, rho, t):
 
 
 def autoregression(seed, phi, draws, chains):
-    """Stationary series x_t = phi x_{t-1} + noise of mean 0 and variance 1, `(draws, chains)`; tau = (1 + phi)/(1 - phi)."""
+    """Stationary x_t = phi x_{t-1} + noise, `(draws, chains)`, mean 0, variance 1, tau = (1 + phi)/(1 - phi)."""
     rng = np.random.default_rng(seed)
     out = rng.normal(size=(draws, chains))
     for t in range(1, draws):

@@ -257,10 +257,12 @@ def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = fl
     measured, diagonal_chains = flow.observables(jax.random.fold_in(key, 0), state.ansatz, state.diagonal_chains)
     observables = flow.observables.named(measured, state.ansatz.sites)
     diagnostics = {"residual": residual, "dt": state.dt}
-    diagnostics |= {"acceptance_diagonal": float(measured.acceptance), "r_hat_diagonal": float(measured.r_hat)}
+    if not flow.observables.sampler.exact:
+        diagnostics |= {"acceptance_diagonal": float(measured.acceptance), "r_hat_diagonal": float(measured.r_hat)}
     if flow.certificate:
         t = jnp.asarray(state.t, dtype=float)
-        diagnostics |= _certified(flow.tdvp.certify(jax.random.fold_in(key, 1), t, state.ansatz, state.chains))
+        certificate = flow.tdvp.certify(jax.random.fold_in(key, 1), t, state.ansatz, state.chains)
+        diagnostics |= _certified(certificate, exact=flow.tdvp.sampler.exact)
     _require_finite(observables, diagnostics, state.t)
     return Snapshot(
         step=state.step,
@@ -272,12 +274,16 @@ def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = fl
     )
 
 
-def _certified(certificate: Certificate) -> dict[str, float]:
-    return {
+def _certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
+    values = {
         "delta_L": float(certificate.delta_l.mean),
         "delta_L_error": float(certificate.delta_l.error),
         "lindblad_norm2": float(certificate.lindblad_norm2.mean),
         "lindblad_norm2_error": float(certificate.lindblad_norm2.error),
+    }
+    if exact:
+        return values  # sums over all configurations have no chains to judge
+    return values | {
         "acceptance": float(certificate.acceptance),
         "r_hat": float(certificate.r_hat),
         "tau": float(certificate.tau),

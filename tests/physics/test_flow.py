@@ -39,8 +39,8 @@ def flow_by(model, ansatz, t, *, tolerance, solver, centred=True):
 
 @pytest.mark.parametrize("centred", [True, False], ids=["Fubini-Study", "plain"])
 def test_a_table_follows_the_master_equation(centred):
-    """Every entry of rho is a parameter: the flow is exact. In the plain norm it also keeps the trace; in the Fubini-Study
-    norm <L_loc> is projected out, and the trace changes as exp(-integral of Re <L_loc>)."""
+    """Every entry of rho is a parameter: the flow is exact. In the plain norm it also keeps the trace; in the
+    Fubini-Study norm <L_loc> is projected out, and the trace changes as exp(-integral of Re <L_loc>)."""
     model, t = pair(), 0.4
     rho = helpers.random_state(np.random.default_rng(1), 4)
     end = flow_by(
@@ -63,7 +63,7 @@ def test_a_table_follows_the_master_equation(centred):
     ids=lambda m: m.__name__,
 )
 def test_solvable_systems(make):
-    """Within Eq. 2: products of decaying spins stay products; ZZ couplings with dephasing stay within two hidden units."""
+    """Products of decaying spins stay within Eq. 2; ZZ couplings with dephasing nearly so, with two hidden units."""
     system = make()
     model, t = system.lindbladian, 0.5
     sites = model.sites

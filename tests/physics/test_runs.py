@@ -43,8 +43,8 @@ def begin():
 
 
 def test_sampled_forces_and_velocities_are_those_of_exact_sums():
-    """Averages over 100 evaluations, with errors from 20 batches: within five standard errors. The velocity is not linear in
-    the samples: at 512 of them its bias is allowed 5 % of its size."""
+    """Averages over 100 evaluations, with errors from 20 batches: within five standard errors. The velocity is not
+    linear in the samples: at 512 of them its bias is allowed 5 % of its size."""
     tdvp, state = sampled_flow().tdvp, begin()
     exactly = TDVP(generator=lindbladian_map(model()), sampler=enumerate_all(2), solver=Ridge(RIDGE))
     t = jnp.asarray(0.0, dtype=float)
@@ -69,7 +69,7 @@ def test_sampled_forces_and_velocities_are_those_of_exact_sums():
 
 
 def test_a_run_continued_from_any_snapshot_is_the_same_run():
-    """Bit for bit: observables with errors, diagnostics and states; through a copy of the state in NumPy as from a file."""
+    """Bit for bit: observables with errors, diagnostics and states; from a copy of the state in NumPy, as in a file."""
     flow, times = sampled_flow(), [0.0, 0.01, 0.03, 0.06]
     whole = list(follow(flow, begin(), times, seed=5))
     assert [s.t for s in whole] == times

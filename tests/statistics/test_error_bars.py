@@ -1,7 +1,8 @@
 """Coverage: how often does mean +- error hold the truth?
 
-For normal means it should be erf(1/sqrt(2)) = 0.683; with B blocks it is Student's 2 CDF_{B-1}(1) - 1 = 0.679 for B = 64. With 3000
-repetitions the found fraction has a standard deviation of 0.0085: the margin 0.035 is four of them, a false alarm in 16,000.
+For normal means it should be erf(1/sqrt(2)) = 0.683; with B blocks it is Student's 2 CDF_{B-1}(1) - 1 = 0.679 for
+B = 64. With 3000 repetitions the found fraction has a standard deviation of 0.0085: the margin 0.035 is four of them, a
+false alarm in 16,000.
 """
 
 import jax
@@ -42,8 +43,8 @@ def series(seed, phi, draws, chains):
     ids=["independent", "chains", "parts", "few chains"],
 )
 def test_coverage(phi, draws, chains):
-    """Whole chains as blocks need not be longer than their memory; parts of chains must be (here 16 draws for tau = 3 and
-    for tau = 9, which costs a little: blocks of length n underestimate the variance by tau-ish/n)."""
+    """Whole chains need not be longer than their memory; parts of chains must be: here 16 draws for tau = 3 and tau = 9,
+    which costs a little, because correlated blocks underestimate the variance."""
     found = coverage(series(1, phi, draws, chains), np.ones((REPEATS, draws, chains)), 0.0)
     lost = 0.0 if chains >= 64 or phi == 0 else 0.08
     assert NORMAL - 0.035 - lost < found < NORMAL + 0.035
