@@ -1,10 +1,9 @@
-"""Double precision, strict ranks, and a few small systems shared by all tests so that compiled functions are shared too."""
+"""Double precision for all tests, and long physics tests only on demand."""
 
 import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_numpy_rank_promotion", "allow")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -104,7 +104,7 @@ def test_certificate_is_that_of_the_state():
     assert snapshot.diagnostics["lindblad_norm2"] == pytest.approx(
         np.linalg.norm(rate) ** 2 / np.linalg.norm(rho) ** 2, rel=1e-10
     )
-    assert snapshot.diagnostics["r_hat"] == snapshot.diagnostics["tau"] == 1
+    assert not {"r_hat", "tau", "ess"} & set(snapshot.diagnostics), "exact sums have no chains to diagnose"
     assert "residual" not in snapshot.diagnostics
     assert snapshot.step == 0
 

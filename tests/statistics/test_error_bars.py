@@ -43,7 +43,7 @@ def series(seed, phi, draws, chains):
     ids=["independent", "chains", "parts", "few chains"],
 )
 def test_coverage(phi, draws, chains):
-    """Whole chains need not be longer than their memory; parts of chains must be: here 16 draws for tau = 3 and tau = 9,
+    """Whole chains need not be longer than their memory; parts of chains must be: here 16 draws for tau = 3 and 9,
     which costs a little, because correlated blocks underestimate the variance."""
     found = coverage(series(1, phi, draws, chains), np.ones((REPEATS, draws, chains)), 0.0)
     lost = 0.0 if chains >= 64 or phi == 0 else 0.08
