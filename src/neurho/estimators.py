@@ -1,5 +1,6 @@
 """Local values and estimates with errors."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -78,7 +79,7 @@ def estimate(values: Shaped[Array, "draws chains *shape"], draw: Draw, *, exact:
     blocks = deviations[:used].reshape(parts, used // parts, chains, *shape).sum(axis=1).reshape(parts * chains, *shape)
     count = parts * chains
     error = jnp.sqrt(jnp.sum(blocks**2, axis=0) * count / max(count - 1, 1)) if count > 1 else jnp.full(shape, jnp.inf)
-    return Estimate(mean=mean, error=error * draws / used)
+    return Estimate(mean=mean, error=error * math.sqrt(draws / used))
 
 
 class Convergence(NamedTuple):

@@ -105,12 +105,16 @@ def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
         terms.append(LabelTerm(channels.setdefault(coefficient, len(channels)), sites, matrix))
 
     for term in lindbladian.hamiltonian.terms:
+        if not term.sites:
+            continue  # a constant energy commutes with everything
         k, one = len(term.sites), np.eye(len(term.matrix))
         commutator = superoperator(term.matrix, one, k, dim) - superoperator(one, term.matrix, k, dim)
         add(term.sites, -1j * commutator, _channel_key(None, term.coefficient, None))
     for jump in lindbladian.jumps:
         for a, b in product(jump.operator.terms, repeat=2):
             sites, matrix = _dissipator(a, b, dim)
+            if not sites:
+                continue  # so does the constant part of a jump operator with itself
             rate, function = (1.0, jump.rate) if callable(jump.rate) else (jump.rate, None)
             add(sites, rate * matrix, _channel_key(function, a.coefficient, b.coefficient))
     functions = [None if key is None else _ChannelCoefficient(key) for key in channels]

@@ -42,6 +42,7 @@ class Metric(eqx.Module):
     force: Vector
     norm: Float[Array, ""]
     chunk: int = eqx.field(static=True)
+    exact: bool = eqx.field(static=True)
 
     @classmethod
     def build(
@@ -52,9 +53,10 @@ class Metric(eqx.Module):
         local: Complex[Array, " samples"],
         *,
         centred: bool = True,
+        exact: bool = False,
         chunk: int = CHUNK,
     ) -> Self:
-        """Everything but S: one pass forwards and three backwards through log rho."""
+        """Everything but S: one pass forwards and three backwards through log rho. `exact` sums carry no noise."""
         local_mean = jnp.sum(weight * local)
         _, backward = jax.vjp(_log_amplitudes(ansatz, x), parameters(ansatz)[0])
         zero = jnp.zeros_like(weight)
@@ -80,6 +82,7 @@ class Metric(eqx.Module):
             force=force,
             norm=norm,
             chunk=chunk,
+            exact=exact,
         )
 
     def product(self) -> Callable[[Vector], Vector]:

@@ -177,6 +177,12 @@ def build_observables(
     for quantity in quantities:
         for operator in quantity.operators:
             require(
+                not any(t.coefficient for t in operator.terms),
+                "quantities",
+                "not depend on time",
+                f"`{quantity.name}` has a coefficient f(t)",
+            )
+            require(
                 operator.is_hermitian(),
                 "quantities",
                 "hold Hermitian operators",
@@ -210,7 +216,8 @@ def _slots(operators: Sequence[Operator], sites: int) -> tuple[tuple[Group, ...]
     supports: dict[tuple[int, ...], list[tuple[int, LocalTerm]]] = defaultdict(list)
     for number, operator in enumerate(operators):
         for term in operator.merged().terms:
-            supports[term.sites].append((number, term))
+            placed = term if term.sites else LocalTerm((0,), term.matrix * np.eye(operator.local_dim))
+            supports[placed.sites].append((number, placed))
     width = max(len(terms) for terms in supports.values())
     channels = [
         Operator(operators[0].local_dim, tuple(terms[slot][1] for terms in supports.values() if slot < len(terms)))

@@ -81,7 +81,7 @@ class SignalToNoise(AbstractSolver):
         """One eigendecomposition and a second pass over the samples."""
         values, vectors = jnp.linalg.eigh(metric.matrix())
         force = vectors.T @ metric.force
-        noise = jnp.sqrt(metric.force_variance(vectors))
+        noise = jnp.zeros_like(force) if metric.exact else jnp.sqrt(metric.force_variance(vectors))
         signal = jnp.abs(force) / jnp.where(noise > 0, noise, 1)
         tiny = jnp.finfo(float).tiny ** 0.1
         weight = jnp.where(noise > 0, 1 / (1 + (self.snr / jnp.maximum(signal, tiny)) ** 6), 1.0)

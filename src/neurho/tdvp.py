@@ -63,7 +63,9 @@ class TDVP(eqx.Module):
         """D alpha/dt at one point, with everything that was learnt on the way."""
         draw, local, chains, certificate = self._draw(key, t, ansatz, chains)
         x, weight = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1)
-        metric = Metric.build(ansatz, x, weight, local.reshape(-1), centred=self.centred, chunk=self.chunk)
+        metric = Metric.build(
+            ansatz, x, weight, local.reshape(-1), centred=self.centred, exact=self.sampler.exact, chunk=self.chunk
+        )
         solution = self.solver(metric)
         return Rates(
             velocity=solution.velocity,

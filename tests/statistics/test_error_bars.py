@@ -50,7 +50,6 @@ def test_coverage(phi, draws, chains):
     assert NORMAL - 0.035 - lost < found < NORMAL + 0.035
 
 
-@pytest.mark.xfail(strict=True, reason="error is scaled by draws/used in place of its square root")
 def test_coverage_when_parts_do_not_divide_the_draws():
     """Two chains of 63 draws: 32 parts of one draw leave 31 of 63 draws out of the blocks."""
     found = coverage(series(2, 0.0, 63, 2), np.ones((REPEATS, 63, 2)), 0.0)

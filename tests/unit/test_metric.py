@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.ansatz import parameters
+from neurho.ansatz import parameters, table_from_matrix
 from neurho.metric import Metric
 
 
@@ -118,22 +118,50 @@ def test_half_of_the_configurations_serve_a_hermitian_ansatz():
 
 
 def test_force_variance_is_that_of_independent_samples():
-    """The variance of a mean of n equal weights, from n draws of p against all of them."""
+    """The variance of a mean of n equal weights: written out for n draws of p, and against that of p itself."""
     count = 400
     weight, o, local = literal()
-    _, force, _ = expected_metric(centred=True)
     rng = np.random.default_rng(2)
     chosen = rng.choice(64, size=count, p=weight)
+    equal = np.full(count, 1 / count)
     metric = make_metric(
         helpers.network(0),
         jnp.asarray(helpers.configurations(3)[chosen]),
-        jnp.full(count, 1 / count),
+        jnp.asarray(equal),
         jnp.asarray(local[chosen]),
     )
-    basis = np.linalg.qr(rng.normal(size=(len(force), 4)))[0]
+    basis = np.linalg.qr(np.column_stack([metric.force, rng.normal(size=(len(metric.force), 3))]))[0]
     found = jax.jit(lambda m, b: m.force_variance(b))(metric, jnp.asarray(basis))
-    one = ((o - expectation(weight, o)).conj() * (local - expectation(weight, local))[:, None]).real @ basis
-    variance = (expectation(weight, one**2) - expectation(weight, one) ** 2) / count
+
+    def single_forces(w, o, local):
+        return ((o - expectation(w, o)).conj() * (local - expectation(w, local).real)[:, None]).real @ basis
+
+    drawn = single_forces(equal, o[chosen], local[chosen])
+    np.testing.assert_allclose(found, np.var(drawn, axis=0) / count, rtol=1e-6)
+    one = single_forces(weight, o, local)
+    centred = one - expectation(weight, one)
+    variance, fourth = expectation(weight, centred**2), expectation(weight, centred**4)
     # the relative error of a variance from n samples is sqrt((kurtosis - 1)/n); five of them
-    kurtosis = expectation(weight, (one - expectation(weight, one)) ** 4) / (count * variance) ** 2
-    assert np.all(np.abs(found / variance - 1) < 5 * np.sqrt((kurtosis - 1) / count))
+    assert np.all(np.abs(count * found / variance - 1) < 5 * np.sqrt((fourth / variance**2 - 1) / count))
+
+
+@pytest.mark.parametrize("centred", [True, False], ids=["centred", "plain"])
+def test_matrices_that_are_not_hermitian(centred):
+    """A table of one spin: O is 1 or i at one configuration, and the imaginary parts of means do not vanish."""
+    rng = np.random.default_rng(4)
+    weight = rng.dirichlet(np.ones(4))
+    local = rng.normal(size=4) + 1j * rng.normal(size=4)
+    o = np.hstack([np.eye(4), 1j * np.eye(4)])
+    table = table_from_matrix(helpers.random_matrix(rng, 2), sites=1)
+    metric = make_metric(table, jnp.arange(4)[:, None], jnp.asarray(weight), jnp.asarray(local), centred=centred)
+    if centred:
+        o, local = o - expectation(weight, o), local - expectation(weight, local)
+    np.testing.assert_allclose(metric.force, expectation(weight, o.conj() * local[:, None]).real, rtol=0, atol=1e-14)
+    s = np.einsum("x,xk,xp->kp", weight, o.conj(), o).real
+    v = jnp.asarray(rng.normal(size=8))
+    matrix, s_v, residual, length, _ = parts(metric, v)
+    np.testing.assert_allclose(matrix, s, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(s_v, s @ v, rtol=0, atol=1e-14)
+    assert length == pytest.approx(np.sqrt(v @ s @ v), rel=1e-12)
+    misfit = expectation(weight, np.abs(o @ v - local) ** 2) / expectation(weight, np.abs(local) ** 2)
+    assert residual == pytest.approx(float(misfit), rel=1e-10)

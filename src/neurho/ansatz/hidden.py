@@ -23,8 +23,8 @@ from jaxtyping import Array, Complex, Float, Int
 
 from neurho.ansatz.base import AbstractAmplitudes, Ratio
 
-BLOCK = 16
-"""Hidden units whose factors are multiplied before the product is rescaled: safe for |2 Delta_k| up to 700/16."""
+BLOCK = {"float64": 16, "float32": 4}
+"""Hidden units whose factors are multiplied before the product is rescaled: safe for |2 Delta_k| up to 44 (22)."""
 
 
 class HiddenCache(NamedTuple):
@@ -97,7 +97,7 @@ class HiddenUnits(AbstractAmplitudes):
         """exp(dA - sum Delta) prod_k (p_k + q_k e_k), rescaled after every block of hidden units."""
         re = cache.p_re + cache.q_re * change.e_re - cache.q_im * change.e_im
         im = cache.p_im + cache.q_re * change.e_im + cache.q_im * change.e_re
-        blocks = max(1, -(-len(re) // BLOCK))
+        blocks = max(1, -(-len(re) // BLOCK[re.dtype.name]))
         length = -(-len(re) // blocks)
         padding = (0, blocks * length - len(re))
         re = jnp.pad(re, padding, constant_values=1).reshape(blocks, length)

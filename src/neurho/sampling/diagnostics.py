@@ -38,7 +38,8 @@ def autocorrelation_time(series: Float[Array, "draws chains"]) -> Float[Array, "
         return jnp.ones(())
     pairs = jnp.minimum.accumulate(pairs)
     positive = jnp.cumprod(pairs > 0)
-    return jnp.maximum(2 * jnp.sum(jnp.where(positive, pairs, 0)) - 1, 1 / draws)
+    tau = jnp.maximum(2 * jnp.sum(jnp.where(positive, pairs, 0)) - 1, 1 / draws)
+    return jnp.where(covariance[0] > 0, tau, 1.0)
 
 
 def effective_sample_size(weight: Float[Array, "..."]) -> Float[Array, ""]:
