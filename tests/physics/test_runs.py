@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, NumericalError, exact, lattice
+from neurho import NeurhoError, NumericalError, evolution, exact, lattice
 from neurho.ansatz import density_matrix, product_state
 from neurho.evolution import RunState, follow, make_flow, relax, start
 from neurho.generator import lindbladian_map
+from neurho.integrate import advance
 from neurho.operators import Lindbladian, sm, sx, sy, sz
 from neurho.sampling import enumerate_all
 from neurho.solvers import Ridge
@@ -82,8 +83,25 @@ def test_a_run_continued_from_any_snapshot_is_the_same_run():
             assert jax.tree.structure(one.state) == jax.tree.structure(other.state)
             for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
                 np.testing.assert_array_equal(a, b)
+    for one, other in itertools.pairwise(whole):
+        assert np.any(one.state.chains != other.state.chains)
+        assert np.any(one.state.diagonal_chains != other.state.diagonal_chains), (
+            "the chains of q(l) start anew each time"
+        )
     other_seed = next(itertools.islice(follow(flow, begin(), times, seed=6), 1, None))
     assert np.any(other_seed.state.chains != whole[1].state.chains)
+
+
+def test_every_step_draws_with_its_own_key(monkeypatch):
+    keys = []
+
+    def record(method, control, rhs, key, *rest):
+        keys.append(tuple(jax.random.key_data(key).tolist()))
+        return advance(method, control, rhs, key, *rest)
+
+    monkeypatch.setattr(evolution, "advance", record)
+    last = list(follow(sampled_flow(), begin(), [0.01, 0.03, 0.06], seed=5))[-1]
+    assert len(keys) == len(set(keys)) == last.step > 4
 
 
 def test_steps_are_limited():

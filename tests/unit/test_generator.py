@@ -104,11 +104,13 @@ def test_groups_name_each_connected_configuration_once():
                 assert len({tuple(target) for target in targets[real]}) == np.sum(real)
 
 
-def test_constant_energy_does_nothing():
-    """H + 3 has the same Lindbladian as H: a term on no site at all must not disturb the rest."""
+def test_constants_in_operators():
+    """H + 3 has the same Lindbladian as H; a jump sigma^- + 1/2 is another jump and another Hamiltonian."""
     model = helpers.driven_chain()
-    shifted = Lindbladian(model.lattice, model.hamiltonian + 3.0, model.jumps)
-    rho = jnp.asarray(helpers.literal_table(helpers.network(0)))
-    np.testing.assert_allclose(
-        apply(lindbladian_map(shifted), rho), apply(helpers.generator(), rho), rtol=0, atol=1e-13
-    )
+    jumps = [(1.0, sm(0) + 0.5), (0.7, sm(2) + 0.4j), (0.3, sz(1))]
+    shifted = Lindbladian(model.lattice, model.hamiltonian + 3.0, jumps)
+    rho = helpers.literal_table(helpers.network(0))
+    found = apply(lindbladian_map(shifted), jnp.asarray(rho))[0]
+    expected = helpers.liouvillian(Lindbladian(model.lattice, model.hamiltonian, jumps)) @ rho
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13)
+    assert not np.allclose(expected, helpers.liouvillian(model) @ rho)
