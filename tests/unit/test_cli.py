@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from neurho import cli, config, records
 from neurho._types import NumericalError
+from neurho.cli import interrupt
 
 PROBLEM = """
 [lattice]
@@ -114,7 +115,7 @@ def call(*words, code=0):
 
 def complaint(capsys, monkeypatch, *words):
     """Run the command through `main`, expecting exit code 1; the one sentence it says."""
-    monkeypatch.setattr(cli._signals, "install", lambda: None)
+    monkeypatch.setattr(interrupt.signals, "install", lambda: None)
     monkeypatch.setattr(sys, "argv", ["neurho", *map(str, words)])
     with pytest.raises(SystemExit) as caught:
         cli.main()
@@ -283,7 +284,7 @@ def test_full_disk(place, capsys, monkeypatch):
         sync(descriptor)
 
     with monkeypatch.context() as patch:
-        patch.setattr(records.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         said = complaint(
             capsys, monkeypatch, "run", "walk.toml", "--quiet", "--out", "run", "--set", "output.checkpoint_seconds=0"
         )
@@ -327,7 +328,7 @@ def test_a_signal_saves_everything_and_says_how_to_go_on(place, number, code, na
 
 
 def test_a_signal_while_saving_waits_until_all_is_saved():
-    signals = cli._Signals()
+    signals = interrupt.Signals()
     done = []
 
     def save():

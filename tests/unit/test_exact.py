@@ -152,7 +152,7 @@ def test_evolve_refuses(change, sentence):
 @pytest.mark.parametrize("dense_labels", [81, 0], ids=["dense", "krylov"])
 @pytest.mark.parametrize(("sites", "dim"), [(1, 2), (2, 2), (3, 2), (1, 3), (2, 3)])
 def test_stationary_state_agrees_with_qutip(sites, dim, dense_labels, monkeypatch):
-    monkeypatch.setattr(exact, "DENSE_LABELS", dense_labels)
+    monkeypatch.setattr(exact.stationary, "DENSE_LABELS", dense_labels)
     model = random_lindbladian(sites + 10, sites, dim)
     state = exact.stationary_state(model)
     assert state.message == ""
@@ -248,7 +248,7 @@ def test_evolution_reference():
 
 def test_stationary_state_at_an_exceptional_point(monkeypatch):
     """H = (gamma/4) sigma^x with decay makes K of one spin defective; z = -2/3 is that of a driven spin."""
-    monkeypatch.setattr(exact, "DENSE_LABELS", 0)
+    monkeypatch.setattr(exact.stationary, "DENSE_LABELS", 0)
     state = exact.stationary_state(models.heisenberg(lattice.chain(4), field=(0.25, 0, 0)))
     assert state.residual < 1e-10
     assert state.message == ""
@@ -259,7 +259,7 @@ def test_stationary_state_at_an_exceptional_point(monkeypatch):
 @pytest.mark.parametrize("dense_labels", [81, 0], ids=["dense", "krylov"])
 def test_several_stationary_states_are_reported(dense_labels, monkeypatch):
     """Dephasing conserves sum sigma^z: one stationary state for each of its 4 values on 3 sites."""
-    monkeypatch.setattr(exact, "DENSE_LABELS", dense_labels)
+    monkeypatch.setattr(exact.stationary, "DENSE_LABELS", dense_labels)
     state = exact.stationary_state(models.dephasing_chain(lattice.chain(3)))
     assert "stationary states; this" in state.message or "more than one stationary state" in state.message
     if dense_labels:

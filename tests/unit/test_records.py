@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -165,7 +167,7 @@ def test_rows_after_the_checkpoint_are_dropped(tmp_path):
 
 def test_wall_seconds_go_on_where_they_stopped(tmp_path, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(records.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     run = create(tmp_path / "run")
     items = list(walk(steps=2))
     now[0] += 7
@@ -199,7 +201,7 @@ def test_a_crash_between_write_and_replace_leaves_the_old_file(tmp_path, monkeyp
 
     run.record(snapshot({"step": 4, "x": np.ones(SITES)}))
     with monkeypatch.context() as patch:
-        patch.setattr(records.os, "replace", killed)
+        patch.setattr(os, "replace", killed)
         with pytest.raises(Killed):
             run.save()
     after = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
@@ -222,7 +224,7 @@ def test_disk_errors_are_one_sentence_and_lose_nothing(tmp_path, monkeypatch, nu
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(records.os, "fsync", refuse)
+        patch.setattr(os, "fsync", refuse)
         with pytest.raises(NeurhoError, match=sentence):
             run.save()
     assert not list((tmp_path / "run").glob(".*.part"))
@@ -235,7 +237,7 @@ def test_read_only_place(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(records.Path, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(NeurhoError, match="run` cannot be written: Permission denied"):
         create(tmp_path / "run")
 

@@ -1,4 +1,4 @@
-"""Operators as sums of local terms, and the Lindbladian that they make. NumPy only."""
+"""Operators as sums of local terms. NumPy only."""
 
 import operator as _op
 from collections.abc import Callable, Iterable, Sequence
@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 
-from neurho._types import Coefficient, NeurhoError, as_matrix, require, require_rate, require_sites
-from neurho.lattice import Lattice
-
-MAX_LABELS = 729
-"""Largest local space d^(2k) of one term of a Lindbladian: 4 sites for d = 2, 3 for d = 3."""
+from neurho._types import Coefficient, as_matrix, require, require_sites
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ class Operator:
             other = complex(other) * identity(self.local_dim)  # pyright: ignore[reportArgumentType, reportCallIssue]
         if not isinstance(other, Operator):
             return NotImplemented
-        _require_same_dim(self, other)
+        require_same_dim(self, other)
         return Operator(self.local_dim, self.terms + other.terms)
 
     __radd__ = __add__
@@ -155,7 +151,7 @@ class Operator:
     def __matmul__(self, other: "Operator") -> "Operator":
         if not isinstance(other, Operator):
             return NotImplemented
-        _require_same_dim(self, other)
+        require_same_dim(self, other)
         terms = []
         for a in self.terms:
             for b in other.terms:
@@ -165,7 +161,8 @@ class Operator:
         return Operator(self.local_dim, tuple(terms))
 
 
-def _require_same_dim(a: Operator, b: Operator) -> None:
+def require_same_dim(a: Operator, b: Operator) -> None:
+    """Check that two operators act on sites of the same dimension."""
     require(a.local_dim == b.local_dim, "other", f"have local dimension {a.local_dim}", f"it has {b.local_dim}")
 
 
@@ -235,54 +232,9 @@ def _embed_sparse(term: LocalTerm, sites: int, dim: int) -> sparse.csr_array:
     return sparse.coo_array((values.ravel(), (index[0].ravel(), index[1].ravel())), shape=(size, size)).tocsr()
 
 
-PAULI_X = np.array([[0, 1], [1, 0]], dtype=complex)
-PAULI_Y = np.array([[0, -1j], [1j, 0]], dtype=complex)
-PAULI_Z = np.array([[1, 0], [0, -1]], dtype=complex)
-SIGMA_MINUS = np.array([[0, 0], [1, 0]], dtype=complex)
-
-
 def identity(local_dim: int = 2) -> Operator:
     """The identity."""
     return Operator(local_dim, (LocalTerm((), np.eye(1, dtype=complex)),))
-
-
-def sx(site: int) -> Operator:
-    """Pauli matrix sigma^x on one site (not the spin operator: eigenvalues +-1)."""
-    return local(PAULI_X, site)
-
-
-def sy(site: int) -> Operator:
-    """Pauli matrix sigma^y on one site."""
-    return local(PAULI_Y, site)
-
-
-def sz(site: int) -> Operator:
-    """Pauli matrix sigma^z on one site; "up" is index 0 with eigenvalue +1."""
-    return local(PAULI_Z, site)
-
-
-def sm(site: int) -> Operator:
-    """Lowering operator sigma^- = |down><up|."""
-    return local(SIGMA_MINUS, site)
-
-
-def sp(site: int) -> Operator:
-    """Raising operator sigma^+ = |up><down|."""
-    return local(SIGMA_MINUS.T, site)
-
-
-def destroy(site: int, local_dim: int) -> Operator:
-    """Boson annihilation operator truncated to `local_dim` levels, a|n> = sqrt(n)|n-1>; index n is the number."""
-    return local(np.diag(np.sqrt(np.arange(1, local_dim)), 1), site, local_dim=local_dim)
-
-
-def spin(site: int, axis: int, local_dim: int) -> Operator:
-    """Spin operator S^a (a = 0, 1, 2 for x, y, z) of spin s = (d-1)/2; index 0 is m = +s. S = sigma/2 for d = 2."""
-    require(axis in (0, 1, 2), "axis", "be 0, 1 or 2", f"it is {axis}")
-    s = (local_dim - 1) / 2
-    m = s - np.arange(local_dim)
-    raising = np.diag(np.sqrt(s * (s + 1) - m[1:] * (m[1:] + 1)), 1)
-    return local([(raising + raising.T) / 2, (raising - raising.T) / 2j, np.diag(m)][axis], site, local_dim=local_dim)
 
 
 def total(operators: Iterable[Operator]) -> Operator:
@@ -292,114 +244,8 @@ def total(operators: Iterable[Operator]) -> Operator:
     return reduce(_op.add, operators)
 
 
-@dataclass(frozen=True, eq=False)
-class Jump:
-    """A jump operator c with its rate gamma (a number >= 0 or a function of time)."""
-
-    rate: float | Coefficient
-    operator: Operator
-
-
-@dataclass(frozen=True, eq=False)
-class Lindbladian:
-    """The generator of the Lindblad master equation (hbar = 1), Hartmann & Carleo, PRL 122, 250502, Eq. 1:
-
-        d rho/dt = -i [H, rho] + sum_j gamma_j/2 (2 c_j rho c_j^+ - c_j^+ c_j rho - rho c_j^+ c_j)
-
-    **Arguments**
-
-    - `lattice`: where the sites are.
-    - `hamiltonian`: Hermitian; energies in the unit in which rates are given.
-    - `jumps`: pairs `(rate, operator)`; each operator acts on a few sites. Rates are numbers >= 0 or functions f(t).
-
-    **Raises** `NeurhoError` for a Hamiltonian that is not Hermitian, a negative rate, a site off the lattice, and for
-    terms on too many sites at once (a collective jump operator is not local and has no place here).
-    """
-
-    lattice: Lattice
-    hamiltonian: Operator
-    jumps: tuple[Jump, ...]
-
-    def __init__(
-        self, lattice: Lattice, hamiltonian: Operator, jumps: Iterable[tuple[float | Coefficient, Operator] | Jump] = ()
-    ) -> None:
-        pairs = tuple(_as_jump(j, number) for number, j in enumerate(jumps))
-        object.__setattr__(self, "lattice", lattice)
-        object.__setattr__(self, "hamiltonian", hamiltonian.merged())
-        object.__setattr__(self, "jumps", tuple(Jump(j.rate, j.operator.merged()) for j in pairs))
-        require(self.hamiltonian.is_hermitian(), "hamiltonian", "be Hermitian", "some term differs from its adjoint")
-        for term in self.hamiltonian.terms:
-            self._check_support(term.sites, "hamiltonian", "a term of it acts")
-        for number, jump in enumerate(self.jumps):
-            _require_same_dim(hamiltonian, jump.operator)
-            if not callable(jump.rate):
-                require_rate(jump.rate, f"jumps[{number}].rate")
-                require(np.ndim(jump.rate) == 0, f"jumps[{number}].rate", "be one number", f"it is {jump.rate}")
-            self._check_support(jump.operator.support, f"jumps[{number}]", "it acts collectively")
-
-    @property
-    def sites(self) -> int:
-        """Number of sites."""
-        return self.lattice.sites
-
-    @property
-    def local_dim(self) -> int:
-        """Dimension d of one site."""
-        return self.hamiltonian.local_dim
-
-    @property
-    def is_time_dependent(self) -> bool:
-        """Whether any coefficient or rate is a function of time."""
-        operators = [self.hamiltonian, *(j.operator for j in self.jumps)]
-        return any(callable(j.rate) for j in self.jumps) or any(t.coefficient for o in operators for t in o.terms)
-
-    def _check_support(self, sites: tuple[int, ...], name: str, acts: str) -> None:
-        require_sites(sites, self.sites, f"sites of {name}")
-        most = int(np.log(MAX_LABELS + 0.5) / np.log(self.local_dim**2))
-        require(
-            len(sites) <= most,
-            name,
-            f"be local, acting on at most {most} sites at once (sums of local terms are fine; give one jump per site)",
-            f"{acts} on {len(sites)} sites",
-        )
-
-
-def _as_jump(jump: Any, number: int) -> Jump:
-    if not isinstance(jump, Jump) and not (isinstance(jump, Sequence) and len(jump) == 2):
-        raise NeurhoError(f"Argument `jumps[{number}]` must be a pair (rate, operator), but it is {jump!r}.")
-    rate, operator = (jump.rate, jump.operator) if isinstance(jump, Jump) else jump
-    require(
-        isinstance(operator, Operator),
-        f"jumps[{number}]",
-        "have an Operator as its second entry",
-        f"it is {operator!r}",
-    )
-    return Jump(rate, operator)
-
-
 def evaluate(coefficient: float | Callable[[Any], Any] | None, t: Any) -> Any:
     """The value at time t of a coefficient that may be absent (1), a number or a function."""
     if coefficient is None:
         return 1.0
     return coefficient(t) if callable(coefficient) else coefficient
-
-
-__all__ = [
-    "Jump",
-    "Lindbladian",
-    "LocalTerm",
-    "NeurhoError",
-    "Operator",
-    "destroy",
-    "embed",
-    "evaluate",
-    "identity",
-    "local",
-    "sm",
-    "sp",
-    "spin",
-    "sx",
-    "sy",
-    "sz",
-    "total",
-]

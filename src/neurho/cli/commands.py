@@ -1,0 +1,234 @@
+"""The commands."""
+
+import sys
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurho.cli.drive import average_of, drive
+from neurho.cli.interrupt import Interrupted, signals
+from neurho.cli.printing import complain, print_deviations, print_facts, print_summary
+
+if TYPE_CHECKING:
+    from neurho.config import Config
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Neural density matrices: dynamics and stationary states of open quantum many-body systems.",
+)
+
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+
+
+def main() -> None:
+    """Entry point of the command: turns errors and signals into a sentence and an exit code."""
+    signals.install()
+    try:
+        app()
+    except Interrupted as stop:
+        complain("stopped; there was nothing to save.")
+        sys.exit(stop.code)
+    except Exception as error:
+        from neurho._types import NeurhoError
+
+        if not isinstance(error, NeurhoError):
+            raise
+        complain(f"error: {error}")
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"neurho {installed('neurho')}")
+        raise typer.Exit
+
+
+@app.command("run")
+def run_command(
+    problem: Annotated[
+        str, typer.Argument(metavar="PROBLEM", help="A TOML file or a shipped problem.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run directory, new or empty [default: runs/PROBLEM-N].")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check the problem, print what it needs, and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the problem, as in task.t=1.0; repeatable."),
+    ] = None,
+) -> None:
+    """Run a problem."""
+    from neurho import config
+
+    settings = config.load(problem, changes or ())
+    if out is not None and not check:
+        _refuse_used(out)
+    built = _build(settings)
+    if check:
+        print_facts(f"{problem} is a good problem", built.describe())
+        return
+    from neurho import records
+
+    directory = out if out is not None else _free_directory(config.problem_name(problem))
+    run = records.create(
+        directory,
+        config.dumps(settings),
+        fingerprint=config.fingerprint(settings),
+        seed=settings.seed,
+        bonds=built.lattice.bonds,
+        keep=settings.output.keep,
+    )
+    drive(built, run, None, quiet=quiet)
+
+
+@app.command()
+def resume(
+    directory: Directory, quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False
+) -> None:
+    """Go on with a run that was stopped."""
+    from neurho import config, records
+
+    settings = _settings_of(directory)
+    summary = records.read_summary(directory)
+    if summary is not None and summary.get("converged") and summary["fingerprint"] == config.fingerprint(settings):
+        print(f"The run {directory} is complete (t = {summary['t']:g}); there is nothing to go on with.")
+        return
+    built = _build(settings)
+    run = records.reopen(
+        directory, fingerprint=config.fingerprint(settings), bonds=built.lattice.bonds, keep=settings.output.keep
+    )
+    drive(built, run, run.restore(built.template()), quiet=quiet)
+
+
+@app.command()
+def show(directory: Directory) -> None:
+    """Print what a run found."""
+    from neurho import records
+
+    settings, series = _settings_of(directory), records.read_series(directory)
+    summary = records.read_summary(directory)
+    if summary is None or summary["snapshots"] != series.sizes["t"]:
+        summary = records.summarise(series, average=average_of(settings)) | {"converged": None, "messages": []}
+    print_summary(directory, settings, summary)
+
+
+@app.command()
+def plot(
+    directory: Directory,
+    ending: Annotated[
+        str, typer.Option("--format", metavar="png|pdf|svg", help="One format [default: png and pdf].")
+    ] = "",
+    reference: Annotated[bool, typer.Option(help="Draw the exact or shipped reference where there is one.")] = True,
+) -> None:
+    """Draw the figures of a run, into its directory."""
+    from neurho import records, report
+
+    endings = _endings(ending)
+    settings, series = _settings_of(directory), records.read_series(directory)
+    truth = _build(settings).reference() if reference else None
+    if settings.task.kind == "stationary":
+        figures = {"profile": report.profile(series, truth, average=settings.task.average, label=_source(truth))}
+    else:
+        figures = {"curves": report.time_curves(series, truth, label=_source(truth))}
+    figures["diagnostics"] = report.diagnostics(series)
+    _write_figures(directory, figures, endings)
+
+
+@app.command()
+def compare(
+    directory: Directory,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="[OTHER]", help="Another run [default: the reference].")
+    ] = None,
+    ending: Annotated[
+        str, typer.Option("--format", metavar="png|pdf|svg", help="One format [default: png and pdf].")
+    ] = "",
+) -> None:
+    """Compare a run with the exact solution or with another run."""
+    from neurho import records, report
+    from neurho._types import NeurhoError
+
+    endings = _endings(ending)
+    settings, series = _settings_of(directory), records.read_series(directory)
+    truth = records.read_series(other) if other is not None else _build(settings).reference()
+    if truth is None:
+        raise NeurhoError(f"There is no reference for `{directory}`; give another run to compare with.")
+    label = str(other) if other is not None else _source(truth)
+    if settings.task.kind == "stationary":
+        if "t" in truth.dims:
+            truth = report.averaged(truth, settings.task.average)
+        figure = report.profile(series, truth, average=settings.task.average, label=label)
+        found = report.deviations(report.averaged(series, settings.task.average), truth)
+    else:
+        figure = report.comparison(series, truth, labels=(str(directory), label))
+        found = report.deviations(series, truth)
+    print_deviations(f"{directory} compared with {label}", found)
+    _write_figures(directory, {"comparison": figure}, endings)
+
+
+@app.command()
+def problems() -> None:
+    """List the shipped problems."""
+    from neurho.config import shipped
+
+    for name, line in shipped().items():
+        print(f"{name:14} {line}")
+
+
+def _source(reference: Any) -> str:
+    """What to call a reference in a figure: exact only if it says so."""
+    return "exact" if reference is not None and reference.attrs.get("source") == "exact" else "reference"
+
+
+def _build(settings: "Config") -> Any:
+    import jax
+
+    # float64 is what the physics needs; the library leaves this global setting to whoever starts it.
+    jax.config.update("jax_enable_x64", True)
+    from neurho.problem import build
+
+    return build(settings)
+
+
+def _settings_of(directory: Path) -> "Config":
+    from neurho import config, records
+
+    return config.loads(records.read_problem(directory), where=str(directory / records.PROBLEM))
+
+
+def _refuse_used(directory: Path) -> None:
+    """Say at once, before anything is compiled, that the run directory is taken."""
+    from neurho.records import require_unused
+
+    require_unused(directory)
+
+
+def _free_directory(name: str) -> Path:
+    return next(path for n in count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
+
+
+def _endings(ending: str) -> tuple[str, ...]:
+    if ending not in ("", "png", "pdf", "svg"):
+        raise typer.BadParameter(f"it must be png, pdf or svg, but it is {ending!r}", param_hint="--format")
+    return (ending,) if ending else ("png", "pdf")
+
+
+def _write_figures(directory: Path, figures: dict[str, Any], endings: tuple[str, ...]) -> None:
+    from neurho import records, report
+
+    for name, figure in figures.items():
+        for ending in endings:
+            path = directory / "figures" / f"{name}.{ending}"
+            records.write_file(path, report.image(figure, ending))
+            print(path)

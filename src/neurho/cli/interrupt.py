@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM: never inside a save."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; `code` is the exit code."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.name = {signal.SIGINT: "Ctrl-C"}.get(signal.Signals(number), signal.Signals(number).name)
+        self.code = 128 + number
+
+
+class Signals:
+    """Raises `Interrupted` on Ctrl-C and SIGTERM, but never inside a `shield`, where something is being saved."""
+
+    def __init__(self) -> None:
+        self.pending: int | None = None
+        self.shielded = False
+
+    def install(self) -> None:
+        """Handle Ctrl-C and SIGTERM from here on, unless they are ignored already."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _: object) -> None:
+        self.pending = number
+        if not self.shielded:
+            raise Interrupted(number)
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """A block that ends before a signal is answered."""
+        self.shielded = True
+        try:
+            yield
+        finally:
+            self.shielded = False
+        if self.pending is not None:
+            raise Interrupted(self.pending)
+
+    def ignore(self) -> None:
+        """From here on the run is being closed: it is too late to stop it."""
+        self.shielded = True
+
+
+signals = Signals()

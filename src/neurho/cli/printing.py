@@ -1,0 +1,111 @@
+"""Tables, sentences and numbers on a terminal."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurho.config import Config
+
+
+def with_error(mean: float | None, error: float | None) -> str:
+    """A number with the last two digits of its error in brackets, -0.1234(12); six digits if it is exact."""
+    from math import floor, isfinite, log10
+
+    if mean is None or not isfinite(mean):
+        return "-"
+    if error is None or not isfinite(error):
+        return f"{mean:.6g}(?)"
+    if error <= 0:
+        return f"{mean:.6g}"
+    digits = 1 - floor(log10(error))
+    if round(error * 10**digits) >= 100:
+        digits -= 1
+    if digits <= 0 or digits > 12:
+        return f"{mean:.6g} +- {error:.2g}"
+    shown = round(error * 10**digits)
+    return f"{mean:.{digits}f}({shown / 10**digits:.{digits}f})" if error >= 1 else f"{mean:.{digits}f}({shown})"
+
+
+def duration(seconds: float) -> str:
+    """A time span in the unit that a person would use."""
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes, hours = seconds / 60, seconds / 3600
+    return f"{minutes:.0f} min" if minutes < 100 else f"{hours:.1f} h"
+
+
+def _table(*columns: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
+    return table
+
+
+def _print(*things: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=120)
+    for thing in things:
+        console.print(thing)
+
+
+def print_facts(title: str, facts: dict[str, Any]) -> None:
+    """A table of names and numbers."""
+    table = _table("", "")
+    table.show_header = False
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), _readable(name, value))
+    _print(title, table)
+
+
+def _readable(name: str, value: Any) -> str:
+    if name.endswith("bytes"):
+        return f"{value / 2**20:,.1f} MiB"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
+
+
+def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) -> None:
+    """What `neurho show` prints."""
+    goal = "stationary state" if config.task.kind == "stationary" else f"evolution to t = {config.task.t_end:g}"
+    state = {True: "reached its goal", False: "has not reached its goal", None: "is not finished"}[summary["converged"]]
+    at = (
+        f"t = {summary['t']:g}, {summary['step']} steps, {duration(summary['wall_seconds'])}"
+        if summary["snapshots"]
+        else "no step"
+    )
+    _print(f"{directory}: {config.model.kind} on {config.lattice.kind}, N = {config.sites}, {goal}: {state} ({at})")
+    averaged = summary["averaged"] > 1
+    table = _table(
+        "observable", f"mean of the last {summary['averaged']} outputs" if averaged else f"at t = {summary['t'] or 0:g}"
+    )
+    for name, value in summary["observables"].items():
+        table.add_row(name, with_error(value["mean"], value["error"]))
+    table.add_section()
+    for name, value in summary.items():
+        if isinstance(value, float) and name not in ("t", "wall_seconds") and not name.endswith("_error"):
+            error = summary.get(f"{name}_error")
+            table.add_row(name, with_error(value, error) if error else f"{value:.4g}")
+    _print(table, *summary["messages"])
+
+
+def print_deviations(title: str, found: list[Any]) -> None:
+    """The table of `neurho compare`."""
+    table = _table("observable", "largest", "at t", "value", "reference", "rms", "largest/sigma", "rms/sigma")
+    for row in found:
+        sigmas = ["-" if s is None else f"{s:.2f}" for s in (row.max_sigma, row.rms_sigma)]
+        at = "-" if row.at is None else f"{row.at:.4g}"
+        table.add_row(
+            row.name, f"{row.max:.2e}", at, f"{row.value:.6g}", f"{row.reference:.6g}", f"{row.rms:.2e}", *sigmas
+        )
+    _print(title, table)
+
+
+def complain(sentence: str) -> None:
+    """One sentence on standard error."""
+    print(f"neurho: {sentence}", file=sys.stderr, flush=True)

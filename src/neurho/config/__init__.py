@@ -1,0 +1,62 @@
+"""The problem file: its schema, one sentence for everything wrong in it, and back to TOML with all defaults resolved.
+
+The only place where physics and numerics are chosen by strings; no JAX here, so that `neurho run --check` can refuse
+a bad file at once. Every value that a table does not give is filled in on loading: a `Config` says all that a run
+depends on.
+"""
+
+from neurho.config.files import dumps, fingerprint, load, loads, problem_name, shipped
+from neurho.config.messages import shown
+from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
+from neurho.config.tables import (
+    ADAPTIVE,
+    CHOSEN,
+    FIXED,
+    SOLVER_DEFAULTS,
+    SOLVER_KEYS,
+    Enumeration,
+    Evolve,
+    Flow,
+    Metropolis,
+    Observables,
+    Output,
+    Product,
+    Random,
+    Stationary,
+    Table,
+    unused,
+)
+from neurho.config.validation import validate
+
+__all__ = [
+    "ADAPTIVE",
+    "CHOSEN",
+    "ENUMERATION_SITES",
+    "EXACT_SITES",
+    "FIXED",
+    "KINDS",
+    "PLAIN",
+    "SOLVER_DEFAULTS",
+    "SOLVER_KEYS",
+    "TABLE_SITES",
+    "Config",
+    "Enumeration",
+    "Evolve",
+    "Flow",
+    "Metropolis",
+    "Observables",
+    "Output",
+    "Product",
+    "Random",
+    "Stationary",
+    "Table",
+    "dumps",
+    "fingerprint",
+    "load",
+    "loads",
+    "problem_name",
+    "shipped",
+    "shown",
+    "unused",
+    "validate",
+]

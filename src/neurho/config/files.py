@@ -1,0 +1,135 @@
+"""Problem files: reading, changing with `--set`, and writing back with all defaults resolved."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from neurho._types import NeurhoError
+from neurho.config.messages import ending, shown, suggest
+from neurho.config.schema import KINDS, Config
+from neurho.config.tables import CHOSEN, SOLVER_DEFAULTS, unused
+from neurho.config.validation import validate
+
+
+def load(source: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """The problem in a TOML file, or the shipped problem of that name.
+
+    `overrides` are texts ``"task.t=2.0"``, applied before anything is checked. One that changes a `kind`, `method` or
+    `solver` also takes out the keys of its table that the new choice does not know.
+
+    **Raises** `NeurhoError`: one sentence with the file, the key, what it is and what it must be.
+    """
+    text, where = _read(source)
+    data = _parse(text, where)
+    overrides = list(overrides)
+    if overrides:
+        data = _override(data, overrides, where)
+        where = f"{where} with " + " ".join(f"--set {item}" for item in overrides)
+    return validate(data, where)
+
+
+def loads(text: str, where: str = "the problem") -> Config:
+    """The problem in a TOML text; `where` names it in error messages."""
+    return validate(_parse(text, where), where)
+
+
+def dumps(config: Config) -> str:
+    """The problem as TOML, with every default written out; `loads(dumps(config)) == config`."""
+    lines = []
+    for name, table in config.model_dump(mode="json", exclude_none=True).items():
+        if not isinstance(table, dict):
+            lines.append(f"{name} = {json.dumps(table)}")
+            continue
+        kind = {"kind": table["kind"]} if "kind" in table else {}
+        # Numbers, flags, plain strings and lists of them are written alike in JSON and in TOML.
+        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in (kind | table).items())]
+    return "\n".join(lines) + "\n"
+
+
+def fingerprint(config: Config) -> str:
+    """Sixteen hexadecimal digits that tell problems apart; [output], which changes no number, is left out."""
+    data = config.model_dump(mode="json", exclude_none=True, exclude={"output"})
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def shipped() -> dict[str, str]:
+    """Names of the problems inside the package, each with the first comment line of its file."""
+    found = {}
+    for file in sorted(resources.files("neurho").joinpath("problems").iterdir(), key=lambda file: Path(file.name).stem):
+        if file.name.endswith(".toml"):
+            first = file.read_text(encoding="utf-8").partition("\n")[0]
+            found[file.name.removesuffix(".toml")] = first.removeprefix("#").strip()
+    return found
+
+
+def problem_name(source: str | Path) -> str:
+    """A short name for run directories: the file's name without its ending."""
+    return Path(source).stem if str(source).endswith(".toml") else Path(source).name
+
+
+def _read(source: str | Path) -> tuple[str, str]:
+    path = Path(source)
+    try:
+        if path.is_file():
+            return path.read_text(encoding="utf-8"), str(source)
+        if path.is_dir():
+            raise NeurhoError(f"A problem must be a TOML file or a shipped name, but `{source}` is a directory.")
+    except UnicodeDecodeError:
+        raise NeurhoError(f"A problem must be a TOML file in UTF-8, but `{source}` is not text.") from None
+    except OSError as error:
+        raise NeurhoError(f"The problem `{source}` cannot be read: {error.strerror}.") from None
+    names = list(shipped())
+    if str(source) in names:
+        file = resources.files("neurho").joinpath("problems", f"{source}.toml")
+        return file.read_text(encoding="utf-8"), str(source)
+    hint = suggest(str(source), names) or f"shipped are {', '.join(names)}"
+    raise NeurhoError(f"There is no problem file and no shipped problem `{source}`{ending(hint)}")
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise NeurhoError(f"In `{where}`, the TOML is not valid: {error}.") from None
+
+
+def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
+    data = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
+    given: dict[str, set[str]] = {}
+    for item in overrides:
+        path, equals, text = (part.strip() for part in item.partition("="))
+        table, dot, key = path.partition(".")
+        if not equals or not path or (dot and (not table or not key or "." in key)):
+            raise NeurhoError(f"`--set` must be followed by key=value, as in task.t=1.0, but it is `{item}`.")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text  # names need no quotes on a command line
+        if not dot:
+            data[path] = value
+            continue
+        if not isinstance(data.setdefault(table, {}), dict):
+            raise NeurhoError(f"In `{where}`, `{table}` must be a table, but it is {shown(data[table])}.")
+        data[table][key] = value
+        given.setdefault(table, set()).add(key)
+    for one, other in (("times", "points"), ("points", "times")):
+        if {one} == given.get("task", set()) & {"times", "points"}:
+            data["task"].pop(other, None)
+    for table, keys in given.items():
+        if keys & {"kind", "method", "solver"}:
+            data[table] = {k: v for k, v in data[table].items() if k in keys or _applies(table, k, data[table])}
+    return data
+
+
+def _applies(table: str, key: str, data: Mapping[str, Any]) -> bool:
+    kind = KINDS.get(table, {}).get(str(data.get("kind")))
+    method, solver = data.get("method"), str(data.get("solver", "ridge"))
+    if kind is None:
+        return True
+    used = not isinstance(method, str) or solver not in SOLVER_DEFAULTS or unused(key, method, solver) is None
+    always = key not in CHOSEN
+    return key in kind.model_fields and (always or used)

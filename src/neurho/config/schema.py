@@ -1,0 +1,147 @@
+"""The whole problem: what its tables must agree on."""
+
+from math import prod
+from typing import Annotated, TypeAlias, get_args
+
+from pydantic import Field, model_validator
+
+from neurho.config.messages import Refusal, shown
+from neurho.config.tables import (
+    Chain,
+    Dephasing,
+    Edges,
+    Enumeration,
+    Evolve,
+    ExactTable,
+    Heisenberg,
+    Index,
+    Ising,
+    Metropolis,
+    Observables,
+    Output,
+    Product,
+    Random,
+    Rbm,
+    Square,
+    Stationary,
+    Table,
+    Triangular,
+    Xyz,
+)
+
+ENUMERATION_SITES = 7
+
+
+TABLE_SITES = 6
+
+
+EXACT_SITES = {"evolve": 12, "stationary": 10}
+
+
+Lattices: TypeAlias = Chain | Square | Triangular | Edges
+
+
+Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing
+
+
+Ansatzes: TypeAlias = Rbm | ExactTable
+
+
+Initials: TypeAlias = Product | Random
+
+
+Samplings: TypeAlias = Metropolis | Enumeration
+
+
+Tasks: TypeAlias = Evolve | Stationary
+
+
+class Config(Table):
+    """A whole problem, all defaults resolved. `ansatz` and `sampling` may be None only for method "exact"."""
+
+    seed: Index = 0
+    lattice: Annotated[Lattices, Field(discriminator="kind")]
+    model: Annotated[Models, Field(discriminator="kind")]
+    ansatz: Annotated[Ansatzes | None, Field(discriminator="kind")] = None
+    initial: Annotated[Initials, Field(discriminator="kind")] = Random(kind="random")
+    sampling: Annotated[Samplings | None, Field(discriminator="kind")] = None
+    task: Annotated[Tasks, Field(discriminator="kind")]
+    observables: Observables = Observables()
+    output: Output = Output()
+
+    @property
+    def sites(self) -> int:
+        """Number of sites N."""
+        if isinstance(self.lattice, Edges):
+            return max(self.lattice.sites or 0, 1 + max(max(edge) for edge in self.lattice.edges))
+        return prod(self.lattice.shape)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        _check_sizes(self)
+        _check_sites(self)
+        return self
+
+
+def _check_sizes(config: Config) -> None:
+    count, task = config.sites, config.task
+    exact = task.method == "exact"
+
+    def at_most(limit: int, what: str) -> None:
+        if count > limit:
+            raise Refusal("lattice", f"have at most {limit} sites for {what}", f"it has N = {count}")
+
+    if isinstance(config.lattice, Edges) and config.lattice.sites is not None and config.lattice.sites < count:
+        raise Refusal("lattice.sites", f"be at least {count}, which the edges need", f"it is {config.lattice.sites}")
+    for key in ("ansatz", "sampling"):
+        if getattr(config, key) is None and not exact:
+            raise Refusal(key, 'be a table of its own unless task.method = "exact"', "it is missing")
+    if exact:
+        at_most(EXACT_SITES[task.kind], 'task.method = "exact"')
+    elif isinstance(config.sampling, Enumeration):
+        at_most(ENUMERATION_SITES, 'sampling.kind = "enumeration", which goes through all 4^N configurations')
+    if isinstance(config.ansatz, ExactTable) and not exact:
+        at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all 4^N entries')
+    if task.kind == "stationary" and not config.observables.certificate:
+        raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
+    if config.observables.exact:
+        at_most(ENUMERATION_SITES, "observables.exact = true")
+    if task.kind == "evolve" and "initial" not in config.model_fields_set:
+        raise Refusal("initial", 'be a table of its own for task.kind = "evolve"', "it is missing")
+
+
+def _check_sites(config: Config) -> None:
+    per_site = {f"model.{key}": getattr(config.model, key, None) for key in ("decay", "pump", "dephasing")}
+    for key, value in per_site.items():
+        _check_length(key, value, config.sites)
+    field = getattr(config.model, "field", None)
+    if field is not None:
+        _check_length("model.field", None if isinstance(field[0], float) else field, config.sites)
+    if isinstance(config.initial, Product):
+        bloch = config.initial.bloch
+        vectors = [bloch] if isinstance(bloch[0], float) else bloch
+        _check_length("initial.bloch", None if vectors is not bloch else bloch, config.sites)
+        for vector in vectors:
+            if sum(c * c for c in vector) > 1 + 1e-9:  # pyright: ignore[reportOperatorIssue, reportGeneralTypeIssues]
+                raise Refusal("initial.bloch", "lie in the unit ball, |r| <= 1", f"one vector is {shown(vector)}")
+
+
+def _check_length(key: str, value: object, sites: int) -> None:
+    if isinstance(value, tuple) and len(value) != sites:
+        raise Refusal(key, f"have one entry for each of the {sites} sites", f"it has {len(value)}")
+
+
+KINDS: dict[str, dict[str, type[Table]]] = {
+    name: {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(union)}
+    for name, union in {
+        "lattice": Lattices,
+        "model": Models,
+        "ansatz": Ansatzes,
+        "initial": Initials,
+        "sampling": Samplings,
+        "task": Tasks,
+    }.items()
+}
+
+
+PLAIN: dict[str, type[Table]] = {"observables": Observables, "output": Output}

@@ -1,0 +1,141 @@
+"""Density matrices as dense arrays: product states, partial traces, means and distances."""
+
+from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
+
+import numpy as np
+
+from neurho._types import require, require_sites
+from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, evaluate
+
+PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
+
+
+def product_state(bloch: Sequence[float] | np.ndarray, sites: int, *, memory: float = 8.0) -> np.ndarray:
+    """The product state rho = prod_j (1 + r_j . sigma_j)/2 of spins 1/2.
+
+    **Arguments**
+
+    - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`.
+
+    **Returns** shape `(2^sites, 2^sites)`.
+    """
+    vectors = np.asarray(bloch, dtype=float)
+    require(vectors.shape in ((3,), (sites, 3)), "bloch", f"have shape (3,) or ({sites}, 3)", f"it is {vectors.shape}")
+    length = np.max(np.linalg.norm(vectors, axis=-1))
+    require(length <= 1 + 1e-12, "bloch", "have vectors of length <= 1", f"one has length {length}")
+    require_memory(2**sites, 2, memory)
+    one = [(np.eye(2) + np.tensordot(r, PAULI, axes=1)) / 2 for r in np.broadcast_to(vectors, (sites, 3))]
+    return reduce(np.kron, one)
+
+
+def reduced(rho: np.ndarray, keep: Sequence[int], sites: int) -> np.ndarray:
+    """The partial trace over all sites but `keep`, `(d^k, d^k)`; the first of `keep` is the slowest index."""
+    require_sites(keep, sites, "keep")
+    dim = _local_dim(rho, sites)
+    cuts = [-1, *sorted(keep), sites]
+    gaps = [dim ** (b - a - 1) for a, b in pairwise(cuts)]
+    shape = [gaps[0], *[n for gap in gaps[1:] for n in (dim, gap)]]
+    # axes: gaps are even, kept sites odd; a gap has the same label on both sides and is summed
+    rows = list(range(len(shape)))
+    columns = [n if n % 2 == 0 else n + len(shape) for n in rows]
+    kept = [2 * int(n) + 1 for n in np.argsort(np.argsort(keep))]
+    out = np.einsum(rho.reshape(*shape, *shape), rows + columns, kept + [n + len(shape) for n in kept])
+    return out.reshape(dim ** len(keep), dim ** len(keep))
+
+
+def expectation(rho: np.ndarray, operator: Operator, sites: int, t: float = 0.0) -> complex:
+    """<X> = tr(X rho) / tr(rho), term by term from reduced density matrices."""
+    total = 0j
+    for term in operator.terms:
+        part = reduced(rho, term.sites, sites)
+        total += complex(evaluate(term.coefficient, t)) * np.sum(term.matrix * part.T)
+    return complex(total / np.trace(rho))
+
+
+def purity(rho: np.ndarray) -> float:
+    """tr(rho^2) / tr(rho)^2 of a Hermitian matrix."""
+    return float(np.linalg.norm(rho) ** 2 / np.trace(rho).real ** 2)
+
+
+def trace_distance(rho: np.ndarray, sigma: np.ndarray) -> float:
+    """Half the trace norm of the difference of two Hermitian matrices, each divided by its trace."""
+    require_shape(sigma, len(rho), "sigma")
+    return float(np.sum(np.abs(np.linalg.eigvalsh(rho / np.trace(rho) - sigma / np.trace(sigma)))) / 2)
+
+
+def delta_rho(rho: np.ndarray, sigma: np.ndarray) -> float:
+    """The relative distance ||rho - sigma||_F / ||sigma||_F, both divided by their traces; `sigma` is the exact one.
+
+    After Hartmann & Carleo, PRL 122, 250502, Eq. 16, which measures a variational against an exact density matrix; the
+    Frobenius norm and the division by ||sigma||_F are the choice made here.
+    """
+    require_shape(sigma, len(rho), "sigma")
+    exact = sigma / np.trace(sigma)
+    return float(np.linalg.norm(rho / np.trace(rho) - exact) / np.linalg.norm(exact))
+
+
+def expectations(
+    rho: np.ndarray,
+    lindbladian: Lindbladian,
+    *,
+    t: float = 0.0,
+    correlations: bool = False,
+    structure: bool = False,
+    energy: bool = True,
+) -> dict[str, np.ndarray]:
+    """Means of a density matrix by name: what the sampled observables estimate.
+
+    `sx_site` `(sites,)` and its average `sx`; `sxsx_bond` `(bonds,)` and its average `sxsx` (lattices with bonds);
+    `sxsx_pair` `(sites, sites)` with `correlations`; `structure_xx` = sum_{j != l} <s_j s_l>/(N(N-1)) with
+    `structure`; the same for y and z; `energy` and `purity`. Local dimensions other than 2 have only the last two.
+    """
+    sites = lindbladian.sites
+    require_shape(rho, lindbladian.local_dim**sites)
+    out = {"purity": np.asarray(purity(rho))}
+    if energy:
+        out["energy"] = np.asarray(expectation(rho, lindbladian.hamiltonian, sites, t).real)
+    if lindbladian.local_dim != 2:
+        return out
+    bonds = lindbladian.lattice.bonds
+    pairs = [(i, j) for i in range(sites) for j in range(i + 1, sites)] if correlations or structure else bonds
+    rho = rho / np.trace(rho)
+    one = np.array([reduced(rho, (j,), sites) for j in range(sites)])
+    two = np.array([reduced(rho, (int(i), int(j)), sites) for i, j in pairs]).reshape(-1, 4, 4)
+    for axis, sigma in zip("xyz", PAULI, strict=True):
+        single = np.einsum("sab,ba->s", one, sigma).real
+        table = np.eye(sites)
+        for (i, j), value in zip(pairs, np.einsum("pab,ba->p", two, np.kron(sigma, sigma)).real, strict=True):
+            table[i, j] = table[j, i] = value
+        out |= {f"s{axis}_site": single, f"s{axis}": single.mean()}
+        if len(bonds):
+            values = table[bonds[:, 0], bonds[:, 1]]
+            out |= {f"s{axis}s{axis}_bond": values, f"s{axis}s{axis}": values.mean()}
+        if correlations:
+            out[f"s{axis}s{axis}_pair"] = table
+        if structure and sites > 1:
+            out[f"structure_{axis}{axis}"] = np.asarray((table.sum() - sites) / (sites * (sites - 1)))
+    return out
+
+
+def _local_dim(rho: np.ndarray, sites: int) -> int:
+    dim = round(len(rho) ** (1 / sites))
+    require_shape(rho, dim**sites)
+    return dim
+
+
+def require_shape(rho: np.ndarray, dimension: int, name: str = "rho") -> None:
+    """Check that a density matrix has `dimension` rows and columns."""
+    require(rho.shape == (dimension, dimension), name, f"have shape ({dimension}, {dimension})", f"it is {rho.shape}")
+
+
+def require_memory(dimension: int, matrices: int, memory: float) -> None:
+    """Refuse what needs more than `memory` GiB."""
+    need = matrices * 16 * dimension**2 / 2**30
+    require(
+        need <= memory,
+        "memory",
+        f"be at least {need:.1f} (GiB): {matrices} complex matrices of {dimension} x {dimension}",
+        f"it is {memory:g}; take fewer sites or the neural ansatz",
+    )

@@ -1,0 +1,29 @@
+"""Operators as sums of local terms, and the Lindbladian that they make. NumPy only."""
+
+from neurho.operators.algebra import LocalTerm, Operator, embed, evaluate, identity, local, total
+from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian
+from neurho.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
+
+__all__ = [
+    "MAX_LABELS",
+    "PAULI_X",
+    "PAULI_Y",
+    "PAULI_Z",
+    "SIGMA_MINUS",
+    "Jump",
+    "Lindbladian",
+    "LocalTerm",
+    "Operator",
+    "destroy",
+    "embed",
+    "evaluate",
+    "identity",
+    "local",
+    "sm",
+    "sp",
+    "spin",
+    "sx",
+    "sy",
+    "sz",
+    "total",
+]

@@ -1,0 +1,99 @@
+"""The Lindbladian that a Hamiltonian and jump operators make."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurho._types import Coefficient, NeurhoError, require, require_rate, require_sites
+from neurho.lattice import Lattice
+from neurho.operators.algebra import Operator, require_same_dim
+
+MAX_LABELS = 729
+"""Largest local space d^(2k) of one term of a Lindbladian: 4 sites for d = 2, 3 for d = 3."""
+
+
+@dataclass(frozen=True, eq=False)
+class Jump:
+    """A jump operator c with its rate gamma (a number >= 0 or a function of time)."""
+
+    rate: float | Coefficient
+    operator: Operator
+
+
+@dataclass(frozen=True, eq=False)
+class Lindbladian:
+    """The generator of the Lindblad master equation (hbar = 1), Hartmann & Carleo, PRL 122, 250502, Eq. 1:
+
+        d rho/dt = -i [H, rho] + sum_j gamma_j/2 (2 c_j rho c_j^+ - c_j^+ c_j rho - rho c_j^+ c_j)
+
+    **Arguments**
+
+    - `lattice`: where the sites are.
+    - `hamiltonian`: Hermitian; energies in the unit in which rates are given.
+    - `jumps`: pairs `(rate, operator)`; each operator acts on a few sites. Rates are numbers >= 0 or functions f(t).
+
+    **Raises** `NeurhoError` for a Hamiltonian that is not Hermitian, a negative rate, a site off the lattice, and for
+    terms on too many sites at once (a collective jump operator is not local and has no place here).
+    """
+
+    lattice: Lattice
+    hamiltonian: Operator
+    jumps: tuple[Jump, ...]
+
+    def __init__(
+        self, lattice: Lattice, hamiltonian: Operator, jumps: Iterable[tuple[float | Coefficient, Operator] | Jump] = ()
+    ) -> None:
+        pairs = tuple(_as_jump(j, number) for number, j in enumerate(jumps))
+        object.__setattr__(self, "lattice", lattice)
+        object.__setattr__(self, "hamiltonian", hamiltonian.merged())
+        object.__setattr__(self, "jumps", tuple(Jump(j.rate, j.operator.merged()) for j in pairs))
+        require(self.hamiltonian.is_hermitian(), "hamiltonian", "be Hermitian", "some term differs from its adjoint")
+        for term in self.hamiltonian.terms:
+            self._check_support(term.sites, "hamiltonian", "a term of it acts")
+        for number, jump in enumerate(self.jumps):
+            require_same_dim(hamiltonian, jump.operator)
+            if not callable(jump.rate):
+                require_rate(jump.rate, f"jumps[{number}].rate")
+                require(np.ndim(jump.rate) == 0, f"jumps[{number}].rate", "be one number", f"it is {jump.rate}")
+            self._check_support(jump.operator.support, f"jumps[{number}]", "it acts collectively")
+
+    @property
+    def sites(self) -> int:
+        """Number of sites."""
+        return self.lattice.sites
+
+    @property
+    def local_dim(self) -> int:
+        """Dimension d of one site."""
+        return self.hamiltonian.local_dim
+
+    @property
+    def is_time_dependent(self) -> bool:
+        """Whether any coefficient or rate is a function of time."""
+        operators = [self.hamiltonian, *(j.operator for j in self.jumps)]
+        return any(callable(j.rate) for j in self.jumps) or any(t.coefficient for o in operators for t in o.terms)
+
+    def _check_support(self, sites: tuple[int, ...], name: str, acts: str) -> None:
+        require_sites(sites, self.sites, f"sites of {name}")
+        most = int(np.log(MAX_LABELS + 0.5) / np.log(self.local_dim**2))
+        require(
+            len(sites) <= most,
+            name,
+            f"be local, acting on at most {most} sites at once (sums of local terms are fine; give one jump per site)",
+            f"{acts} on {len(sites)} sites",
+        )
+
+
+def _as_jump(jump: Any, number: int) -> Jump:
+    if not isinstance(jump, Jump) and not (isinstance(jump, Sequence) and len(jump) == 2):
+        raise NeurhoError(f"Argument `jumps[{number}]` must be a pair (rate, operator), but it is {jump!r}.")
+    rate, operator = (jump.rate, jump.operator) if isinstance(jump, Jump) else jump
+    require(
+        isinstance(operator, Operator),
+        f"jumps[{number}]",
+        "have an Operator as its second entry",
+        f"it is {operator!r}",
+    )
+    return Jump(rate, operator)

@@ -1,0 +1,51 @@
+"""The run directory: series, checkpoints, provenance, summary. The only module that writes files.
+
+    problem.toml      the problem as resolved        series.nc         everything measured, along t (xarray)
+    provenance.json   versions, platform, seed       checkpoints/      the last states, each with a header line
+    summary.json      the result
+
+Every file is written beside its place and moved there in one step, so that a reader, a crash or a full disk never
+meets half a file. The series is written before the checkpoint that belongs to it: rows later than the checkpoint are
+dropped on resuming, and nothing is ever missing.
+"""
+
+from neurho.records.files import (
+    CHECKPOINTS,
+    PROBLEM,
+    PROVENANCE,
+    SERIES,
+    SUMMARY,
+    is_run,
+    read_problem,
+    read_provenance,
+    read_summary,
+    require_unused,
+    write_file,
+)
+from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, reopen
+from neurho.records.series import Row, read_series
+from neurho.records.summary import NOT_OBSERVABLES, is_observable, summarise, time_average
+
+__all__ = [
+    "CHECKPOINTS",
+    "NOT_OBSERVABLES",
+    "PROBLEM",
+    "PROVENANCE",
+    "SERIES",
+    "SUMMARY",
+    "UNDEFINED_AT_TIMES",
+    "Row",
+    "Run",
+    "create",
+    "is_observable",
+    "is_run",
+    "read_problem",
+    "read_provenance",
+    "read_series",
+    "read_summary",
+    "reopen",
+    "require_unused",
+    "summarise",
+    "time_average",
+    "write_file",
+]

@@ -1,0 +1,117 @@
+"""Files of a run directory: each is written beside its place and moved there in one step."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurho._types import NeurhoError
+
+if TYPE_CHECKING:
+    pass
+
+PROBLEM, PROVENANCE, SERIES, SUMMARY, CHECKPOINTS = (
+    "problem.toml",
+    "provenance.json",
+    "series.nc",
+    "summary.json",
+    "checkpoints",
+)
+
+
+def require_unused(path: Path) -> None:
+    """Refuse a run directory that holds something already."""
+    with disk(path):
+        if path.exists() and not path.is_dir():
+            raise NeurhoError(f"The run directory `{path}` must be a directory, but it is a file.")
+        if path.is_dir() and any(path.iterdir()):
+            more = f"go on with `neurho resume {path}` or" if is_run(path) else "please"
+            raise NeurhoError(
+                f"The run directory `{path}` must be new or empty, but it holds files; {more} give another."
+            )
+
+
+def is_run(path: str | Path) -> bool:
+    """Whether this is a run directory."""
+    return (Path(path) / PROBLEM).is_file() and (Path(path) / PROVENANCE).is_file()
+
+
+def read_problem(path: str | Path) -> str:
+    """The resolved problem of a run directory, as TOML."""
+    file = checked(path) / PROBLEM
+    with disk(file, "read"):
+        return file.read_text(encoding="utf-8")
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """Versions, platform, seed and sessions of a run directory."""
+    return read_json(checked(path) / PROVENANCE)
+
+
+def read_summary(path: str | Path) -> dict[str, Any] | None:
+    """The summary of a run directory, or None while there is none."""
+    file = checked(path) / SUMMARY
+    return read_json(file) if file.exists() else None
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file in one step, for what others (figures) put into a run directory, or into a folder of it."""
+    with disk(path.parent):
+        path.parent.mkdir(exist_ok=True)
+    replace(path, data)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file beside its place and move it there in one step."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with disk(path):
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk(path: Path, doing: str = "written") -> Iterator[None]:
+    """Turn errors of the file system into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NeurhoError(
+                f"The disk is full: `{path}` could not be written; what was saved before is kept."
+            ) from None
+        raise NeurhoError(f"`{path}` cannot be {doing}: {error.strerror or error}.") from None
+
+
+def as_json(value: Any) -> bytes:
+    """JSON that people can read; no NaN."""
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        with disk(file, "read"):
+            return dict(json.loads(file.read_bytes()))
+    except NeurhoError:
+        raise
+    except (ValueError, TypeError):
+        raise NeurhoError(f"`{file}` is damaged: it is not a JSON object.") from None
+
+
+def checked(path: str | Path) -> Path:
+    """The path, if it is a run directory."""
+    path = Path(path)
+    if not path.exists():
+        raise NeurhoError(f"There is no run directory `{path}`.")
+    if not is_run(path):
+        raise NeurhoError(f"`{path}` is not a run directory: it has no {PROBLEM} and {PROVENANCE}.")
+    return path

@@ -1,0 +1,225 @@
+"""A run directory that is being written."""
+
+import platform
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import xarray as xr
+
+from neurho._types import NeurhoError, NumericalError
+from neurho.records.checkpoints import DamagedError, list_checkpoints, pack, unpack
+from neurho.records.files import (
+    CHECKPOINTS,
+    PROBLEM,
+    PROVENANCE,
+    SERIES,
+    SUMMARY,
+    as_json,
+    checked,
+    disk,
+    read_json,
+    replace,
+    require_unused,
+)
+from neurho.records.series import Row, as_dataset, as_netcdf, read_series, rows_of
+from neurho.records.summary import summarise
+
+if TYPE_CHECKING:
+    from neurho.observables import Snapshot
+
+UNDEFINED_AT_TIMES = frozenset({"r_hat", "r_hat_diagonal", "tau", "ess", "acceptance", "acceptance_diagonal"})
+"""Diagnostics that may be NaN without anything being wrong, e.g. R-hat of two samples."""
+
+
+_PACKAGES = ("neurho", "jax", "jaxlib", "numpy", "equinox", "xarray")
+
+
+class Run:
+    """A run directory that is being written.
+
+    Made by `create` or `reopen`. `record` keeps a snapshot in memory, `save` brings all that was recorded to disk.
+    """
+
+    def __init__(self, path: Path, *, fingerprint: str, bonds: np.ndarray, keep: int) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+        self.bonds = bonds
+        self.keep = keep
+        self.rows: list[Row] = []
+        self.messages: list[str] = []
+        self._latest: Any = None
+        self._saved = 0
+        self._started = time.monotonic()
+
+    @property
+    def wall_seconds(self) -> float:
+        """Computing time of all sessions of this run."""
+        return time.monotonic() - self._started
+
+    def record(self, snapshot: "Snapshot") -> None:
+        """Add a snapshot to the series, in memory.
+
+        **Raises** `NumericalError` if it contains NaN or infinity; the snapshots before it stay as they are.
+        """
+        if (culprit := _not_finite(snapshot)) is not None:
+            raise NumericalError(f"The run stopped at t = {snapshot.t:g} (step {snapshot.step}): {culprit}.")
+        values = {name: np.asarray(value, dtype=float) for name, value in snapshot.diagnostics.items()}
+        for name, estimate in snapshot.observables.items():
+            values[name] = np.asarray(estimate.mean, dtype=float)
+            values[f"{name}_error"] = np.broadcast_to(np.asarray(estimate.error, dtype=float), values[name].shape)
+        self.rows.append(Row(int(snapshot.step), float(snapshot.t), self.wall_seconds, values))
+        self._latest = snapshot.state
+        if snapshot.message:
+            self.note(snapshot.message, t=snapshot.t)
+
+    def note(self, sentence: str, *, t: float | None = None) -> None:
+        """Keep a sentence for the summary; one that differs from an earlier one only in its numbers is not repeated."""
+        if not any(_wording(message.partition(": ")[2] or message) == _wording(sentence) for message in self.messages):
+            self.messages.append(sentence if t is None else f"t = {t:g}: {sentence}")
+
+    def save(self) -> None:
+        """Write the series and, after it, the checkpoint of the last snapshot; keep the newest few checkpoints."""
+        if len(self.rows) == self._saved:
+            return
+        replace(self.path / SERIES, as_netcdf(self.series()))
+        row = self.rows[-1]
+        header = {"fingerprint": self.fingerprint, "snapshot": len(self.rows), "step": row.step, "t": row.t}
+        folder = self.path / CHECKPOINTS
+        with disk(folder):
+            folder.mkdir(exist_ok=True)
+        replace(folder / f"{len(self.rows):08d}.eqx", pack(self._latest, header | {"messages": self.messages}))
+        self._saved = len(self.rows)
+        with disk(folder):
+            for old in list_checkpoints(self.path)[: -self.keep]:
+                old.unlink()
+
+    def restore(self, template: Any) -> Any:
+        """The state of the newest good checkpoint, in the shape of `template`; None if there is none yet.
+
+        Drops what the series holds beyond it. A damaged checkpoint is passed over, with a message, for the one
+        before it.
+
+        **Raises** `NeurhoError` if a checkpoint belongs to another problem, or if none of them can be read.
+        """
+        sentences: list[str] = []
+        for file in reversed(list_checkpoints(self.path)):
+            try:
+                header, state = unpack(file, template, self.fingerprint)
+            except DamagedError as error:
+                sentences.append(str(error))
+                continue
+            self._rewind(file, header)
+            for sentence in sentences:
+                self.note(sentence)
+            return state
+        if sentences:
+            raise NeurhoError(sentences[0])
+        self.rows = []
+        return None
+
+    def _rewind(self, file: Path, header: Mapping[str, Any]) -> None:
+        count = int(header["snapshot"])
+        if len(self.rows) < count or self.rows[count - 1].t != header["t"]:
+            raise NeurhoError(f"`{self.path / SERIES}` does not belong to checkpoint `{file}`; restore it or run anew.")
+        self.rows = self.rows[:count]
+        self.messages = list(header["messages"])
+        self._saved = count
+        self._started = time.monotonic() - self.rows[-1].wall_seconds
+
+    def series(self) -> xr.Dataset:
+        """Everything recorded, as a dataset along `t`."""
+        attributes = {"title": "neurho run", "fingerprint": self.fingerprint, "hbar": 1, "time_unit": "1/gamma"}
+        return as_dataset(self.rows, self.bonds).assign_attrs(attributes)
+
+    def finish(self, *, converged: bool, average: float | None = None, remark: str = "") -> dict[str, Any]:
+        """Save, write `summary.json` and return what it holds. See `summarise` for `average`.
+
+        `remark` says why the run ended; unlike the other messages it is forgotten when the run goes on.
+        """
+        self.save()
+        result = summarise(self.series(), average=average)
+        result |= {
+            "converged": converged,
+            "messages": [*self.messages, *([remark] if remark else [])],
+            "fingerprint": self.fingerprint,
+        }
+        replace(self.path / SUMMARY, as_json(result))
+        return result
+
+
+def create(
+    path: str | Path,
+    problem: str,
+    *,
+    fingerprint: str,
+    seed: int,
+    bonds: Sequence[Any] | np.ndarray = (),
+    keep: int = 2,
+) -> Run:
+    """Start a new run directory.
+
+    **Arguments**
+
+    - `path`: must not exist or be empty.
+    - `problem`: the resolved problem as TOML; `fingerprint`: what tells it apart from others.
+    - `bonds`: `(bonds, 2)`, the pairs that the observables per bond belong to.
+    - `keep`: how many checkpoints to keep.
+
+    **Raises** `NeurhoError` if there is something already, or if the directory cannot be written.
+    """
+    path = Path(path)
+    require_unused(path)
+    with disk(path):
+        path.mkdir(parents=True, exist_ok=True)
+    replace(path / PROBLEM, problem.encode())
+    facts = {"seed": seed, "fingerprint": fingerprint, "sessions": [_session()]}
+    replace(path / PROVENANCE, as_json(facts))
+    return Run(path, fingerprint=fingerprint, bonds=np.asarray(bonds, dtype=int).reshape(-1, 2), keep=keep)
+
+
+def reopen(path: str | Path, *, fingerprint: str, bonds: Sequence[Any] | np.ndarray = (), keep: int = 2) -> Run:
+    """Open a run directory to go on with it; `Run.restore` then gives the state to go on from."""
+    path = checked(path)
+    run = Run(path, fingerprint=fingerprint, bonds=np.asarray(bonds, dtype=int).reshape(-1, 2), keep=keep)
+    facts = read_json(path / PROVENANCE)
+    replace(path / PROVENANCE, as_json(facts | {"sessions": [*facts.get("sessions", []), _session()]}))
+    if (path / SERIES).exists():
+        run.rows = rows_of(read_series(path))
+    return run
+
+
+def _not_finite(snapshot: "Snapshot") -> str | None:
+    for name, estimate in snapshot.observables.items():
+        if not np.all(np.isfinite(estimate.mean)):
+            return f"observable `{name}` is NaN or infinite"
+    for name, value in snapshot.diagnostics.items():
+        if name not in UNDEFINED_AT_TIMES and not np.isfinite(value):
+            return f"`{name}` is {value}"
+    for leaf in jax.tree_util.tree_leaves(snapshot.state):
+        numeric = isinstance(leaf, float | complex) or getattr(getattr(leaf, "dtype", None), "kind", "") in "fc"
+        # Infinite logarithms of zero weights are nothing bad in a state; NaN always is.
+        if numeric and np.any(np.isnan(np.asarray(leaf))):
+            return "the state contains NaN"
+    return None
+
+
+def _session() -> dict[str, Any]:
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
+        "versions": versions,
+    }
+
+
+def _wording(sentence: str) -> str:
+    return re.sub(r"[-+]?\d[\d.e+-]*", "#", sentence)

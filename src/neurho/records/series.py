@@ -1,0 +1,126 @@
+"""The series of a run as a labelled dataset along t."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from neurho._types import NeurhoError
+from neurho.records.files import SERIES, checked
+
+if TYPE_CHECKING:
+    pass
+
+_DESCRIPTIONS = {
+    "energy": ("energy <H>", "gamma"),
+    "purity": ("purity tr rho^2", "1"),
+    "delta_L": ("delta_L = <|L_loc|>, Eq. 18 of PRL 122, 250502", "gamma"),
+    "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
+    "residual": ("relative residual of the projected equation of motion", "1"),
+    "acceptance": ("acceptance of the chains of p(l, r)", "1"),
+    "acceptance_diagonal": ("acceptance of the chains of q(l)", "1"),
+    "r_hat": ("split R-hat of the chains of p(l, r)", "1"),
+    "r_hat_diagonal": ("split R-hat of the chains of q(l)", "1"),
+    "tau": ("integrated autocorrelation time", "draws"),
+    "ess": ("effective sample size", "1"),
+    "dt": ("time step to try next", "1/gamma"),
+    "delta_rho": ("relative Frobenius distance to the exact state", "1"),
+    "trace_distance": ("trace distance to the exact state", "1"),
+    "wall_seconds": ("computing time since the start", "s"),
+    "step": ("accepted steps since the start", "1"),
+}
+
+
+_PLACES = {"site": "of each site", "bond": "of each bond", "pair": "of each pair of sites"}
+
+
+_DIMENSIONS = {"site": ("site",), "bond": ("bond",), "pair": ("site", "site_2")}
+
+
+class Row(NamedTuple):
+    """One line of the series."""
+
+    step: int
+    t: float
+    wall_seconds: float
+    values: dict[str, np.ndarray]
+
+
+def read_series(path: str | Path) -> xr.Dataset:
+    """The series of a run directory, in memory."""
+    file = checked(path) / SERIES
+    if not file.exists():
+        raise NeurhoError(f"The run `{path}` has no {SERIES} yet.")
+    try:
+        return xr.load_dataset(file, engine="h5netcdf")
+    except (OSError, ValueError, KeyError, RuntimeError):
+        raise NeurhoError(f"`{file}` is damaged or not a netCDF file; restore it or run anew.") from None
+
+
+def as_dataset(rows: Sequence[Row], bonds: np.ndarray) -> xr.Dataset:
+    """Rows as a dataset along t, with units."""
+    columns: dict[str, Any] = {"step": ("t", np.array([row.step for row in rows], dtype=np.int64))}
+    columns["wall_seconds"] = ("t", np.array([row.wall_seconds for row in rows]))
+    shapes = {name: value.shape for row in rows for name, value in row.values.items()}
+    for name, shape in shapes.items():
+        missing = np.full(shape, np.nan)
+        columns[name] = (("t", *_dimensions(name, shape)), np.stack([row.values.get(name, missing) for row in rows]))
+    data = xr.Dataset(columns, coords={"t": ("t", np.array([row.t for row in rows], dtype=float))})
+    for dimension in ("site", "site_2", "bond"):
+        if dimension in data.sizes:
+            data = data.assign_coords({dimension: np.arange(data.sizes[dimension])})
+    if data.sizes.get("bond") == len(bonds) and len(bonds):
+        data = data.assign_coords(bond_a=("bond", bonds[:, 0]), bond_b=("bond", bonds[:, 1]))
+    for name, variable in data.variables.items():
+        long_name, units = _description(str(name))
+        variable.attrs.update(long_name=long_name, units=units)
+    return data
+
+
+def _dimensions(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    dimensions = _DIMENSIONS.get(name.removesuffix("_error").rpartition("_")[2], ())
+    return dimensions if len(dimensions) == len(shape) else tuple(f"{name}_{axis}" for axis in range(len(shape)))
+
+
+def _description(name: str) -> tuple[str, str]:
+    """Long name and units of a variable, from its name."""
+    coordinates = {
+        "t": ("time", "1/gamma"),
+        "site": ("site", "1"),
+        "site_2": ("second site", "1"),
+        "bond": ("bond", "1"),
+    }
+    coordinates |= {"bond_a": ("first site of the bond", "1"), "bond_b": ("second site of the bond", "1")}
+    if name in coordinates:
+        return coordinates[name]
+    if name.endswith("_error"):
+        long_name, units = _description(name.removesuffix("_error"))
+        return f"standard error of {long_name}", units
+    if name in _DESCRIPTIONS:
+        return _DESCRIPTIONS[name]
+    if name.startswith("structure_"):
+        a = name[-1]
+        return f"structure factor S^{a}{a}(k=0)", "1"
+    letters, _, place = name.partition("_")
+    if letters in ("sx", "sy", "sz"):
+        return f"<sigma^{letters[1]}> {_PLACES.get(place, 'averaged over sites')}", "1"
+    if letters in ("sxsx", "sysy", "szsz"):
+        return f"<sigma^{letters[1]} sigma^{letters[1]}> {_PLACES.get(place, 'averaged over bonds')}", "1"
+    return name, "1"
+
+
+def rows_of(data: xr.Dataset) -> list[Row]:
+    """The rows of a dataset, the inverse of `as_dataset`."""
+    names = [str(name) for name in data.data_vars if name not in ("step", "wall_seconds")]
+    columns = {name: data[name].values for name in names}
+    return [
+        Row(int(data.step[k]), float(data.t[k]), float(data.wall_seconds[k]), {n: columns[n][k] for n in names})
+        for k in range(data.sizes["t"])
+    ]
+
+
+def as_netcdf(data: xr.Dataset) -> bytes:
+    """A dataset as the bytes of a netCDF file."""
+    return bytes(data.to_netcdf(engine="h5netcdf"))

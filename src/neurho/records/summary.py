@@ -1,0 +1,73 @@
+"""What `summary.json` says: last values, or averages over the last part with their errors."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+if TYPE_CHECKING:
+    pass
+
+NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2"})
+"""Diagnostics that may come with an `_error`, as observables do."""
+
+
+def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, Any]:
+    """What `summary.json` says about a series: the last values, or averages over its last part.
+
+    **Arguments**
+
+    - `average`: None takes the last row. A fraction in (0, 1] averages over that part of the rows, the last ones (at
+      least one); the error is that of `time_average`. Where all errors are zero (exact sums) the last row is
+      better than any average, and is taken.
+    """
+    rows = series.sizes.get("t", 0)
+    window = series.isel(t=slice(-max(1, round((average or 0.0) * rows)), None))
+    observables = {}
+    for name in map(str, series.data_vars):
+        if is_observable(series, name) and series[name].dims == ("t",):
+            mean, error = time_average(window[name].values, window[f"{name}_error"].values)
+            observables[name] = {"mean": _finite(mean), "error": _finite(error)}
+    result: dict[str, Any] = {"observables": observables, "t": None, "step": None, "delta_L": None}
+    result |= {"lindblad_norm2": None, "wall_seconds": 0.0, "snapshots": rows, "averaged": window.sizes.get("t", 0)}
+    for name in map(str, series.data_vars):
+        if series[name].dims == ("t",) and name not in observables and rows:
+            if name.removesuffix("_error") in observables:
+                continue
+            values = window[name].values[-1:] if name in ("step", "wall_seconds", "dt") else window[name].values
+            values = values[np.isfinite(values)]
+            result[name] = float(np.mean(values)) if len(values) else None
+    if rows:
+        result |= {"t": float(series.t[-1]), "step": int(series.step[-1])}
+    return result
+
+
+def is_observable(series: xr.Dataset, name: str) -> bool:
+    """Whether a variable is a measured mean with its error, not a diagnostic."""
+    return f"{name}_error" in series and name not in NOT_OBSERVABLES
+
+
+def time_average(means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Mean and standard error of successive estimates of one number.
+
+    Two errors are computed and the larger is given: sqrt(sum of errors^2)/n, as if the estimates were independent, and
+    the largest of the blocking errors std(block means)/sqrt(blocks) over block lengths 1, 2, 4, ... with at least four
+    blocks, which sees correlations and drift (Flyvbjerg & Petersen, J. Chem. Phys. 91, 461 (1989)).
+    """
+    known = np.isfinite(means)
+    means, errors = means[known], errors[known]
+    if not len(means):
+        return float("nan"), float("nan")
+    if not np.any(errors):
+        return float(means[-1]), 0.0
+    estimates = [float(np.sqrt(np.sum(errors**2)) / len(means))]
+    size = 1
+    while len(means) // size >= 4:
+        blocks = means[len(means) % size :].reshape(-1, size).mean(axis=1)
+        estimates.append(float(np.std(blocks, ddof=1) / np.sqrt(len(blocks))))
+        size *= 2
+    return float(np.mean(means)), float(np.nanmax(estimates)) if np.any(np.isfinite(estimates)) else float("nan")
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,112 @@
+"""Figures of finished runs."""
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from neurho._types import NeurhoError
+from neurho.report.compare import align, averaged, error_of
+from neurho.report.panels import (
+    draw_curves,
+    draw_errors,
+    draw_letter,
+    draw_magnetisation,
+    draw_reference,
+    draw_sites,
+    has_values,
+    new_figure,
+    symbol,
+)
+from neurho.report.style import BLUE, GREY, ONE_SITE, STYLE, SYMBOLS, TIME, TWO_SITE
+
+
+def time_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
+    """Dynamics as in the paper's Fig. 2: (a) one-site means, (b) bond correlations, (c) distance from the truth."""
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(1, 3, width=10.2, height=3.2)
+        draw_curves(axes[0, 0], series, reference, ONE_SITE, label)
+        axes[0, 0].set_ylabel(r"$\langle\sigma^a\rangle$, site average")
+        draw_curves(axes[0, 1], series, reference, TWO_SITE, label)
+        axes[0, 1].set_ylabel(r"$\langle\sigma^a_j\sigma^a_{j+1}\rangle$, bond average")
+        shown = [n for n in ("delta_rho", "trace_distance") if has_values(series, n)]
+        draw_errors(axes[0, 2], series, shown or [n for n in ("delta_L", "residual") if has_values(series, n)][:1])
+        if len(shown) > 1:
+            axes[0, 2].set_ylabel("distance from the exact state")
+        for axis, letter in zip(axes[0], "abc", strict=True):
+            axis.set_xlabel(TIME)
+            draw_letter(axis, letter)
+    return figure
+
+
+def profile(
+    series: xr.Dataset, reference: xr.Dataset | None = None, *, average: float = 0.2, label: str = "reference"
+) -> Figure:
+    """Approach to a stationary state as in the paper's Fig. 3, and the state along the lattice in the end.
+
+    (a) total magnetisation, (b) delta_L, (c) bond correlations, (d) magnetisation of each site, averaged over the last
+    part `average` of the snapshots. Near the all-down state (a) and (d) show the deviation from it.
+    """
+    last = averaged(series, average)
+    down = _near_down(last)
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(2, 2, width=8.2, height=5.8)
+        draw_magnetisation(axes[0, 0], series, reference, label, near_down=down)
+        draw_errors(axes[0, 1], series, [n for n in ("delta_L",) if has_values(series, n)])
+        # Near the all-down state <sz sz> is 1 and would hide the others.
+        draw_curves(axes[1, 0], series, reference, TWO_SITE[:2] if down else TWO_SITE, label)
+        axes[1, 0].set_ylabel(r"$\langle\sigma^a_j\sigma^a_l\rangle$, bond average")
+        for axis in (axes[0, 0], axes[0, 1], axes[1, 0]):
+            axis.set_xlabel(TIME)
+        draw_sites(axes[1, 1], last, reference, label, near_down=down)
+        for axis, letter in zip(axes.flat, "abcd", strict=True):
+            draw_letter(axis, letter)
+    return figure
+
+
+def diagnostics(series: xr.Dataset) -> Figure:
+    """Everything that tells whether to trust a run, one small panel each."""
+    names = [n for n in SYMBOLS if has_values(series, n) and series[n].dims == ("t",)]
+    if not names:
+        raise NeurhoError("The run has no diagnostics to draw.")
+    columns = min(3, len(names))
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(
+            -(-len(names) // columns), columns, width=3.3 * columns, height=2.3 * -(-len(names) // columns)
+        )
+        for axis, name in zip(axes.flat, names, strict=False):
+            draw_errors(axis, series, [name])
+            axis.set_xlabel(TIME)
+        for axis in axes.flat[len(names) :]:
+            axis.set_visible(False)
+    return figure
+
+
+def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str] = ("run", "reference")) -> Figure:
+    """Curves of both (above) and their differences with error bands (below), one column for each common observable."""
+    names = [n for n in (*ONE_SITE, *TWO_SITE) if has_values(series, n) and has_values(other, n)]
+    if not names:
+        raise NeurhoError(f"There is nothing to compare: {labels[0]} and {labels[1]} have no observable in common.")
+    inside, aligned = align(series, other)
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(2, len(names), width=max(2.6 * len(names), 4.0), height=4.4, sharex=True)
+        for column, name in enumerate(names):
+            above, below = axes[:, column]
+            above.plot(series.t, series[name], color=BLUE, label=labels[0])
+            draw_reference(above, other, name, GREY, labels[1])
+            error = np.hypot(error_of(inside, name), error_of(aligned, name))
+            difference = inside[name].values - aligned[name].values
+            below.axhline(0, color=GREY, linewidth=0.8)
+            below.fill_between(inside.t, difference - error, difference + error, color=BLUE, alpha=0.25, linewidth=0)
+            below.plot(inside.t, difference, color=BLUE)
+            below.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
+            above.set_title(symbol(name), fontsize=10)
+            below.set_xlabel(TIME)
+        axes[0, 0].legend()
+        axes[0, 0].set_ylabel("value")
+        axes[1, 0].set_ylabel("difference")
+    return figure
+
+
+def _near_down(last: xr.Dataset) -> bool:
+    return "sz" in last and float(last.sz) < -0.9

@@ -1,0 +1,153 @@
+"""Single panels of figures."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from neurho.report.compare import error_of
+from neurho.report.style import BLUE, COLOURS, GREEN, GREY, ONE_SITE, ORANGE, STYLE, SYMBOLS
+
+
+def image(figure: Figure, ending: str, *, dpi: int = 200) -> bytes:
+    """A figure as the bytes of a PNG, PDF or SVG file, the same for the same figure."""
+    buffer = io.BytesIO()
+    quiet = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(ending, {})
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "neurho"}):
+        figure.savefig(buffer, format=ending, dpi=dpi, metadata=quiet)
+    return buffer.getvalue()
+
+
+def new_figure(
+    rows: int, columns: int, *, width: float, height: float, sharex: bool = False
+) -> tuple[Figure, np.ndarray]:
+    """A figure with a grid of panels."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex=sharex)
+
+
+def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, names: Sequence[str], label: str) -> None:
+    """Curves with error bands, dashed references and a legend."""
+    drawn = [name for name in names if has_values(series, name)]
+    for name in drawn:
+        _band(axis, series, name, COLOURS[name[-1]], symbol(name))
+        if reference is not None and name in reference:
+            draw_reference(axis, reference, name, COLOURS[name[-1]], None)
+    if reference is not None and any(name in reference for name in drawn):
+        axis.plot([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=label)
+    if not drawn:
+        _nothing(axis)
+        return
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.22 * (high - low))
+    axis.legend(loc="upper right", ncols=4, columnspacing=1.0)
+
+
+def draw_magnetisation(
+    axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool
+) -> None:
+    """The total magnetisation, or its deviation from all-down."""
+    if not has_values(series, "sz"):
+        _nothing(axis)
+        return
+    count, offset = series.sizes.get("site", 1), 1.0 if near_down else 0.0
+    total = count * (offset + series.sz.values)
+    error = count * error_of(series, "sz")
+    axis.fill_between(series.t, total - error, total + error, color=GREEN, alpha=0.25, linewidth=0)
+    axis.plot(series.t, total, color=GREEN, label="network")
+    if reference is not None and "sz" in reference:
+        shifted = count * (offset + reference[["sz"]])
+        draw_reference(axis, shifted, "sz", GREY, label)
+    if near_down and np.nanmin(total) > 0:
+        axis.set_yscale("log")
+    what = r"\sum_j\langle\sigma^z_j\rangle"
+    axis.set_ylabel(rf"${count} + {what}$" if near_down else f"${what}$")
+    axis.legend()
+
+
+def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool) -> None:
+    """The magnetisation of each site with error bars."""
+    if "sz_site" not in last:
+        _nothing(axis)
+        return
+    sites, offset = np.arange(last.sizes["site"]), 1.0 if near_down else 0.0
+    if reference is not None and "sz_site" in reference:
+        values = offset + reference.sz_site.values
+        axis.plot(
+            sites, values, color=GREY, linestyle="none", marker="_", markersize=10, markeredgewidth=1.3, label=label
+        )
+    error = error_of(last, "sz_site")
+    axis.errorbar(sites, offset + last.sz_site, error, color=GREEN, fmt="o", markersize=4, capsize=2, label="network")
+    axis.set_xlabel("site $j$")
+    axis.set_ylabel(r"$1 + \langle\sigma^z_j\rangle$" if near_down else r"$\langle\sigma^z_j\rangle$")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.margins(y=0.25)
+    axis.legend()
+
+
+def draw_errors(axis: Axes, series: xr.Dataset, names: Sequence[str]) -> None:
+    """Diagnostics, on a logarithmic axis where they span decades."""
+    for name, colour in zip(names, (BLUE, ORANGE), strict=False):
+        _band(axis, series, name, colour, SYMBOLS[name][0])
+    if not names:
+        _nothing(axis)
+        return
+    if len(names) == 1:
+        axis.set_ylabel(SYMBOLS[names[0]][0])
+    else:
+        axis.legend()
+    values = np.concatenate([series[name].values for name in names])
+    positive = values[values > 0]
+    if SYMBOLS[names[0]][1] and len(positive) and positive.max() > 10 * positive.min():
+        axis.set_yscale("log")
+        return
+    axis.ticklabel_format(axis="y", scilimits=(-2, 4), useMathText=True)
+    if np.nanmin(values) >= 0 and names[0] not in ("r_hat", "energy"):
+        axis.set_ylim(bottom=0)
+
+
+def _band(axis: Axes, series: xr.Dataset, name: str, colour: str, label: str) -> None:
+    known = np.isfinite(series[name].values)
+    t, values, error = series.t.values[known], series[name].values[known], error_of(series, name)[known]
+    if np.any(error > 0):
+        axis.fill_between(t, values - error, values + error, color=colour, alpha=0.25, linewidth=0)
+    axis.plot(t, values, color=colour, label=label, marker="o" if len(t) == 1 else None, markersize=4)
+
+
+def draw_reference(axis: Axes, reference: xr.Dataset, name: str, colour: str, label: str | None) -> None:
+    """A dashed curve, or a line for a stationary value."""
+    style: dict[str, Any] = {"color": colour, "linestyle": (0, (4, 2)), "linewidth": 1.1, "label": label, "zorder": 3}
+    if "t" in reference[name].dims:
+        axis.plot(reference.t, reference[name], **style)
+    else:
+        axis.axhline(float(reference[name]), **style)
+
+
+def draw_letter(axis: Axes, letter: str) -> None:
+    """The letter of a panel."""
+    axis.set_title(f"({letter})", loc="left", fontsize=10, fontweight="bold")
+
+
+def _nothing(axis: Axes) -> None:
+    axis.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axis.transAxes, color=GREY)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def has_values(series: xr.Dataset, name: str) -> bool:
+    """Whether a variable is there and not all NaN."""
+    return name in series and bool(np.any(np.isfinite(series[name].values)))
+
+
+def symbol(name: str) -> str:
+    """How an observable is written in a figure."""
+    a = name[1]
+    return rf"$\sigma^{a}$" if name in ONE_SITE else rf"$\sigma^{a}\sigma^{a}$"

@@ -1,0 +1,52 @@
+"""How figures look: fonts, colours told apart by everyone, symbols."""
+
+from typing import Any
+
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.labelsize": 10,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 1.5,
+    "xtick.direction": "out",
+    "ytick.direction": "out",
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "mathtext.fontset": "dejavusans",
+}
+
+
+# Okabe & Ito: told apart by everyone, and in print.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#444444"
+
+
+COLOURS = {"x": BLUE, "y": ORANGE, "z": GREEN}
+
+
+TIME = r"time $t$ ($1/\gamma$)"
+
+
+ONE_SITE = ("sx", "sy", "sz")
+
+
+TWO_SITE = ("sxsx", "sysy", "szsz")
+
+
+SYMBOLS = {
+    "delta_L": (r"$\delta_{\mathcal{L}}$ ($\gamma$)", True),
+    "lindblad_norm2": (r"$\Vert\mathcal{L}\rho\Vert^2/\Vert\rho\Vert^2$ ($\gamma^2$)", True),
+    "residual": ("relative residual", False),
+    "delta_rho": (r"$\delta_\rho$", False),
+    "trace_distance": ("trace distance", False),
+    "dt": (r"step $\mathrm{d}t$ ($1/\gamma$)", True),
+    "acceptance": ("acceptance", False),
+    "r_hat": (r"split $\hat{R}$", False),
+    "tau": (r"$\tau$ (draws)", False),
+    "ess": ("effective samples", True),
+    "energy": (r"$\langle H\rangle$ ($\gamma$)", False),
+    "purity": (r"$\mathrm{tr}\,\rho^2$", False),
+}
