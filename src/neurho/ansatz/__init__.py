@@ -10,6 +10,9 @@ from neurho.ansatz.base import log_derivatives as log_derivatives
 from neurho.ansatz.base import parameter_count as parameter_count
 from neurho.ansatz.base import parameters as parameters
 from neurho.ansatz.hidden import HiddenUnits as HiddenUnits
+from neurho.ansatz.ndm import NDM as NDM
+from neurho.ansatz.ndm import PoweredUnits as PoweredUnits
+from neurho.ansatz.ndm import random_ndm as random_ndm
 from neurho.ansatz.prepare import Prepared as Prepared
 from neurho.ansatz.prepare import product_state as product_state
 from neurho.ansatz.rbm import RBM as RBM

@@ -111,12 +111,7 @@ class HiddenUnits(AbstractAmplitudes):
         """exp(dA - sum Delta) prod_k (p_k + q_k e_k), rescaled after every block of hidden units."""
         re = cache.p_re + cache.q_re * change.e_re - cache.q_im * change.e_im
         im = cache.p_im + cache.q_re * change.e_im + cache.q_im * change.e_re
-        blocks = max(1, -(-len(re) // BLOCK[re.dtype.name]))
-        length = -(-len(re) // blocks)
-        padding = (0, blocks * length - len(re))
-        re = jnp.pad(re, padding, constant_values=1).reshape(blocks, length)
-        im = jnp.pad(im, padding).reshape(blocks, length)
-        re, im = _product(re, im)
+        re, im = _product(in_blocks(re, 1), in_blocks(im, 0))
         scale = jnp.maximum(jnp.abs(re), jnp.abs(im))
         safe = jnp.where(scale > 0, scale, 1)
         re, im = _product(re / safe, im / safe)
@@ -139,6 +134,15 @@ class HiddenUnits(AbstractAmplitudes):
             q_re=s_re * f_re + s_im * f_im,
             q_im=s_im * f_re - s_re * f_im,
         )
+
+
+def in_blocks(factors: Float[Array, "... hidden"], fill: float) -> Float[Array, "... blocks length"]:
+    """Split the last axis into equal blocks whose products stay finite; the last one is padded with `fill`."""
+    count = factors.shape[-1]
+    blocks = max(1, -(-count // BLOCK[factors.dtype.name]))
+    length = -(-count // blocks)
+    padding = [(0, 0)] * (factors.ndim - 1) + [(0, blocks * length - count)]
+    return jnp.pad(factors, padding, constant_values=fill).reshape(*factors.shape[:-1], blocks, length)
 
 
 def _product(re: Float[Array, "... n"], im: Float[Array, "... n"]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
