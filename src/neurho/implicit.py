@@ -1,14 +1,17 @@
 """Implicit projected steps: from rho_0 at time t to the network rho that minimises
 
-    F = min_c || (1 - w dt L) rho - c (1 + (1 - w) dt L) rho_0 ||^2 / ||rho||^2 / (1 + w dt)^2
+    F = min_g || (1 - w dt L) rho - (1 + g) (1 + (1 - w) dt L) rho_0 ||^2 / ||rho||^2 / (1 + w dt)^2 + (u g)^2
 
 by Gauss-Newton on samples of rho. w = 1 is backward Euler (with growing dt the way to stationary states), w = 1/2 is
 Crank-Nicolson (second order, for dynamics). With u = w dt/(1 + w dt) the row of a sample is
 
-    R(x) = (1 - u) - u L_loc(x) + c h(x),       h(x) = -[(1 - u) + (1/w - 1) u L_loc,0(x)] rho_0(x)/rho(x)
+    R(x) = (1 - u) - u L_loc(x) + (1 + g) h(x),    h(x) = -[(1 - u) + (1/w - 1) u L_loc,0(x)] rho_0(x)/rho(x)
     G(x) = (1 - u) (O(x) - Obar) - u (M(x) - Obar L_loc(x)),                  Obar = Re <O>,
 
-and one iteration is the least-squares problem min_{delta, c} <|R + G delta|^2> + damping: a linearly implicit step of
+where rho_0 and rho have the same norm. g frees the scale, which the network cannot and need not know; at long dt, where a
+large g could pass an eigenvector of L for a stationary state, (u g)^2 holds it back.
+
+One iteration is the least-squares problem min_{delta, g} <|R + G delta|^2> + (u g)^2 + damping: a linearly implicit step of
 the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the samples
 enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
 """
@@ -79,10 +82,12 @@ class Implicit(eqx.Module):
         draw, chains, info = self.sampler.sample(key, amplitudes, chains)
         x = draw.x.reshape(-1, draw.x.shape[-1])
         local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
-        row, column = self._rows(t, dt, ansatz, origin, x, local)
         weight = draw.weight.reshape(-1)
-        c = -jnp.sum(weight * (column.conj() * row).real) / jnp.sum(weight * jnp.abs(column) ** 2)
-        squares = (jnp.abs(row + c * column) ** 2).reshape(draw.weight.shape)
+        row, column = self._rows(t, dt, ansatz, origin, x, weight, local)
+        u = self._share(dt)
+        size = jnp.sum(weight * jnp.abs(column) ** 2) + u**2
+        g = -jnp.sum(weight * (column.conj() * row).real) / size
+        squares = (jnp.abs(row + g * column) ** 2 + (u * g) ** 2).reshape(draw.weight.shape)
         local = local.reshape(draw.weight.shape)
         return Probe(
             draw=draw,
@@ -93,15 +98,22 @@ class Implicit(eqx.Module):
         )
 
     @eqx.filter_jit
+    def quadratic(self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe) -> Any:
+        x, weight = probe.draw.x.reshape(-1, probe.draw.x.shape[-1]), probe.draw.weight.reshape(-1)
+        row, column = self._rows(t, dt, ansatz, origin, x, weight, probe.local.reshape(-1))
+        gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)
+        return _without_scale(gram, len(mean), self._share(dt))
+
+    @eqx.filter_jit
     def correct(
         self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
     ) -> Correction:
         """One Gauss-Newton correction of `ansatz` from its own samples."""
         x, weight = probe.draw.x.reshape(-1, probe.draw.x.shape[-1]), probe.draw.weight.reshape(-1)
-        row, column = self._rows(t, dt, ansatz, origin, x, probe.local.reshape(-1))
+        row, column = self._rows(t, dt, ansatz, origin, x, weight, probe.local.reshape(-1))
         gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)
         count = len(mean)
-        normal, force, misfit = _without_scale(gram, count)
+        normal, force, misfit = _without_scale(gram, count, self._share(dt))
         shift = damping * jnp.trace(normal) / count
         delta = -jsl.cho_solve(jsl.cho_factor(normal + shift * jnp.eye(count), lower=True), force)
         length = _length(ansatz, x, weight, mean, delta)
@@ -112,23 +124,37 @@ class Implicit(eqx.Module):
             predicted=misfit + 2 * force @ delta + delta @ normal @ delta,
         )
 
+    def _share(self, dt: Any) -> Any:
+        """U = w dt/(1 + w dt)."""
+        return 1 / (1 + 1 / (self.weight * dt))
+
     def _rows(
-        self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, x: Array, local: Array
+        self,
+        t: Any,
+        dt: Any,
+        ansatz: AbstractAnsatz,
+        origin: AbstractAnsatz,
+        x: Array,
+        weight: Array,
+        local: Array,
     ) -> tuple[Complex[Array, " samples"], Complex[Array, " samples"]]:
-        """R without its c h, and h."""
-        u = self.weight * dt / (1 + self.weight * dt)
+        """R at g = 0, and h."""
+        u = self._share(dt)
         log_ratio = log_amplitudes(origin, x) - log_amplitudes(ansatz, x)
+        ratio = jnp.exp(log_ratio - jnp.max(log_ratio.real))
+        ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
         before = jnp.full(len(x), 1 - u, dtype=complex)
         if self.weight < 1:
             earlier = local_values(origin.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
             before = before + (1 / self.weight - 1) * u * earlier
-        return (1 - u) - u * local, -before * jnp.exp(log_ratio - jnp.max(log_ratio.real))
+        column = -before * ratio
+        return (1 - u) - u * local + column, column
 
     def _gram(
         self, t: Any, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, row: Array, column: Array
     ) -> tuple[Float[Array, "columns columns"], Float[Array, " parameters"]]:
         """<[G h R]^T [G h R]>, accumulated over chunks, and Obar."""
-        u = self.weight * dt / (1 + self.weight * dt)
+        u = self._share(dt)
         derivatives = LocalDerivatives.build(ansatz, self.generator.at_time(t))
         mean = mean_derivative(ansatz, x, weight)
         columns = len(mean) + 2
@@ -167,8 +193,8 @@ def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta:
     return jnp.sqrt(jnp.sum(weight * along**2))
 
 
-def _without_scale(gram: Float[Array, "columns columns"], count: int) -> tuple[Array, Array, Array]:
-    """Normal matrix, gradient and F after the free scale c has been eliminated."""
+def _without_scale(gram: Float[Array, "columns columns"], count: int, u: Any) -> tuple[Array, Array, Array]:
+    """Normal matrix, gradient and F after the scale g has been eliminated."""
     h = gram[count, :]
-    reduced = gram - jnp.outer(h, h) / h[count]
+    reduced = gram - jnp.outer(h, h) / (h[count] + u**2)
     return reduced[:count, :count], reduced[:count, -1], reduced[-1, -1]
