@@ -9,6 +9,9 @@ from neurho.ansatz.base import log_derivatives as log_derivatives
 from neurho.ansatz.base import parameter_count as parameter_count
 from neurho.ansatz.base import parameters as parameters
 from neurho.ansatz.hidden import HiddenUnits as HiddenUnits
+from neurho.ansatz.levels import PreparedLevels as PreparedLevels
+from neurho.ansatz.levels import level_amplitudes as level_amplitudes
+from neurho.ansatz.levels import level_state as level_state
 from neurho.ansatz.prepare import Prepared as Prepared
 from neurho.ansatz.prepare import product_state as product_state
 from neurho.ansatz.rbm import RBM as RBM
