@@ -13,7 +13,7 @@ import qutip
 import scipy.linalg
 
 from neurho import interchange, lattice, models
-from neurho.ansatz import RBM
+from neurho.ansatz import NDM, RBM
 from neurho.evolution import make_flow
 from neurho.generator import lindbladian_map
 from neurho.integrate import DOPRI5, Method, StepControl, advance
@@ -79,6 +79,13 @@ def network(seed, sites=3, *, hidden=2, mixing=3, scale=0.4, local_dim=2):
     rng, features = np.random.default_rng(seed), sites * (local_dim - 1)
     shapes = ((2, features), (2, hidden), (2, hidden, features), (mixing,), (2, mixing, features))
     return RBM(*(jnp.asarray(scale * rng.normal(size=s)) for s in shapes), sites=sites, local_dim=local_dim)
+
+
+def neural_density_matrix(seed, sites=3, *, hidden=2, mixing=3, scale=0.4, local_dim=2):
+    """An NDM with normal parameters."""
+    rng, features = np.random.default_rng(seed), sites * (local_dim - 1)
+    shapes = ((2, features), (2, hidden), (2, hidden, features), (mixing,), (2, mixing, features))
+    return NDM(*(jnp.asarray(scale * rng.normal(size=s)) for s in shapes), sites=sites, local_dim=local_dim)
 
 
 def log_cosh(z):

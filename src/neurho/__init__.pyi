@@ -2,6 +2,7 @@ from . import exact as exact
 from . import interchange as interchange
 from ._types import NeurhoError as NeurhoError
 from ._types import NumericalError as NumericalError
+from .ansatz import NDM as NDM
 from .ansatz import RBM as RBM
 from .ansatz import AbstractAmplitudes as AbstractAmplitudes
 from .ansatz import AbstractAnsatz as AbstractAnsatz
@@ -13,6 +14,7 @@ from .ansatz import level_amplitudes as level_amplitudes
 from .ansatz import level_state as level_state
 from .ansatz import parameter_count as parameter_count
 from .ansatz import product_state as product_state
+from .ansatz import random_ndm as random_ndm
 from .ansatz import random_rbm as random_rbm
 from .ansatz import table_from_matrix as table_from_matrix
 from .config import Config as Config

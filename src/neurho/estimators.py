@@ -48,16 +48,24 @@ def local_values(
 ) -> Complex[Array, "samples channels"]:
     """L_loc(x) = sum_x' L[x, x'] rho(x')/rho(x) for every channel of a map; memory grows with `chunk`, not samples."""
     changes = [prepare_changes(amplitudes, g.sites, g.labels, label_map.label_dim) for g in label_map.groups]
+    return jax.lax.map(lambda x: _local_value(amplitudes, label_map, changes, x), x, batch_size=min(chunk, len(x)))
 
-    def one(x: Array) -> Array:
-        cache = amplitudes.cache(x)
-        total = jnp.zeros(len(label_map.coefficients), dtype=complex)
-        for group, table in zip(label_map.groups, changes, strict=True):
-            local = group.local_index(x, label_map.label_dim)
-            total = total + jnp.sum(group_values(amplitudes, group, table, cache, local), axis=0)
-        return total
 
-    return jax.lax.map(one, x, batch_size=min(chunk, len(x)))
+def local_value(amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, " sites"]) -> Complex[Array, ""]:
+    """The local value of a single-channel map at one configuration."""
+    changes = [prepare_changes(amplitudes, g.sites, g.labels, label_map.label_dim) for g in label_map.groups]
+    return _local_value(amplitudes, label_map, changes, x)[0]
+
+
+def _local_value(
+    amplitudes: AbstractAmplitudes, label_map: LabelMap, changes: list[PyTree[Array]], x: Int[Array, " sites"]
+) -> Complex[Array, " channels"]:
+    cache = amplitudes.cache(x)
+    total = jnp.zeros(len(label_map.coefficients), dtype=complex)
+    for group, table in zip(label_map.groups, changes, strict=True):
+        local = group.local_index(x, label_map.label_dim)
+        total = total + jnp.sum(group_values(amplitudes, group, table, cache, local), axis=0)
+    return total
 
 
 def estimate(values: Shaped[Array, "draws chains *shape"], draw: Draw, *, exact: bool) -> Estimate:

@@ -105,7 +105,7 @@ class Metric(eqx.Module):
             rows = (jnp.sqrt(part[1])[:, None, None] * o).reshape(-1, count)
             return s + rows.T @ rows, None
 
-        s, _ = jax.lax.scan(add, jnp.zeros((count, count)), _chunks((self.x, self.weight), self.chunk))
+        s, _ = jax.lax.scan(add, jnp.zeros((count, count)), sample_chunks((self.x, self.weight), self.chunk))
         return s - self.mean.T @ self.mean
 
     def trace(self) -> Float[Array, ""]:
@@ -126,7 +126,7 @@ class Metric(eqx.Module):
             force = o[:, 0] * b.real[:, None] + o[:, 1] * b.imag[:, None]
             return total + jnp.sum((w[:, None] * (force - f)) ** 2, axis=0), None
 
-        parts = _chunks((self.x, self.weight, self.local), self.chunk)
+        parts = sample_chunks((self.x, self.weight, self.local), self.chunk)
         return jax.lax.scan(add, jnp.zeros(basis.shape[1]), parts)[0]
 
     def residual(self, v: Vector, s_v: Vector) -> Float[Array, ""]:
@@ -152,7 +152,7 @@ def _stack(values: Complex[Array, " samples"]) -> Float[Array, "samples 2"]:
     return jnp.stack([values.real, values.imag], axis=1)
 
 
-def _chunks(arrays: tuple[Array, ...], chunk: int) -> Any:
+def sample_chunks(arrays: tuple[Array, ...], chunk: int) -> Any:
     """Split the sample axis into equal chunks, padded with samples of weight zero."""
     samples = len(arrays[0])
     count = -(-samples // min(chunk, samples))

@@ -13,7 +13,7 @@ from neurho.ansatz import AbstractAnsatz
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, local_values
 from neurho.generator import LabelMap
 from neurho.metric import Metric
-from neurho.sampling import AbstractSampler, Draw, effective_sample_size
+from neurho.sampling import AbstractSampler, Draw, DrawInfo, effective_sample_size
 from neurho.solvers import AbstractSolver
 
 
@@ -29,6 +29,21 @@ class Certificate(NamedTuple):
     tau: Float[Array, ""]
     ess: Float[Array, ""]
     acceptance: Float[Array, ""]
+
+
+def certificate_of(
+    size: Float[Array, "draws chains"], draw: Draw, info: DrawInfo, *, exact: bool
+) -> Certificate:
+    """The certificate from |L_loc| at samples of |rho|^2."""
+    mixing = convergence(size, exact=exact)
+    return Certificate(
+        delta_l=estimate(size, draw, exact=exact),
+        lindblad_norm2=estimate(size**2, draw, exact=exact),
+        r_hat=mixing.r_hat,
+        tau=mixing.tau,
+        ess=effective_sample_size(draw.weight),
+        acceptance=info.acceptance,
+    )
 
 
 class Rates(NamedTuple):
@@ -90,14 +105,5 @@ class TDVP(eqx.Module):
         draw, chains, info = self.sampler.sample(key, amplitudes, chains)
         x = draw.x.reshape(-1, draw.x.shape[-1])
         local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk).reshape(draw.weight.shape)
-        size = jnp.abs(local)
-        mixing = convergence(size, exact=self.sampler.exact)
-        certificate = Certificate(
-            delta_l=estimate(size, draw, exact=self.sampler.exact),
-            lindblad_norm2=estimate(size**2, draw, exact=self.sampler.exact),
-            r_hat=mixing.r_hat,
-            tau=mixing.tau,
-            ess=effective_sample_size(draw.weight),
-            acceptance=info.acceptance,
-        )
+        certificate = certificate_of(jnp.abs(local), draw, info, exact=self.sampler.exact)
         return draw, local, chains, certificate

@@ -5,6 +5,7 @@ from neurho.ansatz.base import AbstractAnsatz as AbstractAnsatz
 from neurho.ansatz.base import Ratio as Ratio
 from neurho.ansatz.base import Reevaluated as Reevaluated
 from neurho.ansatz.base import density_matrix as density_matrix
+from neurho.ansatz.base import log_amplitudes as log_amplitudes
 from neurho.ansatz.base import log_derivatives as log_derivatives
 from neurho.ansatz.base import parameter_count as parameter_count
 from neurho.ansatz.base import parameters as parameters
@@ -12,6 +13,9 @@ from neurho.ansatz.hidden import HiddenUnits as HiddenUnits
 from neurho.ansatz.levels import PreparedLevels as PreparedLevels
 from neurho.ansatz.levels import level_amplitudes as level_amplitudes
 from neurho.ansatz.levels import level_state as level_state
+from neurho.ansatz.ndm import NDM as NDM
+from neurho.ansatz.ndm import PoweredUnits as PoweredUnits
+from neurho.ansatz.ndm import random_ndm as random_ndm
 from neurho.ansatz.prepare import Prepared as Prepared
 from neurho.ansatz.prepare import product_state as product_state
 from neurho.ansatz.rbm import RBM as RBM

@@ -18,11 +18,16 @@ from neurho.generator import all_labels, to_matrix
 
 
 class Ratio(NamedTuple):
-    """rho(x')/rho(x) = exp(log_scale) (re + i im), split so that it neither overflows nor needs a complex log."""
+    """rho(x')/rho(x) = exp(log_scale + i phase) (re + i im), split so that it neither overflows nor needs a complex
+    log.
+
+    A `phase` apart from (re, im) costs its sine and cosine only where the value is asked for, not in acceptance steps.
+    """
 
     log_scale: Float[Array, ""]
     re: Float[Array, ""]
     im: Float[Array, ""]
+    phase: Float[Array, ""] | np.floating = np.float32(0)
 
     def log_modulus(self) -> Float[Array, ""]:
         """Log |rho(x')/rho(x)|; -inf where the ratio is zero."""
@@ -30,8 +35,11 @@ class Ratio(NamedTuple):
 
     def value(self) -> Complex[Array, ""]:
         """The ratio as a complex number."""
-        scale = jnp.exp(self.log_scale)
-        return jax.lax.complex(scale * self.re, scale * self.im)
+        scale, cos, sin = jnp.exp(self.log_scale), jnp.cos(self.phase), jnp.sin(self.phase)
+        return jax.lax.complex(
+            scale * (cos * self.re - sin * self.im).astype(scale.dtype),
+            scale * (sin * self.re + cos * self.im).astype(scale.dtype),
+        )
 
 
 class AbstractAmplitudes(eqx.Module):
@@ -109,7 +117,8 @@ class Reevaluated(AbstractAmplitudes):
         """exp(log rho(x') - log rho(x))."""
         x, log_rho = cache
         difference = self.ansatz.log_amplitude(x.at[change[0]].set(change[1])) - log_rho
-        return Ratio(log_scale=difference.real, re=jnp.cos(difference.imag), im=jnp.sin(difference.imag))
+        one = jnp.ones((), difference.real.dtype)
+        return Ratio(log_scale=difference.real, re=one, im=jnp.zeros_like(one), phase=difference.imag)
 
     def update(self, cache: tuple[Array, Array], change: tuple[Array, Array]) -> tuple[Array, Array]:
         """The changed configuration and its log amplitude."""

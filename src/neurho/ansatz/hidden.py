@@ -17,11 +17,13 @@ large theta is: that is why they are cached and not z = exp(2 theta).
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from neurho.ansatz.base import AbstractAmplitudes, Ratio
+from neurho.symmetry import Charge
 
 BLOCK = {"float64": 16, "float32": 4}
 """Hidden units whose factors are multiplied before the product is rescaled: safe for |2 Delta_k| up to 44 (22)."""
@@ -52,12 +54,18 @@ def log_cosh(theta: Complex[Array, "..."]) -> Complex[Array, "..."]:
     return turned + jnp.log1p(jnp.exp(-2 * turned)) - jnp.log(2.0)
 
 
+def outside_is_zero(charge: Charge | None, x: Int[Array, " sites"]) -> Float[Array, ""]:
+    """What is added to log rho(x): 0 in the sector of charge zero, -inf outside."""
+    return jnp.zeros(()) if charge is None else jnp.where(charge.of(x) == 0, 0.0, -jnp.inf)
+
+
 class HiddenUnits(AbstractAmplitudes):
-    """The tables of a hidden-unit density matrix at fixed parameters."""
+    """The tables of a hidden-unit density matrix at fixed parameters; zero outside the sector of charge zero."""
 
     visible: Complex[Array, "sites labels"]
     bias: Complex[Array, " hidden"]
     weights: Complex[Array, "sites labels hidden"]
+    charge: Charge | None = eqx.field(static=True, default=None)
 
     def angles(self, x: Int[Array, " sites"]) -> Complex[Array, " hidden"]:
         """theta_k of configuration `x`."""
@@ -65,7 +73,8 @@ class HiddenUnits(AbstractAmplitudes):
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x)."""
-        return jnp.sum(self.visible[jnp.arange(len(x)), x]) + jnp.sum(log_cosh(self.angles(x)))
+        inside = outside_is_zero(self.charge, x)
+        return jnp.sum(self.visible[jnp.arange(len(x)), x]) + jnp.sum(log_cosh(self.angles(x))) + inside
 
     def cache(self, x: Int[Array, " sites"]) -> HiddenCache:
         """P and q of every hidden unit, from the smaller of exp(2 theta) and exp(-2 theta)."""
@@ -81,28 +90,28 @@ class HiddenUnits(AbstractAmplitudes):
         delta = jnp.sum(self.weights[sites, new] - self.weights[sites, old], axis=0)
         prefactor = jnp.sum(self.visible[sites, new] - self.visible[sites, old]) - jnp.sum(delta)
         e = jnp.exp(2 * delta)
+        log_scale = prefactor.real
+        if self.charge is not None:
+            kept = self.charge.of(new) == self.charge.of(old)
+            log_scale = jnp.where(kept, log_scale, -jnp.inf)
         return HiddenChange(
             e_re=e.real,
             e_im=e.imag,
-            log_scale=prefactor.real,
+            log_scale=log_scale,
             phase_re=jnp.cos(prefactor.imag),
             phase_im=jnp.sin(prefactor.imag),
         )
 
     def single_precision(self) -> "HiddenUnits":
         """The same tables in complex64."""
-        return HiddenUnits(*(a.astype(jnp.complex64) for a in (self.visible, self.bias, self.weights)))
+        tables = (self.visible, self.bias, self.weights)
+        return HiddenUnits(*(a.astype(jnp.complex64) for a in tables), charge=self.charge)
 
     def ratio(self, cache: HiddenCache, change: HiddenChange) -> Ratio:
         """exp(dA - sum Delta) prod_k (p_k + q_k e_k), rescaled after every block of hidden units."""
         re = cache.p_re + cache.q_re * change.e_re - cache.q_im * change.e_im
         im = cache.p_im + cache.q_re * change.e_im + cache.q_im * change.e_re
-        blocks = max(1, -(-len(re) // BLOCK[re.dtype.name]))
-        length = -(-len(re) // blocks)
-        padding = (0, blocks * length - len(re))
-        re = jnp.pad(re, padding, constant_values=1).reshape(blocks, length)
-        im = jnp.pad(im, padding).reshape(blocks, length)
-        re, im = _product(re, im)
+        re, im = _product(in_blocks(re, 1), in_blocks(im, 0))
         scale = jnp.maximum(jnp.abs(re), jnp.abs(im))
         safe = jnp.where(scale > 0, scale, 1)
         re, im = _product(re / safe, im / safe)
@@ -125,6 +134,15 @@ class HiddenUnits(AbstractAmplitudes):
             q_re=s_re * f_re + s_im * f_im,
             q_im=s_im * f_re - s_re * f_im,
         )
+
+
+def in_blocks(factors: Float[Array, "... hidden"], fill: float) -> Float[Array, "... blocks length"]:
+    """Split the last axis into equal blocks whose products stay finite; the last one is padded with `fill`."""
+    count = factors.shape[-1]
+    blocks = max(1, -(-count // BLOCK[factors.dtype.name]))
+    length = -(-count // blocks)
+    padding = [(0, 0)] * (factors.ndim - 1) + [(0, blocks * length - count)]
+    return jnp.pad(factors, padding, constant_values=fill).reshape(*factors.shape[:-1], blocks, length)
 
 
 def _product(re: Float[Array, "... n"], im: Float[Array, "... n"]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:

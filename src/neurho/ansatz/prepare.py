@@ -10,6 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError, require
 from neurho.ansatz.rbm import RBM, random_rbm
+from neurho.symmetry import Charge
 
 
 class Prepared(NamedTuple):
@@ -27,7 +28,15 @@ class Prepared(NamedTuple):
 
 
 def product_state(
-    key: PRNGKeyArray, bloch: Any, sites: int, *, hidden: int, mixing: int, noise: float = 0.01, tilt: float = 1e-3
+    key: PRNGKeyArray,
+    bloch: Any,
+    sites: int,
+    *,
+    hidden: int,
+    mixing: int,
+    noise: float = 0.01,
+    tilt: float = 1e-3,
+    charge: Charge | None = None,
 ) -> Prepared:
     """A product of one-site states rho_j = (1 + r_j . sigma)/2 as an RBM with noise.
 
@@ -45,6 +54,7 @@ def product_state(
     - `noise`: standard deviation of the normal numbers added to all parameters but `visible`: at zero the hidden
       units sit at a saddle point (d log rho/dW = tanh 0 = 0) and the flow could not use them.
     - `tilt`: smallest population of a level, in (0, 0.5).
+    - `charge`: keep only the sector of charge zero of this weak symmetry (which projects a product with coherences).
 
     **Raises** `NeurhoError` for vectors longer than 1 and for mixed states without enough mixing units.
     """
@@ -69,13 +79,14 @@ def product_state(
             f"Argument `mixing` must be at least {sites}, the number of sites, for a mixed product state (|r| < 1), "
             f"but it is {mixing}."
         )
-    zero = random_rbm(key, sites, hidden=hidden, mixing=mixing, scale=0.0)
+    sizes: Any = {"hidden": hidden, "mixing": mixing, "charge": charge}
+    zero = random_rbm(key, sites, scale=0.0, **sizes)
     weights = np.zeros((2, mixing, sites))
     weights[1, np.arange(min(mixing, sites)), np.arange(min(mixing, sites))] = theta[:mixing]
     where = lambda r: (r.visible, r.mixing_weights)  # noqa: E731
     target = eqx.tree_at(where, zero, (jnp.asarray(visible), jnp.asarray(weights)))
     disturbance = eqx.tree_at(
-        lambda r: r.visible, random_rbm(key, sites, hidden=hidden, mixing=mixing, scale=noise), jnp.zeros((2, sites))
+        lambda r: r.visible, random_rbm(key, sites, scale=noise, **sizes), jnp.zeros((2, sites))
     )
     noisy = jax.tree.map(lambda a, b: a + b, target, disturbance)
     bloch = _bloch_of(visible, theta)

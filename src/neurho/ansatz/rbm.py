@@ -8,7 +8,8 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAnsatz
-from neurho.ansatz.hidden import HiddenUnits, log_cosh
+from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
+from neurho.symmetry import Charge
 
 
 def level_features(local_dim: int) -> np.ndarray:
@@ -32,6 +33,7 @@ class RBM(AbstractAnsatz):
     - `visible`: a, `(2, features)`.
     - `hidden_bias`, `hidden_weights`: b `(2, hidden)`, W `(2, hidden, features)`.
     - `mixing_bias`, `mixing_weights`: Re c `(mixing,)` (Im c drops out), U `(2, mixing, features)`.
+    - `charge`: a weak symmetry; rho(x) = 0 outside the sector of charge zero, which keeps rho positive.
     """
 
     visible: Float[Array, "2 features"]
@@ -42,6 +44,7 @@ class RBM(AbstractAnsatz):
     sites: int = eqx.field(static=True)
     local_dim: int = eqx.field(static=True)
     hermitian: bool = eqx.field(static=True, default=True)
+    charge: Charge | None = eqx.field(static=True, default=None)
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x) by matrix-vector products with l and r."""
@@ -54,7 +57,8 @@ class RBM(AbstractAnsatz):
         # U.l + U*.r = Re U.(l + r) + i Im U.(l - r), and likewise for a.
         mixed = 2 * self.mixing_bias + u.real @ plus + 1j * (u.imag @ minus)
         pure = jnp.sum(log_cosh(b + w @ left)) + jnp.sum(log_cosh(b.conj() + w.conj() @ right))
-        return a.real @ plus + 1j * (a.imag @ minus) + pure + jnp.sum(log_cosh(mixed))
+        inside = outside_is_zero(self.charge, x)
+        return a.real @ plus + 1j * (a.imag @ minus) + pure + jnp.sum(log_cosh(mixed)) + inside
 
     def amplitudes(self) -> HiddenUnits:
         """The tables of the 2M + Mtilde hidden units."""
@@ -75,17 +79,26 @@ class RBM(AbstractAnsatz):
             visible=visible[:, :, 0],
             bias=jnp.concatenate([b, b.conj(), 2 * self.mixing_bias.astype(complex)]),
             weights=jnp.concatenate(weights, axis=2),
+            charge=self.charge,
         )
 
 
 def random_rbm(
-    key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float = 0.01, local_dim: int = 2
+    key: PRNGKeyArray,
+    sites: int,
+    *,
+    hidden: int,
+    mixing: int,
+    scale: float = 0.01,
+    local_dim: int = 2,
+    charge: Charge | None = None,
 ) -> RBM:
     """An RBM whose parameters are normal numbers of standard deviation `scale`: close to |+x><+x| on every site.
 
     **Arguments**
 
     - `hidden`, `mixing`: numbers M and Mtilde of hidden and mixing units, >= 0.
+    - `charge`: keep only the sector of charge zero of this weak symmetry.
 
     **Raises** `NeurhoError` for negative sizes.
     """
@@ -106,4 +119,5 @@ def random_rbm(
         mixing_weights=mixing_weights,
         sites=sites,
         local_dim=local_dim,
+        charge=charge,
     )

@@ -10,6 +10,7 @@ from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes
 from neurho.generator import all_labels
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
+from neurho.symmetry import Charge
 
 MAX_CONFIGURATIONS = 4**7
 
@@ -40,11 +41,14 @@ class Enumeration(AbstractSampler):
         return Draw(x=self.configurations[None], weight=weight[None]), chains, DrawInfo(acceptance=jnp.ones(()))
 
 
-def enumerate_all(sites: int, local_dim: int = 2, *, hermitian: bool = False) -> Enumeration:
+def enumerate_all(
+    sites: int, local_dim: int = 2, *, hermitian: bool = False, charge: Charge | None = None
+) -> Enumeration:
     """The exact p(l, r) = |rho|^2 over all d^(2 sites) configurations.
 
     With `hermitian` only one of (l, r) and (r, l) is visited and counts twice: half the work for a Hermitian ansatz,
-    whose local values and log-derivatives at the two are complex conjugates.
+    whose local values and log-derivatives at the two are complex conjugates. With `charge` only the sector of charge
+    zero is visited.
 
     **Raises** `NeurhoError` above 4^7 configurations.
     """
@@ -59,7 +63,9 @@ def enumerate_all(sites: int, local_dim: int = 2, *, hermitian: bool = False) ->
     mirrored = labels // local_dim + local_dim * (labels % local_dim)
     order = np.ravel_multi_index(tuple(mirrored.T), (local_dim**2,) * sites) - np.arange(count)
     multiplicity = np.where(order == 0, 1.0, 2.0) if hermitian else np.ones(count)
-    keep = order >= 0 if hermitian else slice(None)
+    keep = order >= 0 if hermitian else np.ones(count, dtype=bool)
+    if charge is not None:
+        keep &= np.asarray(charge.of(jnp.asarray(labels))) == 0
     return Enumeration(
         configurations=jnp.asarray(labels[keep]), multiplicity=jnp.asarray(multiplicity[keep]), power=2.0
     )

@@ -11,7 +11,16 @@ from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
 from neurho.lattice import Lattice
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
-from neurho.sampling.moves import Moves, diagonal_moves, diagonal_pair_moves, pair_moves, single_site_moves
+from neurho.sampling.moves import (
+    Moves,
+    crossed_pair_moves,
+    diagonal_moves,
+    diagonal_pair_moves,
+    pair_moves,
+    single_site_moves,
+    within_sector,
+)
+from neurho.symmetry import Charge
 
 
 class Metropolis(AbstractSampler):
@@ -98,7 +107,8 @@ class Metropolis(AbstractSampler):
             accept = jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r)
             updated = amplitudes.update(cache, change)
             cache = jax.tree.map(lambda new, old: jnp.where(accept, new, old), updated, cache)
-            return (jnp.where(accept, x.at[sites].set(moves.labels[local, move]), x), cache), accept
+            new = moves.labels[local, move]
+            return (jnp.where(accept, x.at[sites].set(new), x), cache), accept & jnp.any(new != x[sites])
 
         def visit(state: Any, instance: Any) -> tuple[Any, Array]:
             (x, cache), (sites, rows, (choose, u)) = state, instance
@@ -118,6 +128,7 @@ def metropolis(
     exponent: float = 2.0,
     local_dim: int = 2,
     pairs: bool = True,
+    charge: Charge | None = None,
 ) -> Metropolis:
     """The chain for p(l, r) = |rho(l, r)|^2, of the flow.
 
@@ -126,6 +137,7 @@ def metropolis(
     - `samples`: kept configurations, a multiple of `chains`.
     - `exponent`: beta in (0, 2]: chains run at |rho|^beta and averages are weighted by |rho|^(2 - beta).
     - `pairs`: also propose changes on both ends of a bond.
+    - `charge`: stay in the sector of charge zero of this weak symmetry, with moves made for it.
 
     **Raises** `NeurhoError` for sizes that do not fit.
     """
@@ -133,6 +145,9 @@ def metropolis(
     moves = [single_site_moves(lattice.sites, local_dim)]
     if pairs and len(lattice.bonds):
         moves.append(pair_moves(lattice, local_dim))
+    if charge is not None:
+        crossed = [crossed_pair_moves(lattice, local_dim)] if pairs and len(lattice.bonds) else []
+        moves = [kept for m in [*moves, *crossed] if (kept := within_sector(m, charge)) is not None]
     return _build(tuple(moves), lattice, local_dim, samples, chains, sweeps, warmup, 2.0, exponent)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from neurho.lattice import Lattice
+from neurho.symmetry import Charge
 
 
 class Moves(eqx.Module):
@@ -51,6 +52,39 @@ def pair_moves(lattice: Lattice, dim: int) -> Moves:
         for l, r, m, s in product(range(dim), repeat=4)
     ]
     return _moves(lattice.bonds, labels, [1 / len(changes)] * len(changes))
+
+
+def crossed_pair_moves(lattice: Lattice, dim: int) -> Moves:
+    """Change the row label of one end of a bond and the column label of the other, or all four labels of the bond.
+
+    In a sector of a weak symmetry these do what single rows and columns do elsewhere.
+    """
+    shifts = list(product(range(1, dim), repeat=2))
+    changes = [(a, 0, 0, b) for a, b in shifts] + [(0, a, b, 0) for a, b in shifts]
+    changes += [(a, b, c, d) for a, b in shifts for c, d in shifts]
+    labels = [
+        [[dim * ((l + a) % dim) + (r + b) % dim, dim * ((m + c) % dim) + (s + e) % dim] for a, b, c, e in changes]
+        for l, r, m, s in product(range(dim), repeat=4)
+    ]
+    return _moves(lattice.bonds, labels, [1 / len(changes)] * len(changes))
+
+
+def within_sector(moves: Moves, charge: Charge) -> Moves | None:
+    """The same proposals, where those that would change `charge` propose to stay; None if nothing is left.
+
+    Still symmetric: a move and its inverse both keep the charge, or both do not.
+    """
+    values, k = np.asarray(charge.values), moves.sites.shape[1]
+    labels, cumulative = np.asarray(moves.labels), np.asarray(moves.cumulative, dtype=float)
+    old = np.array(list(product(range(len(values)), repeat=k)), dtype=np.int32)[:, None]
+    change = values[labels].sum(axis=-1) - values[old].sum(axis=-1)
+    breaking = change % charge.modulus != 0 if charge.modulus else change != 0
+    useful = ~np.all(breaking, axis=0)
+    if not np.any(useful):
+        return None
+    kept = np.where(breaking[..., None], old, labels)[:, useful]
+    share = np.diff(cumulative, prepend=0.0)[useful]
+    return _moves(np.asarray(moves.sites), kept.tolist(), list(share / share.sum()))
 
 
 def diagonal_moves(sites: int, dim: int) -> Moves:

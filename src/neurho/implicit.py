@@ -1,0 +1,174 @@
+"""Implicit projected steps: from rho_0 at time t to the network rho that minimises
+
+    F = min_c || (1 - w dt L) rho - c (1 + (1 - w) dt L) rho_0 ||^2 / ||rho||^2 / (1 + w dt)^2
+
+by Gauss-Newton on samples of rho. w = 1 is backward Euler (with growing dt the way to stationary states), w = 1/2 is
+Crank-Nicolson (second order, for dynamics). With u = w dt/(1 + w dt) the row of a sample is
+
+    R(x) = (1 - u) - u L_loc(x) + c h(x),       h(x) = -[(1 - u) + (1/w - 1) u L_loc,0(x)] rho_0(x)/rho(x)
+    G(x) = (1 - u) (O(x) - Obar) - u (M(x) - Obar L_loc(x)),                  Obar = Re <O>,
+
+and one iteration is the least-squares problem min_{delta, c} <|R + G delta|^2> + damping: a linearly implicit step of
+the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the samples
+enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
+
+from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
+from neurho.derivatives import LocalDerivatives
+from neurho.estimators import CHUNK, Estimate, estimate, local_values
+from neurho.generator import LabelMap
+from neurho.metric import sample_chunks
+from neurho.sampling import AbstractSampler, Draw
+from neurho.tdvp import Certificate, certificate_of
+
+
+class Probe(NamedTuple):
+    """Samples of a state and what they say about it.
+
+    - `local`: L_loc at the samples; `misfit`: F with respect to rho_0.
+    """
+
+    draw: Draw
+    local: Complex[Array, "draws chains"]
+    misfit: Estimate
+    chains: Int[Array, "chains sites"]
+    certificate: Certificate
+
+
+class Correction(NamedTuple):
+    """A Gauss-Newton correction of the parameters.
+
+    - `length`: sqrt(delta^T S delta) before the trust region cut it, an angle in radians.
+    - `misfit`, `predicted`: F on the samples now, and what the linear model expects of the full correction.
+    """
+
+    delta: Float[Array, " parameters"]
+    length: Float[Array, ""]
+    misfit: Float[Array, ""]
+    predicted: Float[Array, ""]
+
+
+class Implicit(eqx.Module):
+    """The least-squares problem of implicit steps.
+
+    - `generator`, `sampler`, `chunk`: as in [`TDVP`][neurho.tdvp.TDVP].
+    - `weight`: w in [1/2, 1].
+    - `trust`: longest correction in the metric, in radians.
+    """
+
+    generator: LabelMap
+    sampler: AbstractSampler
+    weight: float = eqx.field(static=True, default=1.0)
+    trust: float = 0.1
+    chunk: int = eqx.field(static=True, default=CHUNK)
+
+    @eqx.filter_jit
+    def probe(
+        self, key: PRNGKeyArray, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, chains: Array
+    ) -> Probe:
+        """Fresh samples of `ansatz` and its misfit as the state a step `dt` after `origin`, with `t` between them."""
+        amplitudes, exact = ansatz.amplitudes(), self.sampler.exact
+        draw, chains, info = self.sampler.sample(key, amplitudes, chains)
+        x = draw.x.reshape(-1, draw.x.shape[-1])
+        local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
+        row, column = self._rows(t, dt, ansatz, origin, x, local)
+        weight = draw.weight.reshape(-1)
+        c = -jnp.sum(weight * (column.conj() * row).real) / jnp.sum(weight * jnp.abs(column) ** 2)
+        squares = (jnp.abs(row + c * column) ** 2).reshape(draw.weight.shape)
+        local = local.reshape(draw.weight.shape)
+        return Probe(
+            draw=draw,
+            local=local,
+            misfit=estimate(squares, draw, exact=exact),
+            chains=chains,
+            certificate=certificate_of(jnp.abs(local), draw, info, exact=exact),
+        )
+
+    @eqx.filter_jit
+    def correct(
+        self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
+    ) -> Correction:
+        """One Gauss-Newton correction of `ansatz` from its own samples."""
+        x, weight = probe.draw.x.reshape(-1, probe.draw.x.shape[-1]), probe.draw.weight.reshape(-1)
+        row, column = self._rows(t, dt, ansatz, origin, x, probe.local.reshape(-1))
+        gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)
+        count = len(mean)
+        normal, force, misfit = _without_scale(gram, count)
+        shift = damping * jnp.trace(normal) / count
+        delta = -jsl.cho_solve(jsl.cho_factor(normal + shift * jnp.eye(count), lower=True), force)
+        length = _length(ansatz, x, weight, mean, delta)
+        return Correction(
+            delta=delta * jnp.minimum(1.0, self.trust / jnp.maximum(length, 1e-300)),
+            length=length,
+            misfit=misfit,
+            predicted=misfit + 2 * force @ delta + delta @ normal @ delta,
+        )
+
+    def _rows(
+        self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, x: Array, local: Array
+    ) -> tuple[Complex[Array, " samples"], Complex[Array, " samples"]]:
+        """R without its c h, and h."""
+        u = self.weight * dt / (1 + self.weight * dt)
+        log_ratio = log_amplitudes(origin, x) - log_amplitudes(ansatz, x)
+        before = jnp.full(len(x), 1 - u, dtype=complex)
+        if self.weight < 1:
+            earlier = local_values(origin.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
+            before = before + (1 / self.weight - 1) * u * earlier
+        return (1 - u) - u * local, -before * jnp.exp(log_ratio - jnp.max(log_ratio.real))
+
+    def _gram(
+        self, t: Any, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, row: Array, column: Array
+    ) -> tuple[Float[Array, "columns columns"], Float[Array, " parameters"]]:
+        """<[G h R]^T [G h R]>, accumulated over chunks, and Obar."""
+        u = self.weight * dt / (1 + self.weight * dt)
+        derivatives = LocalDerivatives.build(ansatz, self.generator.at_time(t))
+        mean = mean_derivative(ansatz, x, weight)
+        columns = len(mean) + 2
+
+        def add(gram: Array, part: tuple[Array, ...]) -> tuple[Array, None]:
+            x, w, row, column = part
+            d = jax.lax.map(derivatives, x, batch_size=min(32, len(x)))
+            local = jnp.stack([d.local.real, d.local.imag], axis=1)
+            g = (1 - u) * d.o - u * (d.moved - local[:, :, None] * mean)
+            g = g.at[:, 0].add(-(1 - u) * mean)
+            rest = jnp.stack([column, row], axis=1)
+            rest = jnp.stack([rest.real, rest.imag], axis=1)
+            a = (jnp.sqrt(w)[:, None, None] * jnp.concatenate([g, rest], axis=2)).reshape(-1, columns)
+            return gram + a.T @ a, None
+
+        parts = sample_chunks((x, weight, row, column), self.chunk)
+        return jax.lax.scan(add, jnp.zeros((columns, columns)), parts)[0], mean
+
+
+def mean_derivative(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Array, " parameters"]:
+    """Re <O>, by one pass backwards through log rho."""
+    vector, restore = parameters(ansatz)
+    return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(x).real))(vector)
+
+
+def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta: Array) -> Float[Array, ""]:
+    """sqrt(delta^T S delta): the angle between the states before and after a small correction."""
+    vector, restore = parameters(ansatz)
+
+    def stacked(v: Array) -> Array:
+        values = jax.vmap(restore(v).log_amplitude)(x)
+        return jnp.stack([values.real, values.imag])
+
+    along = jax.jvp(stacked, (vector,), (delta,))[1]
+    along = along.at[0].add(-mean @ delta)
+    return jnp.sqrt(jnp.sum(weight * along**2))
+
+
+def _without_scale(gram: Float[Array, "columns columns"], count: int) -> tuple[Array, Array, Array]:
+    """Normal matrix, gradient and F after the free scale c has been eliminated."""
+    h = gram[count, :]
+    reduced = gram - jnp.outer(h, h) / h[count]
+    return reduced[:count, :count], reduced[:count, -1], reduced[-1, -1]
