@@ -1,7 +1,7 @@
 """From a problem file to a run: the one place where strings become objects."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -111,14 +111,17 @@ class Problem:
     def _start(self) -> RunState:
         return start(self.flow, self.initial.ansatz, self.config.seed, self.config.task.dt or 1e-3)
 
-    def snapshots(self, state: Any = None) -> Iterator[Snapshot]:
-        """Run from the beginning, or from the state of an earlier snapshot (which is not yielded again)."""
+    def snapshots(self, state: Any = None, *, watch: Callable[[RunState], None] | None = None) -> Iterator[Snapshot]:
+        """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
+
+        `watch` is called with the state after every step of a flow, where one is taken.
+        """
         if self.is_exact:
             yield from self._exact_snapshots(state)
             return
         first, task = state is None, self.config.task
         begin = self._start() if state is None else state
-        options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps}
+        options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if task.kind == "stationary":
             run = relax(self.flow, begin, self.times, delta_l=task.delta_L, **options)
         else:

@@ -218,5 +218,6 @@ class Output(Table):
     """How often to save and when to stop; no number of the run depends on it."""
 
     checkpoint_seconds: NotNegative = 60.0
+    checkpoint_steps: MaybeCount = None
     keep: Count = 2
     wall_seconds: MaybePositive = None
