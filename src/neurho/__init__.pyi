@@ -10,6 +10,8 @@ from .ansatz import HiddenUnits as HiddenUnits
 from .ansatz import Reevaluated as Reevaluated
 from .ansatz import Table as Table
 from .ansatz import density_matrix as density_matrix
+from .ansatz import level_amplitudes as level_amplitudes
+from .ansatz import level_state as level_state
 from .ansatz import parameter_count as parameter_count
 from .ansatz import product_state as product_state
 from .ansatz import random_ndm as random_ndm
@@ -22,6 +24,9 @@ from .evolution import Flow as Flow
 from .evolution import evolve as evolve
 from .evolution import make_flow as make_flow
 from .evolution import stationary_state as stationary_state
+from .expressions import operators_on as operators_on
+from .expressions import parse_number as parse_number
+from .expressions import parse_operator as parse_operator
 from .generator import LabelMap as LabelMap
 from .generator import lindbladian_map as lindbladian_map
 from .integrate import BOSH3 as BOSH3
@@ -40,6 +45,7 @@ from .lattice import from_edges as from_edges
 from .lattice import from_networkx as from_networkx
 from .lattice import square as square
 from .lattice import triangular as triangular
+from .models import custom as custom
 from .models import dephasing_chain as dephasing_chain
 from .models import heisenberg as heisenberg
 from .models import ising as ising

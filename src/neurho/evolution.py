@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -79,6 +79,7 @@ def follow(
     seed: int,
     first: bool = True,
     max_steps: int | None = None,
+    watch: Callable[[RunState], None] | None = None,
 ) -> Iterator[Snapshot]:
     """Move `state` through `times` and yield a snapshot at each.
 
@@ -89,6 +90,7 @@ def follow(
 
     - `times`: ascending; those before `state.t` are skipped, one equal to it is measured only if `first`.
     - `max_steps`: stop with a `NumericalError` after so many steps.
+    - `watch`: called with the state after every step; a run goes on from any of these states as from a snapshot's.
 
     **Raises** `NumericalError` when parameters or measured numbers become NaN.
     """
@@ -110,6 +112,8 @@ def follow(
             step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, target, state.dt, y, state.chains)
             state = state._replace(ansatz=restore(step.y), chains=step.chains, step=state.step + 1, t=t, dt=dt)
             residual = float(step.rates.residual)
+            if watch is not None:
+                watch(state)
         snapshot = measure(flow, state, jax.random.fold_in(jax.random.fold_in(root, 2), state.step), residual)
         state = snapshot.state
         yield snapshot
@@ -133,6 +137,7 @@ def relax(
     delta_l: float,
     first: bool = True,
     max_steps: int | None = None,
+    watch: Callable[[RunState], None] | None = None,
 ) -> Iterator[Snapshot]:
     """Follow the flow until delta_L <= `delta_l` (the paper's way to a stationary state) or the last of `times`.
 
@@ -140,7 +145,7 @@ def relax(
     """
     require(delta_l > 0, "delta_l", "be > 0", f"it is {delta_l}")
     require(flow.certificate, "flow", "measure the certificate, which holds delta_L", "it does not")
-    for snapshot in follow(flow, state, times, seed=seed, first=first, max_steps=max_steps):
+    for snapshot in follow(flow, state, times, seed=seed, first=first, max_steps=max_steps, watch=watch):
         converged = snapshot.step > 0 and snapshot.diagnostics["delta_L"] <= delta_l
         yield snapshot._replace(converged=converged)
         if converged:

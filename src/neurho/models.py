@@ -1,12 +1,26 @@
 """Named physics: functions that return a Lindbladian on a lattice. Pauli matrices, each bond once, hbar = 1."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from neurho._types import NeurhoError, require, require_rate
+from neurho.expressions import operators_on, rates_on
 from neurho.lattice import Lattice
-from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, Jump, Lindbladian, LocalTerm, Operator, local
+from neurho.operators import (
+    PAULI_X,
+    PAULI_Y,
+    PAULI_Z,
+    SIGMA_MINUS,
+    Jump,
+    Lindbladian,
+    LocalTerm,
+    Operator,
+    local,
+    total,
+)
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
@@ -99,3 +113,58 @@ def _rates(name: str, value: Any, sites: int) -> np.ndarray:
         rates.shape in ((), (sites,)), name, f"be one number or {sites}, one per site", f"its shape is {rates.shape}"
     )
     return np.broadcast_to(rates, (sites,))
+
+
+def custom(
+    lattice: Lattice,
+    *,
+    hamiltonian: Sequence[Mapping[str, Any]] = (),
+    jumps: Sequence[Mapping[str, Any]] = (),
+    values: Mapping[str, Any] | None = None,
+    local_dim: int = 2,
+) -> Lindbladian:
+    """Any local model, written as text.
+
+    **Arguments**
+
+    - `hamiltonian`: terms `{"on": "bonds", "operator": "J * sx(i) * sx(j)"}`; `on` is `"sites"`, `"bonds"`, `"pairs"`
+      or `"once"`, and `direction` or `at` choose some (see [`neurho.operators_on`][]). The sum must
+      be Hermitian.
+    - `jumps`: likewise, with a `rate`: a number, one for each place, or a text that may depend on time `t`.
+    - `values`: numbers and lists of numbers that the texts name.
+    - `local_dim`: levels of a site, 2 for spins 1/2.
+
+    **Raises** `NeurhoError` with the term and the character at which it goes wrong.
+    """
+    energy, pairs = Operator(local_dim, ()), []
+    for number, term in enumerate(hamiltonian):
+        with _inside(f"hamiltonian[{number}]"):
+            energy = energy + total([Operator(local_dim, ()), *_placed(lattice, term, values, local_dim)])
+    for number, term in enumerate(jumps):
+        with _inside(f"jumps[{number}]"):
+            rest = {key: value for key, value in term.items() if key != "rate"}
+            where = {key: value for key, value in rest.items() if key != "operator"}
+            rates = rates_on(lattice, term.get("rate", 1.0), **where, values=values)
+            found = zip(rates, _placed(lattice, rest, values, local_dim), strict=True)
+            for rate, operator in found:
+                if not callable(rate):
+                    require_rate(rate, "rate")
+                if callable(rate) or rate > 0:
+                    pairs.append(Jump(rate, operator))
+    return Lindbladian(lattice, energy, pairs)
+
+
+def _placed(lattice: Lattice, term: Mapping[str, Any], values: Any, local_dim: int) -> list[Operator]:
+    rest = {key: value for key, value in term.items() if key != "operator"}
+    require("operator" in term, "operator", "be given as text", "it is missing")
+    require(set(rest) <= {"on", "direction", "at"}, "on", "stand with direction and at only", f"there is {set(rest)}")
+    return operators_on(lattice, term["operator"], **rest, values=values, local_dim=local_dim)
+
+
+@contextmanager
+def _inside(where: str) -> Iterator[None]:
+    """Say in which term something is wrong."""
+    try:
+        yield
+    except NeurhoError as error:
+        raise NeurhoError(f"In {where}: {error}") from None

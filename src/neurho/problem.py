@@ -1,7 +1,7 @@
 """From a problem file to a run: the one place where strings become objects."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,14 +14,24 @@ from jaxtyping import Array
 
 from neurho import exact, integrate, lattice, models, reference, solvers
 from neurho._types import NeurhoError
-from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count, product_state, random_rbm, table_from_matrix
+from neurho.ansatz import (
+    AbstractAnsatz,
+    density_matrix,
+    level_amplitudes,
+    level_state,
+    parameter_count,
+    product_state,
+    random_rbm,
+    table_from_matrix,
+)
 from neurho.config import Config
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, RunState, follow, make_flow, relax, start
 from neurho.integrate import Method
 from neurho.lattice import Lattice
-from neurho.observables import Quantity, Snapshot, pauli_quantities
+from neurho.observables import Quantity, Snapshot
 from neurho.operators import Lindbladian
+from neurho.quantities import exact_values, named_quantities, pauli_of
 from neurho.sampling import AbstractSampler, Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
 
 METHODS = {
@@ -34,8 +44,8 @@ METHODS = {
     "dopri5": Method(integrate.DOPRI5),
     "heun-doubling": Method(integrate.HEUN, doubling=True),
 }
-REFERENCE_SITES = {"evolve": 8, "stationary": 8}
-"""Largest systems for which an exact reference is computed without being asked for by `method = "exact"`."""
+REFERENCE_DIMENSION = 2**8
+"""Largest d^N for which an exact reference is computed without being asked for by `method = "exact"`."""
 
 
 class Initial(NamedTuple):
@@ -86,6 +96,11 @@ class Problem:
         """Right-hand side, method, control and observables."""
         return _flow(self)
 
+    @cached_property
+    def named(self) -> list[Quantity]:
+        """Populations and operators written as text."""
+        return named_quantities(self.config, self.lattice)
+
     def template(self) -> Any:
         """A state of the right structure, to read a checkpoint into."""
         if self.is_exact:
@@ -96,14 +111,17 @@ class Problem:
     def _start(self) -> RunState:
         return start(self.flow, self.initial.ansatz, self.config.seed, self.config.task.dt or 1e-3)
 
-    def snapshots(self, state: Any = None) -> Iterator[Snapshot]:
-        """Run from the beginning, or from the state of an earlier snapshot (which is not yielded again)."""
+    def snapshots(self, state: Any = None, *, watch: Callable[[RunState], None] | None = None) -> Iterator[Snapshot]:
+        """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
+
+        `watch` is called with the state after every step of a flow, where one is taken.
+        """
         if self.is_exact:
             yield from self._exact_snapshots(state)
             return
         first, task = state is None, self.config.task
         begin = self._start() if state is None else state
-        options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps}
+        options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if task.kind == "stationary":
             run = relax(self.flow, begin, self.times, delta_l=task.delta_L, **options)
         else:
@@ -139,9 +157,9 @@ class Problem:
     def _exact_start(self) -> np.ndarray:
         """The initial density matrix without noise, but with the tilt of the prepared one where there is a network."""
         if self.is_exact:
-            if self.config.initial.kind != "product":
-                raise NeurhoError('Key `initial.kind` must be "product" for task.method = "exact", but it is "random".')
-            return exact.product_state(np.asarray(self.config.initial.bloch), self.lattice.sites)
+            if self.config.initial.kind == "random":
+                raise NeurhoError('Key `initial.kind` must not be "random" for task.method = "exact", but it is.')
+            return _product(self.config.initial, self.lattice.sites)
         return density_matrix(self.initial.target or self.initial.ansatz)
 
     def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:
@@ -167,7 +185,7 @@ class Problem:
             correlations=asked.correlations,
             structure=asked.structure,
             energy=asked.energy,
-        )
+        ) | exact_values(state.rho, self.named, self.lattice.sites)
         moved = exact.ExactLindbladian(self.lindbladian).apply(state.rho, state.t)
         norm2 = float(np.linalg.norm(moved) ** 2 / np.linalg.norm(state.rho) ** 2)
         return Snapshot(
@@ -188,8 +206,8 @@ class Problem:
             "method": self.config.task.method,
         }
         if self.is_exact:
-            return facts | {"memory_bytes": 16 * 4**self.lattice.sites * 60}
-        count = parameter_count(self.initial.ansatz)
+            return facts | {"memory_bytes": 16 * self.lindbladian.local_dim ** (2 * self.lattice.sites) * 60}
+        count, dim = parameter_count(self.initial.ansatz), self.lindbladian.local_dim**self.lattice.sites
         sampling: Any = self.config.sampling
         if sampling.kind == "metropolis":
             facts |= {
@@ -198,7 +216,7 @@ class Problem:
                 "chains": sampling.chains,
             }
         else:
-            facts |= {"samples": 4**self.lattice.sites, "diagonal_samples": 2**self.lattice.sites}
+            facts |= {"samples": dim**2, "diagonal_samples": dim}
         chunk = min(self.flow.tdvp.chunk, facts["samples"])
         dense = 8 * (4 * count**2 + 6 * chunk * count)
         samples = facts["samples"] * (8 * self.lattice.sites + 64) + facts["diagonal_samples"] * 8 * (
@@ -211,10 +229,13 @@ class Problem:
         if (found := reference.shipped(self.config)) is not None:
             return found
         task = self.config.task
-        if self.lattice.sites > REFERENCE_SITES[task.kind]:
+        if self.lindbladian.local_dim**self.lattice.sites > REFERENCE_DIMENSION:
             return None
         asked = {"correlations": self.config.observables.correlations, "structure": self.config.observables.structure}
-        rows = [exact.expectations(rho, self.lindbladian, **asked) for rho in self._reference_states()]
+        rows = [
+            exact.expectations(rho, self.lindbladian, **asked) | exact_values(rho, self.named, self.lattice.sites)
+            for rho in self._reference_states()
+        ]
         steady = task.kind == "stationary"
         columns = {}
         for name, first in rows[0].items():
@@ -244,6 +265,7 @@ def build(config: Config) -> Problem:
     """
     sites = _lattice(config)
     problem = Problem(config=config, lattice=sites, lindbladian=_lindbladian(config, sites))
+    _ = problem.named  # what is wrong in a problem is said before it runs
     if not problem.is_exact:
         _ = problem.initial, problem.flow
     return problem
@@ -267,29 +289,43 @@ def _lindbladian(config: Config, sites: Lattice) -> Lindbladian:
         "xyz": models.xyz,
         "ising": models.ising,
         "dephasing": models.dephasing_chain,
+        "custom": models.custom,
     }
-    return make[config.model.kind](sites, **config.model.model_dump(exclude={"kind"}))
+    try:
+        return make[config.model.kind](sites, **config.model.model_dump(exclude={"kind"}, exclude_none=True))
+    except NeurhoError as error:
+        raise NeurhoError(f"In [model]: {error}") from None
 
 
 def _initial(config: Config, sites: Lattice) -> Initial:
     key = jax.random.fold_in(jax.random.key(config.seed), 3)
     asked: Any = config.initial
     network: Any = config.ansatz
-    count = sites.sites
+    count, dim = sites.sites, config.local_dim
     if network.kind == "table":
-        if asked.kind == "product":
-            rho = exact.product_state(asked.bloch, count)
+        if asked.kind == "random":
+            small = random_rbm(key, count, hidden=count, mixing=count, scale=asked.scale, local_dim=dim)
+            rho = density_matrix(small)
         else:
-            rho = density_matrix(random_rbm(key, count, hidden=count, mixing=count, scale=asked.scale))
-        table = table_from_matrix(rho, sites=count, floor=1e-6)
+            rho = _product(asked, count)
+        table = table_from_matrix(rho, sites=count, local_dim=dim, floor=1e-6)
         return Initial(ansatz=table, target=table)
     if asked.kind == "random":
-        ansatz = random_rbm(key, count, hidden=network.hidden, mixing=network.mixing, scale=asked.scale)
+        ansatz = random_rbm(key, count, hidden=network.hidden, mixing=network.mixing, scale=asked.scale, local_dim=dim)
         return Initial(ansatz=ansatz, target=None)
-    prepared = product_state(
-        key, asked.bloch, count, hidden=network.hidden, mixing=network.mixing, noise=asked.noise, tilt=asked.tilt
-    )
+    sizes = {"hidden": network.hidden, "mixing": network.mixing, "noise": asked.noise, "tilt": asked.tilt}
+    if asked.kind == "levels":
+        prepared = level_state(key, asked.populations, count, phases=asked.phases, **sizes)
+    else:
+        prepared = product_state(key, asked.bloch, count, **sizes)
     return Initial(ansatz=prepared.ansatz, target=prepared.target, tilt_loss=1 - prepared.overlap)
+
+
+def _product(asked: Any, sites: int) -> np.ndarray:
+    """The density matrix of a product state, without noise and tilt."""
+    if asked.kind == "levels":
+        return exact.product_of(level_amplitudes(asked.populations, sites, asked.phases))
+    return exact.product_state(np.asarray(asked.bloch), sites)
 
 
 def _flow(problem: Problem) -> Flow:
@@ -323,19 +359,22 @@ def _samplers(config: Config, sites: Lattice) -> tuple[AbstractSampler, Abstract
     network: Any = config.ansatz
     if asked.kind == "enumeration":
         hermitian = network.kind != "table"
-        return enumerate_all(sites.sites, hermitian=hermitian), enumerate_diagonal(sites.sites)
-    chains: dict[str, Any] = {"chains": asked.chains, "sweeps": asked.sweeps, "warmup": asked.warmup}
+        dim = config.local_dim
+        return enumerate_all(sites.sites, dim, hermitian=hermitian), enumerate_diagonal(sites.sites, dim)
+    chains: dict[str, Any] = {
+        "chains": asked.chains,
+        "sweeps": asked.sweeps,
+        "warmup": asked.warmup,
+        "local_dim": config.local_dim,
+    }
     full = metropolis(sites, samples=asked.samples, exponent=asked.exponent, **chains)
     diagonal = metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains)
     return (Blurred(chain=full, fraction=asked.blur) if asked.blur else full), diagonal
 
 
 def _quantities(problem: Problem) -> list[Quantity]:
-    asked = problem.config.observables
-    quantities = pauli_quantities(
-        problem.lattice, bonds=asked.bonds, correlations=asked.correlations, structure=asked.structure
-    )
-    if asked.energy:
+    quantities = pauli_of(problem.config, problem.lattice) + problem.named
+    if problem.config.observables.energy:
         quantities.append(Quantity("energy", (problem.lindbladian.hamiltonian,), average=True))
     return quantities
 

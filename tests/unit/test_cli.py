@@ -72,7 +72,7 @@ class FakeProblem:
         curve = xr.Dataset({"sz": ("t", np.zeros(21)), "sx": ("t", np.ones(21))}, coords={"t": times})
         return curve if self.config.task.kind == "evolve" else curve.isel(t=-1, drop=True)
 
-    def snapshots(self, state=None):
+    def snapshots(self, state=None, *, watch=None):
         if state is None:
             state = self.template()
             yield self.snapshot(state)
@@ -139,6 +139,8 @@ def test_run_writes_a_whole_run_directory(place):
         "series.nc",
         "summary.json",
         "checkpoints",
+        "status.json",
+        ".lock",
     }
     summary = json.loads((run / "summary.json").read_text())
     assert summary["converged"] is True
@@ -263,8 +265,8 @@ def test_nan_is_told_and_what_was_good_is_kept(place, capsys, monkeypatch):
 
 def test_unexpected_errors_keep_what_is_there_and_show_themselves(place, monkeypatch):
     class Broken(FakeProblem):
-        def snapshots(self, state=None):
-            for k, item in enumerate(super().snapshots(state)):
+        def snapshots(self, state=None, *, watch=None):
+            for k, item in enumerate(super().snapshots(state, watch=watch)):
                 if k == 4:
                     raise ZeroDivisionError
                 yield item

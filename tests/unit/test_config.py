@@ -110,7 +110,7 @@ WRONG = [
     ("output.keep=0", "key `output.keep` must be a whole number >= 1, but it is 0."),
     ("output.checkpoint_seconds=-1", "key `output.checkpoint_seconds` must be a finite number >= 0, but it is -1."),
     ("task.t", "`--set` must be followed by key=value, as in task.t=1.0, but it is `task.t`."),
-    ("a.b.c=1", "`--set` must be followed by key=value, as in task.t=1.0, but it is `a.b.c=1`."),
+    ("a..c=1", "`--set` must be followed by key=value, as in task.t=1.0, but it is `a..c=1`."),
 ]
 
 
@@ -147,7 +147,7 @@ def test_message_names_the_file(tmp_path):
         (
             'kind = "heisenberg"',
             "",
-            'key `model.kind` is missing; it must be "heisenberg", "xyz", "ising" or "dephasing".',
+            'key `model.kind` is missing; it must be "heisenberg", "xyz", "ising", "dephasing" or "custom".',
         ),
         ('[model]\nkind = "heisenberg"\n', "", "the table [model] is missing."),
         ("[initial]\nbloch = [0, 0, 1]\n", "", 'key `initial` must be a table of its own for task.kind = "evolve"'),

@@ -10,6 +10,9 @@ from neurho.ansatz.base import log_derivatives as log_derivatives
 from neurho.ansatz.base import parameter_count as parameter_count
 from neurho.ansatz.base import parameters as parameters
 from neurho.ansatz.hidden import HiddenUnits as HiddenUnits
+from neurho.ansatz.levels import PreparedLevels as PreparedLevels
+from neurho.ansatz.levels import level_amplitudes as level_amplitudes
+from neurho.ansatz.levels import level_state as level_state
 from neurho.ansatz.ndm import NDM as NDM
 from neurho.ansatz.ndm import PoweredUnits as PoweredUnits
 from neurho.ansatz.ndm import random_ndm as random_ndm

@@ -12,6 +12,7 @@ from neurho.cli.interrupt import Interrupted, signals
 from neurho.cli.printing import complain, print_deviations, print_facts, print_summary
 
 if TYPE_CHECKING:
+    from neurho.cli.progress import Voice
     from neurho.config import Config
 
 app = typer.Typer(
@@ -25,6 +26,12 @@ app = typer.Typer(
 
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON for each output, on standard output.")]
+Wall = Annotated[
+    str, typer.Option(metavar="TIME", help="Stop after so long with all saved: 3600, 90m, 12h [default: no limit].")
+]
 
 
 def main() -> None:
@@ -62,7 +69,9 @@ def run_command(
         Path | None, typer.Option(metavar="DIR", help="The run directory, new or empty [default: runs/PROBLEM-N].")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Check the problem, print what it needs, and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    quiet: Quiet = False,
+    json: Json = False,
+    wall: Wall = "",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the problem, as in task.t=1.0; repeatable."),
@@ -74,28 +83,28 @@ def run_command(
     settings = config.load(problem, changes or ())
     if out is not None and not check:
         _refuse_used(out)
-    built = _build(settings)
+    voice, text = _voice(quiet=quiet, json=json), config.dumps(settings)
+    built = _build(_limited(settings, wall))
     if check:
         print_facts(f"{problem} is a good problem", built.describe())
         return
     from neurho import records
 
     directory = out if out is not None else _free_directory(config.problem_name(problem))
-    run = records.create(
-        directory,
-        config.dumps(settings),
-        fingerprint=config.fingerprint(settings),
-        seed=settings.seed,
-        bonds=built.lattice.bonds,
-        keep=settings.output.keep,
-    )
-    drive(built, run, None, quiet=quiet)
+    with records.locked(directory):
+        run = records.create(
+            directory,
+            text,
+            fingerprint=config.fingerprint(settings),
+            seed=settings.seed,
+            bonds=built.lattice.bonds,
+            keep=settings.output.keep,
+        )
+        drive(built, run, None, voice)
 
 
 @app.command()
-def resume(
-    directory: Directory, quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False
-) -> None:
+def resume(directory: Directory, quiet: Quiet = False, json: Json = False, wall: Wall = "") -> None:
     """Go on with a run that was stopped."""
     from neurho import config, records
 
@@ -104,11 +113,28 @@ def resume(
     if summary is not None and summary.get("converged") and summary["fingerprint"] == config.fingerprint(settings):
         print(f"The run {directory} is complete (t = {summary['t']:g}); there is nothing to go on with.")
         return
-    built = _build(settings)
-    run = records.reopen(
-        directory, fingerprint=config.fingerprint(settings), bonds=built.lattice.bonds, keep=settings.output.keep
-    )
-    drive(built, run, run.restore(built.template()), quiet=quiet)
+    settings, voice = _limited(settings, wall), _voice(quiet=quiet, json=json)
+    with records.locked(directory):
+        built = _build(settings)
+        run = records.reopen(
+            directory, fingerprint=config.fingerprint(settings), bonds=built.lattice.bonds, keep=settings.output.keep
+        )
+        drive(built, run, run.restore(built.template()), voice)
+
+
+@app.command()
+def watch(
+    directory: Directory,
+    once: Annotated[bool, typer.Option("--once", help="Print the state now, and stop.")] = False,
+    interval: Annotated[float, typer.Option(min=0.05, help="Seconds between two looks.")] = 1.0,
+) -> None:
+    """Watch a run from another terminal."""
+    from neurho import records
+    from neurho.cli.watching import say_gone, watch_run
+
+    records.read_problem(directory)
+    if not watch_run(directory, once=once, interval=interval):
+        say_gone(directory)
 
 
 @app.command()
@@ -205,6 +231,29 @@ def _settings_of(directory: Path) -> "Config":
     from neurho import config, records
 
     return config.loads(records.read_problem(directory), where=str(directory / records.PROBLEM))
+
+
+def _voice(*, quiet: bool, json: bool) -> "Voice":
+    if quiet and json:
+        raise typer.BadParameter("it cannot stand beside --quiet", param_hint="--json")
+    return "quiet" if quiet else "json" if json else "auto"
+
+
+def _limited(settings: "Config", wall: str) -> "Config":
+    """The problem with another limit of time."""
+    if not wall:
+        return settings
+    number, unit = (wall[:-1], wall[-1]) if wall[-1:] in "smhd" else (wall, "s")
+    try:
+        seconds = float(number) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise typer.BadParameter(
+            f"it must be a time > 0 such as 3600, 90m or 12h, but it is {wall!r}", param_hint="--wall"
+        )
+    output = settings.output.model_copy(update={"wall_seconds": seconds})
+    return settings.model_copy(update={"output": output})
 
 
 def _refuse_used(directory: Path) -> None:

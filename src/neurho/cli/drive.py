@@ -1,14 +1,15 @@
 """Taking snapshots until the end, a signal, a limit or an error."""
 
+import json
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from neurho.cli.interrupt import Interrupted, signals
 from neurho.cli.printing import complain, print_summary
-from neurho.cli.progress import last_time, progress
+from neurho.cli.progress import Progress, Voice, progress
+from neurho.cli.status import last_time
 
 if TYPE_CHECKING:
     from neurho.config import Config
@@ -16,59 +17,106 @@ if TYPE_CHECKING:
     from neurho.records import Run
 
 
-def drive(problem: Any, run: "Run", state: Any, *, quiet: bool) -> None:
+class OutOfTime(BaseException):
+    """The run has used up output.wall_seconds."""
+
+
+class Saver:
+    """Saves a run when it is due: after so many seconds, or so many steps."""
+
+    def __init__(self, config: "Config", run: "Run") -> None:
+        self.output = config.output
+        self.run = run
+        self.began = time.monotonic()
+        self.saved_at: float | None = None
+        self.saved_step = 0
+
+    def save_if_due(self, step: int) -> None:
+        """Save the state that the run holds."""
+        every = self.output.checkpoint_steps
+        late = self.saved_at is None or time.monotonic() - self.saved_at >= self.output.checkpoint_seconds
+        if late or (every is not None and step - self.saved_step >= every):
+            self.run.save()
+            self.saved_at, self.saved_step = time.monotonic(), step
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether this session has lasted as long as it may."""
+        limit = self.output.wall_seconds
+        return limit is not None and time.monotonic() - self.began >= limit
+
+
+def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
     """Take snapshots until the end, a signal, a limit or an error; save at intervals and in any case at the end."""
     from neurho._types import NeurhoError
 
-    limit, remark, last = problem.config.output.wall_seconds, "", None
-    began, code = time.monotonic(), 0
+    remark, code, config = "", 0, problem.config
     again = f"go on with `neurho resume {run.path}`"
-    try:
-        for last in _recorded(problem, run, state, quiet=quiet):
-            if limit is not None and time.monotonic() - began >= limit and not _reached_goal(problem.config, run, last):
-                remark = f"Stopped at t = {last.t:g} after output.wall_seconds = {limit:g}; {again}."
-                break
-        signals.ignore()
-    except Interrupted as stop:
-        signals.ignore()
-        code, remark = stop.code, f"Stopped by {stop.name} at {_place(run)}, all saved; {again}."
-    except NeurhoError as error:
-        signals.ignore()
-        _save_what_is_there(run, str(error))
-        kept = f" What was computed before is kept in {run.path}." if run.rows else ""
-        raise type(error)(f"{error}{kept}") from None
-    except BaseException:
-        signals.ignore()
-        _save_what_is_there(run, "The run ended with an unexpected error.")
-        raise
-    if not remark and not _reached_goal(problem.config, run, last) and problem.config.task.kind == "stationary":
-        run.note(
-            f"delta_L has not fallen below task.delta_L = {problem.config.task.delta_L:g}: the state is not stationary."
-        )
-    summary = run.finish(
-        converged=not remark and _reached_goal(problem.config, run, last),
-        average=average_of(problem.config),
-        remark=remark,
-    )
-    if not quiet and not remark:
-        print_summary(run.path, problem.config, summary)
-    if remark:
-        complain(remark)
+    last: list[Snapshot] = []
+    with progress(config, run, voice) as report:
+        try:
+            _take(problem, run, state, report, last)
+            signals.ignore()
+        except OutOfTime:
+            signals.ignore()
+            remark = f"Stopped at {_place(run)} after output.wall_seconds = {config.output.wall_seconds:g}; {again}."
+        except Interrupted as stop:
+            signals.ignore()
+            code, remark = stop.code, f"Stopped by {stop.name} at {_place(run)}, all saved; {again}."
+        except NeurhoError as error:
+            signals.ignore()
+            _save_what_is_there(run, str(error))
+            report.finish("stopped", str(error))
+            kept = f" What was computed before is kept in {run.path}." if run.rows else ""
+            raise type(error)(f"{error}{kept}") from None
+        except BaseException:
+            signals.ignore()
+            _save_what_is_there(run, "The run ended with an unexpected error.")
+            report.finish("stopped", "The run ended with an unexpected error.")
+            raise
+        summary = _finish(config, run, last[-1] if last else None, remark)
+        report.finish("stopped" if remark else "finished", remark)
+    _say_the_end(run, config, summary, remark, voice)
     if code:
         sys.exit(code)
 
 
-def _recorded(problem: Any, run: "Run", state: Any, *, quiet: bool) -> Iterator["Snapshot"]:
-    interval, saved = problem.config.output.checkpoint_seconds, None
-    with progress(problem.config, run, quiet=quiet) as report:
-        for snapshot in problem.snapshots(state):
-            with signals.shield():
-                run.record(snapshot)
-                if saved is None or time.monotonic() - saved >= interval:
-                    run.save()
-                    saved = time.monotonic()
-                report(snapshot)
-            yield snapshot
+def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Snapshot]") -> None:
+    saver = Saver(problem.config, run)
+
+    def watch(state: Any) -> None:
+        with signals.shield():
+            run.move(state, state.step)
+            report.step(state)
+            saver.save_if_due(state.step)
+        if saver.out_of_time:
+            raise OutOfTime
+
+    for snapshot in problem.snapshots(state, watch=watch):
+        with signals.shield():
+            run.record(snapshot)
+            last[:] = [snapshot]
+            saver.save_if_due(snapshot.step)
+            report.snapshot(snapshot)
+        if saver.out_of_time and not _reached_goal(problem.config, run, snapshot):
+            raise OutOfTime
+
+
+def _finish(config: "Config", run: "Run", last: "Snapshot | None", remark: str) -> dict[str, Any]:
+    reached = _reached_goal(config, run, last)
+    if not remark and not reached and config.task.kind == "stationary":
+        run.note(f"delta_L has not fallen below task.delta_L = {config.task.delta_L:g}: the state is not stationary.")
+    return run.finish(converged=not remark and reached, average=average_of(config), remark=remark)
+
+
+def _say_the_end(run: "Run", config: "Config", summary: dict[str, Any], remark: str, voice: Voice) -> None:
+    if voice == "json":
+        print(json.dumps({"event": "end", "directory": str(run.path), **summary}), flush=True)
+        return
+    if remark:
+        complain(remark)
+    elif voice != "quiet":
+        print_summary(run.path, config, summary)
 
 
 def _save_what_is_there(run: "Run", remark: str) -> None:

@@ -1,77 +1,120 @@
-"""One live line on a terminal, a plain line now and then in a file."""
+"""What a run says while it goes: a live panel on a terminal, plain lines in a file, JSON lines for programs."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from neurho.cli.printing import duration, with_error
+from neurho.cli.status import Meter, as_line, as_panel
 
 if TYPE_CHECKING:
     from neurho.config import Config
     from neurho.observables import Snapshot
     from neurho.records import Run
 
-PLAIN_SECONDS, LIVE_SECONDS = 5.0, 0.1
-"""Least time between two progress lines, in a file and on a terminal."""
+PLAIN_SECONDS, LIVE_SECONDS, STATUS_SECONDS = 5.0, 0.2, 1.0
+"""Least time between two lines in a file, two changes of a terminal, two writings of status.json."""
+
+Voice: TypeAlias = Literal["auto", "quiet", "json"]
+Say: TypeAlias = Callable[[dict[str, Any], bool], None]
 
 
-def last_time(config: "Config") -> float:
-    """The last time of a run."""
-    return config.task.times[-1] if config.task.times else config.task.t_end
+class Progress:
+    """Takes snapshots and steps, and says of them what is due; `due` limits how often."""
+
+    def __init__(self, meter: Meter, run: "Run", say: Say) -> None:
+        self.meter = meter
+        self.run = run
+        self.say = say
+        self._written = 0.0
+
+    def snapshot(self, snapshot: "Snapshot") -> None:
+        """After an output."""
+        status = self.meter.snapshot(snapshot)
+        self._write(status, force=False)
+        self.say(status, True)
+
+    def step(self, state: Any) -> None:
+        """After a step between two outputs."""
+        status = self.meter.step(state.t, state.step, state.dt)
+        self._write(status, force=False)
+        self.say(status, False)
+
+    def finish(self, state: str, message: str = "") -> None:
+        """At the end of a session."""
+        self._write(self.meter.finish(state, message), force=True)
+
+    def _write(self, status: dict[str, Any], *, force: bool) -> None:
+        from neurho.records import write_status
+
+        if force or time.monotonic() - self._written >= STATUS_SECONDS:
+            write_status(self.run.path, status)
+            self._written = time.monotonic()
 
 
 @contextmanager
-def progress(config: "Config", run: "Run", *, quiet: bool) -> "Iterator[Callable[[Snapshot], None]]":
-    """A function to call with every snapshot: one live line on a terminal, a plain line now and then in a file."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
+def progress(config: "Config", run: "Run", voice: Voice) -> Iterator[Progress]:
+    """The right way to speak for a terminal, a file or a program."""
+    meter = Meter(config, run.rows)
+    if voice == "quiet":
+        yield Progress(meter, run, lambda status, output: None)
+    elif voice == "json":
+        yield Progress(meter, run, _json_lines(str(run.path)))
+    else:
+        from rich.console import Console
 
-    console = Console(stderr=True)
-    live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal and not quiet else None
-    began, start, shown = time.monotonic(), None, None
-
-    def report(snapshot: "Snapshot") -> None:
-        nonlocal start, shown
-        now, start = time.monotonic(), snapshot.t if start is None else start
-        end = last_time(config)
-        least = LIVE_SECONDS if live is not None else PLAIN_SECONDS
-        if quiet or (shown is not None and now - shown < least and snapshot.t < end):
+        console = Console(stderr=True)
+        _tell(f"Writing to {run.path}" + (f", from t = {run.rows[-1].t:g}" if run.rows else ""))
+        if not console.is_terminal:
+            _tell(as_line(meter.status))
+            yield Progress(meter, run, _plain(meter.end))
             return
-        shown = now
-        left = (now - began) * (end - snapshot.t) / (snapshot.t - start) if snapshot.t > start else None
-        line = _line(snapshot, end, left, at_most=config.task.kind == "stationary")
-        if live is not None:
-            live.update(Text(line, overflow="ellipsis", no_wrap=True), refresh=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        from rich.live import Live
 
-    if not quiet:
-        print(
-            f"Writing to {run.path}" + (f", from t = {run.rows[-1].t:g}" if run.rows else ""),
-            file=sys.stderr,
-            flush=True,
-        )
-    if live is None:
-        yield report
-        return
-    with live:
-        live.update(Text("Compiling and starting ..."), refresh=True)
-        yield report
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            say = _limited(LIVE_SECONDS, lambda status: live.update(as_panel(status, str(run.path)), refresh=True))
+            live.update(as_panel(meter.status, str(run.path)), refresh=True)
+            yield Progress(meter, run, say)
 
 
-def _line(snapshot: "Snapshot", end: float, left: float | None, *, at_most: bool) -> str:
-    parts = [f"t = {snapshot.t:.4g}/{end:g}", f"step {snapshot.step}"]
-    for name in ("dt", "delta_L", "residual", "acceptance"):
-        if name in snapshot.diagnostics:
-            parts.append(f"{name} {snapshot.diagnostics[name]:.3g}")
-    for name in ("sz", *snapshot.observables):
-        if name in snapshot.observables:
-            estimate = snapshot.observables[name]
-            parts.append(f"{name} {with_error(float(estimate.mean), float(estimate.error))}")
-            break
-    if left is not None and left > 0:
-        parts.append(f"{'at most ' if at_most else ''}{duration(left)} left")
-    return "  ".join(parts)
+def _plain(end: float) -> Say:
+    """A line every few seconds, and in any case at the end."""
+    spoken: list[float] = []
+
+    def say(status: dict[str, Any], output: bool) -> None:
+        last = output and status["t"] >= end
+        if last or not spoken or time.monotonic() - spoken[0] >= PLAIN_SECONDS:
+            spoken[:] = [time.monotonic()]
+            _tell(as_line(status))
+
+    return say
+
+
+def _json_lines(directory: str) -> Say:
+    """One line for each output, on standard output."""
+    print(json.dumps({"event": "start", "directory": directory}), flush=True)
+
+    def say(status: dict[str, Any], output: bool) -> None:
+        if output:
+            rest = {key: value for key, value in status.items() if key not in ("history", "main")}
+            print(json.dumps({"event": "output", **rest}), flush=True)
+
+    return say
+
+
+def _limited(seconds: float, show: Callable[[dict[str, Any]], None]) -> Say:
+    spoken = [0.0]
+
+    def say(status: dict[str, Any], output: bool) -> None:
+        del output
+        if time.monotonic() - spoken[0] >= seconds:
+            spoken[0] = time.monotonic()
+            show(status)
+
+    return say
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -5,27 +5,12 @@ a bad file at once. Every value that a table does not give is filled in on loadi
 depends on.
 """
 
+from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.files import dumps, fingerprint, load, loads, problem_name, shipped
 from neurho.config.messages import shown
 from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
-from neurho.config.tables import (
-    ADAPTIVE,
-    CHOSEN,
-    FIXED,
-    SOLVER_DEFAULTS,
-    SOLVER_KEYS,
-    Enumeration,
-    Evolve,
-    Flow,
-    Metropolis,
-    Observables,
-    Output,
-    Product,
-    Random,
-    Stationary,
-    Table,
-    unused,
-)
+from neurho.config.tables import Enumeration, Metropolis, Observables, Output, Product, Random, Table
+from neurho.config.tasks import ADAPTIVE, CHOSEN, FIXED, SOLVER_DEFAULTS, SOLVER_KEYS, Evolve, Flow, Stationary, unused
 from neurho.config.validation import validate
 
 __all__ = [
@@ -40,9 +25,12 @@ __all__ = [
     "SOLVER_KEYS",
     "TABLE_SITES",
     "Config",
+    "Custom",
     "Enumeration",
     "Evolve",
     "Flow",
+    "JumpTerm",
+    "Levels",
     "Metropolis",
     "Observables",
     "Output",
@@ -50,6 +38,7 @@ __all__ = [
     "Random",
     "Stationary",
     "Table",
+    "Term",
     "dumps",
     "fingerprint",
     "load",

@@ -1,5 +1,6 @@
 """Problem files: reading, changing with `--set`, and writing back with all defaults resolved."""
 
+import copy
 import hashlib
 import json
 import tomllib
@@ -10,8 +11,8 @@ from typing import Any
 
 from neurho._types import NeurhoError
 from neurho.config.messages import ending, shown, suggest
-from neurho.config.schema import KINDS, Config
-from neurho.config.tables import CHOSEN, SOLVER_DEFAULTS, unused
+from neurho.config.schema import KINDS, PLAIN, Config
+from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, unused
 from neurho.config.validation import validate
 
 
@@ -45,9 +46,17 @@ def dumps(config: Config) -> str:
             lines.append(f"{name} = {json.dumps(table)}")
             continue
         kind = {"kind": table["kind"]} if "kind" in table else {}
-        # Numbers, flags, plain strings and lists of them are written alike in JSON and in TOML.
-        lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in (kind | table).items())]
+        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in (kind | table).items())]
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML; numbers, flags and plain strings are written as in JSON."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else json.dumps(value)
 
 
 def fingerprint(config: Config) -> str:
@@ -102,8 +111,9 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
     given: dict[str, set[str]] = {}
     for item in overrides:
         path, equals, text = (part.strip() for part in item.partition("="))
-        table, dot, key = path.partition(".")
-        if not equals or not path or (dot and (not table or not key or "." in key)):
+        table, dot, rest = path.partition(".")
+        key, *deeper = rest.split(".")
+        if not equals or not all(path.split(".")):
             raise NeurhoError(f"`--set` must be followed by key=value, as in task.t=1.0, but it is `{item}`.")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
@@ -114,6 +124,9 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
             continue
         if not isinstance(data.setdefault(table, {}), dict):
             raise NeurhoError(f"In `{where}`, `{table}` must be a table, but it is {shown(data[table])}.")
+        if deeper:
+            whole = copy.deepcopy(data[table][key]) if key in data[table] else _default(data, table, key)
+            value = _replaced(whole, deeper, value, f"{table}.{key}", where)
         data[table][key] = value
         given.setdefault(table, set()).add(key)
     for one, other in (("times", "points"), ("points", "times")):
@@ -123,6 +136,26 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
         if keys & {"kind", "method", "solver"}:
             data[table] = {k: v for k, v in data[table].items() if k in keys or _applies(table, k, data[table])}
     return data
+
+
+def _default(data: Mapping[str, Any], table: str, key: str) -> Any:
+    """The default of a key, as TOML would hold it; None if there is none."""
+    kind = PLAIN.get(table) or KINDS.get(table, {}).get(str(data[table].get("kind")))
+    field = kind.model_fields.get(key) if kind is not None else None
+    return None if field is None or field.is_required() else json.loads(json.dumps(field.default, default=str))
+
+
+def _replaced(whole: Any, path: list[str], value: Any, name: str, where: str) -> Any:
+    """`whole` with its entry at `path` (indices of lists, keys of tables) replaced."""
+    step, *deeper = path
+    if isinstance(whole, list) and step.isdecimal() and int(step) < len(whole):
+        place: Any = int(step)
+    elif isinstance(whole, dict) and (step in whole or not deeper):
+        place = step
+    else:
+        raise NeurhoError(f"In `{where}`, `--set` cannot change `{name}.{step}`: `{name}` is {shown(whole)}.")
+    whole[place] = _replaced(whole[place], deeper, value, f"{name}.{step}", where) if deeper else value
+    return whole
 
 
 def _applies(table: str, key: str, data: Mapping[str, Any]) -> bool:

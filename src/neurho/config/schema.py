@@ -1,17 +1,17 @@
 """The whole problem: what its tables must agree on."""
 
-from math import prod
+from math import log, prod
 from typing import Annotated, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
+from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.messages import Refusal, shown
 from neurho.config.tables import (
     Chain,
     Dephasing,
     Edges,
     Enumeration,
-    Evolve,
     ExactTable,
     Heisenberg,
     Index,
@@ -23,36 +23,20 @@ from neurho.config.tables import (
     Random,
     Rbm,
     Square,
-    Stationary,
     Table,
     Triangular,
     Xyz,
 )
+from neurho.config.tasks import Evolve, Stationary
 
 ENUMERATION_SITES = 7
-
-
 TABLE_SITES = 6
-
-
 EXACT_SITES = {"evolve": 12, "stationary": 10}
-
-
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
-
-
-Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing
-
-
+Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Custom
 Ansatzes: TypeAlias = Rbm | ExactTable
-
-
-Initials: TypeAlias = Product | Random
-
-
+Initials: TypeAlias = Product | Levels | Random
 Samplings: TypeAlias = Metropolis | Enumeration
-
-
 Tasks: TypeAlias = Evolve | Stationary
 
 
@@ -76,6 +60,11 @@ class Config(Table):
             return max(self.lattice.sites or 0, 1 + max(max(edge) for edge in self.lattice.edges))
         return prod(self.lattice.shape)
 
+    @property
+    def local_dim(self) -> int:
+        """Levels of one site, d."""
+        return self.model.local_dim if isinstance(self.model, Custom) else 2
+
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
         _check_sizes(self)
@@ -84,12 +73,17 @@ class Config(Table):
 
 
 def _check_sizes(config: Config) -> None:
-    count, task = config.sites, config.task
+    count, task, d = config.sites, config.task, config.local_dim
     exact = task.method == "exact"
 
     def at_most(limit: int, what: str) -> None:
+        limit = int(limit * log(2) / log(d) + 1e-9)
         if count > limit:
-            raise Refusal("lattice", f"have at most {limit} sites for {what}", f"it has N = {count}")
+            raise Refusal(
+                "lattice",
+                f"have at most {limit} sites for {what}",
+                f"it has N = {count}{f' with d = {d}' if d != 2 else ''}",
+            )
 
     if isinstance(config.lattice, Edges) and config.lattice.sites is not None and config.lattice.sites < count:
         raise Refusal("lattice.sites", f"be at least {count}, which the edges need", f"it is {config.lattice.sites}")
@@ -99,9 +93,9 @@ def _check_sizes(config: Config) -> None:
     if exact:
         at_most(EXACT_SITES[task.kind], 'task.method = "exact"')
     elif isinstance(config.sampling, Enumeration):
-        at_most(ENUMERATION_SITES, 'sampling.kind = "enumeration", which goes through all 4^N configurations')
+        at_most(ENUMERATION_SITES, 'sampling.kind = "enumeration", which goes through all d^(2N) configurations')
     if isinstance(config.ansatz, ExactTable) and not exact:
-        at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all 4^N entries')
+        at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all d^(2N) entries')
     if task.kind == "stationary" and not config.observables.certificate:
         raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.exact:
@@ -117,6 +111,7 @@ def _check_sites(config: Config) -> None:
     field = getattr(config.model, "field", None)
     if field is not None:
         _check_length("model.field", None if isinstance(field[0], float) else field, config.sites)
+    _check_levels(config)
     if isinstance(config.initial, Product):
         bloch = config.initial.bloch
         vectors = [bloch] if isinstance(bloch[0], float) else bloch
@@ -124,6 +119,22 @@ def _check_sites(config: Config) -> None:
         for vector in vectors:
             if sum(c * c for c in vector) > 1 + 1e-9:  # pyright: ignore[reportOperatorIssue, reportGeneralTypeIssues]
                 raise Refusal("initial.bloch", "lie in the unit ball, |r| <= 1", f"one vector is {shown(vector)}")
+
+
+def _check_levels(config: Config) -> None:
+    """What depends on the number of levels of a site."""
+    d, asked = config.local_dim, config.observables
+    if isinstance(config.initial, Levels):
+        config.initial.check(config.sites, d)
+    if d == 2:
+        return
+    if isinstance(config.initial, Product):
+        raise Refusal("initial.kind", f'be "levels" or "random" for sites of {d} levels', 'it is "product"')
+    for key in ("correlations", "structure"):
+        if getattr(asked, key):
+            raise Refusal(
+                f"observables.{key}", f"be false for sites of {d} levels: it is about Pauli matrices", "it is true"
+            )
 
 
 def _check_length(key: str, value: object, sites: int) -> None:
@@ -145,3 +156,5 @@ KINDS: dict[str, dict[str, type[Table]]] = {
 
 
 PLAIN: dict[str, type[Table]] = {"observables": Observables, "output": Output}
+NESTED: dict[type[Table], dict[str, type[Table]]] = {Custom: {"hamiltonian": Term, "jumps": JumpTerm}}
+"""Keys that hold lists of tables."""

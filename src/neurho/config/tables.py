@@ -1,53 +1,39 @@
 """The tables of the problem file, one class for each kind."""
 
-from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
-from neurho.config.messages import Refusal, shown
+from neurho.config.messages import Refusal
 
-_Number: TypeAlias = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-
-
-_Whole: TypeAlias = Annotated[int, Strict()]
+Number: TypeAlias = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Whole: TypeAlias = Annotated[int, Strict()]
 
 
 _Flag: TypeAlias = Annotated[bool, Strict()]
+Rate: TypeAlias = Annotated[Number, Field(ge=0)]
 
 
-_Rate: TypeAlias = Annotated[_Number, Field(ge=0)]
-
-
-_Vector: TypeAlias = tuple[_Number, _Number, _Number]
-
-
+_Vector: TypeAlias = tuple[Number, Number, Number]
 Flag: TypeAlias = Annotated[bool, Strict(), Field(description="true or false")]
 
 
-Index: TypeAlias = Annotated[_Whole, Field(ge=0, description="a whole number >= 0")]
-
-
-Count: TypeAlias = Annotated[_Whole, Field(ge=1, description="a whole number >= 1")]
+Index: TypeAlias = Annotated[Whole, Field(ge=0, description="a whole number >= 0")]
+Count: TypeAlias = Annotated[Whole, Field(ge=1, description="a whole number >= 1")]
 
 
 MaybeCount: TypeAlias = Annotated[Count | None, Field(description="a whole number >= 1")]
+Real: TypeAlias = Annotated[Number, Field(description="a finite number")]
 
 
-Real: TypeAlias = Annotated[_Number, Field(description="a finite number")]
-
-
-NotNegative: TypeAlias = Annotated[_Number, Field(ge=0, description="a finite number >= 0")]
-
-
-Positive: TypeAlias = Annotated[_Number, Field(gt=0, description="a finite number > 0")]
+NotNegative: TypeAlias = Annotated[Number, Field(ge=0, description="a finite number >= 0")]
+Positive: TypeAlias = Annotated[Number, Field(gt=0, description="a finite number > 0")]
 
 
 MaybePositive: TypeAlias = Annotated[Positive | None, Field(description="a finite number > 0")]
-
-
+MaybeFlag: TypeAlias = Annotated[Flag | None, Field(description="true or false")]
 Rates: TypeAlias = Annotated[
-    _Rate | tuple[_Rate, ...], Field(description="a finite number >= 0, or one for each site of the lattice")
+    Rate | tuple[Rate, ...], Field(description="a finite number >= 0, or one for each site of the lattice")
 ]
 
 
@@ -58,6 +44,12 @@ Vectors: TypeAlias = Annotated[
 
 Couplings: TypeAlias = Annotated[
     _Vector | tuple[_Vector, ...], Field(description="three numbers (x, y, z), or three for each bond of the lattice")
+]
+
+
+Texts: TypeAlias = Annotated[
+    dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]*$")], Annotated[str, Strict()]],
+    Field(description='operators by names of letters and digits, as in { Sz = "Sz(i)" }'),
 ]
 
 
@@ -159,7 +151,7 @@ class Product(Table):
     kind: Literal["product"]
     bloch: Vectors
     noise: NotNegative = 0.01
-    tilt: Annotated[_Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
+    tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
 
 
 class Random(Table):
@@ -180,8 +172,8 @@ class Metropolis(Table):
     diagonal_samples: Count
     sweeps: Count = 1
     warmup: Index = 10
-    exponent: Annotated[_Number, Field(gt=0, le=2, description="a number > 0 and <= 2")] = 2.0
-    blur: Annotated[_Number, Field(ge=0, lt=1, description="a number >= 0 and < 1")] = 0.0
+    exponent: Annotated[Number, Field(gt=0, le=2, description="a number > 0 and <= 2")] = 2.0
+    blur: Annotated[Number, Field(ge=0, lt=1, description="a number >= 0 and < 1")] = 0.0
     chunk: MaybeCount = None
 
     @model_validator(mode="before")
@@ -207,123 +199,12 @@ class Enumeration(Table):
     chunk: MaybeCount = None
 
 
-FIXED = ("euler", "heun", "midpoint", "rk4")
-
-
-ADAPTIVE = ("heun-euler", "bosh3", "dopri5", "heun-doubling")
-
-
-Method: TypeAlias = Literal[
-    "euler", "heun", "midpoint", "rk4", "heun-euler", "bosh3", "dopri5", "heun-doubling", "exact"
-]
-
-
-SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
-    "ridge": {"ridge": 1e-3},
-    "cutoff": {"cutoff": 1e-6},
-    "snr": {"snr": 2.0, "cutoff": 1e-8},
-    "cg": {"ridge": 1e-3, "cg_tolerance": 1e-3},
-}
-
-
-SOLVER_KEYS = frozenset(key for keys in SOLVER_DEFAULTS.values() for key in keys)
-
-
-CHOSEN = SOLVER_KEYS | {"dt", "tolerance", "dt_max"}
-"""Keys of [task] that only some methods or solvers use."""
-
-
-class Flow(Table):
-    """What evolution and relaxation share. Keys that the method or the solver does not use are None."""
-
-    method: Method
-    dt: MaybePositive = None
-    tolerance: MaybePositive = None
-    dt_max: MaybePositive = None
-    max_steps: MaybeCount = None
-    norm: Literal["fubini-study", "plain"] = "fubini-study"
-    solver: Literal["ridge", "cutoff", "snr", "cg"] = "ridge"
-    ridge: MaybePositive = None
-    cutoff: Annotated[_Number | None, Field(gt=0, lt=1, description="a number > 0 and < 1")] = None
-    snr: MaybePositive = None
-    cg_tolerance: Annotated[_Number | None, Field(gt=0, lt=1, description="a number > 0 and < 1")] = None
-    times: Annotated[
-        tuple[_Rate, ...] | None, Field(min_length=1, description="a list of increasing numbers >= 0, not empty")
-    ] = None
-    points: Annotated[_Whole | None, Field(ge=2, description="a whole number >= 2")] = None
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether the method chooses its own steps."""
-        return self.method in ADAPTIVE
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        filled: dict[str, Any] = {}
-        if data.get("method") in FIXED + ADAPTIVE:
-            filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
-        if data.get("method") in ADAPTIVE:
-            filled["dt"] = 1e-3
-        if "times" not in data:
-            filled["points"] = 101
-        return filled | data
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Flow":
-        for key in self.model_fields_set & CHOSEN:
-            if (reason := unused(key, self.method, self.solver)) is not None:
-                raise Refusal(f"task.{key}", "be left out", reason)
-        if self.method in FIXED and self.dt is None:
-            raise Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
-        if self.adaptive and self.tolerance is None:
-            raise Refusal("task.tolerance", f'be given for method "{self.method}", which is adaptive', "it is missing")
-        if self.times is not None and self.points is not None:
-            raise Refusal("task.points", "be left out where task.times is given", "both are there")
-        self._check_times()
-        return self
-
-    def _check_times(self) -> None:
-        times, end_key = self.times or (), "t" if "t" in type(self).model_fields else "t_max"
-        end = getattr(self, end_key)
-        if any(b <= a for a, b in pairwise(times)):
-            raise Refusal("task.times", "increase", f"it is {shown(times)}")
-        if times and times[-1] > end:
-            raise Refusal(
-                "task.times", f"end at or before task.{end_key} = {end:g}", f"its last entry is {times[-1]:g}"
-            )
-
-
-class Evolve(Flow):
-    """Dynamics from t = 0 to `t`, with output at `times` or at `points` equally spaced times."""
-
-    kind: Literal["evolve"]
-    t: Positive
-
-    @property
-    def t_end(self) -> float:
-        """The last time."""
-        return self.t
-
-
-class Stationary(Flow):
-    """Relaxation until delta_L falls below `delta_L`, at most until `t_max`."""
-
-    kind: Literal["stationary"]
-    t_max: Positive
-    delta_L: Positive = 1e-2
-    average: Annotated[_Number, Field(gt=0, le=1, description="a number > 0 and <= 1")] = 0.2
-
-    @property
-    def t_end(self) -> float:
-        """The last time, if the state is not stationary before."""
-        return self.t_max
-
-
 class Observables(Table):
     """What is measured at each output, besides the one-site means."""
+
+    on_sites: Texts = {}
+    on_bonds: Texts = {}
+    populations: MaybeFlag = None
 
     bonds: Flag = True
     correlations: Flag = False
@@ -337,14 +218,6 @@ class Output(Table):
     """How often to save and when to stop; no number of the run depends on it."""
 
     checkpoint_seconds: NotNegative = 60.0
+    checkpoint_steps: MaybeCount = None
     keep: Count = 2
     wall_seconds: MaybePositive = None
-
-
-def unused(key: str, method: str, solver: str) -> str | None:
-    """Why the key of [task] has no effect with this method and solver, or None if it has one."""
-    if method == "exact" or (key in ("tolerance", "dt_max") and method in FIXED):
-        return f'method "{method}" does not use it'
-    if key in SOLVER_KEYS and key not in SOLVER_DEFAULTS[solver]:
-        return f'solver "{solver}" does not use it'
-    return None

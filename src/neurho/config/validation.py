@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from neurho._types import NeurhoError
 from neurho.config.messages import ending, one_of, shown, suggest
-from neurho.config.schema import KINDS, PLAIN, Config
+from neurho.config.schema import KINDS, NESTED, PLAIN, Config
 from neurho.config.tables import Table
 
 
@@ -31,13 +31,29 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
 def _table(where: str, name: str, raw: object) -> Table:
     if not isinstance(raw, dict):
         raise NeurhoError(f"In `{where}`, `{name}` must be a table [{name}], but it is {shown(raw)}.")
-    if name == "initial" and "bloch" in raw:
-        raw = {"kind": "product", **raw}
+    for key, implied in (("bloch", "product"), ("populations", "levels")):
+        if name == "initial" and key in raw:
+            raw = {"kind": implied, **raw}
     kind = PLAIN[name] if name in PLAIN else _kind(where, name, raw)
+    for key, model in NESTED.get(kind, {}).items():
+        _entries(where, f"{name}.{key}", model, raw.get(key))
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
         raise NeurhoError(_sentence(where, f"{name}.", kind, error, raw)) from None
+
+
+def _entries(where: str, path: str, model: type[Table], raw: object) -> None:
+    """Check a list of tables one by one, so that a sentence can name the entry."""
+    if not isinstance(raw, list):
+        return
+    for number, entry in enumerate(raw):
+        if not isinstance(entry, dict):
+            raise NeurhoError(f"In `{where}`, key `{path}[{number}]` must be a table, but it is {shown(entry)}.")
+        try:
+            model.model_validate(entry)
+        except ValidationError as error:
+            raise NeurhoError(_sentence(where, f"{path}[{number}].", model, error, entry)) from None
 
 
 def _kind(where: str, name: str, raw: dict[str, Any]) -> type[Table]:

@@ -30,6 +30,15 @@ def product_state(bloch: Sequence[float] | np.ndarray, sites: int, *, memory: fl
     return reduce(np.kron, one)
 
 
+def product_of(amplitudes: np.ndarray, *, memory: float = 8.0) -> np.ndarray:
+    """The pure product state |psi><psi|, psi = psi_1 x psi_2 x ..., from psi_j(l), `(sites, levels)`."""
+    require(np.ndim(amplitudes) == 2, "amplitudes", "have shape (sites, levels)", f"it is {np.shape(amplitudes)}")
+    sites, levels = amplitudes.shape
+    require_memory(levels**sites, 2, memory)
+    psi = reduce(np.kron, [row / np.linalg.norm(row) for row in amplitudes])
+    return np.outer(psi, psi.conj())
+
+
 def reduced(rho: np.ndarray, keep: Sequence[int], sites: int) -> np.ndarray:
     """The partial trace over all sites but `keep`, `(d^k, d^k)`; the first of `keep` is the slowest index."""
     require_sites(keep, sites, "keep")

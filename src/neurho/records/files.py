@@ -3,22 +3,24 @@
 import errno
 import json
 import os
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from neurho._types import NeurhoError
 
-if TYPE_CHECKING:
-    pass
-
-PROBLEM, PROVENANCE, SERIES, SUMMARY, CHECKPOINTS = (
+PROBLEM, PROVENANCE, SERIES, SUMMARY, CHECKPOINTS, STATUS, LOCK = (
     "problem.toml",
     "provenance.json",
     "series.nc",
     "summary.json",
     "checkpoints",
+    "status.json",
+    ".lock",
 )
 
 
@@ -27,11 +29,62 @@ def require_unused(path: Path) -> None:
     with disk(path):
         if path.exists() and not path.is_dir():
             raise NeurhoError(f"The run directory `{path}` must be a directory, but it is a file.")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(file.name != LOCK for file in path.iterdir()):
             more = f"go on with `neurho resume {path}` or" if is_run(path) else "please"
             raise NeurhoError(
                 f"The run directory `{path}` must be new or empty, but it holds files; {more} give another."
             )
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """A block in which no other process writes to this run directory, which is made if need be.
+
+    **Raises** `NeurhoError` if another process is writing.
+    """
+    path = Path(path)
+    with disk(path):
+        path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / LOCK, timeout=0)
+    try:
+        with disk(path):
+            lock.acquire()
+    except Timeout:
+        raise NeurhoError(
+            f"The run directory `{path}` is being written by another process; wait, or stop it."
+        ) from None
+    except NotImplementedError:  # a file system without locks: better to run unprotected than not at all
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(path: str | Path) -> bool:
+    """Whether a process is writing to this run directory."""
+    lock = FileLock(Path(path) / LOCK, timeout=0)
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock:
+            return False
+    except (Timeout, OSError, NotImplementedError):
+        return True
+
+
+def write_status(path: Path, status: dict[str, Any]) -> None:
+    """Write where a run is, for those who watch it; nothing depends on it, so that it need not reach the disk."""
+    here = {"process": os.getpid(), "host": platform.node()}
+    with suppress(NeurhoError):
+        replace(path / STATUS, as_json(status | here), sync=False)
+
+
+def read_status(path: str | Path) -> dict[str, Any] | None:
+    """Where a run was when it last said so, or None."""
+    file = checked(path) / STATUS
+    return read_json(file) if file.exists() else None
 
 
 def is_run(path: str | Path) -> bool:
@@ -64,7 +117,7 @@ def write_file(path: Path, data: bytes) -> None:
     replace(path, data)
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write a file beside its place and move it there in one step."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with disk(path):
@@ -72,7 +125,8 @@ def replace(path: Path, data: bytes) -> None:
             with part.open("wb") as file:
                 file.write(data)
                 file.flush()
-                os.fsync(file.fileno())
+                if sync:
+                    os.fsync(file.fileno())
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -83,6 +137,8 @@ def disk(path: Path, doing: str = "written") -> Iterator[None]:
     """Turn errors of the file system into one sentence."""
     try:
         yield
+    except Timeout:  # of a lock, which is an OSError too
+        raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NeurhoError(

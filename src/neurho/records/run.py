@@ -55,7 +55,8 @@ class Run:
         self.rows: list[Row] = []
         self.messages: list[str] = []
         self._latest: Any = None
-        self._saved = 0
+        self._saved = (0, 0)
+        self._step = 0
         self._started = time.monotonic()
 
     @property
@@ -75,9 +76,13 @@ class Run:
             values[name] = np.asarray(estimate.mean, dtype=float)
             values[f"{name}_error"] = np.broadcast_to(np.asarray(estimate.error, dtype=float), values[name].shape)
         self.rows.append(Row(int(snapshot.step), float(snapshot.t), self.wall_seconds, values))
-        self._latest = snapshot.state
+        self._latest, self._step = snapshot.state, int(snapshot.step)
         if snapshot.message:
             self.note(snapshot.message, t=snapshot.t)
+
+    def move(self, state: Any, step: int) -> None:
+        """Go on to a state between two snapshots; the next `save` keeps it."""
+        self._latest, self._step = state, step
 
     def note(self, sentence: str, *, t: float | None = None) -> None:
         """Keep a sentence for the summary; one that differs from an earlier one only in its numbers is not repeated."""
@@ -85,17 +90,27 @@ class Run:
             self.messages.append(sentence if t is None else f"t = {t:g}: {sentence}")
 
     def save(self) -> None:
-        """Write the series and, after it, the checkpoint of the last snapshot; keep the newest few checkpoints."""
-        if len(self.rows) == self._saved:
+        """Write the series and, after it, the checkpoint of the last state; keep the newest few checkpoints.
+
+        **Raises** `NumericalError` instead of keeping a state with NaN.
+        """
+        now = (len(self.rows), self._step)
+        if now == self._saved or not self.rows:
             return
-        replace(self.path / SERIES, as_netcdf(self.series()))
         row = self.rows[-1]
-        header = {"fingerprint": self.fingerprint, "snapshot": len(self.rows), "step": row.step, "t": row.t}
+        if self._step != row.step and _has_nan(self._latest):
+            raise NumericalError(f"The run stopped after t = {row.t:g}, at step {self._step}: the state contains NaN.")
+        if now[0] != self._saved[0]:
+            replace(self.path / SERIES, as_netcdf(self.series()))
+        header = {"fingerprint": self.fingerprint, "snapshot": len(self.rows), "step": self._step, "t": row.t}
         folder = self.path / CHECKPOINTS
         with disk(folder):
             folder.mkdir(exist_ok=True)
-        replace(folder / f"{len(self.rows):08d}.eqx", pack(self._latest, header | {"messages": self.messages}))
-        self._saved = len(self.rows)
+        between = "" if self._step == row.step else f"_{self._step:09d}"  # sorts behind the snapshot before it
+        file = folder / f"{len(self.rows):08d}{between}.eqx"
+        header |= {"messages": self.messages, "wall_seconds": self.wall_seconds}
+        replace(file, pack(self._latest, header))
+        self._saved = now
         with disk(folder):
             for old in list_checkpoints(self.path)[: -self.keep]:
                 old.unlink()
@@ -130,8 +145,8 @@ class Run:
             raise NeurhoError(f"`{self.path / SERIES}` does not belong to checkpoint `{file}`; restore it or run anew.")
         self.rows = self.rows[:count]
         self.messages = list(header["messages"])
-        self._saved = count
-        self._started = time.monotonic() - self.rows[-1].wall_seconds
+        self._saved, self._step = (count, int(header["step"])), int(header["step"])
+        self._started = time.monotonic() - header.get("wall_seconds", self.rows[-1].wall_seconds)
 
     def series(self) -> xr.Dataset:
         """Everything recorded, as a dataset along `t`."""
@@ -190,6 +205,9 @@ def reopen(path: str | Path, *, fingerprint: str, bonds: Sequence[Any] | np.ndar
     run = Run(path, fingerprint=fingerprint, bonds=np.asarray(bonds, dtype=int).reshape(-1, 2), keep=keep)
     facts = read_json(path / PROVENANCE)
     replace(path / PROVENANCE, as_json(facts | {"sessions": [*facts.get("sessions", []), _session()]}))
+    with disk(path):
+        for part in [*path.glob(".*.part"), *(path / CHECKPOINTS).glob(".*.part")]:
+            part.unlink(missing_ok=True)  # what a killed process left
     if (path / SERIES).exists():
         run.rows = rows_of(read_series(path))
     return run
@@ -202,12 +220,16 @@ def _not_finite(snapshot: "Snapshot") -> str | None:
     for name, value in snapshot.diagnostics.items():
         if name not in UNDEFINED_AT_TIMES and not np.isfinite(value):
             return f"`{name}` is {value}"
-    for leaf in jax.tree_util.tree_leaves(snapshot.state):
+    return "the state contains NaN" if _has_nan(snapshot.state) else None
+
+
+def _has_nan(state: Any) -> bool:
+    """Infinite logarithms of zero weights are nothing bad in a state; NaN always is."""
+    for leaf in jax.tree_util.tree_leaves(state):
         numeric = isinstance(leaf, float | complex) or getattr(getattr(leaf, "dtype", None), "kind", "") in "fc"
-        # Infinite logarithms of zero weights are nothing bad in a state; NaN always is.
         if numeric and np.any(np.isnan(np.asarray(leaf))):
-            return "the state contains NaN"
-    return None
+            return True
+    return False
 
 
 def _session() -> dict[str, Any]:

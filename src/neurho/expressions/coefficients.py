@@ -1,0 +1,66 @@
+"""Functions of time that come from text: trees of a few operations, equal if they are written alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+FUNCTIONS: dict[str, str] = {"sqrt": "sqrt", "exp": "exp", "sin": "sin", "cos": "cos", "tanh": "tanh"}
+"""Functions of one number, as NumPy calls them."""
+
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+}
+
+
+@dataclass(frozen=True)
+class Moving:
+    """A number that depends on time: `name` is "t", a function of one number, "real" or a binary operation."""
+
+    name: str
+    arguments: tuple["complex | Moving", ...] = ()
+
+    def __call__(self, t: Any) -> Any:
+        """The value at time t, traced by JAX where t is."""
+        if self.name == "t":
+            return t
+        values = [a(t) if isinstance(a, Moving) else a for a in self.arguments]
+        if self.name in _BINARY:
+            return _BINARY[self.name](*values)
+        library: Any = jnp if isinstance(t, jax.Array) else np
+        return library.real(values[0]) if self.name == "real" else getattr(library, FUNCTIONS[self.name])(values[0])
+
+
+Scalar: TypeAlias = complex | Moving
+
+
+def combine(name: str, *arguments: Scalar) -> Scalar:
+    """The result of an operation: a number where all arguments are numbers, otherwise a function of time.
+
+    **Raises** `ZeroDivisionError` or `OverflowError`, as numbers do.
+    """
+    if any(isinstance(a, Moving) for a in arguments):
+        return Moving(name, arguments)
+    if name in _BINARY:
+        return _tidy(_BINARY[name](*arguments))
+    value: complex = complex(arguments[0])  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with np.errstate(all="ignore"):
+        return _tidy(getattr(np, FUNCTIONS[name])(value if value.imag or value.real < 0 else value.real))
+
+
+def real_part(value: Scalar) -> Scalar:
+    """The real part of a number or function, for rates."""
+    return Moving("real", (value,)) if isinstance(value, Moving) else complex(value).real
+
+
+def _tidy(value: Any) -> complex:
+    """A float where the imaginary part is zero; integers never, so that no power takes forever."""
+    number = complex(value)
+    return number if number.imag else number.real
