@@ -10,6 +10,7 @@ from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
 from neurho.generator import Group, LabelMap
+from neurho.parallel import map_samples
 from neurho.sampling import Draw, autocorrelation_time, split_r_hat
 
 CHUNK = 1024
@@ -57,7 +58,7 @@ def local_values(
             total = total + jnp.sum(group_values(amplitudes, group, table, cache, local), axis=0)
         return total
 
-    return jax.lax.map(one, x, batch_size=min(chunk, len(x)))
+    return map_samples(one, (x,), chunk)
 
 
 def estimate(values: Shaped[Array, "draws chains *shape"], draw: Draw, *, exact: bool) -> Estimate:

@@ -59,13 +59,17 @@ class TDVP(eqx.Module):
     chunk: int = eqx.field(static=True, default=CHUNK)
 
     @eqx.filter_jit
-    def __call__(self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]) -> Rates:
-        """D alpha/dt at one point, with everything that was learnt on the way."""
-        draw, local, chains, certificate = self._draw(key, t, ansatz, chains)
-        x, weight = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1)
-        metric = Metric.build(
-            ansatz, x, weight, local.reshape(-1), centred=self.centred, exact=self.sampler.exact, chunk=self.chunk
-        )
+    def __call__(
+        self,
+        key: PRNGKeyArray,
+        t: Any,
+        ansatz: AbstractAnsatz,
+        chains: Int[Array, "chains sites"],
+        guess: Float[Array, " parameters"] | None = None,
+    ) -> Rates:
+        """D alpha/dt at one point, with everything that was learnt on the way; `guess` is a velocity close by."""
+        draw, chains, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
+        metric, certificate = self.assemble(t, ansatz, draw, guess)
         solution = self.solver(metric)
         return Rates(
             velocity=solution.velocity,
@@ -73,31 +77,50 @@ class TDVP(eqx.Module):
             metric=metric,
             residual=solution.residual,
             rank=solution.rank,
-            certificate=certificate,
+            certificate=certificate._replace(acceptance=info.acceptance),
         )
+
+    def assemble(
+        self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
+    ) -> tuple[Metric, Certificate]:
+        """The least-squares problem of one set of samples, and their certificate (its acceptance is not known here)."""
+        local, certificate = self._estimate(t, ansatz, draw)
+        # Chain by chain: contiguous blocks of samples are then independent.
+        x, weight, local = (jnp.swapaxes(a, 0, 1) for a in (draw.x, draw.weight, local))
+        metric = Metric.build(
+            ansatz,
+            x.reshape(-1, x.shape[-1]),
+            weight.reshape(-1),
+            local.reshape(-1),
+            centred=self.centred,
+            exact=self.sampler.exact,
+            chunk=self.chunk,
+            guess=guess,
+        )
+        return metric, certificate
 
     @eqx.filter_jit
     def certify(
         self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
     ) -> Certificate:
         """Only the certificate of a state."""
-        return self._draw(key, t, ansatz, chains)[3]
+        draw, _, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
+        return self._estimate(t, ansatz, draw)[1]._replace(acceptance=info.acceptance)
 
-    def _draw(
-        self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
-    ) -> tuple[Draw, Complex[Array, "draws chains"], Int[Array, "chains sites"], Certificate]:
-        amplitudes = ansatz.amplitudes()
-        draw, chains, info = self.sampler.sample(key, amplitudes, chains)
+    def _estimate(
+        self, t: Any, ansatz: AbstractAnsatz, draw: Draw
+    ) -> tuple[Complex[Array, "draws chains"], Certificate]:
+        """Local values of the Lindbladian and what they say."""
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk).reshape(draw.weight.shape)
+        local = local_values(ansatz.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)
+        local = local.reshape(draw.weight.shape)
         size = jnp.abs(local)
         mixing = convergence(size, exact=self.sampler.exact)
-        certificate = Certificate(
+        return local, Certificate(
             delta_l=estimate(size, draw, exact=self.sampler.exact),
             lindblad_norm2=estimate(size**2, draw, exact=self.sampler.exact),
             r_hat=mixing.r_hat,
             tau=mixing.tau,
             ess=effective_sample_size(draw.weight),
-            acceptance=info.acceptance,
+            acceptance=jnp.full((), jnp.nan),
         )
-        return draw, local, chains, certificate
