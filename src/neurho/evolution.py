@@ -25,6 +25,7 @@ from neurho.snapshots import take
 from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
 
+
 class RunState(NamedTuple):
     """All that a run needs to go on: the parameters, both sets of chains, where it is and the dt to try next."""
 

@@ -8,12 +8,12 @@ Crank-Nicolson (second order, for dynamics). With u = w dt/(1 + w dt) the row of
     R(x) = (1 - u) - u L_loc(x) + (1 + g) h(x),    h(x) = -[(1 - u) + (1/w - 1) u L_loc,0(x)] rho_0(x)/rho(x)
     G(x) = (1 - u) (O(x) - Obar) - u (M(x) - Obar L_loc(x)),                  Obar = Re <O>,
 
-where rho_0 and rho have the same norm. g frees the scale, which the network cannot and need not know; at long dt, where a
-large g could pass an eigenvector of L for a stationary state, (u g)^2 holds it back.
+where rho_0 and rho have the same norm. g frees the scale, which the network cannot and need not know; at long dt,
+where a large g could pass any eigenvector of L for a stationary state, (u g)^2 holds it back.
 
-One iteration is the least-squares problem min_{delta, g} <|R + G delta|^2> + (u g)^2 + damping: a linearly implicit step of
-the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the samples
-enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
+One iteration is the least-squares problem min_{delta, g} <|R + G delta|^2> + (u g)^2 + damping: a linearly implicit
+step of the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the
+samples enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
 """
 
 from typing import Any, NamedTuple
@@ -28,9 +28,13 @@ from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
 from neurho.derivatives import LocalDerivatives
 from neurho.estimators import CHUNK, Estimate, estimate, local_values
 from neurho.generator import LabelMap
-from neurho.metric import sample_chunks
+from neurho.metric import symmetric, upper_product
+from neurho.parallel import spread, sum_samples
 from neurho.sampling import AbstractSampler, Draw
 from neurho.tdvp import Certificate, certificate_of
+
+BATCH = 32
+"""Samples whose derivatives are computed together: few enough that their tables stay in the cache."""
 
 
 class Probe(NamedTuple):
@@ -94,15 +98,8 @@ class Implicit(eqx.Module):
             local=local,
             misfit=estimate(squares, draw, exact=exact),
             chains=chains,
-            certificate=certificate_of(jnp.abs(local), draw, info, exact=exact),
+            certificate=certificate_of(jnp.abs(local), draw, exact=exact)._replace(acceptance=info.acceptance),
         )
-
-    @eqx.filter_jit
-    def quadratic(self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe) -> Any:
-        x, weight = probe.draw.x.reshape(-1, probe.draw.x.shape[-1]), probe.draw.weight.reshape(-1)
-        row, column = self._rows(t, dt, ansatz, origin, x, weight, probe.local.reshape(-1))
-        gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)
-        return _without_scale(gram, len(mean), self._share(dt))
 
     @eqx.filter_jit
     def correct(
@@ -159,25 +156,23 @@ class Implicit(eqx.Module):
         mean = mean_derivative(ansatz, x, weight)
         columns = len(mean) + 2
 
-        def add(gram: Array, part: tuple[Array, ...]) -> tuple[Array, None]:
-            x, w, row, column = part
-            d = jax.lax.map(derivatives, x, batch_size=min(32, len(x)))
+        def part(x: Array, w: Array, row: Array, column: Array) -> Array:
+            d = jax.lax.map(derivatives, x, batch_size=min(BATCH, len(x)))
             local = jnp.stack([d.local.real, d.local.imag], axis=1)
             g = (1 - u) * d.o - u * (d.moved - local[:, :, None] * mean)
             g = g.at[:, 0].add(-(1 - u) * mean)
             rest = jnp.stack([column, row], axis=1)
             rest = jnp.stack([rest.real, rest.imag], axis=1)
-            a = (jnp.sqrt(w)[:, None, None] * jnp.concatenate([g, rest], axis=2)).reshape(-1, columns)
-            return gram + a.T @ a, None
+            rows = jnp.sqrt(w)[:, None, None] * jnp.concatenate([g, rest], axis=2)
+            return upper_product(rows.reshape(-1, columns))
 
-        parts = sample_chunks((x, weight, row, column), self.chunk)
-        return jax.lax.scan(add, jnp.zeros((columns, columns)), parts)[0], mean
+        return symmetric(sum_samples(part, (x, weight, row, column), self.chunk)), mean
 
 
 def mean_derivative(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Array, " parameters"]:
     """Re <O>, by one pass backwards through log rho."""
     vector, restore = parameters(ansatz)
-    return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(x).real))(vector)
+    return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(spread(x)).real))(vector)
 
 
 def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta: Array) -> Float[Array, ""]:
@@ -185,7 +180,7 @@ def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta:
     vector, restore = parameters(ansatz)
 
     def stacked(v: Array) -> Array:
-        values = jax.vmap(restore(v).log_amplitude)(x)
+        values = jax.vmap(restore(v).log_amplitude)(spread(x))
         return jnp.stack([values.real, values.imag])
 
     along = jax.jvp(stacked, (vector,), (delta,))[1]

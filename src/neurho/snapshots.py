@@ -47,6 +47,7 @@ def take(
 
 
 def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
+    """The numbers of a certificate by name."""
     values = {
         "delta_L": float(certificate.delta_l.mean),
         "delta_L_error": float(certificate.delta_l.error),
@@ -64,6 +65,7 @@ def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
 
 
 def require_finite(observables: dict[str, Estimate], diagnostics: dict[str, float], t: float) -> None:
+    """Raise a `NumericalError` for NaN and infinities."""
     bad = [name for name, e in observables.items() if not np.all(np.isfinite(e.mean))]
     bad += [name for name in ("delta_L", "lindblad_norm2") if not np.isfinite(diagnostics.get(name, 0.0))]
     if bad:
@@ -74,6 +76,7 @@ def require_finite(observables: dict[str, Estimate], diagnostics: dict[str, floa
 
 
 def warning(diagnostics: dict[str, float]) -> str:
+    """What a user should know about these numbers, or ""."""
     warnings = []
     for name in ("r_hat", "r_hat_diagonal"):
         if diagnostics.get(name, 1.0) > R_HAT_LIMIT:
