@@ -235,6 +235,32 @@ def compare(
 
 
 @app.command()
+def sweep(
+    problem: Annotated[
+        str,
+        typer.Argument(metavar="PROBLEM|DIR", help="A problem, or a sweep to go on with.", show_default=False),
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUES", help="first:last:number or a,b,c sweeps a key; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="[default: runs/PROBLEM-sweep-N].")] = None,
+    scheduler: Annotated[str, typer.Option(metavar="ADDRESS", help="A dask scheduler [default: this machine].")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
+    retries: Annotated[int, typer.Option(min=0, help="How often a point that fails is tried again.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Run a grid of problems; skip what is done, and collect one dataset."""
+    from neurho.cli.sweeping import sweep_problems
+    from neurho.config import problem_name
+
+    directory = out if out is not None else _free_directory(f"{problem_name(problem)}-sweep")
+    options: dict[str, Any] = {"scheduler": scheduler, "workers": workers, "retries": retries, "quiet": quiet}
+    if sweep_problems(problem, changes or (), directory, **options):
+        raise typer.Exit(1)
+
+
+@app.command()
 def problems() -> None:
     """List the shipped problems."""
     from neurho.config import shipped

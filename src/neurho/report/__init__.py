@@ -11,6 +11,7 @@ from neurho.report.figures import all_figures, comparison, diagnostics, named_cu
 from neurho.report.maps import correlation_map, lattice_map, space_time
 from neurho.report.page import certificate, page
 from neurho.report.panels import image
+from neurho.report.phase import phase_diagram
 from neurho.report.style import BLUE, COLOURS, GREEN, GREY, ONE_SITE, ORANGE, STYLE, SYMBOLS, TIME, TWO_SITE
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "lattice_map",
     "named_curves",
     "page",
+    "phase_diagram",
     "profile",
     "space_time",
     "time_curves",
