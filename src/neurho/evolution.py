@@ -91,7 +91,8 @@ def follow(
 
     - `times`: ascending; those before `state.t` are skipped, one equal to it is measured only if `first`.
     - `max_steps`: stop with a `NumericalError` after so many steps.
-    - `watch`: called with the state after every step; a run goes on from any of these states as from a snapshot's.
+    - `watch`: called with the state after every step that leads to no output; a run goes on from any of these states
+      as from that of a snapshot.
 
     **Raises** `NumericalError` when parameters or measured numbers become NaN.
     """
@@ -113,7 +114,7 @@ def follow(
             step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, target, state.dt, y, state.chains)
             state = state._replace(ansatz=restore(step.y), chains=step.chains, step=state.step + 1, t=t, dt=dt)
             residual = float(step.rates.residual)
-            if watch is not None:
+            if watch is not None and state.t < target:  # at `target` the snapshot itself is the state to go on from
                 watch(state)
         snapshot = measure(flow, state, jax.random.fold_in(jax.random.fold_in(root, 2), state.step), residual)
         state = snapshot.state

@@ -92,6 +92,20 @@ def test_a_run_continued_from_any_snapshot_is_the_same_run():
     assert np.any(other_seed.state.chains != whole[1].state.chains)
 
 
+def test_a_run_continued_between_two_outputs_is_the_same_run():
+    """From any state that a watcher saw; no output may be skipped or repeated."""
+    times, flow, seen = [0.0, 0.02, 0.05], sampled_flow(), []
+    whole = list(follow(flow, begin(), times, seed=5, watch=seen.append))
+    assert len(seen) + len(times) == whole[-1].step + 1  # all steps but those that lead to an output
+    for state in (seen[0], seen[-1]):
+        rest = [snapshot for snapshot in whole if snapshot.t > state.t]
+        again = list(follow(flow, state, times, seed=5, first=False))
+        assert [snapshot.t for snapshot in again] == [snapshot.t for snapshot in rest]
+        for one, other in zip(again, rest, strict=True):
+            assert one.observables["sz"].mean == other.observables["sz"].mean
+            assert one.diagnostics == other.diagnostics
+
+
 def test_every_step_draws_with_its_own_key(monkeypatch):
     keys = []
 

@@ -210,15 +210,29 @@ def test_show_prints_means_with_errors(place):
 def test_plot_writes_figures(place):
     call("run", "walk.toml", "--quiet", "--out", "run")
     output = call("plot", "run").output
-    assert output.split() == [f"run/figures/{n}.{e}" for n in ("curves", "diagnostics") for e in ("png", "pdf")]
+    names = ("curves", "sites", "diagnostics")
+    assert output.split() == [f"run/figures/{n}.{e}" for n in names for e in ("png", "pdf")]
     assert (place / "run" / "figures" / "curves.pdf").read_bytes().startswith(b"%PDF")
     assert call("plot", "run", "--format", "svg").output.split() == [
         "run/figures/curves.svg",
+        "run/figures/sites.svg",
         "run/figures/diagnostics.svg",
     ]
     assert "must be png, pdf or svg" in call("plot", "run", "--format", "gif", code=2).output
     call("run", "still.toml", "--quiet", "--out", "still")
     assert "still/figures/profile.png" in call("plot", "still", "--format", "png").output
+
+
+def test_report_and_cite(place):
+    call("run", "walk.toml", "--quiet", "--out", "run")
+    assert call("report", "run").output.split() == ["run/report.html"]
+    page = (place / "run" / "report.html").read_text()
+    assert page.count("data:image/svg+xml;base64,") == 3
+    assert "[lattice]" in page
+    call("report", "run", "--no-reference", "--out", "there.html")
+    assert (place / "there.html").exists()
+    assert call("cite", "run").output == call("cite", "walk.toml").output
+    assert "@article{HartmannCarleo2019," in call("cite", "fig2").output
 
 
 def test_compare_with_the_reference_and_with_another_run(place):

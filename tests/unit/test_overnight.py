@@ -363,7 +363,8 @@ def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch):
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     whole = neurho("run", "real.toml", "--out", "whole")
-    assert whole.wait(600) == 0, whole.stderr.read()
+    said = whole.communicate(timeout=600)
+    assert whole.returncode == 0, said
     moments = random.Random(3)
     process = neurho("run", "real.toml", "--out", "cut")
     for _ in range(5):
@@ -372,5 +373,6 @@ def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch):
         process.kill()
         process.communicate()
         process = neurho("resume", "cut")
-    assert process.wait(600) == 0, process.stderr.read()
+    said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
     xr.testing.assert_identical(numbers("whole"), numbers("cut"))

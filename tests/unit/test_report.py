@@ -1,11 +1,15 @@
 """Figures from made-up runs: that they say what they should, and that comparisons measure what they claim."""
 
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
 import numpy as np
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from neurho import report
+from neurho import config, report
 from neurho._types import NeurhoError
 
 
@@ -142,3 +146,144 @@ def test_stationary_values_are_averages_of_the_last_part():
     reference = last.map(lambda values: values - 0.1)
     assert_allclose([row.max for row in report.deviations(last, reference)], 0.1)
     assert report.deviations(last, reference)[0].at is None
+
+
+def grid(times, rows=2, columns=3):
+    """A run on a two-dimensional lattice with all pairs."""
+    data, sites = oscillation(times), rows * columns
+    rng = np.random.default_rng(0)
+    data = data.drop_vars(["sz_site", "sz_site_error", "site"])
+    site = rng.uniform(-1, 1, size=(len(times), sites))
+    pair = site[:, :, None] * site[:, None, :] + 0.1 * np.arange(sites)[None, :, None]
+    data["sz_site"] = (("t", "site"), site)
+    data["sz_site_error"] = (("t", "site"), np.full_like(site, 0.02))
+    data["szsz_pair"] = (("t", "site", "site_2"), pair)
+    data["density"] = ("t", site.mean(axis=1))
+    data["density_site"] = (("t", "site"), site)
+    return data
+
+
+def test_maps_show_what_was_measured():
+    run = grid(TIMES)
+    last = run.isel(t=-1)
+    mesh = report.space_time(run, ["sz"]).axes[0].collections[0]
+    assert_allclose(mesh.get_array(), run.sz_site.values.T)
+    figure = report.lattice_map(last, ["sz"], (2, 3))
+    assert_allclose(figure.axes[0].images[0].get_array(), last.sz_site.values.reshape(2, 3))
+    assert f"{float(last.sz_site[4]):.2f}\n±2e-02" in [text.get_text() for text in figure.axes[0].texts]
+    picture = np.ma.filled(report.correlation_map(last, ["szsz"]).axes[0].images[0].get_array(), np.nan)
+    expected = np.broadcast_to(0.1 * np.arange(6)[:, None], (6, 6)).copy()
+    np.fill_diagonal(expected, np.nan)
+    assert_allclose(picture, expected, atol=1e-12)
+    with pytest.raises(NeurhoError, match="nothing to draw"):
+        report.space_time(run, [])
+
+
+def test_every_figure_that_makes_sense():
+    dynamics = report.all_figures(grid(TIMES), shape=(2, 3))
+    assert list(dynamics) == ["curves", "named", "sites", "lattice", "correlations", "diagnostics"]
+    assert list(report.all_figures(oscillation(TIMES), shape=(3,))) == ["curves", "sites", "diagnostics"]
+    assert next(iter(report.all_figures(stationary(TIMES), average=0.2))) == "profile"
+
+
+def test_runs_without_pauli_matrices_are_drawn_by_their_own_names():
+    run = grid(TIMES).drop_vars(["sx", "sy", "sz", "sxsx", "sysy", "szsz", "sz_site", "sz_site_error", "szsz_pair"])
+    figure = report.time_curves(run)
+    assert_allclose(figure.axes[0].lines[0].get_ydata(), run.density)
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["density"]
+    assert report.image(report.profile(run), "svg").startswith(b"<?xml")
+
+
+SUMMARY = {
+    "observables": {"sz": {"mean": -0.5, "error": 0.01}, "bad <b>": {"mean": None, "error": None}},
+    "delta_L": 0.02,
+    "r_hat": 1.3,
+    "ess": 500.0,
+    "lindblad_norm2": 0.1,
+    "t": 2.0,
+    "step": 40,
+    "snapshots": 41,
+    "averaged": 1,
+    "converged": True,
+    "messages": ["t = 1: the chains <disagree>"],
+    "fingerprint": "0123456789abcdef",
+}
+SESSION = {"started": "2026-01-01", "python": "3.11", "platform": "Linux", "devices": ["cpu"], "versions": {"jax": "1"}}
+
+
+class Outline(HTMLParser):
+    """Tags that were opened and not closed, resources from outside, and the text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.outside, self.text, self.images = [], [], "", 0
+
+    def handle_starttag(self, tag, attrs):
+        for key, value in attrs:
+            if key in ("src", "href") and not value.startswith(("data:", "#")):
+                self.outside.append(value)
+        self.images += tag == "img"
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def make_page(**changes):
+    settings = config.load("fig2", ["task.solver=snr"])
+    figures = report.all_figures(oscillation(TIMES)) if not changes else {}
+    problem = config.dumps(settings)
+    return report.page("my run", settings, SUMMARY | changes, {"seed": 1, "sessions": [SESSION]}, problem, figures)
+
+
+def test_the_page_is_whole_and_needs_nothing_from_outside():
+    outline = Outline()
+    outline.feed(make_page())
+    assert outline.open == []
+    assert outline.outside == []
+    assert outline.images == 3
+    for part in ("my run", "-0.5", "bad <b>", "the chains <disagree>", "[lattice]", "jax 1", "PhysRevLett.125.100503"):
+        assert part in outline.text, part
+    assert "has reached its goal, but r_hat is" in " ".join(outline.text.split())
+
+
+def test_the_page_says_when_a_run_is_not_good():
+    words = lambda **changes: " ".join(make_page(**changes).split())  # noqa: E731
+    assert "no figure of merit is outside its limit" in words(r_hat=1.01)
+    assert "has not reached its goal, and r_hat is outside" in words(converged=False)
+    assert "has not reached its goal." in words(converged=None, r_hat=1.0)
+
+
+def test_certificate_has_the_limits_of_the_problem():
+    still = config.load("fig3", ["task.delta_L=0.01"])
+    found = {j.name: (j.should, j.verdict) for j in report.certificate(SUMMARY, still)}
+    assert found["delta_L"] == ("<= 0.01", "bad")
+    assert found["ess"] == ("> 100", "good")
+    assert found["lindblad_norm2"] == ("", "")
+    assert report.certificate(SUMMARY, config.load("fig2"))[0].verdict == ""
+
+
+def test_citations_are_those_of_what_was_used():
+    keys = lambda *changes: {r.key for r in report.citations(config.load("fig2", changes))}  # noqa: E731
+    assert {"HartmannCarleo2019", "jax2018github", "neurho"} <= keys()
+    assert "SchmittHeyl2020" not in keys()
+    assert "SchmittHeyl2020" in keys("task.solver=snr")
+    assert "LeeGopalakrishnanLukin2013" in keys("model.kind=xyz")
+    assert "jax2018github" not in keys("task.method=exact")
+    text = report.bibtex(config.load("fig2"))
+    assert text.count("@") == len(keys())
+    assert text.count("{") == text.count("}")
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_a_browser_shows_the_page(tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(make_page())
+    words = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", file.as_uri()]
+    shown = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "my run" in shown
+    assert shown.count("<img") == 3

@@ -143,10 +143,7 @@ def show(directory: Directory) -> None:
     from neurho import records
 
     settings, series = _settings_of(directory), records.read_series(directory)
-    summary = records.read_summary(directory)
-    if summary is None or summary["snapshots"] != series.sizes["t"]:
-        summary = records.summarise(series, average=average_of(settings)) | {"converged": None, "messages": []}
-    print_summary(directory, settings, summary)
+    print_summary(directory, settings, _summary_of(directory, settings, series))
 
 
 @app.command()
@@ -158,17 +155,51 @@ def plot(
     reference: Annotated[bool, typer.Option(help="Draw the exact or shipped reference where there is one.")] = True,
 ) -> None:
     """Draw the figures of a run, into its directory."""
-    from neurho import records, report
+    from neurho import records
 
     endings = _endings(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
     truth = _build(settings).reference() if reference else None
-    if settings.task.kind == "stationary":
-        figures = {"profile": report.profile(series, truth, average=settings.task.average, label=_source(truth))}
-    else:
-        figures = {"curves": report.time_curves(series, truth, label=_source(truth))}
-    figures["diagnostics"] = report.diagnostics(series)
-    _write_figures(directory, figures, endings)
+    _write_figures(directory, _figures(settings, series, truth), endings)
+
+
+@app.command("report")
+def report_command(
+    directory: Directory,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the page [default: DIR/report.html].")
+    ] = None,
+    reference: Annotated[bool, typer.Option(help="Draw the exact or shipped reference where there is one.")] = True,
+) -> None:
+    """Write one HTML page with everything about a run."""
+    from neurho import records, report
+
+    settings, series = _settings_of(directory), records.read_series(directory)
+    truth = _build(settings).reference() if reference else None
+    text = report.page(
+        directory.resolve().name,
+        settings,
+        _summary_of(directory, settings, series),
+        records.read_provenance(directory),
+        records.read_problem(directory),
+        _figures(settings, series, truth),
+    )
+    path = out if out is not None else directory / "report.html"
+    records.write_file(path, text.encode())
+    print(path)
+
+
+@app.command()
+def cite(
+    source: Annotated[
+        str, typer.Argument(metavar="DIR|PROBLEM", help="A run directory or a problem.", show_default=False)
+    ],
+) -> None:
+    """Print BibTeX of what a run rests on."""
+    from neurho import config, records, report
+
+    settings = _settings_of(Path(source)) if records.is_run(source) else config.load(source)
+    print(report.bibtex(settings), end="")
 
 
 @app.command()
@@ -204,6 +235,32 @@ def compare(
 
 
 @app.command()
+def sweep(
+    problem: Annotated[
+        str,
+        typer.Argument(metavar="PROBLEM|DIR", help="A problem, or a sweep to go on with.", show_default=False),
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUES", help="first:last:number or a,b,c sweeps a key; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="[default: runs/PROBLEM-sweep-N].")] = None,
+    scheduler: Annotated[str, typer.Option(metavar="ADDRESS", help="A dask scheduler [default: this machine].")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
+    retries: Annotated[int, typer.Option(min=0, help="How often a point that fails is tried again.")] = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Run a grid of problems; skip what is done, and collect one dataset."""
+    from neurho.cli.sweeping import sweep_problems
+    from neurho.config import problem_name
+
+    directory = out if out is not None else _free_directory(f"{problem_name(problem)}-sweep")
+    options: dict[str, Any] = {"scheduler": scheduler, "workers": workers, "retries": retries, "quiet": quiet}
+    if sweep_problems(problem, changes or (), directory, **options):
+        raise typer.Exit(1)
+
+
+@app.command()
 def problems() -> None:
     """List the shipped problems."""
     from neurho.config import shipped
@@ -231,6 +288,24 @@ def _settings_of(directory: Path) -> "Config":
     from neurho import config, records
 
     return config.loads(records.read_problem(directory), where=str(directory / records.PROBLEM))
+
+
+def _summary_of(directory: Path, settings: "Config", series: Any) -> dict[str, Any]:
+    """The summary of a run, or of what there is of it so far."""
+    from neurho import config, records
+
+    summary = records.read_summary(directory)
+    if summary is None or summary["snapshots"] != series.sizes["t"]:
+        rest = {"converged": None, "messages": [], "fingerprint": config.fingerprint(settings)}
+        return records.summarise(series, average=average_of(settings)) | rest
+    return summary
+
+
+def _figures(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:
+    from neurho import report
+
+    shape = () if settings.lattice.kind == "edges" else settings.lattice.shape
+    return report.all_figures(series, truth, label=_source(truth), shape=shape, average=average_of(settings))
 
 
 def _voice(*, quiet: bool, json: bool) -> "Voice":

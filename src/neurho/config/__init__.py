@@ -7,6 +7,7 @@ depends on.
 
 from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.files import dumps, fingerprint, load, loads, problem_name, shipped
+from neurho.config.grid import Grid, grid
 from neurho.config.messages import shown
 from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
 from neurho.config.tables import Enumeration, Metropolis, Observables, Output, Product, Random, Table
@@ -29,6 +30,7 @@ __all__ = [
     "Enumeration",
     "Evolve",
     "Flow",
+    "Grid",
     "JumpTerm",
     "Levels",
     "Metropolis",
@@ -41,6 +43,7 @@ __all__ = [
     "Term",
     "dumps",
     "fingerprint",
+    "grid",
     "load",
     "loads",
     "problem_name",

@@ -11,6 +11,7 @@ dropped on resuming, and nothing is ever missing.
 
 from neurho.records.files import (
     CHECKPOINTS,
+    LOCK,
     PROBLEM,
     PROVENANCE,
     SERIES,
@@ -33,6 +34,7 @@ from neurho.records.summary import NOT_OBSERVABLES, is_observable, summarise, ti
 
 __all__ = [
     "CHECKPOINTS",
+    "LOCK",
     "NOT_OBSERVABLES",
     "PROBLEM",
     "PROVENANCE",

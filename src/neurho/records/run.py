@@ -153,7 +153,9 @@ class Run:
         attributes = {"title": "neurho run", "fingerprint": self.fingerprint, "hbar": 1, "time_unit": "1/gamma"}
         return as_dataset(self.rows, self.bonds).assign_attrs(attributes)
 
-    def finish(self, *, converged: bool, average: float | None = None, remark: str = "") -> dict[str, Any]:
+    def finish(
+        self, *, converged: bool, average: float | None = None, remark: str = "", complete: bool = False
+    ) -> dict[str, Any]:
         """Save, write `summary.json` and return what it holds. See `summarise` for `average`.
 
         `remark` says why the run ended; unlike the other messages it is forgotten when the run goes on.
@@ -162,6 +164,7 @@ class Run:
         result = summarise(self.series(), average=average)
         result |= {
             "converged": converged,
+            "complete": converged or complete,
             "messages": [*self.messages, *([remark] if remark else [])],
             "fingerprint": self.fingerprint,
         }

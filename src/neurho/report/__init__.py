@@ -5,9 +5,13 @@ Each figure function takes an `xarray.Dataset` as `series.nc` holds it, optional
 with the same variable names: with a coordinate `t` it is a curve, without it a stationary state.
 """
 
+from neurho.report.citations import bibtex, citations
 from neurho.report.compare import Deviation, align, averaged, deviations
-from neurho.report.figures import comparison, diagnostics, profile, time_curves
+from neurho.report.figures import all_figures, comparison, diagnostics, named_curves, profile, time_curves
+from neurho.report.maps import correlation_map, lattice_map, space_time
+from neurho.report.page import certificate, page
 from neurho.report.panels import image
+from neurho.report.phase import phase_diagram
 from neurho.report.style import BLUE, COLOURS, GREEN, GREY, ONE_SITE, ORANGE, STYLE, SYMBOLS, TIME, TWO_SITE
 
 __all__ = [
@@ -23,11 +27,21 @@ __all__ = [
     "TWO_SITE",
     "Deviation",
     "align",
+    "all_figures",
     "averaged",
+    "bibtex",
+    "certificate",
+    "citations",
     "comparison",
+    "correlation_map",
     "deviations",
     "diagnostics",
     "image",
+    "lattice_map",
+    "named_curves",
+    "page",
+    "phase_diagram",
     "profile",
+    "space_time",
     "time_curves",
 ]

@@ -1,5 +1,7 @@
 """Figures of finished runs."""
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 
 from neurho._types import NeurhoError
 from neurho.report.compare import align, averaged, error_of
+from neurho.report.maps import correlation_map, lattice_map, pair_names, site_names, space_time
 from neurho.report.panels import (
     draw_curves,
     draw_errors,
@@ -18,17 +21,19 @@ from neurho.report.panels import (
     new_figure,
     symbol,
 )
-from neurho.report.style import BLUE, GREY, ONE_SITE, STYLE, SYMBOLS, TIME, TWO_SITE
+from neurho.report.style import BLUE, GREY, ONE_SITE, PAULI_NAMES, STYLE, SYMBOLS, TIME, TWO_SITE
 
 
 def time_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
     """Dynamics as in the paper's Fig. 2: (a) one-site means, (b) bond correlations, (c) distance from the truth."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(1, 3, width=10.2, height=3.2)
-        draw_curves(axes[0, 0], series, reference, ONE_SITE, label)
-        axes[0, 0].set_ylabel(r"$\langle\sigma^a\rangle$, site average")
-        draw_curves(axes[0, 1], series, reference, TWO_SITE, label)
-        axes[0, 1].set_ylabel(r"$\langle\sigma^a_j\sigma^a_{j+1}\rangle$, bond average")
+        one, two = averages(series, "site"), averages(series, "bond")
+        draw_curves(axes[0, 0], series, reference, one, label)
+        axes[0, 0].set_ylabel(r"$\langle\sigma^a\rangle$, site average" if one == ONE_SITE else "site average")
+        draw_curves(axes[0, 1], series, reference, two, label)
+        bonds = r"$\langle\sigma^a_j\sigma^a_{j+1}\rangle$, bond average"
+        axes[0, 1].set_ylabel(bonds if two == TWO_SITE else "bond average")
         shown = [n for n in ("delta_rho", "trace_distance") if has_values(series, n)]
         draw_errors(axes[0, 2], series, shown or [n for n in ("delta_L", "residual") if has_values(series, n)][:1])
         if len(shown) > 1:
@@ -54,7 +59,8 @@ def profile(
         draw_magnetisation(axes[0, 0], series, reference, label, near_down=down)
         draw_errors(axes[0, 1], series, [n for n in ("delta_L",) if has_values(series, n)])
         # Near the all-down state <sz sz> is 1 and would hide the others.
-        draw_curves(axes[1, 0], series, reference, TWO_SITE[:2] if down else TWO_SITE, label)
+        two = averages(series, "bond")
+        draw_curves(axes[1, 0], series, reference, TWO_SITE[:2] if down else two, label)
         axes[1, 0].set_ylabel(r"$\langle\sigma^a_j\sigma^a_l\rangle$, bond average")
         for axis in (axes[0, 0], axes[0, 1], axes[1, 0]):
             axis.set_xlabel(TIME)
@@ -62,6 +68,68 @@ def profile(
         for axis, letter in zip(axes.flat, "abcd", strict=True):
             draw_letter(axis, letter)
     return figure
+
+
+def averages(series: xr.Dataset, place: str) -> tuple[str, ...]:
+    """Means over sites or bonds: of Pauli matrices where there are some, otherwise of what the problem names."""
+    pauli = ONE_SITE if place == "site" else TWO_SITE
+    if any(name in series for name in pauli):
+        return pauli
+    return tuple(str(name) for name in series.data_vars if f"{name}_{place}" in series)
+
+
+def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
+    """Operators that the problem names, beside Pauli matrices: means over sites (left) and bonds (right)."""
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(1, 2, width=7.2, height=3.0)
+        for axis, place in zip(axes[0], ("site", "bond"), strict=True):
+            draw_curves(axis, series, reference, named(series, place), label)
+            axis.set_ylabel(f"{place} average")
+            axis.set_xlabel(TIME)
+    return figure
+
+
+def named(series: xr.Dataset, place: str) -> list[str]:
+    """Names of the problem's own operators on sites or bonds."""
+    found = [str(name) for name in series.data_vars if f"{name}_{place}" in series]
+    return [name for name in found if name not in PAULI_NAMES]
+
+
+def all_figures(
+    series: xr.Dataset,
+    reference: xr.Dataset | None = None,
+    *,
+    label: str = "exact",
+    shape: Sequence[int] = (),
+    average: float | None = None,
+) -> dict[str, Figure]:
+    """Every figure that makes sense for a run, by name, the most telling first.
+
+    **Arguments**
+
+    - `shape`: of a two-dimensional lattice, for maps in place.
+    - `average`: None for an evolution; for a stationary state the last part of the outputs to average over.
+    """
+    figures: dict[str, Figure] = {}
+    if average is None:
+        figures["curves"] = time_curves(series, reference, label=label)
+        last = series.isel(t=-1, drop=True)
+    else:
+        figures["profile"] = profile(series, reference, average=average, label=label)
+        last = averaged(series, average)
+    pauli = any(name in series for name in ONE_SITE)
+    if pauli and (named(series, "site") or named(series, "bond")):
+        figures["named"] = named_curves(series, reference, label=label)
+    sites = site_names(series)
+    if sites and series.sizes.get("site", 1) > 1:
+        figures["sites"] = space_time(series, sites)
+        if len(shape) == 2:
+            figures["lattice"] = lattice_map(last, sites, shape)
+    if pairs := pair_names(series):
+        figures["correlations"] = correlation_map(last, pairs)
+    if any(has_values(series, name) for name in SYMBOLS):
+        figures["diagnostics"] = diagnostics(series)
+    return figures
 
 
 def diagnostics(series: xr.Dataset) -> Figure:

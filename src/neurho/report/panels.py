@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neurho.report.compare import error_of
-from neurho.report.style import BLUE, COLOURS, GREEN, GREY, ONE_SITE, ORANGE, STYLE, SYMBOLS
+from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
 
 
 def image(figure: Figure, ending: str, *, dpi: int = 200) -> bytes:
@@ -37,10 +37,13 @@ def new_figure(
 def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, names: Sequence[str], label: str) -> None:
     """Curves with error bands, dashed references and a legend."""
     drawn = [name for name in names if has_values(series, name)]
-    for name in drawn:
-        _band(axis, series, name, COLOURS[name[-1]], symbol(name))
+    for number, name in enumerate(drawn):
+        colour = (
+            COLOURS.get(name[-1], CYCLE[number % len(CYCLE)]) if name in PAULI_NAMES else CYCLE[number % len(CYCLE)]
+        )
+        _band(axis, series, name, colour, symbol(name))
         if reference is not None and name in reference:
-            draw_reference(axis, reference, name, COLOURS[name[-1]], None)
+            draw_reference(axis, reference, name, colour, None)
     if reference is not None and any(name in reference for name in drawn):
         axis.plot([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=label)
     if not drawn:
@@ -76,7 +79,7 @@ def draw_magnetisation(
 def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool) -> None:
     """The magnetisation of each site with error bars."""
     if "sz_site" not in last:
-        _nothing(axis)
+        _draw_other_sites(axis, last)
         return
     sites, offset = np.arange(last.sizes["site"]), 1.0 if near_down else 0.0
     if reference is not None and "sz_site" in reference:
@@ -90,6 +93,22 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
     axis.set_ylabel(r"$1 + \langle\sigma^z_j\rangle$" if near_down else r"$\langle\sigma^z_j\rangle$")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.margins(y=0.25)
+    axis.legend()
+
+
+def _draw_other_sites(axis: Axes, last: xr.Dataset) -> None:
+    """Whatever was measured on each site, where there are no Pauli matrices."""
+    names = [str(name) for name in last.data_vars if str(name).endswith("_site")]
+    for name, colour in zip(names, CYCLE, strict=False):
+        sites, error = np.arange(last.sizes["site"]), error_of(last, name)
+        axis.errorbar(
+            sites, last[name], error, color=colour, fmt="o", markersize=4, capsize=2, label=name.removesuffix("_site")
+        )
+    if not names:
+        _nothing(axis)
+        return
+    axis.set_xlabel("site $j$")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend()
 
 
@@ -149,5 +168,7 @@ def has_values(series: xr.Dataset, name: str) -> bool:
 
 def symbol(name: str) -> str:
     """How an observable is written in a figure."""
+    if name not in PAULI_NAMES:
+        return name
     a = name[1]
     return rf"$\sigma^{a}$" if name in ONE_SITE else rf"$\sigma^{a}\sigma^{a}$"

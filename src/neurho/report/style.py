@@ -27,6 +27,7 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#444444"
 COLOURS = {"x": BLUE, "y": ORANGE, "z": GREEN}
 
 
+CYCLE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", GREY)
 TIME = r"time $t$ ($1/\gamma$)"
 
 
@@ -36,6 +37,7 @@ ONE_SITE = ("sx", "sy", "sz")
 TWO_SITE = ("sxsx", "sysy", "szsz")
 
 
+PAULI_NAMES = frozenset({*ONE_SITE, *TWO_SITE})
 SYMBOLS = {
     "delta_L": (r"$\delta_{\mathcal{L}}$ ($\gamma$)", True),
     "lindblad_norm2": (r"$\Vert\mathcal{L}\rho\Vert^2/\Vert\rho\Vert^2$ ($\gamma^2$)", True),

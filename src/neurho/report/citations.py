@@ -1,0 +1,165 @@
+"""Which papers a problem rests on, as BibTeX."""
+
+from importlib import metadata
+from typing import NamedTuple
+
+from neurho.config import Config
+
+
+class Reference(NamedTuple):
+    """A paper or a program: what it was used for, and its BibTeX entry."""
+
+    key: str
+    used_for: str
+    kind: str
+    fields: dict[str, str]
+
+    def bibtex(self) -> str:
+        """The entry as BibTeX."""
+        lines = ",\n".join(f"  {name} = {{{value}}}" for name, value in self.fields.items())
+        return f"@{self.kind}{{{self.key},\n{lines}\n}}"
+
+    def text(self) -> str:
+        """The entry in one line."""
+        f = self.fields
+        place = ", ".join(f[k] for k in ("journal", "volume", "pages") if k in f) or f.get("note", "")
+        doi = f", doi:{f['doi']}" if "doi" in f else f", arXiv:{f['eprint']}" if "eprint" in f else ""
+        return f"{f['author'].replace(' and ', ', ')}, {f['title']}, {place} ({f['year']}){doi}"
+
+
+def _article(key: str, used_for: str, author: str, title: str, journal: str, numbers: str, doi: str) -> Reference:
+    volume, pages, year = numbers.split()
+    fields = {"author": author, "title": title, "journal": journal, "volume": volume, "pages": pages}
+    return Reference(key, used_for, "article", fields | {"year": year, "doi": doi})
+
+
+PRL = "Phys. Rev. Lett."
+_HARTMANN = _article(
+    "HartmannCarleo2019",
+    "the network, the flow and its figures of merit",
+    "Hartmann, Michael J. and Carleo, Giuseppe",
+    "Neural-Network Approach to Dissipative Quantum Many-Body Dynamics",
+    PRL,
+    "122 250502 2019",
+    "10.1103/PhysRevLett.122.250502",
+)
+_VICENTINI = _article(
+    "Vicentini2019",
+    "the dissipative Ising model, stationary states by neural networks",
+    "Vicentini, Filippo and Biella, Alberto and Regnault, Nicolas and Ciuti, Cristiano",
+    "Variational Neural-Network Ansatz for Steady States in Open Quantum Systems",
+    PRL,
+    "122 250503 2019",
+    "10.1103/PhysRevLett.122.250503",
+)
+_TORLAI = _article(
+    "TorlaiMelko2018",
+    "the neural density operator",
+    "Torlai, Giacomo and Melko, Roger G.",
+    "Latent Space Purification via Neural Density Operators",
+    PRL,
+    "120 240503 2018",
+    "10.1103/PhysRevLett.120.240503",
+)
+_SCHMITT = _article(
+    "SchmittHeyl2020",
+    "regularisation by the signal-to-noise ratio",
+    "Schmitt, Markus and Heyl, Markus",
+    "Quantum Many-Body Dynamics in Two Dimensions with Artificial Neural Networks",
+    PRL,
+    "125 100503 2020",
+    "10.1103/PhysRevLett.125.100503",
+)
+_LEE = _article(
+    "LeeGopalakrishnanLukin2013",
+    "the dissipative XYZ model",
+    "Lee, Tony E. and Gopalakrishnan, Sarang and Lukin, Mikhail D.",
+    "Unconventional Magnetism via Optical Pumping of Interacting Spin Systems",
+    PRL,
+    "110 257204 2013",
+    "10.1103/PhysRevLett.110.257204",
+)
+_ZNIDARIC = _article(
+    "Znidaric2010",
+    "the chain with dephasing",
+    "{\\v{Z}}nidari{\\v{c}}, Marko",
+    "Exact solution for a diffusive nonequilibrium steady state of an open quantum chain",
+    "J. Stat. Mech.",
+    "2010 L05002 2010",
+    "10.1088/1742-5468/2010/05/L05002",
+)
+_SINIBALDI = _article(
+    "Sinibaldi2023",
+    "samples where the state is small (blurring)",
+    "Sinibaldi, Alessandro and Giuliani, Clemens and Carleo, Giuseppe and Vicentini, Filippo",
+    "Unbiasing time-dependent Variational Monte Carlo by projected quantum evolution",
+    "Quantum",
+    "7 1131 2023",
+    "10.22331/q-2023-10-10-1131",
+)
+_BOGACKI = _article(
+    "BogackiShampine1989",
+    "the Runge-Kutta pair bosh3",
+    "Bogacki, Przemyslaw and Shampine, Lawrence F.",
+    "A 3(2) pair of Runge-Kutta formulas",
+    "Appl. Math. Lett.",
+    "2 321 1989",
+    "10.1016/0893-9659(89)90079-7",
+)
+_DORMAND = _article(
+    "DormandPrince1980",
+    "the Runge-Kutta pair dopri5",
+    "Dormand, John R. and Prince, Peter J.",
+    "A family of embedded Runge-Kutta formulae",
+    "J. Comput. Appl. Math.",
+    "6 19 1980",
+    "10.1016/0771-050X(80)90013-3",
+)
+_JAX = Reference(
+    "jax2018github",
+    "the arithmetic",
+    "software",
+    {
+        "author": "Bradbury, James and Frostig, Roy and Hawkins, Peter and others",
+        "title": "{JAX}: composable transformations of {Python}+{NumPy} programs",
+        "note": "http://github.com/jax-ml/jax",
+        "year": "2018",
+    },
+)
+_EQUINOX = Reference(
+    "KidgerGarcia2021",
+    "networks as trees of arrays",
+    "article",
+    {
+        "author": "Kidger, Patrick and Garcia, Cristian",
+        "title": "{Equinox}: neural networks in {JAX} via callable {PyTrees} and filtered transformations",
+        "journal": "Differentiable Programming workshop at Neural Information Processing Systems",
+        "year": "2021",
+        "eprint": "2111.00254",
+    },
+)
+
+
+def citations(config: Config) -> list[Reference]:
+    """The references of a problem: what its model, network, sampler, solver and method go back to."""
+    found = [_HARTMANN]
+    found += {"xyz": [_LEE], "ising": [_VICENTINI], "dephasing": [_ZNIDARIC]}.get(config.model.kind, [])
+    if config.task.method != "exact":
+        kind = getattr(config.ansatz, "kind", "")
+        found += [_TORLAI] if kind == "ndm" else []
+        found += [_SCHMITT] if getattr(config.task, "solver", "") == "snr" else []
+        found += [_SINIBALDI] if getattr(config.sampling, "blur", 0) else []
+        found += {"bosh3": [_BOGACKI], "dopri5": [_DORMAND]}.get(config.task.method, [])
+        found += [_JAX, _EQUINOX]
+    program = {
+        "author": "{The neurho authors}",
+        "title": "neurho: neural density matrices for open quantum many-body systems",
+        "note": f"version {metadata.version('neurho')}",
+        "year": "2026",
+    }
+    return [*found, Reference("neurho", "all of it", "software", program)]
+
+
+def bibtex(config: Config) -> str:
+    """All references of a problem as one BibTeX file, each with a comment on what it was used for."""
+    return "\n\n".join(f"% {reference.used_for}\n{reference.bibtex()}" for reference in citations(config)) + "\n"
