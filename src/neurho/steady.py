@@ -7,7 +7,7 @@ are damped Gauss-Newton steps of min ||L rho||^2/||rho||^2.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -29,7 +29,8 @@ class Continuation(NamedTuple):
     - `damping_min`: the smallest damping, relative to the mean diagonal entry of the normal matrix.
     - `patience`: the search stagnates when ||L rho||^2/||rho||^2 has not fallen by a tenth in so many accepted steps
       with dt >= 1, or when as many attempts in a row were rejected.
-    - `final`: steps that are measured after the goal is reached or the search stagnates; results are their averages.
+    - `average`: when the goal is reached or the search stagnates, steps go on until they are this part of all; results
+      are averages over them.
     """
 
     implicit: Implicit
@@ -38,7 +39,7 @@ class Continuation(NamedTuple):
     dt_max: float = 1e3
     damping_min: float = 1e-6
     patience: int = 15
-    final: int = 10
+    average: float = 0.2
 
 
 class SearchState(NamedTuple):
@@ -96,6 +97,7 @@ def search_stationary(
     delta_l: float,
     max_steps: int = 200,
     first: bool = True,
+    watch: Callable[[SearchState], None] | None = None,
 ) -> Iterator[Snapshot]:
     """Snapshots of the states of a search, one for every accepted step; the last has `converged` set if it succeeded.
 
@@ -106,7 +108,8 @@ def search_stationary(
 
     - `delta_l`: the goal for delta_L. Because delta_L can be small by accident, sqrt(||L rho||^2/||rho||^2) must be
       below ten times the goal, and dt at least 1.
-    - `max_steps`: accepted steps before the `final` ones.
+    - `watch`: called with the state after every attempt.
+    - `max_steps`: accepted steps before the final ones.
 
     **Raises** `NumericalError` when parameters or measured numbers become NaN.
     """
@@ -119,6 +122,8 @@ def search_stationary(
         ending = state.left > 0
         state, probe, moved = _attempt(search, state, probe, root)
         state = _judge(search, state, probe, moved=moved, delta_l=delta_l, max_steps=max_steps)
+        if watch is not None:
+            watch(state)
         if moved or ending:
             snapshot = _snapshot(search, state, probe, root)
             state = snapshot.state
@@ -195,7 +200,8 @@ def _judge(
     reached = settled and float(certificate.delta_l.mean) <= delta_l and math.sqrt(norm2) <= 10 * delta_l
     stagnates = state.since >= search.patience or state.rejected >= search.patience
     if reached or stagnates or state.step >= max_steps:
-        return state._replace(left=search.final, reached=reached)
+        final = math.ceil(search.average / (1 - search.average) * (state.step + 1)) if search.average < 1 else 1
+        return state._replace(left=final, reached=reached)
     return state
 
 

@@ -1,6 +1,7 @@
 """The table [task]: evolution and relaxation, with the keys that each method and solver uses."""
 
 from itertools import pairwise
+from math import inf
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -15,7 +16,7 @@ ADAPTIVE = ("heun-euler", "bosh3", "dopri5", "heun-doubling")
 
 
 Method: TypeAlias = Literal[
-    "euler", "heun", "midpoint", "rk4", "heun-euler", "bosh3", "dopri5", "heun-doubling", "exact"
+    "euler", "heun", "midpoint", "rk4", "heun-euler", "bosh3", "dopri5", "heun-doubling", "exact", "continuation"
 ]
 
 
@@ -27,10 +28,25 @@ SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
 }
 
 
+CONTINUATION_DEFAULTS: dict[str, float] = {
+    "dt": 1e-2,
+    "dt_max": 1e3,
+    "growth": 1.2,
+    "damping": 1e-3,
+    "trust": 0.1,
+    "patience": 15,
+    "max_steps": 150,
+}
+"""Keys of the implicit search for stationary states."""
+
+
 SOLVER_KEYS = frozenset(key for keys in SOLVER_DEFAULTS.values() for key in keys)
 
 
-CHOSEN = SOLVER_KEYS | {"dt", "tolerance", "dt_max"}
+SEARCH_KEYS = frozenset(CONTINUATION_DEFAULTS) - {"dt", "dt_max", "max_steps"}
+
+
+CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max"}
 """Keys of [task] that only some methods or solvers use."""
 
 
@@ -64,6 +80,8 @@ class Flow(Table):
         if not isinstance(data, dict):
             return data
         filled: dict[str, Any] = {}
+        if data.get("method") == "continuation":
+            return CONTINUATION_DEFAULTS | data
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
@@ -81,6 +99,9 @@ class Flow(Table):
             raise Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
         if self.adaptive and self.tolerance is None:
             raise Refusal("task.tolerance", f'be given for method "{self.method}", which is adaptive', "it is missing")
+        if self.method == "continuation" and (self.times or self.points):
+            given = "times" if self.times else "points"
+            raise Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
         if self.times is not None and self.points is not None:
             raise Refusal("task.points", "be left out where task.times is given", "both are there")
         self._check_times()
@@ -108,23 +129,54 @@ class Evolve(Flow):
         """The last time."""
         return self.t
 
+    @model_validator(mode="after")
+    def _moves_in_time(self) -> "Evolve":
+        if self.method == "continuation":
+            raise Refusal("task.method", 'be another one for task.kind = "evolve"', 'it is "continuation"')
+        return self
+
 
 class Stationary(Flow):
-    """Relaxation until delta_L falls below `delta_L`, at most until `t_max`."""
+    """A stationary state with delta_L below `delta_L`: by implicit continuation, at most `max_steps` steps, or by
+    following a flow, at most until `t_max`.
+    """
 
     kind: Literal["stationary"]
-    t_max: Positive
+    method: Method = "continuation"
+    t_max: MaybePositive = None
     delta_L: Positive = 1e-2
+    growth: Annotated[Number | None, Field(gt=1, description="a number > 1")] = None
+    damping: MaybePositive = None
+    trust: MaybePositive = None
+    patience: MaybeCount = None
     average: Annotated[Number, Field(gt=0, le=1, description="a number > 0 and <= 1")] = 0.2
 
     @property
     def t_end(self) -> float:
-        """The last time, if the state is not stationary before."""
-        return self.t_max
+        """The last time, if the state is not stationary before; infinite for a search, which counts steps."""
+        return inf if self.t_max is None else self.t_max
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_method(cls, data: Any) -> Any:
+        return {"method": "continuation", **data} if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Stationary":
+        searches = self.method == "continuation"
+        if searches and self.t_max is not None:
+            raise Refusal("task.t_max", "be left out", 'method "continuation" ends after task.max_steps')
+        if not searches and self.method != "exact" and self.t_max is None:
+            raise Refusal("task.t_max", f'be given for method "{self.method}"', "it is missing")
+        return self
 
 
 def unused(key: str, method: str, solver: str) -> str | None:
     """Why the key of [task] has no effect with this method and solver, or None if it has one."""
+    if method == "continuation":
+        return None if key in CONTINUATION_DEFAULTS else f'method "{method}" does not use it'
+    if key in SEARCH_KEYS:
+        return 'only method "continuation" uses it'
     if method == "exact" or (key in ("tolerance", "dt_max") and method in FIXED):
         return f'method "{method}" does not use it'
     if key in SOLVER_KEYS and key not in SOLVER_DEFAULTS[solver]:
