@@ -124,8 +124,9 @@ class Problem:
             return ExactState(step=0, t=0.0, rho=np.zeros((size, size), dtype=complex))
         return self._start()
 
-    def _start(self) -> RunState | SearchState:
-        ansatz, seed, task = self.initial.ansatz, self.config.seed, self.config.task
+    def _start(self) -> Any:
+        ansatz, seed = self.initial.ansatz, self.config.seed
+        task: Any = self.config.task
         if self.is_search:
             return begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping)
         return start(self.flow, ansatz, seed, task.dt or 1e-3)
@@ -138,7 +139,8 @@ class Problem:
         if self.is_exact:
             yield from self._exact_snapshots(state)
             return
-        first, task = state is None, self.config.task
+        task: Any = self.config.task
+        first = state is None
         origin = self._start() if state is None else state
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:
@@ -319,7 +321,8 @@ def _flow(problem: Problem) -> Flow:
 
 
 def _search(problem: Problem) -> Continuation:
-    task, (full, diagonal) = problem.config.task, problem.samplers
+    task: Any = problem.config.task
+    full, diagonal = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     return Continuation(
         implicit=Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk),
