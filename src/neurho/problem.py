@@ -1,5 +1,6 @@
 """From a problem file to a run: the one place where strings become objects."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,15 +28,16 @@ from neurho.assembly import (
 )
 from neurho.config import Config
 from neurho.estimators import CHUNK, Estimate, overlap
-from neurho.evolution import Flow, RunState, follow, make_flow, relax, start
+from neurho.evolution import Flow, follow, make_flow, relax, start
 from neurho.generator import LabelMap, lindbladian_map
 from neurho.implicit import Implicit
 from neurho.lattice import Lattice
 from neurho.observables import Observables, Quantity, Snapshot, build_observables
 from neurho.operators import Lindbladian
+from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
 from neurho.sampling import AbstractSampler
-from neurho.steady import Continuation, SearchState, begin, search_stationary
+from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
 
 REFERENCE_DIMENSION = 2**8
@@ -67,6 +69,11 @@ class Problem:
     def is_search(self) -> bool:
         """Whether the run is an implicit search for a stationary state."""
         return self.config.task.method == "continuation"
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether the run is an evolution by implicit projected steps."""
+        return self.config.task.method == "projected"
 
     @cached_property
     def times(self) -> np.ndarray:
@@ -100,7 +107,8 @@ class Problem:
     @property
     def observables(self) -> Observables:
         """What is measured."""
-        return self.search.observables if self.is_search else self.flow.observables
+        runner = self.search if self.is_search else self.evolution if self.is_projected else self.flow
+        return runner.observables
 
     @cached_property
     def flow(self) -> Flow:
@@ -111,6 +119,11 @@ class Problem:
     def search(self) -> Continuation:
         """The implicit search for a stationary state."""
         return _search(self)
+
+    @cached_property
+    def evolution(self) -> Projected:
+        """The evolution by implicit projected steps."""
+        return _evolution(self)
 
     @cached_property
     def named(self) -> list[Quantity]:
@@ -129,6 +142,8 @@ class Problem:
         task: Any = self.config.task
         if self.is_search:
             return begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping)
+        if self.is_projected:
+            return begin_projected(self.evolution, ansatz, seed, task.dt)
         return start(self.flow, ansatz, seed, task.dt or 1e-3)
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
@@ -145,6 +160,8 @@ class Problem:
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:
             run = search_stationary(self.search, origin, delta_l=task.delta_L, **options)
+        elif self.is_projected:
+            run = follow_projected(self.evolution, origin, self.times, **options)
         elif task.kind == "stationary":
             run = relax(self.flow, origin, self.times, delta_l=task.delta_L, **options)
         else:
@@ -155,7 +172,7 @@ class Problem:
             message = self._preparation(origin) if snapshot.step == 0 else snapshot.message
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
-    def _preparation(self, state: RunState | SearchState) -> str:
+    def _preparation(self, state: Any) -> str:
         """What the noise of the initial state costs."""
         if self.initial.target is None:
             return ""
@@ -320,12 +337,28 @@ def _flow(problem: Problem) -> Flow:
     )
 
 
+def _evolution(problem: Problem) -> Projected:
+    task: Any = problem.config.task
+    full, diagonal = problem.samplers
+    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
+    return Projected(
+        implicit=Implicit(generator=problem.generator, sampler=full, weight=0.5, trust=task.trust, chunk=chunk),
+        observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
+        tolerance=task.tolerance,
+        dt_max=task.dt_max or math.inf,
+        damping=task.damping,
+        iterations=task.iterations,
+    )
+
+
 def _search(problem: Problem) -> Continuation:
     task: Any = problem.config.task
     full, diagonal = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
+    implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk)
     return Continuation(
-        implicit=Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk),
+        implicit=implicit,
+        final=implicit if full.exact else dataclasses.replace(implicit, sampler=full.times(task.refine)),
         observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
         growth=task.growth,
         dt_max=task.dt_max,

@@ -25,6 +25,7 @@ class Continuation(NamedTuple):
     """A search for a stationary state.
 
     - `implicit`: the backward Euler problem (weight 1); `observables`: what to measure.
+    - `final`: the same with more samples, for the last steps, where noise is what keeps the state from its best.
     - `growth`, `dt_max`: dt grows by this factor with every accepted step, up to dt_max.
     - `damping_min`: the smallest damping, relative to the mean diagonal entry of the normal matrix.
     - `patience`: the search stagnates when ||L rho||^2/||rho||^2 has not fallen by a tenth in so many accepted steps
@@ -34,6 +35,7 @@ class Continuation(NamedTuple):
     """
 
     implicit: Implicit
+    final: Implicit
     observables: Observables
     growth: float = 1.2
     dt_max: float = 1e3
@@ -122,12 +124,18 @@ def search_stationary(
         ending = state.left > 0
         state, probe, moved = _attempt(search, state, probe, root)
         state = _judge(search, state, probe, moved=moved, delta_l=delta_l, max_steps=max_steps)
+        if state.left > 0 and not ending:
+            probe = _probe(search, state, root)
         if watch is not None:
             watch(state)
         if moved or ending:
             snapshot = _snapshot(search, state, probe, root)
             state = snapshot.state
             yield snapshot
+
+
+def _implicit(search: Continuation, state: SearchState) -> Implicit:
+    return search.final if state.left > 0 else search.implicit
 
 
 def _key(root: PRNGKeyArray, step: int, attempt: int) -> PRNGKeyArray:
@@ -141,14 +149,14 @@ def _real(value: float) -> Array:
 def _probe(search: Continuation, state: SearchState, root: PRNGKeyArray) -> Probe:
     """The present state as its own origin."""
     zero, dt, key = _real(0.0), _real(state.dt), _key(root, state.step, state.attempt)
-    return search.implicit.probe(key, zero, dt, state.ansatz, state.ansatz, state.chains)
+    return _implicit(search, state).probe(key, zero, dt, state.ansatz, state.ansatz, state.chains)
 
 
 def _attempt(
     search: Continuation, state: SearchState, probe: Probe, root: PRNGKeyArray
 ) -> tuple[SearchState, Probe, bool]:
     """Try one step. A rejected one leaves the state where it is, with fresh samples."""
-    implicit, (vector, restore) = search.implicit, parameters(state.ansatz)
+    implicit, (vector, restore) = _implicit(search, state), parameters(state.ansatz)
     zero, dt, damping = _real(0.0), _real(state.dt), _real(state.damping)
     correction = implicit.correct(zero, dt, damping, state.ansatz, state.ansatz, probe)
     candidate = restore(vector + correction.delta)

@@ -16,7 +16,17 @@ ADAPTIVE = ("heun-euler", "bosh3", "dopri5", "heun-doubling")
 
 
 Method: TypeAlias = Literal[
-    "euler", "heun", "midpoint", "rk4", "heun-euler", "bosh3", "dopri5", "heun-doubling", "exact", "continuation"
+    "euler",
+    "heun",
+    "midpoint",
+    "rk4",
+    "heun-euler",
+    "bosh3",
+    "dopri5",
+    "heun-doubling",
+    "exact",
+    "continuation",
+    "projected",
 ]
 
 
@@ -35,15 +45,20 @@ CONTINUATION_DEFAULTS: dict[str, float] = {
     "damping": 1e-3,
     "trust": 0.1,
     "patience": 15,
+    "refine": 4,
     "max_steps": 150,
 }
 """Keys of the implicit search for stationary states."""
 
 
+PROJECTED_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 3e-4, "damping": 1e-6, "trust": 0.3, "iterations": 12}
+"""Keys of implicit projected steps."""
+
+
 SOLVER_KEYS = frozenset(key for keys in SOLVER_DEFAULTS.values() for key in keys)
 
 
-SEARCH_KEYS = frozenset(CONTINUATION_DEFAULTS) - {"dt", "dt_max", "max_steps"}
+SEARCH_KEYS = frozenset(CONTINUATION_DEFAULTS | PROJECTED_DEFAULTS) - {"dt", "dt_max", "max_steps", "tolerance"}
 
 
 CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max"}
@@ -68,6 +83,8 @@ class Flow(Table):
         tuple[Rate, ...] | None, Field(min_length=1, description="a list of increasing numbers >= 0, not empty")
     ] = None
     points: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
+    damping: MaybePositive = None
+    trust: MaybePositive = None
 
     @property
     def adaptive(self) -> bool:
@@ -82,6 +99,8 @@ class Flow(Table):
         filled: dict[str, Any] = {}
         if data.get("method") == "continuation":
             return CONTINUATION_DEFAULTS | data
+        if data.get("method") == "projected":
+            filled |= PROJECTED_DEFAULTS
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
@@ -123,6 +142,7 @@ class Evolve(Flow):
 
     kind: Literal["evolve"]
     t: Positive
+    iterations: MaybeCount = None
 
     @property
     def t_end(self) -> float:
@@ -146,9 +166,8 @@ class Stationary(Flow):
     t_max: MaybePositive = None
     delta_L: Positive = 1e-2
     growth: Annotated[Number | None, Field(gt=1, description="a number > 1")] = None
-    damping: MaybePositive = None
-    trust: MaybePositive = None
     patience: MaybeCount = None
+    refine: MaybeCount = None
     average: Annotated[Number, Field(gt=0, le=1, description="a number > 0 and <= 1")] = 0.2
 
     @property
@@ -164,6 +183,8 @@ class Stationary(Flow):
     @model_validator(mode="after")
     def _ends(self) -> "Stationary":
         searches = self.method == "continuation"
+        if self.method == "projected":
+            raise Refusal("task.method", 'be another one for task.kind = "stationary"', 'it is "projected"')
         if searches and self.t_max is not None:
             raise Refusal("task.t_max", "be left out", 'method "continuation" ends after task.max_steps')
         if not searches and self.method != "exact" and self.t_max is None:
@@ -175,8 +196,10 @@ def unused(key: str, method: str, solver: str) -> str | None:
     """Why the key of [task] has no effect with this method and solver, or None if it has one."""
     if method == "continuation":
         return None if key in CONTINUATION_DEFAULTS else f'method "{method}" does not use it'
+    if method == "projected":
+        return None if key in PROJECTED_DEFAULTS or key == "dt_max" else f'method "{method}" does not use it'
     if key in SEARCH_KEYS:
-        return 'only method "continuation" uses it'
+        return f'method "{method}" does not use it'
     if method == "exact" or (key in ("tolerance", "dt_max") and method in FIXED):
         return f'method "{method}" does not use it'
     if key in SOLVER_KEYS and key not in SOLVER_DEFAULTS[solver]:
