@@ -46,7 +46,7 @@ class Projected(NamedTuple):
     dt_max: float = float("inf")
     dt_min: float = 1e-5
     damping: float = 1e-6
-    iterations: int = 8
+    iterations: int = 12
 
 
 class ProjectedState(NamedTuple):
@@ -114,7 +114,7 @@ def follow_projected(
     for target in times:
         if target < state.t or (target == state.t and not first):
             continue
-        while state.t < target:
+        while state.t < target * (1 - 1e-12):
             if max_steps is not None and state.step >= max_steps:
                 raise NumericalError(
                     f"The run stopped at t = {state.t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} "
@@ -123,40 +123,54 @@ def follow_projected(
             state = _advance(evolution, state, float(target), root)
             if watch is not None:
                 watch(state)
-        snapshot = _snapshot(evolution, state, root)
+        snapshot = _snapshot(evolution, state._replace(t=float(target)), root)
         state = snapshot.state
         yield snapshot
 
 
 def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: PRNGKeyArray) -> ProjectedState:
-    """One accepted step that does not pass `t_stop`."""
-    dt = min(state.dt, evolution.dt_max)
+    """One accepted step that does not pass `t_stop`.
+
+    Where half the length leaves the same share over, the network is the limit and not the length, which then stays.
+    """
+    length = _fitted(min(state.dt, evolution.dt_max), state.t, t_stop)
     key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
+    longer: tuple[Trial, float] | None = None
     for attempt in range(50):
-        last = state.t + dt * (1 + 1e-9) >= t_stop
-        length = t_stop - state.t if last else dt
         trial = _try(evolution, state, length, jax.random.fold_in(key, attempt))
-        truncation = trial.angle**3 / 12
-        small = length <= evolution.dt_min
-        if np.isfinite(trial.misfit) and (
-            small or (trial.share <= FAILED and truncation <= TOO_LONG * evolution.tolerance)
-        ):
-            proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), 1.5)
-            return state._replace(
-                ansatz=trial.ansatz,
-                chains=trial.probe.chains,
-                step=state.step + 1,
-                t=t_stop if last else state.t + length,
-                dt=min(max(dt, proposed) if length < dt else proposed, evolution.dt_max),
-                error=state.error + trial.misfit + truncation,
-                misfit=trial.share,
-            )
-        dt = length / 2
-        if dt < 1e-9:
+        if np.isfinite(trial.misfit) and trial.angle**3 / 12 <= TOO_LONG * evolution.tolerance:
+            if trial.share <= FAILED or length <= evolution.dt_min:
+                return _accept(evolution, state, trial, length, growth=1.5)
+            if longer is not None and trial.share > 0.7 * longer[0].share:
+                return _accept(evolution, state, *longer, growth=1.0)
+            longer = (trial, length)
+        length = length / 2
+        if length < 1e-9:
             break
     raise NumericalError(
         f"The step size fell below 1e-9 at t = {state.t:.6g}: the network cannot follow, or its numbers became NaN; "
         "take a larger tolerance, a larger damping, or more samples."
+    )
+
+
+def _fitted(dt: float, t: float, t_stop: float) -> float:
+    """The length of a step that does not pass `t_stop`; a sliver left before it is joined to this step."""
+    return t_stop - t if t + dt * (1 + 1e-6) >= t_stop else dt
+
+
+def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: float, growth: float) -> ProjectedState:
+    truncation = trial.angle**3 / 12
+    proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), growth)
+    # A step cut short by an output time says nothing against the dt it was cut from.
+    cut = length < state.dt and trial.share <= FAILED
+    return state._replace(
+        ansatz=trial.ansatz,
+        chains=trial.probe.chains,
+        step=state.step + 1,
+        t=state.t + length,
+        dt=min(max(state.dt, proposed) if cut else proposed, evolution.dt_max),
+        error=state.error + trial.misfit + truncation,
+        misfit=trial.share,
     )
 
 
