@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per BLAS call: the tests run in parallel processes.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test slow lint docs-test clean
+.PHONY: demo test slow lint docs-test bench clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,5 +31,16 @@ test: lint
 slow: .venv/.installed
 	$(BIN)/pytest -n 2 --dist loadfile --slow
 
+# NetKet beside neurho in an environment of their own; ratios of alternating repetitions.
+.venv-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	touch $@
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python benchmarks/right_hand_side.py
+	.venv-bench/bin/python benchmarks/right_hand_side.py --sites 64 --hidden 64 --samples 4096 --repetitions 3
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-bench runs

@@ -9,7 +9,7 @@ import helpers
 from neurho import integrate, lattice
 from neurho.ansatz import table_from_matrix
 from neurho.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
-from neurho.solvers import ConjugateGradient, Ridge, SignalToNoise, SpectralCutoff
+from neurho.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
 
 SITES = 2
 CHAIN = lattice.chain(SITES)
@@ -38,6 +38,7 @@ SOLVERS = {
     "SpectralCutoff": SpectralCutoff,
     "SignalToNoise": SignalToNoise,
     "ConjugateGradient": ConjugateGradient,
+    "MinSR": MinSR,
 }
 
 METHODS = {name: value for name, value in vars(integrate).items() if isinstance(value, integrate.Tableau)}

@@ -76,6 +76,7 @@ from .sampling import metropolis as metropolis
 from .sampling import metropolis_diagonal as metropolis_diagonal
 from .solvers import AbstractSolver as AbstractSolver
 from .solvers import ConjugateGradient as ConjugateGradient
+from .solvers import MinSR as MinSR
 from .solvers import Ridge as Ridge
 from .solvers import SignalToNoise as SignalToNoise
 from .solvers import SpectralCutoff as SpectralCutoff

@@ -77,9 +77,7 @@ class LocalDerivatives(eqx.Module):
                 weights=here[:, :, None] * total[:-1] + moved[:, :, :-1],
             )
         )
-        own = self._pull(
-            Tables(visible=here.astype(complex), bias=t[:-1], weights=here[:, :, None] * t[:-1])
-        )
+        own = self._pull(Tables(visible=here.astype(complex), bias=t[:-1], weights=here[:, :, None] * t[:-1]))
         return Derivatives(local=total[-1], o=own, moved=pulled)
 
     def _group(

@@ -10,6 +10,7 @@ from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
 from neurho.generator import Group, LabelMap
+from neurho.parallel import map_samples
 from neurho.sampling import Draw, autocorrelation_time, split_r_hat
 
 CHUNK = 1024
@@ -48,7 +49,7 @@ def local_values(
 ) -> Complex[Array, "samples channels"]:
     """L_loc(x) = sum_x' L[x, x'] rho(x')/rho(x) for every channel of a map; memory grows with `chunk`, not samples."""
     changes = [prepare_changes(amplitudes, g.sites, g.labels, label_map.label_dim) for g in label_map.groups]
-    return jax.lax.map(lambda x: _local_value(amplitudes, label_map, changes, x), x, batch_size=min(chunk, len(x)))
+    return map_samples(lambda x: _local_value(amplitudes, label_map, changes, x), (x,), chunk)
 
 
 def local_value(amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, " sites"]) -> Complex[Array, ""]:

@@ -15,18 +15,15 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NeurhoError, NumericalError, require
 from neurho.ansatz import AbstractAnsatz, parameters
-from neurho.estimators import CHUNK, Estimate
+from neurho.estimators import CHUNK
 from neurho.generator import lindbladian_map
 from neurho.integrate import BOSH3, Method, StepControl, advance
 from neurho.observables import Observables, Quantity, Snapshot, build_observables, pauli_quantities
 from neurho.operators import Lindbladian
 from neurho.sampling import AbstractSampler, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.snapshots import take
 from neurho.solvers import AbstractSolver, Ridge
-from neurho.tdvp import TDVP, Certificate, Rates
-
-R_HAT_LIMIT = 1.1
-ACCEPTANCE_LIMIT = 0.002
-RESIDUAL_LIMIT = 0.5
+from neurho.tdvp import TDVP, Rates
 
 
 class RunState(NamedTuple):
@@ -261,65 +258,15 @@ def stationary_state(
 def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = float("nan")) -> Snapshot:
     """All observables and the certificate of a state, from fresh samples; `residual` is that of the last step."""
     measured, diagonal_chains = flow.observables(jax.random.fold_in(key, 0), state.ansatz, state.diagonal_chains)
-    observables = flow.observables.named(measured, state.ansatz.sites)
-    diagnostics = {"residual": residual, "dt": state.dt}
-    if not flow.observables.sampler.exact:
-        diagnostics |= {"acceptance_diagonal": float(measured.acceptance), "r_hat_diagonal": float(measured.r_hat)}
+    certificate = None
     if flow.certificate:
         t = jnp.asarray(state.t, dtype=float)
         certificate = flow.tdvp.certify(jax.random.fold_in(key, 1), t, state.ansatz, state.chains)
-        diagnostics |= _certified(certificate, exact=flow.tdvp.sampler.exact)
-    _require_finite(observables, diagnostics, state.t)
-    return Snapshot(
-        step=state.step,
-        t=state.t,
-        observables=observables,
-        diagnostics={name: value for name, value in diagnostics.items() if not np.isnan(value)},
-        state=state._replace(diagonal_chains=diagonal_chains),
-        message=_warning(diagnostics),
+    return take(
+        flow.observables,
+        measured,
+        certificate,
+        state._replace(diagonal_chains=diagonal_chains),
+        {"residual": residual, "dt": state.dt},
+        exact=flow.tdvp.sampler.exact,
     )
-
-
-def _certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
-    values = {
-        "delta_L": float(certificate.delta_l.mean),
-        "delta_L_error": float(certificate.delta_l.error),
-        "lindblad_norm2": float(certificate.lindblad_norm2.mean),
-        "lindblad_norm2_error": float(certificate.lindblad_norm2.error),
-    }
-    if exact:
-        return values  # sums over all configurations have no chains to judge
-    return values | {
-        "acceptance": float(certificate.acceptance),
-        "r_hat": float(certificate.r_hat),
-        "tau": float(certificate.tau),
-        "ess": float(certificate.ess),
-    }
-
-
-def _require_finite(observables: dict[str, Estimate], diagnostics: dict[str, float], t: float) -> None:
-    bad = [name for name, e in observables.items() if not np.all(np.isfinite(e.mean))]
-    bad += [name for name in ("delta_L", "lindblad_norm2") if not np.isfinite(diagnostics.get(name, 0.0))]
-    if bad:
-        raise NumericalError(
-            f"At t = {t:.6g} {', '.join(bad)} became NaN or infinite: the state has left the range of floating-point "
-            "numbers; take a smaller dt or tolerance, a larger ridge, or more samples."
-        )
-
-
-def _warning(diagnostics: dict[str, float]) -> str:
-    warnings = []
-    for name in ("r_hat", "r_hat_diagonal"):
-        if diagnostics.get(name, 1.0) > R_HAT_LIMIT:
-            warnings.append(
-                f"{name} = {diagnostics[name]:.3f} > {R_HAT_LIMIT}: the chains disagree, so use more sweeps between "
-                "samples."
-            )
-    for name in ("acceptance", "acceptance_diagonal"):
-        if diagnostics.get(name, 1.0) < ACCEPTANCE_LIMIT:
-            warnings.append(
-                f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated."
-            )
-    if diagnostics["residual"] > RESIDUAL_LIMIT:
-        warnings.append(f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion.")
-    return " ".join(warnings)

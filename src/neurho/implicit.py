@@ -1,16 +1,19 @@
 """Implicit projected steps: from rho_0 at time t to the network rho that minimises
 
-    F = min_c || (1 - w dt L) rho - c (1 + (1 - w) dt L) rho_0 ||^2 / ||rho||^2 / (1 + w dt)^2
+    F = min_g || (1 - w dt L) rho - (1 + g) (1 + (1 - w) dt L) rho_0 ||^2 / ||rho||^2 / (1 + w dt)^2 + (u g)^2
 
 by Gauss-Newton on samples of rho. w = 1 is backward Euler (with growing dt the way to stationary states), w = 1/2 is
 Crank-Nicolson (second order, for dynamics). With u = w dt/(1 + w dt) the row of a sample is
 
-    R(x) = (1 - u) - u L_loc(x) + c h(x),       h(x) = -[(1 - u) + (1/w - 1) u L_loc,0(x)] rho_0(x)/rho(x)
+    R(x) = (1 - u) - u L_loc(x) + (1 + g) h(x),    h(x) = -[(1 - u) + (1/w - 1) u L_loc,0(x)] rho_0(x)/rho(x)
     G(x) = (1 - u) (O(x) - Obar) - u (M(x) - Obar L_loc(x)),                  Obar = Re <O>,
 
-and one iteration is the least-squares problem min_{delta, c} <|R + G delta|^2> + damping: a linearly implicit step of
-the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the samples
-enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
+where rho_0 and rho have the same norm. g frees the scale, which the network cannot and need not know; at long dt,
+where a large g could pass any eigenvector of L for a stationary state, (u g)^2 holds it back.
+
+One iteration is the least-squares problem min_{delta, g} <|R + G delta|^2> + (u g)^2 + damping: a linearly implicit
+step of the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the
+samples enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
 """
 
 from typing import Any, NamedTuple
@@ -25,9 +28,13 @@ from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
 from neurho.derivatives import LocalDerivatives
 from neurho.estimators import CHUNK, Estimate, estimate, local_values
 from neurho.generator import LabelMap
-from neurho.metric import sample_chunks
+from neurho.metric import symmetric, upper_product
+from neurho.parallel import spread, sum_samples
 from neurho.sampling import AbstractSampler, Draw
 from neurho.tdvp import Certificate, certificate_of
+
+BATCH = 32
+"""Samples whose derivatives are computed together: few enough that their tables stay in the cache."""
 
 
 class Probe(NamedTuple):
@@ -79,17 +86,19 @@ class Implicit(eqx.Module):
         draw, chains, info = self.sampler.sample(key, amplitudes, chains)
         x = draw.x.reshape(-1, draw.x.shape[-1])
         local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
-        row, column = self._rows(t, dt, ansatz, origin, x, local)
         weight = draw.weight.reshape(-1)
-        c = -jnp.sum(weight * (column.conj() * row).real) / jnp.sum(weight * jnp.abs(column) ** 2)
-        squares = (jnp.abs(row + c * column) ** 2).reshape(draw.weight.shape)
+        row, column = self._rows(t, dt, ansatz, origin, x, weight, local)
+        u = self._share(dt)
+        size = jnp.sum(weight * jnp.abs(column) ** 2) + u**2
+        g = -jnp.sum(weight * (column.conj() * row).real) / size
+        squares = (jnp.abs(row + g * column) ** 2 + (u * g) ** 2).reshape(draw.weight.shape)
         local = local.reshape(draw.weight.shape)
         return Probe(
             draw=draw,
             local=local,
             misfit=estimate(squares, draw, exact=exact),
             chains=chains,
-            certificate=certificate_of(jnp.abs(local), draw, info, exact=exact),
+            certificate=certificate_of(jnp.abs(local), draw, exact=exact)._replace(acceptance=info.acceptance),
         )
 
     @eqx.filter_jit
@@ -98,10 +107,10 @@ class Implicit(eqx.Module):
     ) -> Correction:
         """One Gauss-Newton correction of `ansatz` from its own samples."""
         x, weight = probe.draw.x.reshape(-1, probe.draw.x.shape[-1]), probe.draw.weight.reshape(-1)
-        row, column = self._rows(t, dt, ansatz, origin, x, probe.local.reshape(-1))
+        row, column = self._rows(t, dt, ansatz, origin, x, weight, probe.local.reshape(-1))
         gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)
         count = len(mean)
-        normal, force, misfit = _without_scale(gram, count)
+        normal, force, misfit = _without_scale(gram, count, self._share(dt))
         shift = damping * jnp.trace(normal) / count
         delta = -jsl.cho_solve(jsl.cho_factor(normal + shift * jnp.eye(count), lower=True), force)
         length = _length(ansatz, x, weight, mean, delta)
@@ -112,46 +121,58 @@ class Implicit(eqx.Module):
             predicted=misfit + 2 * force @ delta + delta @ normal @ delta,
         )
 
+    def _share(self, dt: Any) -> Any:
+        """U = w dt/(1 + w dt)."""
+        return 1 / (1 + 1 / (self.weight * dt))
+
     def _rows(
-        self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, x: Array, local: Array
+        self,
+        t: Any,
+        dt: Any,
+        ansatz: AbstractAnsatz,
+        origin: AbstractAnsatz,
+        x: Array,
+        weight: Array,
+        local: Array,
     ) -> tuple[Complex[Array, " samples"], Complex[Array, " samples"]]:
-        """R without its c h, and h."""
-        u = self.weight * dt / (1 + self.weight * dt)
+        """R at g = 0, and h."""
+        u = self._share(dt)
         log_ratio = log_amplitudes(origin, x) - log_amplitudes(ansatz, x)
+        ratio = jnp.exp(log_ratio - jnp.max(log_ratio.real))
+        ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
         before = jnp.full(len(x), 1 - u, dtype=complex)
         if self.weight < 1:
             earlier = local_values(origin.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
             before = before + (1 / self.weight - 1) * u * earlier
-        return (1 - u) - u * local, -before * jnp.exp(log_ratio - jnp.max(log_ratio.real))
+        column = -before * ratio
+        return (1 - u) - u * local + column, column
 
     def _gram(
         self, t: Any, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, row: Array, column: Array
     ) -> tuple[Float[Array, "columns columns"], Float[Array, " parameters"]]:
         """<[G h R]^T [G h R]>, accumulated over chunks, and Obar."""
-        u = self.weight * dt / (1 + self.weight * dt)
+        u = self._share(dt)
         derivatives = LocalDerivatives.build(ansatz, self.generator.at_time(t))
         mean = mean_derivative(ansatz, x, weight)
         columns = len(mean) + 2
 
-        def add(gram: Array, part: tuple[Array, ...]) -> tuple[Array, None]:
-            x, w, row, column = part
-            d = jax.lax.map(derivatives, x, batch_size=min(32, len(x)))
+        def part(x: Array, w: Array, row: Array, column: Array) -> Array:
+            d = jax.lax.map(derivatives, x, batch_size=min(BATCH, len(x)))
             local = jnp.stack([d.local.real, d.local.imag], axis=1)
             g = (1 - u) * d.o - u * (d.moved - local[:, :, None] * mean)
             g = g.at[:, 0].add(-(1 - u) * mean)
             rest = jnp.stack([column, row], axis=1)
             rest = jnp.stack([rest.real, rest.imag], axis=1)
-            a = (jnp.sqrt(w)[:, None, None] * jnp.concatenate([g, rest], axis=2)).reshape(-1, columns)
-            return gram + a.T @ a, None
+            rows = jnp.sqrt(w)[:, None, None] * jnp.concatenate([g, rest], axis=2)
+            return upper_product(rows.reshape(-1, columns))
 
-        parts = sample_chunks((x, weight, row, column), self.chunk)
-        return jax.lax.scan(add, jnp.zeros((columns, columns)), parts)[0], mean
+        return symmetric(sum_samples(part, (x, weight, row, column), self.chunk)), mean
 
 
 def mean_derivative(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Array, " parameters"]:
     """Re <O>, by one pass backwards through log rho."""
     vector, restore = parameters(ansatz)
-    return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(x).real))(vector)
+    return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(spread(x)).real))(vector)
 
 
 def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta: Array) -> Float[Array, ""]:
@@ -159,7 +180,7 @@ def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta:
     vector, restore = parameters(ansatz)
 
     def stacked(v: Array) -> Array:
-        values = jax.vmap(restore(v).log_amplitude)(x)
+        values = jax.vmap(restore(v).log_amplitude)(spread(x))
         return jnp.stack([values.real, values.imag])
 
     along = jax.jvp(stacked, (vector,), (delta,))[1]
@@ -167,8 +188,8 @@ def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta:
     return jnp.sqrt(jnp.sum(weight * along**2))
 
 
-def _without_scale(gram: Float[Array, "columns columns"], count: int) -> tuple[Array, Array, Array]:
-    """Normal matrix, gradient and F after the free scale c has been eliminated."""
+def _without_scale(gram: Float[Array, "columns columns"], count: int, u: Any) -> tuple[Array, Array, Array]:
+    """Normal matrix, gradient and F after the scale g has been eliminated."""
     h = gram[count, :]
-    reduced = gram - jnp.outer(h, h) / h[count]
+    reduced = gram - jnp.outer(h, h) / (h[count] + u**2)
     return reduced[:count, :count], reduced[:count, -1], reduced[-1, -1]

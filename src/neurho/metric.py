@@ -12,15 +12,23 @@ parameters^2 + chunk x parameters, or only applied to vectors, by derivatives of
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from itertools import pairwise
+from typing import Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
-from neurho.ansatz.base import AbstractAnsatz, log_derivatives, parameter_count, parameters
+from neurho.ansatz.base import AbstractAnsatz, log_derivatives, parameters
 from neurho.estimators import CHUNK
+from neurho.parallel import map_samples, spread, sum_samples
+
+BLOCKS = 16
+"""Parts of the samples whose scatter tells the noise of f."""
+
+SCALE_SAMPLES = 4096
+"""Samples that estimate tr S."""
 
 Vector = Float[Array, " parameters"]
 
@@ -30,7 +38,8 @@ class Metric(eqx.Module):
 
     - `x`, `weight`, `local`: configurations `(samples, sites)`, weights (sum 1) and local values of the Lindbladian.
     - `mean`: <O>, `(2, parameters)`; `local_mean`: <L_loc>; both zero without centring.
-    - `force`: f; `norm`: ||b||^2.
+    - `force`: f; `noise`: its relative standard error, sigma(f)/||f||; `norm`: ||b||^2.
+    - `guess`: a velocity to start iterations from, zero where nothing is known.
     """
 
     ansatz: AbstractAnsatz
@@ -40,7 +49,9 @@ class Metric(eqx.Module):
     mean: Float[Array, "2 parameters"]
     local_mean: Complex[Array, ""]
     force: Vector
+    noise: Float[Array, ""]
     norm: Float[Array, ""]
+    guess: Vector
     chunk: int = eqx.field(static=True)
     exact: bool = eqx.field(static=True)
 
@@ -55,39 +66,46 @@ class Metric(eqx.Module):
         centred: bool = True,
         exact: bool = False,
         chunk: int = CHUNK,
+        guess: Vector | None = None,
     ) -> Self:
-        """Everything but S: one pass forwards and three backwards through log rho. `exact` sums carry no noise."""
-        local_mean = jnp.sum(weight * local)
-        _, backward = jax.vjp(_log_amplitudes(ansatz, x), parameters(ansatz)[0])
-        zero = jnp.zeros_like(weight)
-        pulled = (jnp.stack([weight, zero], 1), jnp.stack([zero, weight], 1), _stack(weight * local))
-        mean_re, mean_im, force = (backward(cotangent)[0] for cotangent in pulled)
-        norm = jnp.sum(weight * jnp.abs(local) ** 2)
+        """Everything but S: one pass forwards and one backwards for each of <O> and f through log rho.
+
+        `exact` sums carry no noise. The samples of a chain should stand together: the noise of f is read from the
+        scatter of `BLOCKS` contiguous parts.
+        """
+        blocks = _split((x, weight, local), 1 if exact else min(BLOCKS, len(x)))
+        means, forces = jax.vmap(lambda *block: _pull(ansatz, *block))(*blocks)
         if ansatz.hermitian:
             # (l, r) and (r, l) are equally likely and contribute complex conjugates: imaginary parts average to zero.
-            mean_im, local_mean = jnp.zeros_like(mean_im), local_mean.real.astype(complex)
-        mean = jnp.stack([mean_re, mean_im])
-        if centred:
-            force = force - mean_re * local_mean.real - mean_im * local_mean.imag
-            norm = norm - jnp.abs(local_mean) ** 2
-        else:
-            mean, local_mean = jnp.zeros_like(mean), jnp.zeros_like(local_mean)
+            means = means.at[:, 1].set(0)
+        totals = jnp.sum(blocks[1], axis=1)
+        locals_ = _stack(jnp.sum(blocks[1] * blocks[2], axis=1)) * jnp.array([1.0, 0.0 if ansatz.hermitian else 1.0])
+        mean, local_mean = (jnp.sum(a, axis=0) if centred else jnp.zeros_like(a[0]) for a in (means, locals_))
+        force = jnp.sum(forces, axis=0) - local_mean @ mean
+        # Deviations of the blocks from their share: sum_b |d_b|^2 B/(B - 1) is the variance of f (all components).
+        deviations = forces - jnp.einsum("bip,i->bp", means, local_mean) - locals_ @ mean
+        deviations += totals[:, None] * (local_mean @ mean - force)
+        count = len(totals)
+        variance = jnp.sum(deviations**2) * count / max(count - 1, 1)
+        size = jnp.sum(force**2)
         return cls(
             ansatz=ansatz,
             x=x,
             weight=weight,
             local=local,
             mean=mean,
-            local_mean=local_mean,
+            local_mean=jax.lax.complex(*local_mean),
             force=force,
-            norm=norm,
+            noise=jnp.zeros(()) if exact else jnp.sqrt(variance / jnp.where(size > 0, size, 1)),
+            norm=jnp.sum(weight * jnp.abs(local) ** 2) - jnp.sum(local_mean**2),
+            guess=jnp.zeros_like(force) if guess is None else guess,
             chunk=chunk,
             exact=exact,
         )
 
     def product(self) -> Callable[[Vector], Vector]:
         """The map v -> S v without forming S; linearises log rho once, in memory samples x hidden units."""
-        _, forward = jax.linearize(_log_amplitudes(self.ansatz, self.x), parameters(self.ansatz)[0])
+        _, forward = jax.linearize(_log_amplitudes(self.ansatz, spread(self.x)), parameters(self.ansatz)[0])
         backward = jax.linear_transpose(forward, self.force)
 
         def apply(v: Vector) -> Vector:
@@ -96,38 +114,51 @@ class Metric(eqx.Module):
 
         return apply
 
-    def matrix(self) -> Float[Array, "parameters parameters"]:
-        """S, accumulated over chunks of samples."""
-        count = parameter_count(self.ansatz)
+    def matrix(self, *, single: bool = False) -> Float[Array, "parameters parameters"]:
+        """S, accumulated over chunks of samples; `single` takes the products of each chunk in float32."""
 
-        def add(s: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
-            o = jax.vmap(lambda x: log_derivatives(self.ansatz, x))(part[0])
-            rows = (jnp.sqrt(part[1])[:, None, None] * o).reshape(-1, count)
-            return s + rows.T @ rows, None
+        def part(x: Array, weight: Array) -> Array:
+            rows = _rows(self.ansatz, x, weight)
+            return upper_product(rows.astype(jnp.float32) if single else rows).astype(rows.dtype)
 
-        s, _ = jax.lax.scan(add, jnp.zeros((count, count)), sample_chunks((self.x, self.weight), self.chunk))
-        return s - self.mean.T @ self.mean
+        return symmetric(sum_samples(part, (self.x, self.weight), self.chunk)) - self.mean.T @ self.mean
+
+    def rows(self) -> Float[Array, "rows parameters"]:
+        """A itself, real and imaginary parts of every sample in turn: for fewer samples than parameters."""
+        o = map_samples(lambda x: log_derivatives(self.ansatz, x), (self.x,), self.chunk) - self.mean
+        return (jnp.sqrt(self.weight)[:, None, None] * o).reshape(-1, len(self.force))
+
+    def target(self) -> Float[Array, " rows"]:
+        """b, in the order of `rows`."""
+        return (jnp.sqrt(self.weight)[:, None] * _stack(self.local - self.local_mean)).reshape(-1)
 
     def trace(self) -> Float[Array, ""]:
-        """Tr S without forming S, estimated from ||A z||^2 for 8 fixed random vectors of signs (Hutchinson): a scale,
-        good to 10 %.
+        """Tr S without forming S, estimated from ||A z||^2 for 8 fixed random vectors of signs (Hutchinson) and, of
+        many samples, a few thousand: a scale, good to 10 %.
         """
+        x, weight = self.x, self.weight
+        if not self.exact and len(x) > SCALE_SAMPLES:
+            step = len(x) // SCALE_SAMPLES
+            x, weight = x[::step], weight[::step] / jnp.sum(weight[::step])
+        _, forward = jax.linearize(_log_amplitudes(self.ansatz, x), parameters(self.ansatz)[0])
+
+        def add(total: Array, signs: Array) -> tuple[Array, None]:
+            return total + jnp.sum(weight[:, None] * (forward(signs) - self.mean @ signs) ** 2), None
+
         signs = jax.random.rademacher(jax.random.key(0), (8, len(self.force)), dtype=float)
-        return jnp.mean(jax.vmap(self.length)(signs) ** 2)
+        return jax.lax.scan(add, jnp.zeros(()), signs)[0] / len(signs)
 
     def force_variance(self, basis: Float[Array, "parameters modes"]) -> Float[Array, " modes"]:
         """Variance of the Monte Carlo estimate of basis^T f, as if samples were independent (Kish weights)."""
         f, mean = basis.T @ self.force, self.mean @ basis
 
-        def add(total: Array, part: tuple[Array, Array, Array]) -> tuple[Array, None]:
-            x, w, b = part
+        def part(x: Array, w: Array, b: Array) -> Array:
             o = jax.vmap(lambda x: log_derivatives(self.ansatz, x))(x) @ basis - mean
             b = b - self.local_mean
             force = o[:, 0] * b.real[:, None] + o[:, 1] * b.imag[:, None]
-            return total + jnp.sum((w[:, None] * (force - f)) ** 2, axis=0), None
+            return jnp.sum((w[:, None] * (force - f)) ** 2, axis=0)
 
-        parts = sample_chunks((self.x, self.weight, self.local), self.chunk)
-        return jax.lax.scan(add, jnp.zeros(basis.shape[1]), parts)[0]
+        return sum_samples(part, (self.x, self.weight, self.local), self.chunk)
 
     def residual(self, v: Vector, s_v: Vector) -> Float[Array, ""]:
         """r^2 = ||A v - b||^2/||b||^2: 0 if the network can follow the equation of motion, 1 if not at all."""
@@ -152,12 +183,35 @@ def _stack(values: Complex[Array, " samples"]) -> Float[Array, "samples 2"]:
     return jnp.stack([values.real, values.imag], axis=1)
 
 
-def sample_chunks(arrays: tuple[Array, ...], chunk: int) -> Any:
-    """Split the sample axis into equal chunks, padded with samples of weight zero."""
-    samples = len(arrays[0])
-    count = -(-samples // min(chunk, samples))
-    size = -(-samples // count)
-    return tuple(
-        jnp.pad(a, [(0, count * size - samples)] + [(0, 0)] * (a.ndim - 1)).reshape(count, size, *a.shape[1:])
-        for a in arrays
-    )
+def _pull(ansatz: AbstractAnsatz, x: Array, weight: Array, local: Array) -> tuple[Array, Array]:
+    """Sum w O `(2, parameters)` (its imaginary part only where it is not known to vanish) and sum w Re O* L_loc."""
+    _, backward = jax.vjp(_log_amplitudes(ansatz, x), parameters(ansatz)[0])
+    zero = jnp.zeros_like(weight)
+    mean_re, force = backward(jnp.stack([weight, zero], 1))[0], backward(_stack(weight * local))[0]
+    mean_im = jnp.zeros_like(mean_re) if ansatz.hermitian else backward(jnp.stack([zero, weight], 1))[0]
+    return jnp.stack([mean_re, mean_im]), force
+
+
+def _rows(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Array, "rows parameters"]:
+    """sqrt(w) O, real and imaginary parts of every sample in turn."""
+    o = jax.vmap(lambda one: log_derivatives(ansatz, one))(x)
+    return (jnp.sqrt(weight)[:, None, None] * o).reshape(-1, o.shape[-1])
+
+
+def symmetric(upper: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """The symmetric matrix with this upper triangle."""
+    return jnp.triu(upper) + jnp.triu(upper, 1).T
+
+
+def upper_product(rows: Float[Array, "rows n"], blocks: int = 4) -> Float[Array, "n n"]:
+    """A^T A with only the blocks on and above the diagonal filled: 10/16 of the work for 4 blocks."""
+    edges = [len(rows.T) * k // blocks for k in range(blocks + 1)]
+    strips = [jnp.pad(rows[:, a:b].T @ rows[:, a:], ((0, 0), (a, 0))) for a, b in pairwise(edges)]
+    return jnp.concatenate(strips)
+
+
+def _split(arrays: tuple[Array, ...], blocks: int) -> tuple[Array, ...]:
+    """Split the sample axis into equal blocks, padded with samples of weight zero, and spread them over the devices."""
+    size = -(-len(arrays[0]) // blocks)
+    padded = (jnp.pad(a, [(0, blocks * size - len(a))] + [(0, 0)] * (a.ndim - 1)) for a in arrays)
+    return tuple(spread(a.reshape(blocks, size, *a.shape[1:])) for a in padded)

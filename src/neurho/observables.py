@@ -22,6 +22,7 @@ from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_valu
 from neurho.generator import Group, LabelMap, row_map
 from neurho.lattice import Lattice
 from neurho.operators import LocalTerm, Operator, sx, sy, sz
+from neurho.parallel import map_samples
 from neurho.sampling import AbstractSampler
 
 PAULI = {"x": sx, "y": sy, "z": sz}
@@ -125,7 +126,7 @@ class Observables(eqx.Module):
             return total
 
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        values = jax.lax.map(one, x, batch_size=min(self.chunk, len(x))).reshape(*draw.weight.shape, self.count)
+        values = map_samples(one, (x,), self.chunk).reshape(*draw.weight.shape, self.count)
         means = [
             values[..., a:b].mean(axis=-1) for (a, b), mean in zip(self.slices, self.averaged, strict=True) if mean
         ]

@@ -12,6 +12,11 @@ from jaxtyping import Array, Float
 from neurho._types import require
 from neurho.metric import Metric
 
+DENSE_PARAMETERS = 256
+"""Up to here a factorisation costs less than a few products with S."""
+
+NOISE_FRACTION = 0.1
+
 
 class Solution(NamedTuple):
     """The velocity, its residual r^2, and how many directions were kept (or how many iterations were made)."""
@@ -30,16 +35,20 @@ class AbstractSolver(eqx.Module):
 
 
 class Ridge(AbstractSolver):
-    """v = (S + ridge tr(S)/P)^{-1} f by Cholesky. `ridge` is relative to the mean diagonal entry of S."""
+    """v = (S + ridge tr(S)/P)^{-1} f by Cholesky. `ridge` is relative to the mean diagonal entry of S.
+
+    `single` multiplies chunks of samples in float32 and adds them up in float64: rounding of 1e-7 against the noise.
+    """
 
     ridge: float = 1e-3
+    single: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         require(self.ridge > 0, "ridge", "be > 0", f"it is {self.ridge}")
 
     def __call__(self, metric: Metric) -> Solution:
         """One Cholesky factorisation."""
-        s, count = metric.matrix(), len(metric.force)
+        s, count = metric.matrix(single=self.single), len(metric.force)
         shift = self.ridge * jnp.trace(s) / count
         velocity = jsl.cho_solve(jsl.cho_factor(s + shift * jnp.eye(count), lower=True), metric.force)
         return Solution(
@@ -95,24 +104,27 @@ class SignalToNoise(AbstractSolver):
 class ConjugateGradient(AbstractSolver):
     """v = (S + ridge tr(S)/P)^{-1} f by conjugate gradients, without forming S: for many parameters or samples.
 
-    Stops when ||f - (S + shift) v|| <= `tolerance` ||f||, or after `max_iterations`. The noise of f is of the order
-    of 1e-2 for ten thousand samples, so that much smaller tolerances buy nothing there.
+    Starts from `metric.guess` (the last velocity of a flow) if that is closer than zero. Stops when
+    ||f - (S + shift) v|| <= `tolerance` ||f||, or after `max_iterations`. With `tolerance=None` it stops at a tenth of
+    the relative noise of f, within [1e-6, 0.1]: solving on would fit noise.
     """
 
     ridge: float = 1e-3
-    tolerance: float = 1e-3
+    tolerance: float | None = 1e-3
     max_iterations: int = eqx.field(static=True, default=300)
 
     def __check_init__(self) -> None:
         require(self.ridge > 0, "ridge", "be > 0", f"it is {self.ridge}")
-        require(0 < self.tolerance < 1, "tolerance", "lie between 0 and 1", f"it is {self.tolerance}")
+        fits = self.tolerance is None or 0 < self.tolerance < 1
+        require(fits, "tolerance", "lie between 0 and 1", f"it is {self.tolerance}")
         require(self.max_iterations >= 1, "max_iterations", "be at least 1", f"it is {self.max_iterations}")
 
     def __call__(self, metric: Metric) -> Solution:
-        """Conjugate gradients from zero."""
+        """Conjugate gradients from the guess; the number of products with S is `rank` + 1."""
         apply, force = metric.product(), metric.force
         shift = self.ridge * metric.trace() / len(force)
-        goal = self.tolerance**2 * force @ force
+        tolerance = jnp.clip(NOISE_FRACTION * metric.noise, 1e-6, 0.1) if self.tolerance is None else self.tolerance
+        goal = tolerance**2 * force @ force
 
         def iterate(state: tuple[Array, ...]) -> tuple[Array, ...]:
             v, s_v, r, direction, size, count = state
@@ -125,10 +137,47 @@ class ConjugateGradient(AbstractSolver):
         def unfinished(state: tuple[Array, ...]) -> Array:
             return (state[4] > goal) & (state[5] < self.max_iterations)
 
-        zero = jnp.zeros_like(force)
-        begin = (zero, zero, force, force, force @ force, jnp.zeros((), dtype=int))
+        s_guess = apply(metric.guess)
+        r = force - s_guess - shift * metric.guess
+        closer = r @ r < force @ force
+        v, s_v, r = (jnp.where(closer, a, b) for a, b in ((metric.guess, 0.0), (s_guess, 0.0), (r, force)))
+        begin = (v, s_v, r, r, r @ r, jnp.zeros((), dtype=int))
         v, s_v, _, _, _, count = jax.lax.while_loop(unfinished, iterate, begin)
         return Solution(velocity=v, residual=metric.residual(v, s_v), rank=count.astype(float))
+
+
+class MinSR(AbstractSolver):
+    """The same v = (S + ridge tr(S)/P)^{-1} f = A^T (A A^T + ridge tr(S)/P)^{-1} b, for fewer samples than parameters.
+
+    Its matrix has a row for the real and for the imaginary part of every sample (Chen & Heyl, arXiv:2302.01941).
+    """
+
+    ridge: float = 1e-3
+
+    def __check_init__(self) -> None:
+        require(self.ridge > 0, "ridge", "be > 0", f"it is {self.ridge}")
+
+    def __call__(self, metric: Metric) -> Solution:
+        """One Cholesky factorisation of A A^T."""
+        rows, target = metric.rows(), metric.target()
+        kernel = rows @ rows.T
+        shift = self.ridge * jnp.trace(kernel) / len(metric.force)
+        dual = jsl.cho_solve(jsl.cho_factor(kernel + shift * jnp.eye(len(kernel)), lower=True), target)
+        velocity = rows.T @ dual
+        residual = metric.residual(velocity, rows.T @ (rows @ velocity))
+        return Solution(velocity=velocity, residual=residual, rank=jnp.asarray(float(len(kernel))))
+
+
+def automatic(samples: int, parameters: int, *, ridge: float = 1e-3, tolerance: float | None = None) -> AbstractSolver:
+    """The fastest of the solvers of (S + ridge tr(S)/P) v = f for these sizes.
+
+    S is formed where it is small, A A^T where there are few samples; otherwise neither.
+    """
+    if parameters <= DENSE_PARAMETERS:
+        return Ridge(ridge)
+    if 2 * samples <= min(parameters, DENSE_PARAMETERS):
+        return MinSR(ridge)
+    return ConjugateGradient(ridge, tolerance)
 
 
 def _solution(metric: Metric, values: Array, vectors: Array, modes: Array, rank: Array) -> Solution:

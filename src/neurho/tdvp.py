@@ -13,7 +13,7 @@ from neurho.ansatz import AbstractAnsatz
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, local_values
 from neurho.generator import LabelMap
 from neurho.metric import Metric
-from neurho.sampling import AbstractSampler, Draw, DrawInfo, effective_sample_size
+from neurho.sampling import AbstractSampler, Draw, effective_sample_size
 from neurho.solvers import AbstractSolver
 
 
@@ -31,10 +31,8 @@ class Certificate(NamedTuple):
     acceptance: Float[Array, ""]
 
 
-def certificate_of(
-    size: Float[Array, "draws chains"], draw: Draw, info: DrawInfo, *, exact: bool
-) -> Certificate:
-    """The certificate from |L_loc| at samples of |rho|^2."""
+def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: bool) -> Certificate:
+    """The certificate from |L_loc| at samples of |rho|^2, without the acceptance."""
     mixing = convergence(size, exact=exact)
     return Certificate(
         delta_l=estimate(size, draw, exact=exact),
@@ -42,7 +40,7 @@ def certificate_of(
         r_hat=mixing.r_hat,
         tau=mixing.tau,
         ess=effective_sample_size(draw.weight),
-        acceptance=info.acceptance,
+        acceptance=jnp.full((), jnp.nan),
     )
 
 
@@ -74,13 +72,17 @@ class TDVP(eqx.Module):
     chunk: int = eqx.field(static=True, default=CHUNK)
 
     @eqx.filter_jit
-    def __call__(self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]) -> Rates:
-        """D alpha/dt at one point, with everything that was learnt on the way."""
-        draw, local, chains, certificate = self._draw(key, t, ansatz, chains)
-        x, weight = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1)
-        metric = Metric.build(
-            ansatz, x, weight, local.reshape(-1), centred=self.centred, exact=self.sampler.exact, chunk=self.chunk
-        )
+    def __call__(
+        self,
+        key: PRNGKeyArray,
+        t: Any,
+        ansatz: AbstractAnsatz,
+        chains: Int[Array, "chains sites"],
+        guess: Float[Array, " parameters"] | None = None,
+    ) -> Rates:
+        """D alpha/dt at one point, with everything that was learnt on the way; `guess` is a velocity close by."""
+        draw, chains, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
+        metric, certificate = self.assemble(t, ansatz, draw, guess)
         solution = self.solver(metric)
         return Rates(
             velocity=solution.velocity,
@@ -88,22 +90,41 @@ class TDVP(eqx.Module):
             metric=metric,
             residual=solution.residual,
             rank=solution.rank,
-            certificate=certificate,
+            certificate=certificate._replace(acceptance=info.acceptance),
         )
+
+    def assemble(
+        self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
+    ) -> tuple[Metric, Certificate]:
+        """The least-squares problem of one set of samples, and their certificate (its acceptance is not known here)."""
+        local, certificate = self._estimate(t, ansatz, draw)
+        # Chain by chain: contiguous blocks of samples are then independent.
+        x, weight, local = (jnp.swapaxes(a, 0, 1) for a in (draw.x, draw.weight, local))
+        metric = Metric.build(
+            ansatz,
+            x.reshape(-1, x.shape[-1]),
+            weight.reshape(-1),
+            local.reshape(-1),
+            centred=self.centred,
+            exact=self.sampler.exact,
+            chunk=self.chunk,
+            guess=guess,
+        )
+        return metric, certificate
 
     @eqx.filter_jit
     def certify(
         self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
     ) -> Certificate:
         """Only the certificate of a state."""
-        return self._draw(key, t, ansatz, chains)[3]
+        draw, _, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
+        return self._estimate(t, ansatz, draw)[1]._replace(acceptance=info.acceptance)
 
-    def _draw(
-        self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
-    ) -> tuple[Draw, Complex[Array, "draws chains"], Int[Array, "chains sites"], Certificate]:
-        amplitudes = ansatz.amplitudes()
-        draw, chains, info = self.sampler.sample(key, amplitudes, chains)
+    def _estimate(
+        self, t: Any, ansatz: AbstractAnsatz, draw: Draw
+    ) -> tuple[Complex[Array, "draws chains"], Certificate]:
+        """Local values of the Lindbladian and what they say."""
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk).reshape(draw.weight.shape)
-        certificate = certificate_of(jnp.abs(local), draw, info, exact=self.sampler.exact)
-        return draw, local, chains, certificate
+        local = local_values(ansatz.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)
+        local = local.reshape(draw.weight.shape)
+        return local, certificate_of(jnp.abs(local), draw, exact=self.sampler.exact)

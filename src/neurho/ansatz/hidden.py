@@ -20,7 +20,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Complex, Float, Int
+from jaxtyping import Array, Complex, Float, Inexact, Int
 
 from neurho.ansatz.base import AbstractAmplitudes, Ratio
 from neurho.symmetry import Charge
@@ -48,10 +48,21 @@ class HiddenChange(NamedTuple):
     phase_im: Float[Array, ""]
 
 
-def log_cosh(theta: Complex[Array, "..."]) -> Complex[Array, "..."]:
+@jax.custom_jvp
+def log_cosh(theta: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
     """Log cosh(theta), finite for any |Re theta|, on some branch (only exp of sums of it has a meaning)."""
     turned = jnp.where(theta.real >= 0, theta, -theta)
     return turned + jnp.log1p(jnp.exp(-2 * turned)) - jnp.log(2.0)
+
+
+@log_cosh.defjvp
+def _log_cosh_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """D log cosh = tanh d theta; the derivative that JAX finds by itself costs several times as much."""
+    (theta,), (change,) = primals, tangents
+    up = theta.real >= 0
+    small = jnp.exp(-2 * jnp.where(up, theta, -theta))
+    tanh = (1 - small) / (1 + small)
+    return log_cosh(theta), jnp.where(up, tanh, -tanh) * change
 
 
 def outside_is_zero(charge: Charge | None, x: Int[Array, " sites"]) -> Float[Array, ""]:

@@ -50,7 +50,7 @@ class NDM(AbstractAnsatz):
 
         def network(side: Array) -> Array:
             """G and F."""
-            return self.visible @ side + jnp.sum(_log_cosh(self.hidden_bias + self.hidden_weights @ side), axis=1)
+            return self.visible @ side + jnp.sum(log_cosh(self.hidden_bias + self.hidden_weights @ side), axis=1)
 
         rows, columns = network(left), network(right)
         u, v = self.mixing_weights
@@ -118,7 +118,7 @@ class PoweredUnits(AbstractAmplitudes):
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x)."""
-        logs = jnp.sum(_log_cosh(self.angles(x)), axis=1)
+        logs = jnp.sum(log_cosh(self.angles(x)), axis=1)
         return jax.lax.complex(*_powers(logs)) + self.mixing.log_amplitude(x)
 
     def cache(self, x: Int[Array, " sites"]) -> PoweredCache:
@@ -183,11 +183,6 @@ def random_ndm(
         sites=sites,
         local_dim=local_dim,
     )
-
-
-def _log_cosh(theta: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Log cosh of real numbers of any size."""
-    return jnp.logaddexp(theta, -theta) - jnp.log(2.0)
 
 
 def _powers(logs: Float[Array, " 4"]) -> tuple[Float[Array, ""], Float[Array, ""]]:

@@ -85,9 +85,7 @@ def product_state(
     weights[1, np.arange(min(mixing, sites)), np.arange(min(mixing, sites))] = theta[:mixing]
     where = lambda r: (r.visible, r.mixing_weights)  # noqa: E731
     target = eqx.tree_at(where, zero, (jnp.asarray(visible), jnp.asarray(weights)))
-    disturbance = eqx.tree_at(
-        lambda r: r.visible, random_rbm(key, sites, scale=noise, **sizes), jnp.zeros((2, sites))
-    )
+    disturbance = eqx.tree_at(lambda r: r.visible, random_rbm(key, sites, scale=noise, **sizes), jnp.zeros((2, sites)))
     noisy = jax.tree.map(lambda a, b: a + b, target, disturbance)
     bloch = _bloch_of(visible, theta)
     norms = (1 + np.sum(vectors**2, axis=1)) * (1 + np.sum(bloch**2, axis=1))

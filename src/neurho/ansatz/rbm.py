@@ -51,14 +51,14 @@ class RBM(AbstractAnsatz):
         features = jnp.asarray(level_features(self.local_dim))
         left, right = features[x // self.local_dim].ravel(), features[x % self.local_dim].ravel()
         plus, minus = left + right, left - right
-        a, b, w, u = (
-            jax.lax.complex(*v) for v in (self.visible, self.hidden_bias, self.hidden_weights, self.mixing_weights)
-        )
-        # U.l + U*.r = Re U.(l + r) + i Im U.(l - r), and likewise for a.
-        mixed = 2 * self.mixing_bias + u.real @ plus + 1j * (u.imag @ minus)
-        pure = jnp.sum(log_cosh(b + w @ left)) + jnp.sum(log_cosh(b.conj() + w.conj() @ right))
-        inside = outside_is_zero(self.charge, x)
-        return a.real @ plus + 1j * (a.imag @ minus) + pure + jnp.sum(log_cosh(mixed)) + inside
+        # Real arithmetic throughout: U.l + U*.r = Re U.(l + r) + i Im U.(l - r), and likewise for a.
+        (a_re, a_im), (b_re, b_im), (w_re, w_im) = self.visible, self.hidden_bias, self.hidden_weights
+        u_re, u_im = self.mixing_weights
+        mixed = jax.lax.complex(2 * self.mixing_bias + u_re @ plus, u_im @ minus)
+        rows = jax.lax.complex(b_re + w_re @ left, b_im + w_im @ left)
+        columns = jax.lax.complex(b_re + w_re @ right, -(b_im + w_im @ right))
+        hidden = jnp.sum(log_cosh(jnp.concatenate([rows, columns, mixed])))
+        return jax.lax.complex(a_re @ plus, a_im @ minus) + hidden + outside_is_zero(self.charge, x)
 
     def amplitudes(self) -> HiddenUnits:
         """The tables of the 2M + Mtilde hidden units."""

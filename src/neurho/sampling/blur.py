@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
+from neurho.parallel import map_samples
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.sampling.metropolis import Metropolis
 from neurho.sampling.moves import Moves
@@ -59,7 +60,7 @@ class Blurred(AbstractSampler):
             rest = (self.chain.power - self.chain.exponent) * amplitudes.log_amplitude(x).real
             return rest - jnp.log(1 - self.fraction + self.fraction * near)
 
-        logs = jax.lax.map(log_weight, x, batch_size=min(CHUNK, len(x)))
+        logs = map_samples(log_weight, (x,), CHUNK)
         weight = jax.nn.softmax(logs).reshape(draw.weight.shape)
         return Draw(x=x.reshape(draw.x.shape), weight=weight), chains, info
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
 from neurho.lattice import Lattice
+from neurho.parallel import collect, spread
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.sampling.moves import (
     Moves,
@@ -55,7 +56,7 @@ class Metropolis(AbstractSampler):
         start, run = jax.random.split(key)
         levels = jax.random.randint(start, (self.chains, self.sites), 0, self.local_dim, dtype=jnp.int32)
         x, _ = self._run(run, amplitudes, levels * (self.local_dim + 1), self.warmup)
-        return x
+        return collect(x)
 
     def sample(
         self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, chains: Int[Array, "chains sites"]
@@ -66,7 +67,7 @@ class Metropolis(AbstractSampler):
             x, acceptance = self._run(k, amplitudes, x, self.sweeps)
             return x, (x, acceptance)
 
-        chains, (x, acceptance) = jax.lax.scan(draw, chains, jax.random.split(key, self.draws))
+        chains, (x, acceptance) = collect(jax.lax.scan(draw, chains, jax.random.split(key, self.draws)))
         if self.power == self.exponent:
             weight = jnp.full((self.draws, self.chains), 1 / (self.draws * self.chains))
         else:
@@ -88,7 +89,7 @@ class Metropolis(AbstractSampler):
                 accepted.append(rate)
             return state[0], jnp.mean(jnp.concatenate(accepted))
 
-        x, rates = jax.lax.scan(sweep, x, jax.random.split(key, sweeps))
+        x, rates = jax.lax.scan(sweep, spread(x), jax.random.split(key, sweeps))
         return x, jnp.mean(rates)
 
     def _visit(
@@ -97,7 +98,7 @@ class Metropolis(AbstractSampler):
         """One proposal to every chain at every instance of a set of moves."""
         instances, k = moves.sites.shape
         powers = (self.local_dim**2) ** jnp.arange(k - 1, -1, -1, dtype=jnp.int32)
-        uniform = jax.random.uniform(key, (instances, 2, self.chains), dtype=jnp.float32)
+        uniform = spread(jax.random.uniform(key, (instances, 2, self.chains), dtype=jnp.float32), axis=2)
 
         def propose(x: Array, cache: PyTree, sites: Array, rows: PyTree, choose: Array, u: Array) -> tuple[Any, Array]:
             local = jnp.sum(x[sites] * powers)

@@ -1,0 +1,94 @@
+"""From measurements to snapshots: numbers that can be kept, and the sentences that belong to them."""
+
+from typing import Any
+
+import numpy as np
+
+from neurho._types import NumericalError
+from neurho.estimators import Estimate
+from neurho.observables import Measurement, Observables, Snapshot
+from neurho.tdvp import Certificate
+
+R_HAT_LIMIT = 1.1
+ACCEPTANCE_LIMIT = 0.002
+RESIDUAL_LIMIT = 0.5
+
+
+def take(
+    observables: Observables,
+    measured: Measurement,
+    certificate: Certificate | None,
+    state: Any,
+    diagnostics: dict[str, float],
+    *,
+    exact: bool,
+) -> Snapshot:
+    """The snapshot of a state that has `ansatz`, `step` and `t`.
+
+    **Raises** `NumericalError` when a measured number is NaN or infinite.
+    """
+    values = observables.named(measured, state.ansatz.sites)
+    if not observables.sampler.exact:
+        diagnostics = diagnostics | {
+            "acceptance_diagonal": float(measured.acceptance),
+            "r_hat_diagonal": float(measured.r_hat),
+        }
+    if certificate is not None:
+        diagnostics = diagnostics | certified(certificate, exact=exact)
+    require_finite(values, diagnostics, state.t)
+    return Snapshot(
+        step=state.step,
+        t=state.t,
+        observables=values,
+        diagnostics={name: value for name, value in diagnostics.items() if not np.isnan(value)},
+        state=state,
+        message=warning(diagnostics),
+    )
+
+
+def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
+    """The numbers of a certificate by name."""
+    values = {
+        "delta_L": float(certificate.delta_l.mean),
+        "delta_L_error": float(certificate.delta_l.error),
+        "lindblad_norm2": float(certificate.lindblad_norm2.mean),
+        "lindblad_norm2_error": float(certificate.lindblad_norm2.error),
+    }
+    if exact:
+        return values  # sums over all configurations have no chains to judge
+    return values | {
+        "acceptance": float(certificate.acceptance),
+        "r_hat": float(certificate.r_hat),
+        "tau": float(certificate.tau),
+        "ess": float(certificate.ess),
+    }
+
+
+def require_finite(observables: dict[str, Estimate], diagnostics: dict[str, float], t: float) -> None:
+    """Raise a `NumericalError` for NaN and infinities."""
+    bad = [name for name, e in observables.items() if not np.all(np.isfinite(e.mean))]
+    bad += [name for name in ("delta_L", "lindblad_norm2") if not np.isfinite(diagnostics.get(name, 0.0))]
+    if bad:
+        raise NumericalError(
+            f"At t = {t:.6g} {', '.join(bad)} became NaN or infinite: the state has left the range of floating-point "
+            "numbers; take a smaller dt or tolerance, a larger ridge, or more samples."
+        )
+
+
+def warning(diagnostics: dict[str, float]) -> str:
+    """What a user should know about these numbers, or ""."""
+    warnings = []
+    for name in ("r_hat", "r_hat_diagonal"):
+        if diagnostics.get(name, 1.0) > R_HAT_LIMIT:
+            warnings.append(
+                f"{name} = {diagnostics[name]:.3f} > {R_HAT_LIMIT}: the chains disagree, so use more sweeps between "
+                "samples."
+            )
+    for name in ("acceptance", "acceptance_diagonal"):
+        if diagnostics.get(name, 1.0) < ACCEPTANCE_LIMIT:
+            warnings.append(
+                f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated."
+            )
+    if diagnostics.get("residual", 0.0) > RESIDUAL_LIMIT:
+        warnings.append(f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion.")
+    return " ".join(warnings)
