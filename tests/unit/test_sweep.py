@@ -137,7 +137,7 @@ def test_a_real_cluster_whose_worker_is_killed(place):
     """Every point must be there in the end, with the numbers of a run in this process, and one fails for good."""
     from distributed import Client, LocalCluster
 
-    slow = EVOLVE.replace("shape = [2]", "shape = [3]").replace("points = 3", "points = 60")
+    slow = EVOLVE.replace("shape = [2]", "shape = [3]").replace("points = 3", "points = 15")
     (place / "slow.toml").write_text(slow + "[output]\ncheckpoint_seconds = 0\n")
     plan = sweep.create("grid", config.grid("slow.toml", ["model.field.2=0:1:4"]))
     plan.point(3).parent.mkdir(parents=True)
@@ -153,7 +153,6 @@ def test_a_real_cluster_whose_worker_is_killed(place):
         os.kill(victims[0], signal.SIGKILL)
         thread.join(300)
     assert not thread.is_alive()
-    print(told)
     assert {o.number: o.state for o in told} == {0: "done", 1: "done", 2: "done", 3: "failed"}
     assert "00003" in json.loads((place / "grid" / "failures.json").read_text())
     assert plan.open_points == [3]

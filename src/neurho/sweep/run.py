@@ -119,7 +119,9 @@ def run_sweep(
     outcomes = []
     for future in as_completed(list(futures)):
         number, error = futures[future], future.exception()
-        if error is None:
+        if error is None and future.status != "finished":  # a cluster that closes loses its tasks without a word
+            outcome = Outcome(number, "failed", f"The cluster has lost it ({future.status}); run the sweep again.")
+        elif error is None:
             outcome = Outcome(number, "done", "")
         elif isinstance(error, NeurhoError):
             outcome = Outcome(number, "failed", str(error))
