@@ -1,5 +1,6 @@
 """From a problem file to a run: the one place where strings become objects."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,48 +13,35 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from neurho import exact, integrate, lattice, models, reference, solvers
+from neurho import exact, reference, solvers
 from neurho._types import NeurhoError
-from neurho.ansatz import (
-    AbstractAnsatz,
-    density_matrix,
-    level_amplitudes,
-    level_state,
-    parameter_count,
-    product_state,
-    random_rbm,
-    table_from_matrix,
+from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
+from neurho.assembly import (
+    METHODS,
+    Initial,
+    make_charge,
+    make_initial,
+    make_lattice,
+    make_lindbladian,
+    make_samplers,
+    product_matrix,
 )
 from neurho.config import Config
 from neurho.estimators import CHUNK, Estimate, overlap
-from neurho.evolution import Flow, RunState, follow, make_flow, relax, start
-from neurho.integrate import Method
+from neurho.evolution import Flow, follow, make_flow, relax, start
+from neurho.generator import LabelMap, lindbladian_map
+from neurho.implicit import Implicit
 from neurho.lattice import Lattice
-from neurho.observables import Quantity, Snapshot
+from neurho.observables import Observables, Quantity, Snapshot, build_observables
 from neurho.operators import Lindbladian
+from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
-from neurho.sampling import AbstractSampler, Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.sampling import AbstractSampler
+from neurho.steady import Continuation, begin, search_stationary
+from neurho.symmetry import Charge
 
-METHODS = {
-    "euler": Method(integrate.EULER),
-    "heun": Method(integrate.HEUN),
-    "midpoint": Method(integrate.MIDPOINT),
-    "rk4": Method(integrate.RK4),
-    "heun-euler": Method(integrate.HEUN_EULER),
-    "bosh3": Method(integrate.BOSH3),
-    "dopri5": Method(integrate.DOPRI5),
-    "heun-doubling": Method(integrate.HEUN, doubling=True),
-}
 REFERENCE_DIMENSION = 2**8
 """Largest d^N for which an exact reference is computed without being asked for by `method = "exact"`."""
-
-
-class Initial(NamedTuple):
-    """An initial state, the noiseless state it stands for (None for random parameters), and what the tilt costs."""
-
-    ansatz: AbstractAnsatz
-    target: AbstractAnsatz | None
-    tilt_loss: float = 0.0
 
 
 class ExactState(NamedTuple):
@@ -77,6 +65,16 @@ class Problem:
         """Whether the run is the exact reference and no network."""
         return self.config.task.method == "exact"
 
+    @property
+    def is_search(self) -> bool:
+        """Whether the run is an implicit search for a stationary state."""
+        return self.config.task.method == "continuation"
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether the run is an evolution by implicit projected steps."""
+        return self.config.task.method == "projected"
+
     @cached_property
     def times(self) -> np.ndarray:
         """Output times; a network run always begins with t = 0."""
@@ -89,12 +87,43 @@ class Problem:
     @cached_property
     def initial(self) -> Initial:
         """The network at t = 0."""
-        return _initial(self.config, self.lattice)
+        return make_initial(self.config, self.lattice, self.generator, self.charge)
+
+    @cached_property
+    def generator(self) -> LabelMap:
+        """The Lindbladian on labels."""
+        return lindbladian_map(self.lindbladian)
+
+    @cached_property
+    def charge(self) -> Charge | None:
+        """The weak symmetry that the network keeps."""
+        return make_charge(self.config, self.generator)
+
+    @cached_property
+    def samplers(self) -> tuple[AbstractSampler, AbstractSampler]:
+        """Those of p(l, r) and q(l)."""
+        return make_samplers(self.config, self.lattice, self.charge)
+
+    @property
+    def observables(self) -> Observables:
+        """What is measured."""
+        runner = self.search if self.is_search else self.evolution if self.is_projected else self.flow
+        return runner.observables
 
     @cached_property
     def flow(self) -> Flow:
         """Right-hand side, method, control and observables."""
         return _flow(self)
+
+    @cached_property
+    def search(self) -> Continuation:
+        """The implicit search for a stationary state."""
+        return _search(self)
+
+    @cached_property
+    def evolution(self) -> Projected:
+        """The evolution by implicit projected steps."""
+        return _evolution(self)
 
     @cached_property
     def named(self) -> list[Quantity]:
@@ -108,10 +137,16 @@ class Problem:
             return ExactState(step=0, t=0.0, rho=np.zeros((size, size), dtype=complex))
         return self._start()
 
-    def _start(self) -> RunState:
-        return start(self.flow, self.initial.ansatz, self.config.seed, self.config.task.dt or 1e-3)
+    def _start(self) -> Any:
+        ansatz, seed = self.initial.ansatz, self.config.seed
+        task: Any = self.config.task
+        if self.is_search:
+            return begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping)
+        if self.is_projected:
+            return begin_projected(self.evolution, ansatz, seed, task.dt)
+        return start(self.flow, ansatz, seed, task.dt or 1e-3)
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[RunState], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
 
         `watch` is called with the state after every step of a flow, where one is taken.
@@ -119,24 +154,29 @@ class Problem:
         if self.is_exact:
             yield from self._exact_snapshots(state)
             return
-        first, task = state is None, self.config.task
-        begin = self._start() if state is None else state
+        task: Any = self.config.task
+        first = state is None
+        origin = self._start() if state is None else state
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
-        if task.kind == "stationary":
-            run = relax(self.flow, begin, self.times, delta_l=task.delta_L, **options)
+        if self.is_search:
+            run = search_stationary(self.search, origin, delta_l=task.delta_L, **options)
+        elif self.is_projected:
+            run = follow_projected(self.evolution, origin, self.times, **options)
+        elif task.kind == "stationary":
+            run = relax(self.flow, origin, self.times, delta_l=task.delta_L, **options)
         else:
-            run = follow(self.flow, begin, self.times, **options)
-        truth = self._truth(begin.t, first=first) if self.config.observables.exact else None
+            run = follow(self.flow, origin, self.times, **options)
+        truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
         for snapshot in run:
             extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
-            message = self._preparation(begin) if snapshot.step == 0 else snapshot.message
+            message = self._preparation(origin) if snapshot.step == 0 else snapshot.message
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
-    def _preparation(self, state: RunState) -> str:
+    def _preparation(self, state: Any) -> str:
         """What the noise of the initial state costs."""
         if self.initial.target is None:
             return ""
-        lost = 1 - float(_overlap(self.flow.tdvp.sampler, state.ansatz, self.initial.target, state.chains))
+        lost = 1 - float(_overlap(self.samplers[0], state.ansatz, self.initial.target, state.chains))
         tilt = self.initial.tilt_loss
         return (
             f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by noise, {tilt:.1e} "
@@ -159,7 +199,7 @@ class Problem:
         if self.is_exact:
             if self.config.initial.kind == "random":
                 raise NeurhoError('Key `initial.kind` must not be "random" for task.method = "exact", but it is.')
-            return _product(self.config.initial, self.lattice.sites)
+            return product_matrix(self.config.initial, self.lattice.sites)
         return density_matrix(self.initial.target or self.initial.ansatz)
 
     def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:
@@ -217,10 +257,10 @@ class Problem:
             }
         else:
             facts |= {"samples": dim**2, "diagonal_samples": dim}
-        chunk = min(self.flow.tdvp.chunk, facts["samples"])
+        chunk = min(sampling.chunk or CHUNK, facts["samples"])
         dense = 8 * (4 * count**2 + 6 * chunk * count)
         samples = facts["samples"] * (8 * self.lattice.sites + 64) + facts["diagonal_samples"] * 8 * (
-            self.flow.observables.count + 4
+            self.observables.count + 4
         )
         return facts | {"parameters": count, "memory_bytes": int(4e8 + dense + samples)}
 
@@ -263,69 +303,12 @@ def build(config: Config) -> Problem:
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
     """
-    sites = _lattice(config)
-    problem = Problem(config=config, lattice=sites, lindbladian=_lindbladian(config, sites))
+    sites = make_lattice(config)
+    problem = Problem(config=config, lattice=sites, lindbladian=make_lindbladian(config, sites))
     _ = problem.named  # what is wrong in a problem is said before it runs
     if not problem.is_exact:
-        _ = problem.initial, problem.flow
+        _ = problem.initial, problem.observables
     return problem
-
-
-def _lattice(config: Config) -> Lattice:
-    asked = config.lattice
-    if asked.kind == "edges":
-        return lattice.from_edges(asked.edges, sites=asked.sites)
-    periodic = asked.periodic if isinstance(asked.periodic, bool) else list(asked.periodic)
-    if asked.kind == "chain":
-        ring = periodic if isinstance(periodic, bool) else periodic[0]
-        return lattice.chain(asked.shape[0], periodic=ring, multi_edges=asked.multi_edges)
-    make = lattice.square if asked.kind == "square" else lattice.triangular
-    return make(*asked.shape, periodic=periodic, multi_edges=asked.multi_edges)
-
-
-def _lindbladian(config: Config, sites: Lattice) -> Lindbladian:
-    make = {
-        "heisenberg": models.heisenberg,
-        "xyz": models.xyz,
-        "ising": models.ising,
-        "dephasing": models.dephasing_chain,
-        "custom": models.custom,
-    }
-    try:
-        return make[config.model.kind](sites, **config.model.model_dump(exclude={"kind"}, exclude_none=True))
-    except NeurhoError as error:
-        raise NeurhoError(f"In [model]: {error}") from None
-
-
-def _initial(config: Config, sites: Lattice) -> Initial:
-    key = jax.random.fold_in(jax.random.key(config.seed), 3)
-    asked: Any = config.initial
-    network: Any = config.ansatz
-    count, dim = sites.sites, config.local_dim
-    if network.kind == "table":
-        if asked.kind == "random":
-            small = random_rbm(key, count, hidden=count, mixing=count, scale=asked.scale, local_dim=dim)
-            rho = density_matrix(small)
-        else:
-            rho = _product(asked, count)
-        table = table_from_matrix(rho, sites=count, local_dim=dim, floor=1e-6)
-        return Initial(ansatz=table, target=table)
-    if asked.kind == "random":
-        ansatz = random_rbm(key, count, hidden=network.hidden, mixing=network.mixing, scale=asked.scale, local_dim=dim)
-        return Initial(ansatz=ansatz, target=None)
-    sizes = {"hidden": network.hidden, "mixing": network.mixing, "noise": asked.noise, "tilt": asked.tilt}
-    if asked.kind == "levels":
-        prepared = level_state(key, asked.populations, count, phases=asked.phases, **sizes)
-    else:
-        prepared = product_state(key, asked.bloch, count, **sizes)
-    return Initial(ansatz=prepared.ansatz, target=prepared.target, tilt_loss=1 - prepared.overlap)
-
-
-def _product(asked: Any, sites: int) -> np.ndarray:
-    """The density matrix of a product state, without noise and tilt."""
-    if asked.kind == "levels":
-        return exact.product_of(level_amplitudes(asked.populations, sites, asked.phases))
-    return exact.product_state(np.asarray(asked.bloch), sites)
 
 
 def _flow(problem: Problem) -> Flow:
@@ -338,7 +321,7 @@ def _flow(problem: Problem) -> Flow:
         "cg": lambda: solvers.ConjugateGradient(task.ridge, task.cg_tolerance),
         "snr": lambda: solvers.SignalToNoise(task.snr, task.cutoff),
     }[task.solver]()
-    full, diagonal = _samplers(config, problem.lattice)
+    full, diagonal = problem.samplers
     return make_flow(
         problem.lindbladian,
         sampler=full,
@@ -354,22 +337,34 @@ def _flow(problem: Problem) -> Flow:
     )
 
 
-def _samplers(config: Config, sites: Lattice) -> tuple[AbstractSampler, AbstractSampler]:
-    asked: Any = config.sampling
-    network: Any = config.ansatz
-    if asked.kind == "enumeration":
-        hermitian = network.kind != "table"
-        dim = config.local_dim
-        return enumerate_all(sites.sites, dim, hermitian=hermitian), enumerate_diagonal(sites.sites, dim)
-    chains: dict[str, Any] = {
-        "chains": asked.chains,
-        "sweeps": asked.sweeps,
-        "warmup": asked.warmup,
-        "local_dim": config.local_dim,
-    }
-    full = metropolis(sites, samples=asked.samples, exponent=asked.exponent, **chains)
-    diagonal = metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains)
-    return (Blurred(chain=full, fraction=asked.blur) if asked.blur else full), diagonal
+def _evolution(problem: Problem) -> Projected:
+    task: Any = problem.config.task
+    full, diagonal = problem.samplers
+    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
+    return Projected(
+        implicit=Implicit(generator=problem.generator, sampler=full, weight=0.5, trust=task.trust, chunk=chunk),
+        observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
+        tolerance=task.tolerance,
+        dt_max=task.dt_max or math.inf,
+        damping=task.damping,
+        iterations=task.iterations,
+    )
+
+
+def _search(problem: Problem) -> Continuation:
+    task: Any = problem.config.task
+    full, diagonal = problem.samplers
+    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
+    implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk)
+    return Continuation(
+        implicit=implicit,
+        final=implicit if full.exact else dataclasses.replace(implicit, sampler=full.times(task.refine)),
+        observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
+        growth=task.growth,
+        dt_max=task.dt_max,
+        patience=task.patience,
+        average=task.average,
+    )
 
 
 def _quantities(problem: Problem) -> list[Quantity]:

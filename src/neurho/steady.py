@@ -7,7 +7,7 @@ are damped Gauss-Newton steps of min ||L rho||^2/||rho||^2.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import jax
@@ -25,20 +25,23 @@ class Continuation(NamedTuple):
     """A search for a stationary state.
 
     - `implicit`: the backward Euler problem (weight 1); `observables`: what to measure.
+    - `final`: the same with more samples, for the last steps, where noise is what keeps the state from its best.
     - `growth`, `dt_max`: dt grows by this factor with every accepted step, up to dt_max.
     - `damping_min`: the smallest damping, relative to the mean diagonal entry of the normal matrix.
     - `patience`: the search stagnates when ||L rho||^2/||rho||^2 has not fallen by a tenth in so many accepted steps
       with dt >= 1, or when as many attempts in a row were rejected.
-    - `final`: steps that are measured after the goal is reached or the search stagnates; results are their averages.
+    - `average`: when the goal is reached or the search stagnates, steps go on until they are this part of all; results
+      are averages over them.
     """
 
     implicit: Implicit
+    final: Implicit
     observables: Observables
     growth: float = 1.2
     dt_max: float = 1e3
     damping_min: float = 1e-6
     patience: int = 15
-    final: int = 10
+    average: float = 0.2
 
 
 class SearchState(NamedTuple):
@@ -96,6 +99,7 @@ def search_stationary(
     delta_l: float,
     max_steps: int = 200,
     first: bool = True,
+    watch: Callable[[SearchState], None] | None = None,
 ) -> Iterator[Snapshot]:
     """Snapshots of the states of a search, one for every accepted step; the last has `converged` set if it succeeded.
 
@@ -106,7 +110,8 @@ def search_stationary(
 
     - `delta_l`: the goal for delta_L. Because delta_L can be small by accident, sqrt(||L rho||^2/||rho||^2) must be
       below ten times the goal, and dt at least 1.
-    - `max_steps`: accepted steps before the `final` ones.
+    - `watch`: called with the state after every attempt.
+    - `max_steps`: accepted steps before the final ones.
 
     **Raises** `NumericalError` when parameters or measured numbers become NaN.
     """
@@ -119,10 +124,18 @@ def search_stationary(
         ending = state.left > 0
         state, probe, moved = _attempt(search, state, probe, root)
         state = _judge(search, state, probe, moved=moved, delta_l=delta_l, max_steps=max_steps)
+        if state.left > 0 and not ending:
+            probe = _probe(search, state, root)
+        if watch is not None:
+            watch(state)
         if moved or ending:
             snapshot = _snapshot(search, state, probe, root)
             state = snapshot.state
             yield snapshot
+
+
+def _implicit(search: Continuation, state: SearchState) -> Implicit:
+    return search.final if state.left > 0 else search.implicit
 
 
 def _key(root: PRNGKeyArray, step: int, attempt: int) -> PRNGKeyArray:
@@ -136,14 +149,14 @@ def _real(value: float) -> Array:
 def _probe(search: Continuation, state: SearchState, root: PRNGKeyArray) -> Probe:
     """The present state as its own origin."""
     zero, dt, key = _real(0.0), _real(state.dt), _key(root, state.step, state.attempt)
-    return search.implicit.probe(key, zero, dt, state.ansatz, state.ansatz, state.chains)
+    return _implicit(search, state).probe(key, zero, dt, state.ansatz, state.ansatz, state.chains)
 
 
 def _attempt(
     search: Continuation, state: SearchState, probe: Probe, root: PRNGKeyArray
 ) -> tuple[SearchState, Probe, bool]:
     """Try one step. A rejected one leaves the state where it is, with fresh samples."""
-    implicit, (vector, restore) = search.implicit, parameters(state.ansatz)
+    implicit, (vector, restore) = _implicit(search, state), parameters(state.ansatz)
     zero, dt, damping = _real(0.0), _real(state.dt), _real(state.damping)
     correction = implicit.correct(zero, dt, damping, state.ansatz, state.ansatz, probe)
     candidate = restore(vector + correction.delta)
@@ -195,7 +208,8 @@ def _judge(
     reached = settled and float(certificate.delta_l.mean) <= delta_l and math.sqrt(norm2) <= 10 * delta_l
     stagnates = state.since >= search.patience or state.rejected >= search.patience
     if reached or stagnates or state.step >= max_steps:
-        return state._replace(left=search.final, reached=reached)
+        final = math.ceil(search.average / (1 - search.average) * (state.step + 1)) if search.average < 1 else 1
+        return state._replace(left=final, reached=reached)
     return state
 
 

@@ -37,6 +37,8 @@ def product_state(
     noise: float = 0.01,
     tilt: float = 1e-3,
     charge: Charge | None = None,
+    reach: float | None = None,
+    distances: np.ndarray | None = None,
 ) -> Prepared:
     """A product of one-site states rho_j = (1 + r_j . sigma)/2 as an RBM with noise.
 
@@ -54,6 +56,9 @@ def product_state(
     - `noise`: standard deviation of the normal numbers added to all parameters but `visible`: at zero the hidden
       units sit at a saddle point (d log rho/dW = tanh 0 = 0) and the flow could not use them.
     - `tilt`: smallest population of a level, in (0, 0.5).
+    - `reach`: hidden unit k is given a place on the lattice, and the noise of its weights falls with the distance d
+      from it as exp(-d^2/(2 reach^2)): units that begin with a neighbourhood each learn faster than units that all
+      begin everywhere. None for noise without places. `distances`: `(sites, sites)`, by default those of a chain.
     - `charge`: keep only the sector of charge zero of this weak symmetry (which projects a product with coherences).
 
     **Raises** `NeurhoError` for vectors longer than 1 and for mixed states without enough mixing units.
@@ -86,11 +91,28 @@ def product_state(
     where = lambda r: (r.visible, r.mixing_weights)  # noqa: E731
     target = eqx.tree_at(where, zero, (jnp.asarray(visible), jnp.asarray(weights)))
     disturbance = eqx.tree_at(lambda r: r.visible, random_rbm(key, sites, scale=noise, **sizes), jnp.zeros((2, sites)))
+    if reach is not None:
+        disturbance = _near(disturbance, reach, distances)
     noisy = jax.tree.map(lambda a, b: a + b, target, disturbance)
     bloch = _bloch_of(visible, theta)
     norms = (1 + np.sum(vectors**2, axis=1)) * (1 + np.sum(bloch**2, axis=1))
     overlap = float(np.prod((1 + np.sum(vectors * bloch, axis=1)) ** 2 / norms))
     return Prepared(ansatz=noisy, target=target, bloch=bloch, overlap=overlap)
+
+
+def _near(network: RBM, reach: float, distances: np.ndarray | None) -> RBM:
+    """The network with weights that fall with the distance from places spread evenly over the sites."""
+    require(reach > 0, "reach", "be > 0", f"it is {reach}")
+    sites = network.sites
+    between = np.abs(np.subtract.outer(np.arange(sites), np.arange(sites))) if distances is None else distances
+
+    def envelope(units: int) -> np.ndarray:
+        places = ((np.arange(units) + 0.5) * sites / max(units, 1)).astype(int)
+        return np.exp(-(between[places] ** 2) / (2 * reach**2))
+
+    weights = (network.hidden_weights, network.mixing_weights)
+    near = tuple(w * jnp.asarray(envelope(w.shape[1])) for w in weights)
+    return eqx.tree_at(lambda r: (r.hidden_weights, r.mixing_weights), network, near)
 
 
 def _one_site_parameters(vectors: np.ndarray, tilt: float) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,7 @@ class Meter:
 
     def __init__(self, config: "Config", rows: "list[Any]") -> None:
         self.end = last_time(config)
+        self.steps = config.task.max_steps if config.task.method == "continuation" else None
         self.at_most = config.task.kind == "stationary"
         self.began = time.monotonic()
         self.start: tuple[float, float] | None = None
@@ -36,7 +37,8 @@ class Meter:
         self.history: list[float] = []
         for row in rows[-HISTORY:]:
             self._follow({name: value for name, value in row.values.items() if f"{name}_error" in row.values})
-        self.status: dict[str, Any] = {"state": "compiling", "t": 0.0, "t_end": self.end, "step": 0, "main": self.main}
+        self.status: dict[str, Any] = {"state": "compiling", "t": 0.0, "step": 0, "main": self.main}
+        self.status |= {"t_end": None if self.steps else self.end, "steps": self.steps}
         self.status["at_most"] = self.at_most
         if rows:
             self.status |= {"t": rows[-1].t, "step": rows[-1].step}
@@ -66,7 +68,10 @@ class Meter:
     def step(self, t: float, step: int, dt: float | None = None) -> dict[str, Any]:
         """The status after a step."""
         if self.start is None and self.step_before is not None and step > self.step_before:
-            self.start = (time.monotonic(), t)  # the first step compiles and says nothing about the speed
+            self.start = (
+                time.monotonic(),
+                step if self.steps else t,
+            )  # the first step compiles and says nothing about the speed
         self.step_before = step if self.step_before is None else self.step_before
         self.status |= {"state": "running", "t": t, "step": step}
         if dt is not None:
@@ -79,9 +84,10 @@ class Meter:
         return self._clock() | {"left_seconds": None}
 
     def _clock(self) -> dict[str, Any]:
-        now, t, left = time.monotonic(), self.status["t"], None
-        if self.start is not None and t > self.start[1]:
-            left = (now - self.start[0]) * (self.end - t) / (t - self.start[1])
+        now, left = time.monotonic(), None
+        end, done = (self.steps, self.status["step"]) if self.steps else (self.end, self.status["t"])
+        if self.start is not None and done > self.start[1]:
+            left = max(0.0, (now - self.start[0]) * (end - done) / (done - self.start[1]))
         kilo = 1 if sys.platform == "darwin" else 1024
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
         self.status |= {
@@ -97,7 +103,7 @@ def as_line(status: dict[str, Any]) -> str:
     """The status in one plain line."""
     if status["state"] == "compiling":
         return "Compiling and starting ..."
-    parts = [f"t = {status['t']:.4g}/{status['t_end']:g}", f"step {status['step']}"]
+    parts = [_progress(status)]
     for name in ("dt", "delta_L", "residual", "acceptance"):
         if status["diagnostics"].get(name) is not None:
             parts.append(f"{name} {status['diagnostics'][name]:.3g}")
@@ -106,6 +112,12 @@ def as_line(status: dict[str, Any]) -> str:
     if status["left_seconds"]:
         parts.append(f"{'at most ' if status['at_most'] else ''}{duration(status['left_seconds'])} left")
     return "  ".join(parts)
+
+
+def _progress(status: dict[str, Any]) -> str:
+    if status["t_end"] is None:
+        return f"step {status['step']} of at most {status['steps']}  t = {status['t']:.4g}"
+    return f"t = {status['t']:.4g}/{status['t_end']:g}  step {status['step']}"
 
 
 def as_panel(status: dict[str, Any], title: str) -> "RenderableType":
@@ -119,8 +131,7 @@ def as_panel(status: dict[str, Any], title: str) -> "RenderableType":
     clock = duration(status["seconds"])
     if left:
         clock += f", {'at most ' if status['at_most'] else ''}{duration(left)} left"
-    share = min(1.0, status["t"] / status["t_end"])
-    table.add_row("time", f"t = {status['t']:.4g} of {status['t_end']:g} ({share:.0%}), step {status['step']}")
+    table.add_row("time", _progress(status))
     table.add_row("clock", f"{clock}, memory {status['memory_bytes'] / 2**20:,.0f} MiB")
     shown = [(n, status["diagnostics"][n]) for n in SHOWN if status["diagnostics"].get(n) is not None]
     if shown:

@@ -62,6 +62,7 @@ _EMPTY: dict[str, Any] = {
     "state": "compiling",
     "t": 0.0,
     "t_end": 1.0,
+    "steps": None,
     "step": 0,
     "main": "",
     "observables": {},

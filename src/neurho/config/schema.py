@@ -1,7 +1,7 @@
 """The whole problem: what its tables must agree on."""
 
 from math import log, prod
-from typing import Annotated, TypeAlias, get_args
+from typing import Annotated, Any, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from neurho.config.tables import (
     Heisenberg,
     Index,
     Ising,
+    MeanField,
     Metropolis,
     Observables,
     Output,
@@ -35,7 +36,7 @@ EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Custom
 Ansatzes: TypeAlias = Rbm | ExactTable
-Initials: TypeAlias = Product | Levels | Random
+Initials: TypeAlias = Product | Levels | MeanField | Random
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
 
@@ -64,6 +65,16 @@ class Config(Table):
     def local_dim(self) -> int:
         """Levels of one site, d."""
         return self.model.local_dim if isinstance(self.model, Custom) else 2
+
+    @model_validator(mode="before")
+    @classmethod
+    def _start(cls, data: Any) -> Any:
+        """A search for a stationary state begins with the mean-field state."""
+        task = data.get("task")
+        spins = not isinstance(data.get("model"), Custom) or data["model"].local_dim == 2
+        if "initial" not in data and isinstance(task, Stationary) and task.method == "continuation" and spins:
+            return data | {"initial": MeanField(kind="mean-field")}
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -128,8 +139,10 @@ def _check_levels(config: Config) -> None:
         config.initial.check(config.sites, d)
     if d == 2:
         return
-    if isinstance(config.initial, Product):
-        raise Refusal("initial.kind", f'be "levels" or "random" for sites of {d} levels', 'it is "product"')
+    if isinstance(config.initial, Product | MeanField):
+        raise Refusal(
+            "initial.kind", f'be "levels" or "random" for sites of {d} levels', f'it is "{config.initial.kind}"'
+        )
     for key in ("correlations", "structure"):
         if getattr(asked, key):
             raise Refusal(

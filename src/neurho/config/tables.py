@@ -137,6 +137,7 @@ class Rbm(Table):
     kind: Literal["rbm"]
     hidden: Index
     mixing: Index
+    symmetry: Literal["auto", "none", "parity", "number"] = "auto"
 
 
 class ExactTable(Table):
@@ -152,6 +153,16 @@ class Product(Table):
     bloch: Vectors
     noise: NotNegative = 0.01
     tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
+    reach: MaybePositive = None
+
+
+class MeanField(Table):
+    """The mean-field stationary state as a product, with noise."""
+
+    kind: Literal["mean-field"]
+    noise: NotNegative = 0.1
+    tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-2
+    reach: MaybePositive = 1.0
 
 
 class Random(Table):

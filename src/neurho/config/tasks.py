@@ -1,6 +1,7 @@
 """The table [task]: evolution and relaxation, with the keys that each method and solver uses."""
 
 from itertools import pairwise
+from math import inf
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -15,7 +16,17 @@ ADAPTIVE = ("heun-euler", "bosh3", "dopri5", "heun-doubling")
 
 
 Method: TypeAlias = Literal[
-    "euler", "heun", "midpoint", "rk4", "heun-euler", "bosh3", "dopri5", "heun-doubling", "exact"
+    "euler",
+    "heun",
+    "midpoint",
+    "rk4",
+    "heun-euler",
+    "bosh3",
+    "dopri5",
+    "heun-doubling",
+    "exact",
+    "continuation",
+    "projected",
 ]
 
 
@@ -27,10 +38,30 @@ SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
 }
 
 
+CONTINUATION_DEFAULTS: dict[str, float] = {
+    "dt": 1e-2,
+    "dt_max": 1e3,
+    "growth": 1.2,
+    "damping": 1e-3,
+    "trust": 0.1,
+    "patience": 15,
+    "refine": 4,
+    "max_steps": 150,
+}
+"""Keys of the implicit search for stationary states."""
+
+
+PROJECTED_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 3e-4, "damping": 1e-6, "trust": 0.3, "iterations": 12}
+"""Keys of implicit projected steps."""
+
+
 SOLVER_KEYS = frozenset(key for keys in SOLVER_DEFAULTS.values() for key in keys)
 
 
-CHOSEN = SOLVER_KEYS | {"dt", "tolerance", "dt_max"}
+SEARCH_KEYS = frozenset(CONTINUATION_DEFAULTS | PROJECTED_DEFAULTS) - {"dt", "dt_max", "max_steps", "tolerance"}
+
+
+CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max"}
 """Keys of [task] that only some methods or solvers use."""
 
 
@@ -52,6 +83,8 @@ class Flow(Table):
         tuple[Rate, ...] | None, Field(min_length=1, description="a list of increasing numbers >= 0, not empty")
     ] = None
     points: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
+    damping: MaybePositive = None
+    trust: MaybePositive = None
 
     @property
     def adaptive(self) -> bool:
@@ -64,6 +97,10 @@ class Flow(Table):
         if not isinstance(data, dict):
             return data
         filled: dict[str, Any] = {}
+        if data.get("method") == "continuation":
+            return CONTINUATION_DEFAULTS | data
+        if data.get("method") == "projected":
+            filled |= PROJECTED_DEFAULTS
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
@@ -81,6 +118,9 @@ class Flow(Table):
             raise Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
         if self.adaptive and self.tolerance is None:
             raise Refusal("task.tolerance", f'be given for method "{self.method}", which is adaptive', "it is missing")
+        if self.method == "continuation" and (self.times or self.points):
+            given = "times" if self.times else "points"
+            raise Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
         if self.times is not None and self.points is not None:
             raise Refusal("task.points", "be left out where task.times is given", "both are there")
         self._check_times()
@@ -102,29 +142,64 @@ class Evolve(Flow):
 
     kind: Literal["evolve"]
     t: Positive
+    iterations: MaybeCount = None
 
     @property
     def t_end(self) -> float:
         """The last time."""
         return self.t
 
+    @model_validator(mode="after")
+    def _moves_in_time(self) -> "Evolve":
+        if self.method == "continuation":
+            raise Refusal("task.method", 'be another one for task.kind = "evolve"', 'it is "continuation"')
+        return self
+
 
 class Stationary(Flow):
-    """Relaxation until delta_L falls below `delta_L`, at most until `t_max`."""
+    """A stationary state with delta_L below `delta_L`: by implicit continuation, at most `max_steps` steps, or by
+    following a flow, at most until `t_max`.
+    """
 
     kind: Literal["stationary"]
-    t_max: Positive
+    method: Method = "continuation"
+    t_max: MaybePositive = None
     delta_L: Positive = 1e-2
+    growth: Annotated[Number | None, Field(gt=1, description="a number > 1")] = None
+    patience: MaybeCount = None
+    refine: MaybeCount = None
     average: Annotated[Number, Field(gt=0, le=1, description="a number > 0 and <= 1")] = 0.2
 
     @property
     def t_end(self) -> float:
-        """The last time, if the state is not stationary before."""
-        return self.t_max
+        """The last time, if the state is not stationary before; infinite for a search, which counts steps."""
+        return inf if self.t_max is None else self.t_max
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_method(cls, data: Any) -> Any:
+        return {"method": "continuation", **data} if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _ends(self) -> "Stationary":
+        searches = self.method == "continuation"
+        if self.method == "projected":
+            raise Refusal("task.method", 'be another one for task.kind = "stationary"', 'it is "projected"')
+        if searches and self.t_max is not None:
+            raise Refusal("task.t_max", "be left out", 'method "continuation" ends after task.max_steps')
+        if not searches and self.method != "exact" and self.t_max is None:
+            raise Refusal("task.t_max", f'be given for method "{self.method}"', "it is missing")
+        return self
 
 
 def unused(key: str, method: str, solver: str) -> str | None:
     """Why the key of [task] has no effect with this method and solver, or None if it has one."""
+    if method == "continuation":
+        return None if key in CONTINUATION_DEFAULTS else f'method "{method}" does not use it'
+    if method == "projected":
+        return None if key in PROJECTED_DEFAULTS or key == "dt_max" else f'method "{method}" does not use it'
+    if key in SEARCH_KEYS:
+        return f'method "{method}" does not use it'
     if method == "exact" or (key in ("tolerance", "dt_max") and method in FIXED):
         return f'method "{method}" does not use it'
     if key in SOLVER_KEYS and key not in SOLVER_DEFAULTS[solver]:

@@ -1,0 +1,201 @@
+"""Time evolution by implicit projected steps: Crank-Nicolson in the space of networks.
+
+A step looks for the network closest to the Crank-Nicolson image of the state before it (see [`neurho.implicit`][]) by
+Gauss-Newton corrections, each from fresh samples. Its length follows from the angle phi = ||dt L rho||/||rho|| by which
+the state turns: in directions where L has eigenvalue lambda Crank-Nicolson errs by |dt lambda|^3/12, of which phi^3/12
+is the scale. The misfit that remains says what the network cannot follow.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from neurho._types import NumericalError, require
+from neurho.ansatz import AbstractAnsatz, parameters
+from neurho.implicit import Implicit, Probe
+from neurho.observables import Observables, Snapshot
+from neurho.snapshots import take
+
+FAILED = 0.1
+"""Share of ||dt L rho|| that may be left unprojected before a step is tried again with half its length."""
+TOO_LONG = 2.0
+"""How far the truncation error of a step may be above the tolerance before it is tried again."""
+GOOD = 3e-3
+"""Share of ||dt L rho|| below which a projection is good enough."""
+WORTH = 0.9
+"""Iterations go on while each takes the misfit below this share of the one before."""
+
+
+class Projected(NamedTuple):
+    """How to evolve.
+
+    - `implicit`: the Crank-Nicolson problem (weight 1/2); `observables`: what to measure.
+    - `tolerance`: largest phi^3/12 of a step, the scale of its truncation error relative to the norm of rho.
+    - `dt_max`, `dt_min`: bounds of dt. At dt_min a step is accepted even if the network cannot follow.
+    - `damping`: of the corrections, relative to the mean diagonal entry of the normal matrix.
+    - `iterations`: corrections per step at most.
+    """
+
+    implicit: Implicit
+    observables: Observables
+    tolerance: float = 3e-4
+    dt_max: float = float("inf")
+    dt_min: float = 1e-5
+    damping: float = 1e-6
+    iterations: int = 8
+
+
+class ProjectedState(NamedTuple):
+    """All that an evolution needs to go on: the state, chains, and where it is.
+
+    `error` sums the misfits and truncation errors of all steps: an estimate of the relative error of rho in the
+    Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts; oscillations keep them).
+    """
+
+    ansatz: AbstractAnsatz
+    chains: Int[Array, "chains sites"]
+    diagonal_chains: Int[Array, "chains sites"]
+    step: int
+    t: float
+    dt: float
+    error: float
+    misfit: float
+
+
+class Trial(NamedTuple):
+    """A tried step: the new state with its samples, the angle phi, the misfit, and its share of phi."""
+
+    ansatz: AbstractAnsatz
+    probe: Probe
+    angle: float
+    misfit: float
+    share: float
+
+
+def begin_projected(
+    evolution: Projected, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 0.0
+) -> ProjectedState:
+    """The state before the first step, with chains after their warm-up."""
+    require(dt > 0, "dt", "be > 0", f"it is {dt}")
+    key = jax.random.fold_in(jax.random.key(seed), 0)
+    warm = jax.jit(lambda sampler, k, a: sampler.init(k, a))
+    amplitudes = ansatz.amplitudes()
+    return ProjectedState(
+        ansatz=ansatz,
+        chains=warm(evolution.implicit.sampler, jax.random.fold_in(key, 0), amplitudes),
+        diagonal_chains=warm(evolution.observables.sampler, jax.random.fold_in(key, 1), amplitudes),
+        step=0,
+        t=float(t0),
+        dt=float(dt),
+        error=0.0,
+        misfit=0.0,
+    )
+
+
+def follow_projected(
+    evolution: Projected,
+    state: ProjectedState,
+    times: Sequence[float] | np.ndarray,
+    *,
+    seed: int,
+    first: bool = True,
+    max_steps: int | None = None,
+    watch: Callable[[ProjectedState], None] | None = None,
+) -> Iterator[Snapshot]:
+    """Move `state` through `times` and yield a snapshot at each; arguments as [`neurho.evolution.follow`][].
+
+    **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would have to fall below 1e-9.
+    """
+    root = jax.random.key(seed)
+    for target in times:
+        if target < state.t or (target == state.t and not first):
+            continue
+        while state.t < target:
+            if max_steps is not None and state.step >= max_steps:
+                raise NumericalError(
+                    f"The run stopped at t = {state.t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} "
+                    "steps; give more, or a larger tolerance."
+                )
+            state = _advance(evolution, state, float(target), root)
+            if watch is not None:
+                watch(state)
+        snapshot = _snapshot(evolution, state, root)
+        state = snapshot.state
+        yield snapshot
+
+
+def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: PRNGKeyArray) -> ProjectedState:
+    """One accepted step that does not pass `t_stop`."""
+    dt = min(state.dt, evolution.dt_max)
+    key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
+    for attempt in range(50):
+        last = state.t + dt * (1 + 1e-9) >= t_stop
+        length = t_stop - state.t if last else dt
+        trial = _try(evolution, state, length, jax.random.fold_in(key, attempt))
+        truncation = trial.angle**3 / 12
+        small = length <= evolution.dt_min
+        if np.isfinite(trial.misfit) and (
+            small or (trial.share <= FAILED and truncation <= TOO_LONG * evolution.tolerance)
+        ):
+            proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), 1.5)
+            return state._replace(
+                ansatz=trial.ansatz,
+                chains=trial.probe.chains,
+                step=state.step + 1,
+                t=t_stop if last else state.t + length,
+                dt=min(max(dt, proposed) if length < dt else proposed, evolution.dt_max),
+                error=state.error + trial.misfit + truncation,
+                misfit=trial.share,
+            )
+        dt = length / 2
+        if dt < 1e-9:
+            break
+    raise NumericalError(
+        f"The step size fell below 1e-9 at t = {state.t:.6g}: the network cannot follow, or its numbers became NaN; "
+        "take a larger tolerance, a larger damping, or more samples."
+    )
+
+
+def _try(evolution: Projected, state: ProjectedState, dt: float, key: PRNGKeyArray) -> Trial:
+    """Gauss-Newton corrections with Levenberg-Marquardt damping, while they are worth it; the best state met."""
+    implicit, origin = evolution.implicit, state.ansatz
+    middle, length = jnp.asarray(state.t + dt / 2, dtype=float), jnp.asarray(dt, dtype=float)
+    probe = implicit.probe(jax.random.fold_in(key, 0), middle, length, origin, origin, state.chains)
+    best, damping = (origin, probe), evolution.damping
+    start = smallest = float(probe.misfit.mean)
+    for iteration in range(evolution.iterations):
+        ansatz, probe = best
+        correction = implicit.correct(middle, length, jnp.asarray(damping, dtype=float), ansatz, origin, probe)
+        vector, restore = parameters(ansatz)
+        ansatz = restore(vector + correction.delta)
+        probe = implicit.probe(jax.random.fold_in(key, iteration + 1), middle, length, ansatz, origin, probe.chains)
+        misfit = float(probe.misfit.mean)
+        if not misfit < smallest:
+            damping *= 30
+            continue
+        worth, smallest, best = misfit < WORTH * smallest, misfit, (ansatz, probe)
+        damping = max(damping / 10, evolution.damping)
+        if not worth or smallest < GOOD**2 * start:
+            break
+    angle = start**0.5 * (1 + dt / 2)
+    misfit = smallest**0.5 * (1 + dt / 2)
+    return Trial(ansatz=best[0], probe=best[1], angle=angle, misfit=misfit, share=misfit / angle if angle > 0 else 0.0)
+
+
+def _snapshot(evolution: Projected, state: ProjectedState, root: PRNGKeyArray) -> Snapshot:
+    key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
+    measured, diagonal_chains = evolution.observables(jax.random.fold_in(key, 0), state.ansatz, state.diagonal_chains)
+    t, dt = jnp.asarray(state.t, dtype=float), jnp.asarray(state.dt, dtype=float)
+    probe = evolution.implicit.probe(jax.random.fold_in(key, 1), t, dt, state.ansatz, state.ansatz, state.chains)
+    return take(
+        evolution.observables,
+        measured,
+        probe.certificate,
+        state._replace(diagonal_chains=diagonal_chains),
+        {"dt": state.dt, "residual": state.misfit**2, "error_estimate": state.error},
+        exact=evolution.implicit.sampler.exact,
+    )
