@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per BLAS call: the tests run in parallel processes.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test slow lint docs-test bench clean
+.PHONY: demo test slow lint docs bench clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -42,5 +42,15 @@ bench: .venv-bench/.installed
 	.venv-bench/bin/python benchmarks/right_hand_side.py
 	.venv-bench/bin/python benchmarks/right_hand_side.py --sites 64 --hidden 64 --samples 4096 --repetitions 3
 
+# The documentation as a site, in site/
+docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/mkdocs build --strict
+
+# The documentation as a site, in site/
+docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(BIN)/mkdocs build
+
 clean:
-	rm -rf .venv .venv-bench runs
+	rm -rf .venv .venv-bench runs site

@@ -45,6 +45,17 @@ def require_rate(rate: object, name: str) -> None:
     )
 
 
+def as_reals(value: object, name: str) -> np.ndarray:
+    """An array of finite real numbers, or one sentence that says why not."""
+    try:
+        array = np.asarray(value)
+        good = array.dtype.kind in "iuf" and np.all(np.isfinite(array))
+    except (TypeError, ValueError):
+        good, array = False, np.zeros(0)
+    require(good, name, "be finite real numbers", f"it is {value!r}"[:80])
+    return array.astype(float)
+
+
 def as_matrix(matrix: object, name: str = "matrix") -> np.ndarray:
     """A finite square complex matrix, or one sentence that says why not."""
     try:

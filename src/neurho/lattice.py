@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import require
+from neurho._types import NeurhoError, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,11 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None) -> L
 
     `sites` is needed when the last sites have no bond. A pair given twice, in any order, is an error.
     """
-    given = [tuple(edge) for edge in edges]
+    try:
+        given = [tuple(edge) for edge in edges]
+    except TypeError:
+        raise NeurhoError(f"Argument `edges` must be pairs of sites, but it is {edges!r}.") from None
+    require(sites is None or isinstance(sites, int | np.integer), "sites", "be a whole number", f"it is {sites!r}")
     for pair in given:
         whole = all(isinstance(j, int | np.integer) and j >= 0 for j in pair)
         require(

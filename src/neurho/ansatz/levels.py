@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import require
+from neurho._types import as_reals, require
 from neurho.ansatz.rbm import RBM, level_features, random_rbm
 
 
@@ -33,8 +33,8 @@ def level_amplitudes(populations: Any, sites: int, phases: Any = None) -> np.nda
 
     - `populations`: p >= 0 with sum 1, shape `(levels,)` or `(sites, levels)`; `phases`: phi, likewise, in radians.
     """
-    p = np.asarray(populations, dtype=float)
-    phi = np.zeros_like(p) if phases is None else np.asarray(phases, dtype=float)
+    p = as_reals(populations, "populations")
+    phi = np.zeros_like(p) if phases is None else as_reals(phases, "phases")
     for name, array in (("populations", p), ("phases", phi)):
         require(
             array.ndim == 1 or (array.ndim == 2 and len(array) == sites),
@@ -42,7 +42,6 @@ def level_amplitudes(populations: Any, sites: int, phases: Any = None) -> np.nda
             f"have shape (levels,) or ({sites}, levels)",
             f"its shape is {array.shape}",
         )
-        require(np.all(np.isfinite(array)), name, "be finite", f"it is {array}")
     require(p.shape[-1] == phi.shape[-1], "phases", f"have {p.shape[-1]} levels", f"it has {phi.shape[-1]}")
     good = np.all(p >= 0) and np.allclose(p.sum(axis=-1), 1, atol=1e-6)
     require(good, "populations", "be >= 0 and add up to 1", f"it is {populations}")

@@ -56,7 +56,7 @@ class Levels(Table):
     ]
     phases: Annotated[
         tuple[Number, ...] | tuple[tuple[Number, ...], ...] | None,
-        Field(description="one number for each level, or a list of them for each site"),
+        Field(min_length=1, description="one number for each level, or a list of them for each site"),
     ] = None
     noise: NotNegative = 0.01
     tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from neurho._types import require, require_sites
+from neurho._types import as_reals, require, require_sites
 from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, evaluate
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
@@ -21,7 +21,7 @@ def product_state(bloch: Sequence[float] | np.ndarray, sites: int, *, memory: fl
 
     **Returns** shape `(2^sites, 2^sites)`.
     """
-    vectors = np.asarray(bloch, dtype=float)
+    vectors = as_reals(bloch, "bloch")
     require(vectors.shape in ((3,), (sites, 3)), "bloch", f"have shape (3,) or ({sites}, 3)", f"it is {vectors.shape}")
     length = np.max(np.linalg.norm(vectors, axis=-1))
     require(length <= 1 + 1e-12, "bloch", "have vectors of length <= 1", f"one has length {length}")

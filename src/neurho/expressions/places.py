@@ -84,16 +84,19 @@ def find_places(
     lattice: Lattice, on: str, *, direction: int | None = None, at: Sequence[int] | None = None
 ) -> list[Place]:
     """The places of a kind, in the order of the lattice."""
-    require(on in PLACES, "on", f"be one of {', '.join(PLACES)}", f"it is {on!r}")
+    require(isinstance(on, str) and on in PLACES, "on", f"be one of {', '.join(PLACES)}", f"it is {on!r}")
     require(direction is None or on == "bonds", "direction", "be given only with bonds", f"it is given with {on}")
     require(at is None or on == "sites", "at", "be given only with sites", f"it is given with {on}")
     if on == "once":
         return [Place({})]
     if on == "sites":
-        chosen = range(lattice.sites) if at is None else at
-        require(
-            all(0 <= j < lattice.sites for j in chosen), "at", f"lie in 0..{lattice.sites - 1}", f"it is {list(chosen)}"
+        whole = at is None or (
+            isinstance(at, Sequence | np.ndarray) and all(isinstance(j, int | np.integer) for j in at)
         )
+        require(whole, "at", "be a list of sites", f"it is {at!r}")
+        chosen = range(lattice.sites) if at is None else at
+        inside = all(0 <= j < lattice.sites for j in chosen)
+        require(inside, "at", f"lie in 0..{lattice.sites - 1}", f"it is {list(chosen)}")
         return [Place({"i": int(j)}) for j in chosen]
     if on == "pairs":
         return [

@@ -86,6 +86,14 @@ def _follow(built: Any, run: records.Run, state: Any) -> dict[str, Any]:
     return run.finish(converged=converged or not stationary, average=average, complete=True)
 
 
+def _in_worker(directory: str, problem: str) -> dict[str, Any]:
+    """`run_point` on a worker, where xarray would otherwise ask the scheduler for a lock of every file."""
+    from dask.config import set as configured  # noqa: PLC0415  (an extra: only sweeps need it)
+
+    with configured(scheduler="synchronous"):
+        return run_point(directory, problem)
+
+
 def run_sweep(
     sweep: Sweep, client: "Client", *, retries: int = 1, told: Callable[[Outcome], None] = lambda outcome: None
 ) -> list[Outcome]:
@@ -104,14 +112,16 @@ def run_sweep(
 
     futures = {
         client.submit(
-            run_point, str(sweep.point(number).resolve()), sweep.grid.problems[number], pure=False, retries=retries
+            _in_worker, str(sweep.point(number).resolve()), sweep.grid.problems[number], pure=False, retries=retries
         ): number
         for number in sweep.open_points
     }
     outcomes = []
     for future in as_completed(list(futures)):
         number, error = futures[future], future.exception()
-        if error is None:
+        if error is None and future.status != "finished":  # a cluster that closes loses its tasks without a word
+            outcome = Outcome(number, "failed", f"The cluster has lost it ({future.status}); run the sweep again.")
+        elif error is None:
             outcome = Outcome(number, "done", "")
         elif isinstance(error, NeurhoError):
             outcome = Outcome(number, "failed", str(error))
