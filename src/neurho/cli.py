@@ -31,6 +31,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Neural density matrices: dynamics and stationary states of open quantum many-body systems.",
 )
+Devices = Annotated[
+    int | None, typer.Option("--devices", metavar="N", help="Split the processor into N devices [default: 1].")
+]
+Cache = Annotated[bool, typer.Option(help="Keep compiled programs in the user's cache directory.")]
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
 
 
@@ -74,10 +78,13 @@ def run_command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the problem, as in task.t=1.0; repeatable."),
     ] = None,
+    devices: Devices = None,
+    cache: Cache = True,
 ) -> None:
     """Run a problem."""
     from neurho import config
 
+    _configure(devices, cache=cache)
     settings = config.load(problem, changes or ())
     if out is not None and not check:
         _refuse_used(out)
@@ -101,11 +108,15 @@ def run_command(
 
 @app.command()
 def resume(
-    directory: Directory, quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False
+    directory: Directory,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")] = False,
+    devices: Devices = None,
+    cache: Cache = True,
 ) -> None:
     """Go on with a run that was stopped."""
     from neurho import config, records
 
+    _configure(devices, cache=cache)
     settings = _settings_of(directory)
     summary = records.read_summary(directory)
     if summary is not None and summary.get("converged") and summary["fingerprint"] == config.fingerprint(settings):
@@ -321,6 +332,14 @@ def _last_time(config: "Config") -> float:
 
 def _place(run: "Run") -> str:
     return f"t = {run.rows[-1].t:g}" if run.rows else "the start"
+
+
+def _configure(devices: int | None, *, cache: bool) -> None:
+    """Settings that JAX reads when it is imported; a program that has imported it keeps its own."""
+    from neurho.startup import configure
+
+    if "jax" not in sys.modules or devices is not None:
+        configure(devices=devices, cache=cache)
 
 
 def _build(settings: "Config") -> Any:
