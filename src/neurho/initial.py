@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
-from scipy.sparse import coo_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
 from neurho import exact
@@ -44,7 +44,7 @@ def distances(sites: Lattice) -> np.ndarray:
     """Numbers of bonds between all pairs of sites; that of the farthest pair where there is no way."""
     count = sites.sites
     ends = np.asarray(sites.bonds).reshape(-1, 2)
-    steps = shortest_path(coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (count, count)), directed=False)
+    steps = shortest_path(csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (count, count)), directed=False)
     known = steps[np.isfinite(steps)]
     return np.where(np.isfinite(steps), steps, np.max(known, initial=0.0) + 1)
 

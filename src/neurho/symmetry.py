@@ -86,7 +86,7 @@ def require_invariant(label_map: LabelMap, translations: np.ndarray) -> None:
             order = np.argsort(moved)
             target = tuple(int(j) for j in moved[order])
             other = matrices.get(target)
-            axes = [0, *(1 + order), *(1 + len(support) + order)]
+            axes = [*order, *(len(support) + order), 2 * len(support)]
             if other is None or np.max(np.abs(other - matrix.transpose(axes))) > 1e-12 * scale:
                 raise NeurhoError(
                     "Argument `translations` must be symmetries of the Lindbladian, but its terms on sites "
@@ -95,9 +95,7 @@ def require_invariant(label_map: LabelMap, translations: np.ndarray) -> None:
 
 
 def _by_support(label_map: LabelMap) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
-    """Sites of every local map, ascending, and its matrix with an axis for the label of each site: `(channels, new...,
-    old...)`.
-    """
+    """Sites of every local map, ascending, and its matrix with an axis for each site: `(new..., old..., channels)`."""
     label_dim = label_map.label_dim
     for group in label_map.groups:
         count, k = group.sites.shape
@@ -105,12 +103,12 @@ def _by_support(label_map: LabelMap) -> Iterator[tuple[tuple[int, ...], np.ndarr
         columns = np.asarray(group.labels) @ powers
         elements, diagonal, rows = np.asarray(group.elements), np.asarray(group.diagonal), np.arange(size)
         for n in range(count):
-            matrix = np.zeros((len(elements), size, size), dtype=complex)
+            matrix = np.zeros((size, size, len(elements)), dtype=complex)
             # Padding points at x itself with element 0, and may do so several times.
-            np.add.at(matrix, (slice(None), rows[:, None], columns[n]), elements[:, n])
-            matrix[:, rows, rows] += diagonal[:, n]
+            np.add.at(matrix, (rows[:, None], columns[n]), np.moveaxis(elements[:, n], 0, -1))
+            matrix[rows, rows] += diagonal[:, n].T
             support = tuple(int(j) for j in np.asarray(group.sites)[n])
-            yield support, matrix.reshape(len(elements), *(label_dim,) * (2 * k))
+            yield support, matrix.reshape(*(label_dim,) * (2 * k), len(elements))
 
 
 def _breaking(group: Group, charge: Charge) -> np.ndarray:

@@ -33,8 +33,10 @@ def enlarged(network: TiedRBM, old: Lattice, new: Lattice) -> TiedRBM:
     move = jnp.asarray(copies)
 
     def spread(filters: Array) -> Array:
-        split = filters.reshape(2, filters.shape[1], network.sites, -1)
-        return jnp.einsum("ij,cfjm->cfim", move, split).reshape(2, filters.shape[1], -1)
+        split = filters.reshape(2, filters.shape[1], network.sites, network.local_dim - 1)
+        return jnp.einsum("ij,cfjm->cfim", move, split).reshape(
+            2, filters.shape[1], new.sites * (network.local_dim - 1)
+        )
 
     return dataclasses.replace(
         network,

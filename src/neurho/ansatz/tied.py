@@ -70,8 +70,8 @@ class TiedRBM(AbstractAnsatz):
         back = jnp.argsort(self.translations, axis=1)
 
         def weights(filters: Array) -> Array:
-            split = filters.reshape(2, filters.shape[1], self.sites, -1)
-            return split[:, :, back].reshape(2, -1, filters.shape[2])
+            split = filters.reshape(2, filters.shape[1], self.sites, self.local_dim - 1)
+            return split[:, :, back].reshape(2, filters.shape[1] * self.sites, filters.shape[2])
 
         return RBM(
             visible=jnp.tile(self.visible, self.sites),
