@@ -13,7 +13,7 @@ import qutip
 import scipy.linalg
 
 from neurho import interchange, lattice, models
-from neurho.ansatz import NDM, RBM
+from neurho.ansatz import NDM, RBM, TiedRBM
 from neurho.evolution import make_flow
 from neurho.generator import lindbladian_map
 from neurho.integrate import DOPRI5, Method, StepControl, advance
@@ -79,6 +79,15 @@ def network(seed, sites=3, *, hidden=2, mixing=3, scale=0.4, local_dim=2):
     rng, features = np.random.default_rng(seed), sites * (local_dim - 1)
     shapes = ((2, features), (2, hidden), (2, hidden, features), (mixing,), (2, mixing, features))
     return RBM(*(jnp.asarray(scale * rng.normal(size=s)) for s in shapes), sites=sites, local_dim=local_dim)
+
+
+def tied_network(seed, sites, *, alpha=2, alpha_m=1, scale=0.4, local_dim=2, charge=None):
+    """A translation-invariant RBM with normal parameters."""
+    rng, levels = np.random.default_rng(seed), local_dim - 1
+    shapes = ((2, levels), (2, alpha), (2, alpha, sites.sites * levels), (alpha_m,), (2, alpha_m, sites.sites * levels))
+    leaves = [jnp.asarray(scale * rng.normal(size=s)) for s in shapes]
+    translations = jnp.asarray(sites.translations, dtype=jnp.int32)
+    return TiedRBM(*leaves, translations, sites=sites.sites, local_dim=local_dim, charge=charge)
 
 
 def neural_density_matrix(seed, sites=3, *, hidden=2, mixing=3, scale=0.4, local_dim=2):

@@ -18,6 +18,7 @@ SIZES = {"samples": 8, "chains": 4, "warmup": 1}
 ANSATZES = {
     "RBM": lambda: helpers.network(0, SITES),
     "RBM of three levels": lambda: helpers.network(0, SITES, local_dim=3),
+    "TiedRBM": lambda: helpers.tied_network(0, lattice.chain(SITES, periodic=True)),
     "NDM": lambda: helpers.neural_density_matrix(0, SITES),
     "Table": lambda: table_from_matrix(helpers.random_state(np.random.default_rng(0), 4), sites=SITES),
 }

@@ -9,6 +9,7 @@ from .ansatz import AbstractAnsatz as AbstractAnsatz
 from .ansatz import HiddenUnits as HiddenUnits
 from .ansatz import Reevaluated as Reevaluated
 from .ansatz import Table as Table
+from .ansatz import TiedRBM as TiedRBM
 from .ansatz import density_matrix as density_matrix
 from .ansatz import level_amplitudes as level_amplitudes
 from .ansatz import level_state as level_state
@@ -16,7 +17,9 @@ from .ansatz import parameter_count as parameter_count
 from .ansatz import product_state as product_state
 from .ansatz import random_ndm as random_ndm
 from .ansatz import random_rbm as random_rbm
+from .ansatz import random_tied as random_tied
 from .ansatz import table_from_matrix as table_from_matrix
+from .ansatz import uniform_product_state as uniform_product_state
 from .config import Config as Config
 from .config import load as load
 from .estimators import Estimate as Estimate

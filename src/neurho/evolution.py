@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import NeurhoError, NumericalError, require
-from neurho.ansatz import AbstractAnsatz, parameters
+from neurho.ansatz import AbstractAnsatz, parameter_count, parameters
 from neurho.estimators import CHUNK
 from neurho.generator import lindbladian_map
 from neurho.integrate import BOSH3, Method, StepControl, advance
@@ -27,7 +27,10 @@ from neurho.tdvp import TDVP, Rates
 
 
 class RunState(NamedTuple):
-    """All that a run needs to go on: the parameters, both sets of chains, where it is and the dt to try next."""
+    """All that a run needs to go on: the parameters, both sets of chains, where it is and the dt to try next.
+
+    `velocity` is the last one, from which iterative solvers start; zero or None where nothing is known.
+    """
 
     ansatz: AbstractAnsatz
     chains: Int[Array, "chains sites"]
@@ -35,6 +38,7 @@ class RunState(NamedTuple):
     step: int
     t: float
     dt: float
+    velocity: Float[Array, " parameters"] | None = None
 
 
 class Flow(NamedTuple):
@@ -69,6 +73,7 @@ def start(flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 
         step=0,
         t=float(t0),
         dt=float(dt),
+        velocity=jnp.zeros(parameter_count(ansatz)),
     )
 
 
@@ -101,8 +106,10 @@ def follow(
     _, restore = parameters(state.ansatz)
     residual = float("nan")
 
-    def rhs(key: PRNGKeyArray, t: Any, y: Array, chains: Array) -> Rates:
-        return flow.tdvp(key, jnp.asarray(t, dtype=float), restore(y), chains)
+    def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
+        chains, velocity = memory
+        rates = flow.tdvp(key, jnp.asarray(t, dtype=float), restore(y), chains, velocity)
+        return rates._replace(chains=(rates.chains, rates.velocity))
 
     for target in times:
         if target < state.t or (target == state.t and not first):
@@ -111,8 +118,18 @@ def follow(
             require_steps(state.step, max_steps, state.t, target)
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
-            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, target, state.dt, y, state.chains)
-            state = state._replace(ansatz=restore(step.y), chains=step.chains, step=state.step + 1, t=t, dt=dt)
+            memory = (state.chains, state.velocity)
+            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, target, state.dt, y, memory)
+            chains, velocity = step.chains
+            state = RunState(
+                ansatz=restore(step.y),
+                chains=chains,
+                diagonal_chains=state.diagonal_chains,
+                step=state.step + 1,
+                t=t,
+                dt=dt,
+                velocity=velocity,
+            )
             residual = float(step.rates.residual)
             if watch is not None and state.t < target:  # at `target` the snapshot itself is the state to go on from
                 watch(state)

@@ -22,7 +22,7 @@ from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_valu
 from neurho.generator import Group, LabelMap, row_map
 from neurho.lattice import Lattice
 from neurho.operators import LocalTerm, Operator, sx, sy, sz
-from neurho.parallel import map_samples
+from neurho.parallel import collect, map_samples
 from neurho.sampling import AbstractSampler
 
 PAULI = {"x": sx, "y": sy, "z": sz}
@@ -133,13 +133,14 @@ class Observables(eqx.Module):
         averages = jnp.stack(means, axis=-1) if means else values
         mixing = convergence(averages[..., -1], exact=self.sampler.exact)
         exact = self.sampler.exact
-        return Measurement(
+        measured = Measurement(
             single=estimate(values, draw, exact=exact),
             averages=estimate(averages, draw, exact=exact),
             r_hat=mixing.r_hat,
             tau=mixing.tau,
             acceptance=info.acceptance,
-        ), chains
+        )
+        return collect((measured, chains))
 
     def named(self, measurement: Measurement, sites: int) -> dict[str, Estimate]:
         """Estimates by name, as NumPy arrays; pairs as symmetric `(sites, sites)` matrices with 1 on the diagonal."""

@@ -12,8 +12,11 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
+
+from neurho._types import NeurhoError
 
 AXIS = "samples"
 T = TypeVar("T")
@@ -45,13 +48,13 @@ def collect(tree: T) -> T:
 def map_samples(one: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], chunk: int) -> PyTree[Array]:
     """`one(x)` for every sample, at most `chunk` of them at the same time on each device."""
     samples, count = len(arrays[0]), jax.device_count()
-    padded = tuple(_pad(a, count) for a in arrays)
-    size = min(chunk, len(padded[0]) // count)
+    size = min(chunk, -(-samples // count))
 
     def local(*parts: Array) -> PyTree[Array]:
         return jax.lax.map(lambda part: one(*part), parts, batch_size=size)
 
-    return jax.tree.map(lambda a: a[:samples], collect(_on_devices(local, PartitionSpec(AXIS))(*padded)))
+    values = _on_devices(local, tuple(_pad(a, count) for a in arrays))
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:samples], collect(values))
 
 
 def sum_samples(part: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], chunk: int) -> PyTree[Array]:
@@ -59,25 +62,65 @@ def sum_samples(part: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], c
     count = jax.device_count()
     each = -(-len(arrays[0]) // count)
     chunks = -(-each // min(chunk, each))
-    padded = tuple(_pad(a, count * chunks) for a in arrays)
 
     def local(*pieces: Array) -> PyTree[Array]:
         split = tuple(a.reshape(chunks, -1, *a.shape[1:]) for a in pieces)
         zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(part, *(a[0] for a in split)))
-        total, _ = jax.lax.scan(lambda t, p: (jax.tree.map(jnp.add, t, part(*p)), None), zero, split)
-        return total if count == 1 else jax.lax.psum(total, AXIS)
+        return jax.lax.scan(lambda t, p: (jax.tree.map(jnp.add, t, part(*p)), None), zero, split)[0]
 
-    return _on_devices(local, PartitionSpec())(*padded)
+    totals = _on_devices(local, tuple(_pad(a, count * chunks) for a in arrays))
+    return collect(jax.tree.map(lambda a: jnp.sum(a, axis=0), totals))
 
 
-def _on_devices(local: Callable[..., Any], result: PartitionSpec) -> Callable[..., Any]:
-    """Run `local` on every device with its share of the samples."""
-    if jax.device_count() == 1:
-        return local
-    return jax.shard_map(local, mesh=mesh(), in_specs=PartitionSpec(AXIS), out_specs=result, check_vma=False)
+def _on_devices(local: Callable[..., Any], arrays: tuple[Array, ...]) -> Any:
+    """Run `local` on every device with its share of the samples; results have a leading axis of devices."""
+    count = jax.device_count()
+    shares = tuple(spread(a.reshape(count, -1, *a.shape[1:])) for a in arrays)
+    if count == 1:
+        return jax.tree.map(lambda a: a[None], local(*(a[0] for a in shares)))
+    return jax.vmap(local, spmd_axis_name=AXIS)(*shares)
 
 
 def _pad(array: Array, multiple: int) -> Array:
     """Repeat zeros until the first axis is a multiple of a number."""
     missing = -len(array) % multiple
     return jnp.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) if missing else array
+
+
+def join(*, processes: int | None = None, process: int | None = None, coordinator: str | None = None) -> None:
+    """Become one of several processes that work on one run; call it before anything else of JAX.
+
+    Without arguments JAX finds them by itself under SLURM and Open MPI.
+
+    **Arguments**
+
+    - `processes`, `process`: how many there are, and the number of this one.
+    - `coordinator`: `host:port` of process 0.
+
+    **Raises** `NeurhoError` when the processes do not find each other.
+    """
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise NeurhoError(f"The processes of this run could not be joined: {reason}") from None
+
+
+def is_first() -> bool:
+    """Whether this process writes the files."""
+    return jax.process_index() == 0
+
+
+def replicate(tree: T) -> T:
+    """The same arrays on every device of every process, from arrays that are equal in all processes."""
+    if jax.process_count() == 1:
+        return tree
+    whole = NamedSharding(mesh(), PartitionSpec())
+
+    def put(array: Array) -> Array:
+        if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(array)))
+        local = np.asarray(array)
+        return jax.make_array_from_callback(local.shape, whole, lambda index: local[index])
+
+    return jax.tree.map(lambda a: put(a) if isinstance(a, jax.Array) else a, tree)

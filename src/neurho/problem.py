@@ -18,19 +18,17 @@ from neurho._types import NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
     METHODS,
-    Initial,
     make_charge,
-    make_initial,
     make_lattice,
     make_lindbladian,
     make_samplers,
-    product_matrix,
 )
 from neurho.config import Config
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, follow, make_flow, relax, start
 from neurho.generator import LabelMap, lindbladian_map
 from neurho.implicit import Implicit
+from neurho.initial import Initial, make_initial, product_matrix
 from neurho.lattice import Lattice
 from neurho.observables import Observables, Quantity, Snapshot, build_observables
 from neurho.operators import Lindbladian
@@ -197,8 +195,8 @@ class Problem:
     def _exact_start(self) -> np.ndarray:
         """The initial density matrix without noise, but with the tilt of the prepared one where there is a network."""
         if self.is_exact:
-            if self.config.initial.kind == "random":
-                raise NeurhoError('Key `initial.kind` must not be "random" for task.method = "exact", but it is.')
+            if (kind := self.config.initial.kind) not in ("product", "levels"):
+                raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "exact", but it is.')
             return product_matrix(self.config.initial, self.lattice.sites)
         return density_matrix(self.initial.target or self.initial.ansatz)
 

@@ -6,6 +6,7 @@ Only the sector of charge zero has a trace; a stationary state (and every state 
 amplitudes elsewhere are zero and need not be learnt or sampled.
 """
 
+from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -70,6 +71,44 @@ def require_conserved(label_map: LabelMap, charge: Charge) -> None:
                 f"Argument `symmetry` must be conserved by the Lindbladian, but its terms on sites {sites} break "
                 f"{charge.name}."
             )
+
+
+def require_invariant(label_map: LabelMap, translations: np.ndarray) -> None:
+    """Raise a sentence unless a map, moved by any translation (row g maps site j to `translations[g, j]`), is the same.
+
+    Terms are compared support by support; splitting a sum of terms in unequal ways counts as a difference.
+    """
+    matrices = dict(_by_support(label_map))
+    scale = max((np.max(np.abs(m)) for m in matrices.values()), default=0.0)
+    for translation in np.asarray(translations):
+        for support, matrix in matrices.items():
+            moved = translation[list(support)]
+            order = np.argsort(moved)
+            target = tuple(int(j) for j in moved[order])
+            other = matrices.get(target)
+            axes = [*order, *(len(support) + order), 2 * len(support)]
+            if other is None or np.max(np.abs(other - matrix.transpose(axes))) > 1e-12 * scale:
+                raise NeurhoError(
+                    "Argument `translations` must be symmetries of the Lindbladian, but its terms on sites "
+                    f"{support} and {target} differ."
+                )
+
+
+def _by_support(label_map: LabelMap) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """Sites of every local map, ascending, and its matrix with an axis for each site: `(new..., old..., channels)`."""
+    label_dim = label_map.label_dim
+    for group in label_map.groups:
+        count, k = group.sites.shape
+        size, powers = label_dim**k, label_dim ** np.arange(k - 1, -1, -1)
+        columns = np.asarray(group.labels) @ powers
+        elements, diagonal, rows = np.asarray(group.elements), np.asarray(group.diagonal), np.arange(size)
+        for n in range(count):
+            matrix = np.zeros((size, size, len(elements)), dtype=complex)
+            # Padding points at x itself with element 0, and may do so several times.
+            np.add.at(matrix, (rows[:, None], columns[n]), np.moveaxis(elements[:, n], 0, -1))
+            matrix[rows, rows] += diagonal[:, n].T
+            support = tuple(int(j) for j in np.asarray(group.sites)[n])
+            yield support, matrix.reshape(*(label_dim,) * (2 * k), len(elements))
 
 
 def _breaking(group: Group, charge: Charge) -> np.ndarray:

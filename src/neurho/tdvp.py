@@ -13,6 +13,7 @@ from neurho.ansatz import AbstractAnsatz
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, local_values
 from neurho.generator import LabelMap
 from neurho.metric import Metric
+from neurho.parallel import collect
 from neurho.sampling import AbstractSampler, Draw, effective_sample_size
 from neurho.solvers import AbstractSolver
 
@@ -84,7 +85,7 @@ class TDVP(eqx.Module):
         draw, chains, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
         metric, certificate = self.assemble(t, ansatz, draw, guess)
         solution = self.solver(metric)
-        return Rates(
+        rates = Rates(
             velocity=solution.velocity,
             chains=chains,
             metric=metric,
@@ -92,6 +93,7 @@ class TDVP(eqx.Module):
             rank=solution.rank,
             certificate=certificate._replace(acceptance=info.acceptance),
         )
+        return collect(rates)
 
     def assemble(
         self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
@@ -118,7 +120,7 @@ class TDVP(eqx.Module):
     ) -> Certificate:
         """Only the certificate of a state."""
         draw, _, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
-        return self._estimate(t, ansatz, draw)[1]._replace(acceptance=info.acceptance)
+        return collect(self._estimate(t, ansatz, draw)[1]._replace(acceptance=info.acceptance))
 
     def _estimate(
         self, t: Any, ansatz: AbstractAnsatz, draw: Draw

@@ -147,6 +147,20 @@ def test_force_variance_is_that_of_independent_samples():
     assert np.all(np.abs(count * found / variance - 1) < 5 * np.sqrt((fourth / variance**2 - 1) / count))
 
 
+def test_noise_of_the_force_is_the_scatter_of_blocks():
+    """Of independent draws it is the standard error that `force_variance` counts sample by sample."""
+    count = 4000
+    weight, _, local = literal()
+    chosen = np.random.default_rng(6).choice(64, size=count, p=weight)
+    x, equal = jnp.asarray(helpers.configurations(3)[chosen]), jnp.full(count, 1 / count)
+    metric = make_metric(helpers.network(0), x, equal, jnp.asarray(local[chosen]))
+    variance = jax.jit(lambda m, b: m.force_variance(b))(metric, jnp.eye(len(metric.force)))
+    expected = np.sqrt(np.sum(variance)) / np.linalg.norm(metric.force)
+    # 15 degrees of freedom in each of several directions: 20 % at one sigma if there were one
+    assert metric.noise == pytest.approx(expected, rel=0.5)
+    assert 0 < metric.noise < 0.2
+
+
 @pytest.mark.parametrize("centred", [True, False], ids=["centred", "plain"])
 def test_matrices_that_are_not_hermitian(centred):
     """A table of one spin: O is 1 or i at one configuration, and the imaginary parts of means do not vanish."""

@@ -11,7 +11,7 @@ from test_metric import build, literal, make_metric
 
 import helpers
 from neurho import NeurhoError
-from neurho.solvers import ConjugateGradient, Ridge, SignalToNoise, SpectralCutoff
+from neurho.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff, automatic
 
 # Numbers of a solver are traced: one compilation serves all of them.
 solve = jax.jit(lambda solver, metric: solver(metric))
@@ -82,6 +82,58 @@ def test_conjugate_gradient_stops(metric):
     nothing = solve(ConjugateGradient(ridge=0.1, tolerance=1e-8, max_iterations=40), still)
     assert nothing.rank == 0
     assert np.all(nothing.velocity == 0)
+
+
+def test_conjugate_gradient_starts_from_the_guess(metric):
+    """From the solution at once, from close by in few iterations, and not from a guess that is worse than zero."""
+    solver = ConjugateGradient(ridge=0.1, tolerance=1e-6, max_iterations=40)
+    cold = solve(solver, metric)
+    warm, close, far = (
+        solve(solver, dataclasses.replace(metric, guess=guess))
+        for guess in (cold.velocity, 1.001 * cold.velocity, -1e3 * cold.velocity)
+    )
+    assert warm.rank == 0
+    assert 1 <= close.rank < cold.rank
+    assert far.rank == cold.rank
+    np.testing.assert_allclose(far.velocity, cold.velocity, rtol=1e-12)
+    assert warm.residual == pytest.approx(float(cold.residual), rel=1e-6)
+
+
+def test_conjugate_gradient_stops_at_the_noise(metric):
+    """A tenth of the noise of f is the tolerance, where none is given."""
+    force = np.asarray(metric.force)
+    noisy = dataclasses.replace(metric, noise=jnp.asarray(0.3))
+    found, expected = (solve(ConjugateGradient(ridge=0.1, tolerance=t), noisy) for t in (None, 0.03))
+    assert found.rank == expected.rank < solve(ConjugateGradient(ridge=0.1, tolerance=1e-6), noisy).rank
+    np.testing.assert_allclose(found.velocity, expected.velocity, rtol=0, atol=1e-12 * np.abs(force).max())
+
+
+@pytest.mark.parametrize("count", [6, 40])
+def test_minsr_is_ridge(count):
+    """The dual of the same problem, with fewer and with more rows than parameters."""
+    rng, (weight, _, local) = np.random.default_rng(5), literal()
+    chosen = rng.choice(64, size=count, p=weight)
+    x = jnp.asarray(helpers.configurations(3)[chosen])
+    drawn = make_metric(helpers.network(0), x, jnp.full(count, 1 / count), jnp.asarray(local[chosen]))
+    found, expected = solve(MinSR(1e-2), drawn), solve(Ridge(1e-2), drawn)
+    scale = np.abs(expected.velocity).max()
+    np.testing.assert_allclose(found.velocity, expected.velocity, rtol=0, atol=1e-8 * scale)
+    assert found.residual == pytest.approx(float(expected.residual), rel=1e-5, abs=1e-8)
+    assert found.rank == 2 * count
+
+
+def test_single_precision_products_change_nothing_beyond_rounding(metric):
+    found, expected = solve(Ridge(1e-3, single=True), metric), solve(Ridge(1e-3), metric)
+    difference = np.linalg.norm(found.velocity - expected.velocity) / np.linalg.norm(expected.velocity)
+    assert 0 < difference < 1e-3
+
+
+def test_automatic_choice():
+    """By sizes: little S, few samples, or neither."""
+    assert isinstance(automatic(4096, 100), Ridge)
+    assert isinstance(automatic(100, 10_000), MinSR)
+    assert isinstance(automatic(20480, 836), ConjugateGradient)
+    assert automatic(20480, 836, ridge=0.5).ridge == 0.5
 
 
 def gap(s):

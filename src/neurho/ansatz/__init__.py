@@ -9,6 +9,7 @@ from neurho.ansatz.base import log_amplitudes as log_amplitudes
 from neurho.ansatz.base import log_derivatives as log_derivatives
 from neurho.ansatz.base import parameter_count as parameter_count
 from neurho.ansatz.base import parameters as parameters
+from neurho.ansatz.enlarge import enlarged as enlarged
 from neurho.ansatz.hidden import HiddenUnits as HiddenUnits
 from neurho.ansatz.levels import PreparedLevels as PreparedLevels
 from neurho.ansatz.levels import level_amplitudes as level_amplitudes
@@ -17,8 +18,12 @@ from neurho.ansatz.ndm import NDM as NDM
 from neurho.ansatz.ndm import PoweredUnits as PoweredUnits
 from neurho.ansatz.ndm import random_ndm as random_ndm
 from neurho.ansatz.prepare import Prepared as Prepared
+from neurho.ansatz.prepare import disturbed as disturbed
 from neurho.ansatz.prepare import product_state as product_state
+from neurho.ansatz.prepare import uniform_product_state as uniform_product_state
 from neurho.ansatz.rbm import RBM as RBM
 from neurho.ansatz.rbm import random_rbm as random_rbm
 from neurho.ansatz.table import Table as Table
 from neurho.ansatz.table import table_from_matrix as table_from_matrix
+from neurho.ansatz.tied import TiedRBM as TiedRBM
+from neurho.ansatz.tied import random_tied as random_tied

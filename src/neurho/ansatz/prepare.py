@@ -1,6 +1,6 @@
 """Product states inside the paper's ansatz, exactly, and what the added noise costs."""
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -10,10 +10,16 @@ from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError, require
 from neurho.ansatz.rbm import RBM, random_rbm
+from neurho.ansatz.tied import TiedRBM, random_tied
 from neurho.symmetry import Charge
 
+Network = TypeVar("Network", RBM, TiedRBM)
 
-class Prepared(NamedTuple):
+UNIFORM = 1e-6
+"""Largest difference between Bloch vectors of sites that count as equal."""
+
+
+class Prepared(NamedTuple, Generic[Network]):
     """An initial state and what it stands for.
 
     - `ansatz`, `target`: with and without noise.
@@ -21,8 +27,8 @@ class Prepared(NamedTuple):
     - `overlap`: (Tr rho sigma)^2/(Tr rho^2 Tr sigma^2) of `target` with the state asked for, below 1 by the tilt.
     """
 
-    ansatz: RBM
-    target: RBM
+    ansatz: Network
+    target: Network
     bloch: np.ndarray
     overlap: float
 
@@ -39,7 +45,7 @@ def product_state(
     charge: Charge | None = None,
     reach: float | None = None,
     distances: np.ndarray | None = None,
-) -> Prepared:
+) -> Prepared[RBM]:
     """A product of one-site states rho_j = (1 + r_j . sigma)/2 as an RBM with noise.
 
     With W = 0 and U = i theta_j on the diagonal, Eq. 2 of PRL 122, 250502 gives the one-site states
@@ -100,19 +106,96 @@ def product_state(
     return Prepared(ansatz=noisy, target=target, bloch=bloch, overlap=overlap)
 
 
+def uniform_product_state(
+    key: PRNGKeyArray,
+    bloch: Any,
+    translations: np.ndarray,
+    *,
+    hidden: int,
+    mixing: int,
+    noise: float = 0.01,
+    tilt: float = 1e-3,
+    charge: Charge | None = None,
+    reach: float | None = None,
+    distances: np.ndarray | None = None,
+) -> Prepared[TiedRBM]:
+    """A product of equal one-site states as a translation-invariant RBM with noise.
+
+    As in [`neurho.product_state`][], with theta at site 0 of the first mixing filter, whose translations are one
+    mixing unit for every site.
+
+    **Arguments**
+
+    - `bloch`: r, shape `(3,)`, or `(sites, 3)` with equal rows.
+    - `translations`, `hidden`, `mixing`: as in [`neurho.random_tied`][].
+    - `noise`, `tilt`, `charge`: as in [`neurho.product_state`][].
+    - `reach`: the noise of a filter falls with the distance d from site 0 as exp(-d^2/(2 reach^2)). None for noise
+      that is the same everywhere. `distances`: `(sites, sites)`, by default those of a chain.
+
+    **Raises** `NeurhoError` as [`neurho.product_state`][] and [`neurho.random_tied`][] do, and for Bloch vectors that
+    are not the same on all sites.
+    """
+    sites = len(translations)
+    vectors = np.asarray(bloch, dtype=float)
+    spread = float(np.max(np.ptp(vectors, axis=0), initial=0.0)) if vectors.ndim == 2 else 0.0
+    require(
+        spread <= UNIFORM,
+        "bloch",
+        "be the same on all sites for a translation-invariant network",
+        f"its components differ by up to {spread:.3g}",
+    )
+    sizes: Any = {"hidden": hidden, "mixing": mixing, "charge": charge}
+    zero = random_tied(key, translations, scale=0.0, **sizes)
+    plain = product_state(key, bloch, sites, hidden=0, mixing=mixing, noise=0.0, tilt=tilt, charge=charge)
+    where = lambda r: (r.visible, r.mixing_filters)  # noqa: E731
+    filters = zero.mixing_filters
+    if filters.shape[1]:
+        filters = filters.at[1, 0, 0].set(plain.target.mixing_weights[1, 0, 0])
+    target = eqx.tree_at(where, zero, (plain.target.visible[:, :1], filters))
+    noisy = disturbed(key, target, noise, reach=reach, distances=distances)
+    return Prepared(ansatz=noisy, target=target, bloch=plain.bloch, overlap=plain.overlap)
+
+
+def disturbed(
+    key: PRNGKeyArray,
+    network: TiedRBM,
+    noise: float,
+    *,
+    reach: float | None = None,
+    distances: np.ndarray | None = None,
+) -> TiedRBM:
+    """The network with normal numbers of standard deviation `noise` added to all parameters but `visible`."""
+    require(noise >= 0, "noise", "be >= 0", f"it is {noise}")
+    sites = network.sites
+    envelope = np.ones(sites) if reach is None else _envelope(reach, distances, sites, np.zeros(1, dtype=int))[0]
+    envelope = np.repeat(envelope, network.local_dim - 1)
+    where = lambda r: (r.hidden_bias, r.mixing_bias, r.hidden_filters, r.mixing_filters)  # noqa: E731
+    keys = jax.random.split(key, 4)
+    leaves = where(network)
+    noisy = [
+        leaf + noise * scale * jax.random.normal(k, leaf.shape, dtype=float)
+        for k, leaf, scale in zip(keys, leaves, (1.0, 1.0, envelope, envelope), strict=True)
+    ]
+    return eqx.tree_at(where, network, tuple(noisy))
+
+
 def _near(network: RBM, reach: float, distances: np.ndarray | None) -> RBM:
     """The network with weights that fall with the distance from places spread evenly over the sites."""
-    require(reach > 0, "reach", "be > 0", f"it is {reach}")
     sites = network.sites
-    between = np.abs(np.subtract.outer(np.arange(sites), np.arange(sites))) if distances is None else distances
 
     def envelope(units: int) -> np.ndarray:
-        places = ((np.arange(units) + 0.5) * sites / max(units, 1)).astype(int)
-        return np.exp(-(between[places] ** 2) / (2 * reach**2))
+        return _envelope(reach, distances, sites, ((np.arange(units) + 0.5) * sites / max(units, 1)).astype(int))
 
     weights = (network.hidden_weights, network.mixing_weights)
     near = tuple(w * jnp.asarray(envelope(w.shape[1])) for w in weights)
     return eqx.tree_at(lambda r: (r.hidden_weights, r.mixing_weights), network, near)
+
+
+def _envelope(reach: float, distances: np.ndarray | None, sites: int, places: np.ndarray) -> np.ndarray:
+    """exp(-d^2/(2 reach^2)) by the distance d of every site from `places`, `(places, sites)`."""
+    require(reach > 0, "reach", "be > 0", f"it is {reach}")
+    between = np.abs(np.subtract.outer(np.arange(sites), np.arange(sites))) if distances is None else distances
+    return np.exp(-(between[places] ** 2) / (2 * reach**2))
 
 
 def _one_site_parameters(vectors: np.ndarray, tilt: float) -> tuple[np.ndarray, np.ndarray]:

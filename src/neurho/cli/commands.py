@@ -27,6 +27,10 @@ app = typer.Typer(
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
 
+Devices = Annotated[
+    int | None, typer.Option("--devices", metavar="N", help="Split the processor into N devices [default: 1].")
+]
+Cache = Annotated[bool, typer.Option(help="Keep compiled programs in the user's cache directory.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON for each output, on standard output.")]
 Wall = Annotated[
@@ -76,10 +80,13 @@ def run_command(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change the problem, as in task.t=1.0; repeatable."),
     ] = None,
+    devices: Devices = None,
+    cache: Cache = True,
 ) -> None:
     """Run a problem."""
     from neurho import config
 
+    _configure(devices, cache=cache)
     settings = config.load(problem, changes or ())
     if out is not None and not check:
         _refuse_used(out)
@@ -104,10 +111,18 @@ def run_command(
 
 
 @app.command()
-def resume(directory: Directory, quiet: Quiet = False, json: Json = False, wall: Wall = "") -> None:
+def resume(
+    directory: Directory,
+    quiet: Quiet = False,
+    json: Json = False,
+    wall: Wall = "",
+    devices: Devices = None,
+    cache: Cache = True,
+) -> None:
     """Go on with a run that was stopped."""
     from neurho import config, records
 
+    _configure(devices, cache=cache)
     settings = _settings_of(directory)
     summary = records.read_summary(directory)
     if summary is not None and summary.get("converged") and summary["fingerprint"] == config.fingerprint(settings):
@@ -272,6 +287,14 @@ def problems() -> None:
 def _source(reference: Any) -> str:
     """What to call a reference in a figure: exact only if it says so."""
     return "exact" if reference is not None and reference.attrs.get("source") == "exact" else "reference"
+
+
+def _configure(devices: int | None, *, cache: bool) -> None:
+    """Settings that JAX reads when it is imported; a program that has imported it keeps its own."""
+    from neurho.startup import configure
+
+    if "jax" not in sys.modules or devices is not None:
+        configure(devices=devices, cache=cache)
 
 
 def _build(settings: "Config") -> Any:

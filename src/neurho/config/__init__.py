@@ -10,7 +10,7 @@ from neurho.config.files import dumps, fingerprint, load, loads, problem_name, s
 from neurho.config.grid import Grid, grid
 from neurho.config.messages import shown
 from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
-from neurho.config.tables import Enumeration, Metropolis, Observables, Output, Product, Random, Table
+from neurho.config.tables import Enumeration, Metropolis, Observables, Output, Product, Random, State, Table
 from neurho.config.tasks import ADAPTIVE, CHOSEN, FIXED, SOLVER_DEFAULTS, SOLVER_KEYS, Evolve, Flow, Stationary, unused
 from neurho.config.validation import validate
 
@@ -38,6 +38,7 @@ __all__ = [
     "Output",
     "Product",
     "Random",
+    "State",
     "Stationary",
     "Table",
     "Term",

@@ -24,6 +24,7 @@ from neurho.config.tables import (
     Random,
     Rbm,
     Square,
+    State,
     Table,
     Triangular,
     Xyz,
@@ -36,7 +37,7 @@ EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Custom
 Ansatzes: TypeAlias = Rbm | ExactTable
-Initials: TypeAlias = Product | Levels | MeanField | Random
+Initials: TypeAlias = Product | Levels | MeanField | Random | State
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
 
@@ -80,6 +81,8 @@ class Config(Table):
     def _consistent(self) -> "Config":
         _check_sizes(self)
         _check_sites(self)
+        if isinstance(self.ansatz, Rbm) and self.ansatz.translations:
+            _check_translations(self, self.ansatz)
         return self
 
 
@@ -132,6 +135,25 @@ def _check_sites(config: Config) -> None:
                 raise Refusal("initial.bloch", "lie in the unit ball, |r| <= 1", f"one vector is {shown(vector)}")
 
 
+def _check_translations(config: Config, network: Rbm) -> None:
+    """What a translation-invariant network needs; the Lindbladian is checked when it is built."""
+    periodic = getattr(config.lattice, "periodic", False)
+    if not all(periodic if isinstance(periodic, tuple) else (periodic,)):
+        raise Refusal("ansatz.translations", "be false unless the lattice is periodic in every direction", "it is true")
+    for key in ("hidden", "mixing"):
+        if getattr(network, key) % config.sites:
+            must = f"be a multiple of the {config.sites} sites where ansatz.translations = true"
+            raise Refusal(f"ansatz.{key}", must, f"it is {getattr(network, key)}")
+    if isinstance(config.initial, Levels):
+        raise Refusal("initial.kind", "be another one where ansatz.translations = true", 'it is "levels"')
+    if (
+        isinstance(config.initial, Product)
+        and isinstance(config.initial.bloch[0], tuple)
+        and len(set(config.initial.bloch)) > 1
+    ):
+        raise Refusal("initial.bloch", "be the same on all sites where ansatz.translations = true", "it is not")
+
+
 def _check_levels(config: Config) -> None:
     """What depends on the number of levels of a site."""
     d, asked = config.local_dim, config.observables
@@ -141,7 +163,9 @@ def _check_levels(config: Config) -> None:
         return
     if isinstance(config.initial, Product | MeanField):
         raise Refusal(
-            "initial.kind", f'be "levels" or "random" for sites of {d} levels', f'it is "{config.initial.kind}"'
+            "initial.kind",
+            f'be "levels", "random" or "state" for sites of {d} levels',
+            f'it is "{config.initial.kind}"',
         )
     for key in ("correlations", "structure"):
         if getattr(asked, key):

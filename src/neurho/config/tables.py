@@ -137,6 +137,7 @@ class Rbm(Table):
     kind: Literal["rbm"]
     hidden: Index
     mixing: Index
+    translations: Flag = False
     symmetry: Literal["auto", "none", "parity", "number"] = "auto"
 
 
@@ -170,6 +171,14 @@ class Random(Table):
 
     kind: Literal["random"]
     scale: Positive = 0.01
+
+
+class State(Table):
+    """The final state of another run, on the same lattice or, translation-invariant, on a smaller one."""
+
+    kind: Literal["state"]
+    run: Annotated[str, Strict(), Field(min_length=1, description="the directory of a run")]
+    noise: NotNegative = 0.0
 
 
 class Metropolis(Table):

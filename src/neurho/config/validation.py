@@ -31,7 +31,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
 def _table(where: str, name: str, raw: object) -> Table:
     if not isinstance(raw, dict):
         raise NeurhoError(f"In `{where}`, `{name}` must be a table [{name}], but it is {shown(raw)}.")
-    for key, implied in (("bloch", "product"), ("populations", "levels")):
+    for key, implied in (("bloch", "product"), ("populations", "levels"), ("run", "state")):
         if name == "initial" and key in raw:
             raw = {"kind": implied, **raw}
     kind = PLAIN[name] if name in PLAIN else _kind(where, name, raw)

@@ -28,7 +28,7 @@ from neurho.records.files import (
     write_file,
     write_status,
 )
-from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, reopen
+from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, reopen
 from neurho.records.series import Row, read_series
 from neurho.records.summary import NOT_OBSERVABLES, is_observable, summarise, time_average
 
@@ -49,6 +49,7 @@ __all__ = [
     "is_observable",
     "is_run",
     "locked",
+    "read_ansatz",
     "read_problem",
     "read_provenance",
     "read_series",

@@ -216,6 +216,22 @@ def reopen(path: str | Path, *, fingerprint: str, bonds: Sequence[Any] | np.ndar
     return run
 
 
+def read_ansatz(path: str | Path, template: Any, fingerprint: str) -> Any:
+    """The network in the newest good checkpoint of a run directory, in the shape of `template`.
+
+    Every state begins with its network; what follows is not read.
+
+    **Raises** `NeurhoError` if there is no good checkpoint, or if it holds another network.
+    """
+    sentence = f"The run `{path}` has saved no state yet."
+    for file in reversed(list_checkpoints(checked(path))):
+        try:
+            return unpack(file, (template,), fingerprint)[1][0]
+        except DamagedError as error:
+            sentence = str(error)
+    raise NeurhoError(sentence)
+
+
 def _not_finite(snapshot: "Snapshot") -> str | None:
     for name, estimate in snapshot.observables.items():
         if not np.all(np.isfinite(estimate.mean)):

@@ -1,0 +1,59 @@
+"""From a small lattice to a larger one: a translation-invariant network keeps its filters."""
+
+import dataclasses
+from functools import reduce
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from neurho._types import NeurhoError
+from neurho.ansatz.tied import TiedRBM
+from neurho.lattice import Lattice
+
+
+def enlarged(network: TiedRBM, old: Lattice, new: Lattice) -> TiedRBM:
+    """The network of a small periodic lattice on a larger one of the same kind.
+
+    Filters are copied at equal displacement from site 0, -L/2 to L/2 per direction; the displacement L/2 of an even L
+    is the same site as -L/2, and each of the two gets half of its weight. Beyond, filters are zero.
+
+    **Raises** `NeurhoError` unless both lattices have the same kind and the new one is nowhere smaller.
+    """
+    if old.name != new.name or len(old.shape) != len(new.shape):
+        raise NeurhoError(
+            f"A state moves only to a lattice of its own kind, but it lives on {old} and the new one is {new}."
+        )
+    if any(n < o for n, o in zip(new.shape, old.shape, strict=True)):
+        raise NeurhoError(
+            f"A state moves only to a lattice that is at least as large, but its shape is {old.shape} and the new one "
+            f"{new.shape}."
+        )
+    copies = reduce(np.kron, [_copies(o, n) for o, n in zip(old.shape, new.shape, strict=True)])
+    move = jnp.asarray(copies)
+
+    def spread(filters: Array) -> Array:
+        split = filters.reshape(2, filters.shape[1], network.sites, network.local_dim - 1)
+        return jnp.einsum("ij,cfjm->cfim", move, split).reshape(
+            2, filters.shape[1], new.sites * (network.local_dim - 1)
+        )
+
+    return dataclasses.replace(
+        network,
+        hidden_filters=spread(network.hidden_filters),
+        mixing_filters=spread(network.mixing_filters),
+        translations=jnp.asarray(new.translations, dtype=network.translations.dtype),
+        sites=new.sites,
+    )
+
+
+def _copies(old: int, new: int) -> np.ndarray:
+    """Which part of the weight at displacement j of a ring of `old` sites goes to i of `new`, `(new, old)`."""
+    copies = np.zeros((new, old))
+    if new == old:
+        return np.eye(old)
+    for j in range(old):
+        ways = [j, j - old] if 2 * j == old else [j if 2 * j < old else j - old]
+        for step in ways:
+            copies[step % new, j] += 1 / len(ways)
+    return copies

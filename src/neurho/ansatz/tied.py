@@ -1,0 +1,151 @@
+"""The translation-invariant RBM: every hidden unit stands with all its translations, and they share their weights."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
+
+from neurho._types import NeurhoError, require
+from neurho.ansatz.base import AbstractAnsatz
+from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
+from neurho.ansatz.rbm import RBM, level_features
+from neurho.symmetry import Charge
+
+
+class TiedRBM(AbstractAnsatz):
+    """Eq. 2 of PRL 122, 250502 for a state that every translation g of the lattice leaves as it is:
+
+        log rho(l, r) = sum_j (a l_j + a* r_j)
+                      + sum_f sum_g [log cosh(b_f + sum_j w_fj l_{g(j)}) + log cosh(b_f* + sum_j w_fj* r_{g(j)})]
+                      + sum_p sum_g log cosh(2 Re c_p + sum_j (u_pj l_{g(j)} + u_pj* r_{g(j)}))
+
+    It is the [`RBM`][neurho.RBM] with one hidden unit for each pair of a filter and a translation, with N times fewer
+    parameters. Filters are written around site 0. The leading axis 2 of complex parameters is (re, im).
+
+    **Attributes** (`features` = sites (d-1))
+
+    - `visible`: a, `(2, d-1)`.
+    - `hidden_bias`, `hidden_filters`: b `(2, alpha)`, w `(2, alpha, features)`: M = alpha sites hidden units.
+    - `mixing_bias`, `mixing_filters`: Re c `(alpha_m,)`, u `(2, alpha_m, features)`: Mtilde = alpha_m sites.
+    - `translations`: `(sites, sites)`, row g maps site j to `translations[g, j]`; integers, not parameters.
+    - `charge`: as in the RBM.
+    """
+
+    visible: Float[Array, "2 levels"]
+    hidden_bias: Float[Array, "2 alpha"]
+    hidden_filters: Float[Array, "2 alpha features"]
+    mixing_bias: Float[Array, " alpha_m"]
+    mixing_filters: Float[Array, "2 alpha_m features"]
+    translations: Int[Array, "sites sites"]
+    sites: int = eqx.field(static=True)
+    local_dim: int = eqx.field(static=True)
+    hermitian: bool = eqx.field(static=True, default=True)
+    charge: Charge | None = eqx.field(static=True, default=None)
+
+    def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
+        """Log rho(x) by products of the filters with all translations of l and r; weights are never expanded."""
+        features = jnp.asarray(level_features(self.local_dim))
+        moved = x[self.translations]
+        left = features[moved // self.local_dim].reshape(self.sites, -1).T
+        right = features[moved % self.local_dim].reshape(self.sites, -1).T
+        plus, minus = left + right, left - right
+        (b_re, b_im), (w_re, w_im) = self.hidden_bias[:, :, None], self.hidden_filters
+        u_re, u_im = self.mixing_filters
+        mixed = jax.lax.complex(2 * self.mixing_bias[:, None] + u_re @ plus, u_im @ minus)
+        rows = jax.lax.complex(b_re + w_re @ left, b_im + w_im @ left)
+        columns = jax.lax.complex(b_re + w_re @ right, -(b_im + w_im @ right))
+        hidden = jnp.sum(log_cosh(jnp.concatenate([rows, columns, mixed])))
+        a_re, a_im = jnp.tile(self.visible, self.sites)
+        visible = jax.lax.complex(a_re @ plus[:, 0], a_im @ minus[:, 0])
+        return visible + hidden + outside_is_zero(self.charge, x)
+
+    def amplitudes(self) -> HiddenUnits:
+        """The tables of the expanded network."""
+        return self.expanded().amplitudes()
+
+    def expanded(self) -> RBM:
+        """The same state as an RBM of `alpha sites` hidden and `alpha_m sites` mixing units, filter by filter."""
+        # The weight of unit (f, g) at site i is that of filter f at the site that g moves to i.
+        back = jnp.argsort(self.translations, axis=1)
+
+        def weights(filters: Array) -> Array:
+            split = filters.reshape(2, filters.shape[1], self.sites, self.local_dim - 1)
+            return split[:, :, back].reshape(2, filters.shape[1] * self.sites, filters.shape[2])
+
+        return RBM(
+            visible=jnp.tile(self.visible, self.sites),
+            hidden_bias=jnp.repeat(self.hidden_bias, self.sites, axis=1),
+            hidden_weights=weights(self.hidden_filters),
+            mixing_bias=jnp.repeat(self.mixing_bias, self.sites),
+            mixing_weights=weights(self.mixing_filters),
+            sites=self.sites,
+            local_dim=self.local_dim,
+            hermitian=self.hermitian,
+            charge=self.charge,
+        )
+
+
+def filters_of(units: int, sites: int, name: str) -> int:
+    """The number of filters that make `units` hidden units; a sentence if they do not come out even."""
+    require(
+        units >= 0 and units % sites == 0,
+        name,
+        f"be a multiple of the {sites} translations of the lattice",
+        f"it is {units}",
+    )
+    return units // sites
+
+
+def require_translations(translations: np.ndarray) -> None:
+    """Raise a sentence unless the translations carry every site to every other one."""
+    count, sites = np.asarray(translations).shape
+    if count != sites:
+        raise NeurhoError(
+            "A translation-invariant network needs a lattice that is periodic in every direction, but this one has "
+            f"{count} translations of {sites} sites."
+        )
+
+
+def random_tied(
+    key: PRNGKeyArray,
+    translations: np.ndarray,
+    *,
+    hidden: int,
+    mixing: int,
+    scale: float = 0.01,
+    local_dim: int = 2,
+    charge: Charge | None = None,
+) -> TiedRBM:
+    """A translation-invariant RBM whose parameters are normal numbers of standard deviation `scale`.
+
+    **Arguments**
+
+    - `translations`: `(sites, sites)`, as in [`neurho.Lattice`][]; the lattice must be periodic in every direction.
+    - `hidden`, `mixing`: numbers M and Mtilde of hidden and mixing units of the expanded network, multiples of the
+      number of sites.
+    - `charge`: keep only the sector of charge zero of this weak symmetry.
+
+    **Raises** `NeurhoError` for sizes that are no multiples and for lattices that are not periodic.
+    """
+    require_translations(translations)
+    require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
+    sites = len(translations)
+    alpha, alpha_m = filters_of(hidden, sites, "hidden"), filters_of(mixing, sites, "mixing")
+    features = sites * (local_dim - 1)
+    shapes = ((2, local_dim - 1), (2, alpha), (2, alpha, features), (alpha_m,), (2, alpha_m, features))
+    keys = jax.random.split(key, len(shapes))
+    visible, hidden_bias, hidden_filters, mixing_bias, mixing_filters = (
+        scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)
+    )
+    return TiedRBM(
+        visible=visible,
+        hidden_bias=hidden_bias,
+        hidden_filters=hidden_filters,
+        mixing_bias=mixing_bias,
+        mixing_filters=mixing_filters,
+        translations=jnp.asarray(translations, dtype=jnp.int32),
+        sites=sites,
+        local_dim=local_dim,
+        charge=charge,
+    )

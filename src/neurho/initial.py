@@ -1,0 +1,145 @@
+"""The network that a run begins with."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import shortest_path
+
+from neurho import exact
+from neurho._types import NeurhoError
+from neurho.ansatz import (
+    AbstractAnsatz,
+    density_matrix,
+    level_amplitudes,
+    level_state,
+    product_state,
+    random_rbm,
+    random_tied,
+    table_from_matrix,
+    uniform_product_state,
+)
+from neurho.config import Config
+from neurho.generator import LabelMap
+from neurho.inherit import inherited
+from neurho.lattice import Lattice
+from neurho.meanfield import mean_field
+from neurho.symmetry import Charge, require_invariant
+
+UNIFORM = 1e-6
+"""Largest difference between mean-field Bloch vectors of sites that count as equal."""
+
+
+class Initial(NamedTuple):
+    """An initial state, the noiseless state it stands for (None where there is none), and what the tilt costs."""
+
+    ansatz: AbstractAnsatz
+    target: AbstractAnsatz | None
+    tilt_loss: float = 0.0
+
+
+def distances(sites: Lattice) -> np.ndarray:
+    """Numbers of bonds between all pairs of sites; that of the farthest pair where there is no way."""
+    count = sites.sites
+    ends = np.asarray(sites.bonds).reshape(-1, 2)
+    steps = shortest_path(csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (count, count)), directed=False)
+    known = steps[np.isfinite(steps)]
+    return np.where(np.isfinite(steps), steps, np.max(known, initial=0.0) + 1)
+
+
+def make_initial(config: Config, sites: Lattice, generator: LabelMap, charge: Charge | None) -> Initial:
+    """The network at the beginning.
+
+    **Raises** `NeurhoError` where a translation-invariant network meets a Lindbladian or a state that is not.
+    """
+    key = jax.random.fold_in(jax.random.key(config.seed), 3)
+    asked: Any = config.initial
+    network: Any = config.ansatz
+    if network.kind == "rbm" and network.translations:
+        try:
+            require_invariant(generator, sites.translations)
+        except NeurhoError as error:
+            raise NeurhoError(f"In [ansatz]: {error}") from None
+    if asked.kind == "state":
+        return Initial(ansatz=inherited(key, config, sites, charge), target=None)
+    if network.kind == "table":
+        return _table(key, config, sites)
+    if asked.kind == "random":
+        return Initial(ansatz=_random(key, config, sites, charge), target=None)
+    return _product(key, config, sites, generator, charge)
+
+
+def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
+    """All entries of the density matrix."""
+    asked: Any = config.initial
+    count, dim = sites.sites, config.local_dim
+    if asked.kind == "random":
+        small = random_rbm(key, count, hidden=count, mixing=count, scale=asked.scale, local_dim=dim)
+        rho = density_matrix(small)
+    else:
+        rho = product_matrix(asked, count)
+    table = table_from_matrix(rho, sites=count, local_dim=dim, floor=1e-6)
+    return Initial(ansatz=table, target=table)
+
+
+def _random(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None) -> AbstractAnsatz:
+    """Random parameters."""
+    asked: Any = config.initial
+    network: Any = config.ansatz
+    sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing, "scale": asked.scale}
+    sizes |= {"local_dim": config.local_dim, "charge": charge}
+    if network.translations:
+        return random_tied(key, sites.translations, **sizes)
+    return random_rbm(key, sites.sites, **sizes)
+
+
+def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: LabelMap, charge: Charge | None) -> Initial:
+    """A product state with noise."""
+    asked: Any = config.initial
+    network: Any = config.ansatz
+    sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing}
+    sizes |= {"noise": asked.noise, "tilt": asked.tilt}
+    if asked.kind == "levels":
+        prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, **sizes)
+        return Initial(ansatz=prepared.ansatz, target=prepared.target, tilt_loss=1 - prepared.overlap)
+    bloch = _mean_field_bloch(generator, network.mixing) if asked.kind == "mean-field" else asked.bloch
+    sizes |= {"charge": charge, "reach": asked.reach, "distances": distances(sites)}
+    if not network.translations:
+        prepared = product_state(key, bloch, sites.sites, **sizes)
+    else:
+        if asked.kind == "mean-field":
+            bloch = _site_average(bloch)
+        prepared = uniform_product_state(key, bloch, sites.translations, **sizes)
+    return Initial(ansatz=prepared.ansatz, target=prepared.target, tilt_loss=1 - prepared.overlap)
+
+
+def _mean_field_bloch(generator: LabelMap, mixing: int) -> np.ndarray:
+    """Mean-field Bloch vectors; pure ones with the same populations where the network cannot hold a mixed product."""
+    bloch = mean_field(generator).bloch()
+    bloch = bloch / np.maximum(np.linalg.norm(bloch, axis=1, keepdims=True), 1)
+    if mixing >= generator.sites:
+        return bloch
+    planar = np.linalg.norm(bloch[:, :2], axis=1)
+    direction = np.where(planar[:, None] > 1e-9, bloch[:, :2] / np.maximum(planar, 1e-9)[:, None], [1.0, 0.0])
+    return np.column_stack([direction * np.sqrt(1 - bloch[:, 2:] ** 2), bloch[:, 2]])
+
+
+def _site_average(bloch: np.ndarray) -> np.ndarray:
+    """The Bloch vector that all sites share."""
+    spread = float(np.max(np.ptp(bloch, axis=0)))
+    if spread > UNIFORM:
+        raise NeurhoError(
+            'Key `initial.kind` must not be "mean-field" where ansatz.translations = true and the mean-field state is '
+            f"not uniform, but its Bloch vectors differ by up to {spread:.3g}; begin with another state, or set "
+            "ansatz.translations = false."
+        )
+    return bloch.mean(axis=0)
+
+
+def product_matrix(asked: Any, sites: int) -> np.ndarray:
+    """The density matrix of a product state, without noise and tilt."""
+    if asked.kind == "levels":
+        return exact.product_of(level_amplitudes(asked.populations, sites, asked.phases))
+    return exact.product_state(np.asarray(asked.bloch), sites)

@@ -1,0 +1,50 @@
+"""Settings for JAX: in the environment, before it is imported, and never over what a user has chosen."""
+
+import os
+import sys
+
+import pytest
+
+from neurho import NeurhoError, startup
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """A process that has not imported JAX and has an empty environment."""
+    monkeypatch.delitem(sys.modules, "jax")
+    for name in ("XLA_FLAGS", startup.CACHE, "JAX_ENABLE_X64", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("fresh")
+def test_devices_and_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XLA_FLAGS", "--other=1")
+    startup.configure(devices=3)
+    assert os.environ["XLA_FLAGS"] == "--other=1 --xla_force_host_platform_device_count=3"
+    assert os.environ["JAX_ENABLE_X64"] == "1"
+    if sys.platform == "linux":
+        assert os.environ[startup.CACHE] == str(tmp_path / "neurho" / "programs")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_cache_of_the_user_is_kept(monkeypatch):
+    monkeypatch.setenv(startup.CACHE, "elsewhere")
+    startup.configure()
+    assert os.environ[startup.CACHE] == "elsewhere"
+
+
+@pytest.mark.usefixtures("fresh")
+def test_no_cache():
+    startup.configure(cache=False)
+    assert startup.CACHE not in os.environ
+    assert "XLA_FLAGS" not in os.environ
+
+
+def test_refuses(monkeypatch):
+    with pytest.raises(NeurhoError, match=r"Devices and caches must be chosen before JAX is imported"):
+        startup.configure(devices=2)
+    monkeypatch.delitem(sys.modules, "jax")
+    with pytest.raises(NeurhoError, match=r"Argument `devices` must be at least 1, but it is 0\."):
+        startup.configure(devices=0)
