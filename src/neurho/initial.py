@@ -16,6 +16,7 @@ from neurho.ansatz import (
     level_amplitudes,
     level_state,
     product_state,
+    random_ndm,
     random_rbm,
     random_tied,
     table_from_matrix,
@@ -89,7 +90,10 @@ def _random(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | 
     asked: Any = config.initial
     network: Any = config.ansatz
     sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing, "scale": asked.scale}
-    sizes |= {"local_dim": config.local_dim, "charge": charge}
+    sizes |= {"local_dim": config.local_dim}
+    if network.kind == "ndm":
+        return random_ndm(key, sites.sites, **sizes)
+    sizes |= {"charge": charge}
     if network.translations:
         return random_tied(key, sites.translations, **sizes)
     return random_rbm(key, sites.sites, **sizes)

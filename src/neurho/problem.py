@@ -97,6 +97,12 @@ class Problem:
         """The weak symmetry that the network keeps."""
         return make_charge(self.config, self.generator)
 
+    @property
+    def samples(self) -> int:
+        """Configurations of p(l, r) for one evaluation."""
+        count = getattr(self.config.sampling, "samples", None)
+        return count or self.lindbladian.local_dim ** (2 * self.lattice.sites)
+
     @cached_property
     def samplers(self) -> tuple[AbstractSampler, AbstractSampler]:
         """Those of p(l, r) and q(l)."""
@@ -255,6 +261,8 @@ class Problem:
             }
         else:
             facts |= {"samples": dim**2, "diagonal_samples": dim}
+        if not (self.is_search or self.is_projected):
+            facts["solver"] = type(self.flow.tdvp.solver).__name__
         chunk = min(sampling.chunk or CHUNK, facts["samples"])
         dense = 8 * (4 * count**2 + 6 * chunk * count)
         samples = facts["samples"] * (8 * self.lattice.sites + 64) + facts["diagonal_samples"] * 8 * (
@@ -317,6 +325,10 @@ def _flow(problem: Problem) -> Flow:
         "ridge": lambda: solvers.Ridge(task.ridge),
         "cutoff": lambda: solvers.SpectralCutoff(task.cutoff),
         "cg": lambda: solvers.ConjugateGradient(task.ridge, task.cg_tolerance),
+        "minsr": lambda: solvers.MinSR(task.ridge),
+        "auto": lambda: solvers.automatic(
+            problem.samples, parameter_count(problem.initial.ansatz), ridge=task.ridge, tolerance=task.cg_tolerance
+        ),
         "snr": lambda: solvers.SignalToNoise(task.snr, task.cutoff),
     }[task.solver]()
     full, diagonal = problem.samplers

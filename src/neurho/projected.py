@@ -142,7 +142,7 @@ def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: P
             if trial.share <= FAILED or length <= evolution.dt_min:
                 return _accept(evolution, state, trial, length, growth=1.5)
             if longer is not None and trial.share > 0.7 * longer[0].share:
-                return _accept(evolution, state, *longer, growth=1.0)
+                return _accept(evolution, state, *longer, growth=1.5)
             longer = (trial, length)
         length = length / 2
         if length < 1e-9:

@@ -18,6 +18,7 @@ from neurho.config.tables import (
     Ising,
     MeanField,
     Metropolis,
+    Ndm,
     Observables,
     Output,
     Product,
@@ -36,7 +37,7 @@ TABLE_SITES = 6
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Custom
-Ansatzes: TypeAlias = Rbm | ExactTable
+Ansatzes: TypeAlias = Rbm | Ndm | ExactTable
 Initials: TypeAlias = Product | Levels | MeanField | Random | State
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
@@ -72,7 +73,8 @@ class Config(Table):
     def _start(cls, data: Any) -> Any:
         """A search for a stationary state begins with the mean-field state."""
         task = data.get("task")
-        spins = not isinstance(data.get("model"), Custom) or data["model"].local_dim == 2
+        spins = isinstance(data.get("ansatz"), Rbm)
+        spins &= not isinstance(data.get("model"), Custom) or data["model"].local_dim == 2
         if "initial" not in data and isinstance(task, Stationary) and task.method == "continuation" and spins:
             return data | {"initial": MeanField(kind="mean-field")}
         return data
@@ -110,6 +112,10 @@ def _check_sizes(config: Config) -> None:
         at_most(ENUMERATION_SITES, 'sampling.kind = "enumeration", which goes through all d^(2N) configurations')
     if isinstance(config.ansatz, ExactTable) and not exact:
         at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all d^(2N) entries')
+    if not isinstance(config.ansatz, Rbm) and isinstance(config.initial, MeanField):
+        raise Refusal("initial.kind", 'be another one unless ansatz.kind = "rbm"', 'it is "mean-field"')
+    if isinstance(config.ansatz, Ndm) and not isinstance(config.initial, Random):
+        raise Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
     if task.kind == "stationary" and not config.observables.certificate:
         raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.exact:

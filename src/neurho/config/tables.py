@@ -141,6 +141,14 @@ class Rbm(Table):
     symmetry: Literal["auto", "none", "parity", "number"] = "auto"
 
 
+class Ndm(Table):
+    """The neural density matrix of Torlai and Melko, with as many parameters as the paper's network."""
+
+    kind: Literal["ndm"]
+    hidden: Index
+    mixing: Index
+
+
 class ExactTable(Table):
     """All d^(2N) entries of the density matrix as parameters."""
 
