@@ -106,7 +106,8 @@ def _finish(config: "Config", run: "Run", last: "Snapshot | None", remark: str) 
     reached = _reached_goal(config, run, last)
     if not remark and not reached and config.task.kind == "stationary":
         run.note(f"delta_L has not fallen below task.delta_L = {config.task.delta_L:g}: the state is not stationary.")
-    return run.finish(converged=not remark and reached, average=average_of(config), remark=remark)
+    done = not remark and reached
+    return run.finish(converged=done, average=average_of(config), remark=remark, kind=config.task.kind)
 
 
 def _say_the_end(run: "Run", config: "Config", summary: dict[str, Any], remark: str, voice: Voice) -> None:

@@ -91,7 +91,8 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
         if isinstance(value, float) and name not in ("t", "wall_seconds") and not name.endswith("_error"):
             error = summary.get(f"{name}_error")
             table.add_row(name, with_error(value, error) if error else f"{value:.4g}")
-    _print(table, *summary["messages"])
+    judged = [f"Verdict: {summary['verdict']}."] if summary.get("verdict") else []
+    _print(table, *judged, *summary["messages"])
 
 
 def print_deviations(title: str, found: list[Any]) -> None:

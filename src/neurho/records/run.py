@@ -29,7 +29,7 @@ from neurho.records.files import (
     require_unused,
 )
 from neurho.records.series import Row, as_dataset, as_netcdf, read_series, rows_of
-from neurho.records.summary import summarise
+from neurho.records.summary import summarise, verdict
 
 if TYPE_CHECKING:
     from neurho.observables import Snapshot
@@ -154,15 +154,16 @@ class Run:
         return as_dataset(self.rows, self.bonds).assign_attrs(attributes)
 
     def finish(
-        self, *, converged: bool, average: float | None = None, remark: str = "", complete: bool = False
+        self, *, converged: bool, average: float | None = None, remark: str = "", complete: bool = False, kind: str = ""
     ) -> dict[str, Any]:
-        """Save, write `summary.json` and return what it holds. See `summarise` for `average`.
+        """Save, write `summary.json` and return what it holds. See `summarise` for `average`, `verdict` for `kind`.
 
         `remark` says why the run ended; unlike the other messages it is forgotten when the run goes on.
         """
         self.save()
         result = summarise(self.series(), average=average)
         result |= {
+            "verdict": verdict(result, kind),
             "converged": converged,
             "complete": converged or complete,
             "messages": [*self.messages, *([remark] if remark else [])],

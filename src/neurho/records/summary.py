@@ -1,12 +1,10 @@
 """What `summary.json` says: last values, or averages over the last part with their errors."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
-
-if TYPE_CHECKING:
-    pass
 
 NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2"})
 """Diagnostics that may come with an `_error`, as observables do."""
@@ -40,6 +38,34 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
     if rows:
         result |= {"t": float(series.t[-1]), "step": int(series.step[-1])}
     return result
+
+
+STATIONARY = {"good": (0.02, 0.01), "usable": (0.2, 0.1)}
+"""Largest sqrt(||L rho||^2/||rho||^2) and delta_L of a stationary state that deserves the word."""
+EVOLUTION = {"good": 0.1, "usable": 0.4}
+"""Largest error_estimate of an evolution."""
+
+
+def verdict(summary: Mapping[str, Any], kind: str) -> str | None:
+    """One of good, usable, do not use, by the thresholds of docs/accuracy.md; None where nothing judges the run.
+
+    A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`, which only
+    projected steps have. Chains that disagree (R-hat above 1.1) make any state unusable.
+    """
+    if (summary.get("r_hat") or 1.0) > 1.1:
+        return "do not use"
+    if kind == "stationary":
+        norm2, delta = summary.get("lindblad_norm2"), summary.get("delta_L")
+        if norm2 is None:
+            return None
+        for word, (root, largest) in STATIONARY.items():
+            if norm2 <= root**2 and (delta or 0.0) <= largest:
+                return word
+        return "do not use"
+    estimate = summary.get("error_estimate")
+    if estimate is None:
+        return None
+    return next((word for word, largest in EVOLUTION.items() if estimate <= largest), "do not use")
 
 
 def is_observable(series: xr.Dataset, name: str) -> bool:
