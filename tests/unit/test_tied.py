@@ -224,6 +224,6 @@ def test_terms_that_are_not_symmetric_in_their_sites_are_compared_in_the_right_o
 def test_one_different_site_is_named():
     model = models.heisenberg(RING, field=(0.6, 0.1, 0.3), coupling=(0.5, 0.2, 0.4), decay=[1.0, 1.0, 0.9])
     with pytest.raises(
-        NeurhoError, match=r"must be symmetries of the Lindbladian, but .* sites \(0,\) and \(2,\) differ"
+        NeurhoError, match=r"must be symmetries of the Lindbladian, but .* sites \(1,\) and \(2,\) differ"
     ):
         require_invariant(lindbladian_map(model), RING.translations)
