@@ -96,8 +96,10 @@ def _along_z(config: Config) -> bool:
     return bool(np.all(vectors[:, :2] == 0))
 
 
-def make_samplers(config: Config, sites: Lattice, charge: Charge | None) -> tuple[AbstractSampler, AbstractSampler]:
-    """Samplers of p(l, r) and q(l)."""
+def make_samplers(
+    config: Config, sites: Lattice, charge: Charge | None, *, more: int = 1
+) -> tuple[AbstractSampler, AbstractSampler]:
+    """Samplers of p(l, r), with `more` times the samples asked for, and of q(l)."""
     asked: Any = config.sampling
     network: Any = config.ansatz
     if asked.kind == "enumeration":
@@ -110,6 +112,6 @@ def make_samplers(config: Config, sites: Lattice, charge: Charge | None) -> tupl
         "warmup": asked.warmup,
         "local_dim": config.local_dim,
     }
-    full = metropolis(sites, samples=asked.samples, exponent=asked.exponent, charge=charge, **chains)
+    full = metropolis(sites, samples=more * asked.samples, exponent=asked.exponent, charge=charge, **chains)
     diagonal = metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains)
     return (Blurred(chain=full, fraction=asked.blur) if asked.blur else full), diagonal

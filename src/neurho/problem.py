@@ -366,9 +366,10 @@ def _search(problem: Problem) -> Continuation:
     full, diagonal = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk)
+    more, _ = make_samplers(problem.config, problem.lattice, problem.charge, more=task.refine)
     return Continuation(
         implicit=implicit,
-        final=implicit if full.exact else dataclasses.replace(implicit, sampler=full.times(task.refine)),
+        final=implicit if full.exact else dataclasses.replace(implicit, sampler=more),
         observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
         growth=task.growth,
         dt_max=task.dt_max,

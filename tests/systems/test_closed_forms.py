@@ -27,7 +27,7 @@ STATIONARY = [make for make in SOLVABLE if make().stationary]
 def test_stationary_state(make, dense, monkeypatch):
     system = make()
     if not dense:
-        monkeypatch.setattr(exact, "DENSE_LABELS", 0)
+        monkeypatch.setattr(exact.stationary, "DENSE_LABELS", 0)
     state = exact.stationary_state(system.lindbladian)
     assert state.residual < 1e-10
     assert state.message == ""

@@ -131,7 +131,7 @@ def test_what_only_physics_can_check(old, new, sentence):
         ("initial.populations=[0.5,0.5]", "key `initial.populations` must have 3 numbers, one for each level, but one"),
         ("initial.populations=[0.5,0.5,0.5]", "key `initial.populations` must add up to 1, but one list is"),
         ("initial.populations=[[1,0,0]]", "key `initial.populations` must have one list for each of the 2 sites"),
-        ("initial={bloch=[0,0,1]}", 'key `initial.kind` must be "levels" or "random" for sites of 3 levels'),
+        ("initial={bloch=[0,0,1]}", 'key `initial.kind` must be "levels", "random" or "state" for sites of 3 levels'),
         ("observables.correlations=true", "key `observables.correlations` must be false for sites of 3 levels"),
         ("observables.on_sites={'a b'='Sz(i)'}", "key `observables.on_sites` must be operators by names of letters"),
         ("lattice.shape=[5]", "have at most 4 sites for"),

@@ -35,11 +35,6 @@ class AbstractSampler(eqx.Module):
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
         """The chains before the first call of `sample`."""
 
-    def times(self, factor: int) -> "AbstractSampler":
-        """The same sampler with `factor` times as many samples; exact sums have no more to give."""
-        del factor
-        return self
-
     @abc.abstractmethod
     def sample(
         self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, chains: Int[Array, "chains sites"]

@@ -10,7 +10,6 @@ probability q by the result of one random move. With symmetric moves of probabil
 and averages over |rho|^2 take the weights |rho(x)|^2/p~(x). (Cf. arXiv:2305.14294.)
 """
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -40,10 +39,6 @@ class Blurred(AbstractSampler):
 
     def __check_init__(self) -> None:
         require(0 < self.fraction < 1, "fraction", "lie between 0 and 1", f"it is {self.fraction}")
-
-    def times(self, factor: int) -> "Blurred":
-        """The same chains, kept `factor` times as often."""
-        return dataclasses.replace(self, chain=self.chain.times(factor))
 
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
         """The chains after their warm-up."""

@@ -1,6 +1,5 @@
 """Metropolis sampling of density matrices with cached ratios: many chains at once, sites in sequence."""
 
-import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -51,10 +50,6 @@ class Metropolis(AbstractSampler):
     exponent: float = eqx.field(static=True)
     barker: bool = eqx.field(static=True, default=False)
     exact: bool = eqx.field(static=True, default=False)
-
-    def times(self, factor: int) -> "Metropolis":
-        """The same chains, kept `factor` times as often."""
-        return dataclasses.replace(self, draws=self.draws * factor)
 
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
         """Chains from random diagonal configurations (rho(l, l) >= 0 has no forced zeros), after `warmup` sweeps."""
