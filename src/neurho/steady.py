@@ -20,6 +20,9 @@ from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
 from neurho.snapshots import take
 
+FINER = 0.1
+"""Factor of the damping when the last steps begin."""
+
 
 class Continuation(NamedTuple):
     """A search for a stationary state.
@@ -209,7 +212,9 @@ def _judge(
     stagnates = state.since >= search.patience or state.rejected >= search.patience
     if reached or stagnates or state.step >= max_steps:
         final = math.ceil(search.average / (1 - search.average) * (state.step + 1)) if search.average < 1 else 1
-        return state._replace(left=final, reached=reached)
+        # More samples bear less damping; where they do not, rejected steps bring it back.
+        damping = max(state.damping * FINER, search.damping_min)
+        return state._replace(left=final, reached=reached, damping=damping)
     return state
 
 
