@@ -114,14 +114,15 @@ def follow_projected(
     for target in times:
         if target < state.t or (target == state.t and not first):
             continue
-        while state.t < target * (1 - 1e-12):
+        while not _reached(state.t, target):
             if max_steps is not None and state.step >= max_steps:
                 raise NumericalError(
                     f"The run stopped at t = {state.t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} "
                     "steps; give more, or a larger tolerance."
                 )
             state = _advance(evolution, state, float(target), root)
-            if watch is not None:
+            # At `target` the snapshot itself is the state to go on from.
+            if watch is not None and not _reached(state.t, target):
                 watch(state)
         snapshot = _snapshot(evolution, state._replace(t=float(target)), root)
         state = snapshot.state
@@ -151,6 +152,11 @@ def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: P
         f"The step size fell below 1e-9 at t = {state.t:.6g}: the network cannot follow, or its numbers became NaN; "
         "take a larger tolerance, a larger damping, or more samples."
     )
+
+
+def _reached(t: float, target: float) -> bool:
+    """Whether `t` is the target, up to the rounding of sums of steps."""
+    return t >= target * (1 - 1e-12)
 
 
 def _fitted(dt: float, t: float, t_stop: float) -> float:

@@ -113,7 +113,7 @@ def search_stationary(
 
     - `delta_l`: the goal for delta_L. Because delta_L can be small by accident, sqrt(||L rho||^2/||rho||^2) must be
       below ten times the goal, and dt at least 1.
-    - `watch`: called with the state after every attempt.
+    - `watch`: called with the state after every attempt that leads to no output.
     - `max_steps`: accepted steps before the final ones.
 
     **Raises** `NumericalError` when parameters or measured numbers become NaN.
@@ -129,12 +129,12 @@ def search_stationary(
         state = _judge(search, state, probe, moved=moved, delta_l=delta_l, max_steps=max_steps)
         if state.left > 0 and not ending:
             probe = _probe(search, state, root)
-        if watch is not None:
-            watch(state)
         if moved or ending:
             snapshot = _snapshot(search, state, probe, root)
             state = snapshot.state
             yield snapshot
+        elif watch is not None:  # otherwise the snapshot itself is the state to go on from
+            watch(state)
 
 
 def _implicit(search: Continuation, state: SearchState) -> Implicit:

@@ -121,7 +121,9 @@ def test_sampled_search_in_a_sector():
         jax.random.key(0), [0, 0, -0.5], 3, hidden=3, mixing=3, noise=0.1, charge=charge, reach=1.0
     ).ansatz
     options = {"seed": 3, "delta_l": 1e-4, "max_steps": 12}
-    states = list(search_stationary(run, begin(run, ansatz, 3), **options))
+    watched = []
+    states = list(search_stationary(run, begin(run, ansatz, 3), watch=watched.append, **options))
+    assert all(state.attempt > 0 for state in watched), "a state saved before its output would lose that output"
     assert states[-1].diagnostics["lindblad_norm2"] < 0.2 * states[0].diagnostics["lindblad_norm2"]
     assert float(states[-1].observables["sx"].mean) == 0, "the sector has no coherence of a single spin"
     again = list(search_stationary(run, states[4].state, **options))
@@ -132,7 +134,12 @@ def test_projected_steps_follow_the_exact_evolution():
     prepared = product_state(jax.random.key(0), [1, 0, 0], 3, hidden=3, mixing=3, noise=0.05)
     problem = Projected(implicit=implicit(0.5), observables=observables(), tolerance=1e-4)
     times = [0.0, 0.1, 0.3, 0.5]
-    states = list(follow_projected(problem, begin_projected(problem, prepared.ansatz, 0, 1e-2), times, seed=0))
+    watched = []
+    begun = begin_projected(problem, prepared.ansatz, 0, 1e-2)
+    states = list(follow_projected(problem, begun, times, seed=0, watch=watched.append))
+    assert len(watched) == states[-1].step - 3, "a state saved before its output would lose that output"
+    resumed = list(follow_projected(problem, watched[0], times, seed=0, first=False))
+    assert [s.t for s in resumed] == [t for t in times if t > watched[0].t]
     truth = list(exact.evolve(MODEL, density_matrix(prepared.ansatz), times))
     for snapshot, rho in zip(states, truth, strict=True):
         values = exact.expectations(rho, MODEL)
