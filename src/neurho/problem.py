@@ -366,10 +366,13 @@ def _search(problem: Problem) -> Continuation:
     full, diagonal = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk)
-    more, _ = make_samplers(problem.config, problem.lattice, problem.charge, more=task.refine)
+    final = implicit
+    if not full.exact:
+        more, _ = make_samplers(problem.config, problem.lattice, problem.charge, more=task.refine)
+        final = dataclasses.replace(implicit, sampler=more)
     return Continuation(
         implicit=implicit,
-        final=implicit if full.exact else dataclasses.replace(implicit, sampler=more),
+        final=final,
         observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
         growth=task.growth,
         dt_max=task.dt_max,

@@ -26,6 +26,8 @@ TOO_LONG = 2.0
 """How far the truncation error of a step may be above the tolerance before it is tried again."""
 GOOD = 3e-3
 """Share of ||dt L rho|| below which a projection is good enough."""
+GROWTH = 1.5
+"""Largest factor by which dt grows from one step to the next."""
 WORTH = 0.9
 """Iterations go on while each takes the misfit below this share of the one before."""
 
@@ -74,6 +76,11 @@ class Trial(NamedTuple):
     angle: float
     misfit: float
     share: float
+
+    @property
+    def truncation(self) -> float:
+        """phi^3/12, the scale of the truncation error."""
+        return self.angle**3 / 12
 
 
 def begin_projected(
@@ -139,11 +146,11 @@ def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: P
     longer: tuple[Trial, float] | None = None
     for attempt in range(50):
         trial = _try(evolution, state, length, jax.random.fold_in(key, attempt))
-        if np.isfinite(trial.misfit) and trial.angle**3 / 12 <= TOO_LONG * evolution.tolerance:
+        if np.isfinite(trial.misfit) and trial.truncation <= TOO_LONG * evolution.tolerance:
             if trial.share <= FAILED or length <= evolution.dt_min:
-                return _accept(evolution, state, trial, length, growth=1.5)
+                return _accept(evolution, state, trial, length)
             if longer is not None and trial.share > 0.7 * longer[0].share:
-                return _accept(evolution, state, *longer, growth=1.5)
+                return _accept(evolution, state, *longer)
             longer = (trial, length)
         length = length / 2
         if length < 1e-9:
@@ -164,9 +171,9 @@ def _fitted(dt: float, t: float, t_stop: float) -> float:
     return t_stop - t if t + dt * (1 + 1e-6) >= t_stop else dt
 
 
-def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: float, growth: float) -> ProjectedState:
-    truncation = trial.angle**3 / 12
-    proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), growth)
+def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: float) -> ProjectedState:
+    truncation = trial.truncation
+    proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), GROWTH)
     # A step cut short by an output time says nothing against the dt it was cut from.
     cut = length < state.dt and trial.share <= FAILED
     return state._replace(

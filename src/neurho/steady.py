@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from neurho._types import NumericalError, require
+from neurho._types import require
 from neurho.ansatz import AbstractAnsatz, parameters
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
@@ -199,11 +199,6 @@ def _judge(
         return state._replace(left=state.left - 1)
     certificate = probe.certificate
     norm2 = float(certificate.lindblad_norm2.mean)
-    if not math.isfinite(norm2) and state.rejected > search.patience:
-        raise NumericalError(
-            f"The search for a stationary state met NaN or infinity at step {state.step}: the state has left the range "
-            "of floating-point numbers; take more samples, a smaller dt or a larger damping."
-        )
     settled = state.dt >= 1
     if moved:
         better = norm2 < 0.9 * state.best or not settled
