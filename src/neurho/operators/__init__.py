@@ -1,7 +1,7 @@
 """Operators as sums of local terms, and the Lindbladian that they make. NumPy only."""
 
 from neurho.operators.algebra import LocalTerm, Operator, embed, evaluate, identity, local, total
-from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian
+from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Lindbladian",
     "LocalTerm",
     "Operator",
+    "adjoint_lindbladian",
     "destroy",
     "embed",
     "evaluate",

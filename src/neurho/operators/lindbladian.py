@@ -86,6 +86,23 @@ class Lindbladian:
         )
 
 
+def adjoint_lindbladian(lindbladian: Lindbladian, operator: Operator) -> Operator:
+    """L^+ X, the rate of change of an observable in the Heisenberg picture, d<X>/dt = <L^+ X>:
+
+    L^+ X = i [H, X] + sum_j gamma_j (c_j^+ X c_j - (c_j^+ c_j X + X c_j^+ c_j)/2)
+    """
+    support = set(operator.support)
+    near = tuple(t for t in lindbladian.hamiltonian.terms if support & set(t.sites))
+    h = Operator(lindbladian.local_dim, near)
+    result = 1j * (h @ operator - operator @ h)
+    for jump in lindbladian.jumps:
+        c = jump.operator
+        if support & set(c.support):
+            loss = c.adjoint() @ c
+            result = result + (c.adjoint() @ operator @ c - 0.5 * (loss @ operator + operator @ loss)) * jump.rate
+    return result.merged()
+
+
 def _as_jump(jump: Any, number: int) -> Jump:
     if not isinstance(jump, Jump) and not (isinstance(jump, Sequence) and len(jump) == 2):
         raise NeurhoError(f"Argument `jumps[{number}]` must be a pair (rate, operator), but it is {jump!r}.")

@@ -1,0 +1,106 @@
+"""Stationary values that are better than the state they are measured in.
+
+For every operator Y a stationary state has Tr[(L^+ Y) rho] = 0, so X and
+
+    X' = X + L^+ Y
+
+have the same stationary value, but not the same sensitivity to errors of rho. A good Y undoes L where it is strongest:
+with L_C, the terms of L that lie within a small cluster C around X, and x_C = Tr[X rho_C] in its stationary state,
+
+    L_C^+ Y = -(X - x_C)      gives      X' = x_C + (L - L_C)^+ Y.
+
+X' is then the exact value of the isolated cluster, corrected for the bonds that were cut, and only their expectation is
+measured in the network. Decay, drive and the bonds within C, where errors of rho would enter directly, are solved
+exactly. The difference between X and X' measured in the same state is zero where the state is stationary, and says how
+far each number can be trusted where it is not. Averages over all clusters of one size keep the symmetry of the lattice.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from neurho._types import require
+from neurho.lattice import Lattice
+from neurho.observables import PAULI, Quantity
+from neurho.operators import Lindbladian, Operator, adjoint_lindbladian, embed, local, total
+
+CORRECTED = "corrected"
+"""Names of corrected quantities: `sz_corrected`, `sz_corrected_site`."""
+
+TOLERANCE = 1e-10
+"""Singular values of a cluster's Lindbladian below this share of the largest one count as zero."""
+
+
+def corrected(lindbladian: Lindbladian, operator: Operator, cluster: Sequence[int]) -> Operator:
+    """X + L^+ Y with L_C^+ Y = -(X - x_C) on one cluster of sites that holds the support of X.
+
+    Where L_C has several stationary states (no dissipation within the cluster, say) Y is the least-squares solution
+    of smallest norm: X' has the same stationary value for any Y.
+
+    **Raises** `NeurhoError` for a Lindbladian that depends on time, or a cluster that does not hold the operator.
+    """
+    require(not lindbladian.is_time_dependent, "lindbladian", "not depend on time", "it has a coefficient f(t)")
+    sites = tuple(sorted(cluster))
+    require(set(operator.support) <= set(sites), "cluster", f"hold the sites {operator.support}", f"it is {sites}")
+    d = lindbladian.local_dim
+    x = np.sum([embed(t, sites, d) for t in operator.terms], axis=0)
+    one = np.eye(len(x)).reshape(-1, 1)
+    # The last unknown is -x_C: the part of X that no L_C^+ Y can give.
+    y = np.linalg.lstsq(np.hstack([_cluster_adjoint(lindbladian, sites), one]), -x.ravel(), rcond=TOLERANCE)[0]
+    solution = local(y[:-1].reshape(x.shape), sites, local_dim=d)
+    image = (operator + adjoint_lindbladian(lindbladian, solution)).merged()
+    return ((image + image.adjoint()) * 0.5).merged()
+
+
+def _cluster_adjoint(lindbladian: Lindbladian, sites: tuple[int, ...]) -> np.ndarray:
+    """The matrix of Y -> L_C^+ Y on row-major vectors of matrices."""
+    d = lindbladian.local_dim
+    one, inside = np.eye(d ** len(sites)), set(sites)
+    terms = [t for t in lindbladian.hamiltonian.terms if set(t.sites) <= inside]
+    h = np.sum([embed(t, sites, d) for t in terms], axis=0) if terms else 0 * one
+    result = 1j * (np.kron(h, one) - np.kron(one, h.T))
+    for jump in lindbladian.jumps:
+        if set(jump.operator.support) <= inside:
+            c = np.sum([embed(t, sites, d) for t in jump.operator.terms], axis=0)
+            loss = c.conj().T @ c
+            gain = np.kron(c.conj().T, c.T)
+            result = result + float(jump.rate) * (gain - (np.kron(loss, one) + np.kron(one, loss.T)) / 2)  # pyright: ignore[reportArgumentType]
+    return result
+
+
+def clusters(lattice: Lattice, support: Sequence[int], size: int) -> list[tuple[int, ...]]:
+    """All sets of `size` sites made of `support` and neighbours of it (fewer where there are not so many)."""
+    inside = set(support)
+    near = {int(b) for a, b in lattice.bonds if int(a) in inside} | {
+        int(a) for a, b in lattice.bonds if int(b) in inside
+    }
+    near -= inside
+    count = min(max(size - len(inside), 0), len(near))
+    return [tuple(sorted((*inside, *chosen))) for chosen in combinations(sorted(near), count)]
+
+
+def averaged(lindbladian: Lindbladian, operator: Operator, size: int) -> Operator:
+    """The mean of X' over all clusters of a size."""
+    sets = clusters(lindbladian.lattice, operator.support, size)
+    return (total(corrected(lindbladian, operator, c) for c in sets) / len(sets)).merged()
+
+
+def cluster_size(lindbladian: Lindbladian) -> int:
+    """The largest clusters that are cheap to measure: three sites on chains of spins, two otherwise."""
+    degree = np.bincount(np.asarray(lindbladian.lattice.bonds, dtype=int).ravel(), minlength=1)
+    return 3 if degree.max(initial=0) <= 2 and lindbladian.local_dim == 2 else 2
+
+
+def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size: int | None = None) -> list[Quantity]:
+    """Corrected one-site Pauli means (`sz_corrected`, `sz_corrected_site`) and bond averages (`sxsx_corrected`)."""
+    size, lattice = size or cluster_size(lindbladian), lindbladian.lattice
+    quantities = []
+    for axis, pauli in PAULI.items():
+        one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
+        quantities += [Quantity(f"s{axis}_{CORRECTED}", one, average=True), Quantity(f"s{axis}_{CORRECTED}_site", one)]
+        if bonds and len(lattice.bonds):
+            pairs = ((int(i), int(j)) for i, j in lattice.bonds)
+            two = tuple(averaged(lindbladian, pauli(i) @ pauli(j), size) for i, j in pairs)
+            quantities.append(Quantity(f"s{axis}s{axis}_{CORRECTED}", two, average=True))
+    return quantities
