@@ -23,6 +23,7 @@ from neurho.generator import Group, LabelMap, row_map
 from neurho.lattice import Lattice
 from neurho.operators import LocalTerm, Operator, sx, sy, sz
 from neurho.parallel import collect, map_samples
+from neurho.purity import Purity, estimate_purity, is_known, missing_sentence, with_entropy
 from neurho.sampling import AbstractSampler
 
 PAULI = {"x": sx, "y": sy, "z": sz}
@@ -80,7 +81,7 @@ def pauli_quantities(
 
 class Measurement(NamedTuple):
     """Estimates of all operators in order, of all averages in order, and the state of the chain (of the last
-    average).
+    average); the purity if asked for.
     """
 
     single: Estimate
@@ -88,6 +89,7 @@ class Measurement(NamedTuple):
     r_hat: Float[Array, ""]
     tau: Float[Array, ""]
     acceptance: Float[Array, ""]
+    purity: Purity | None = None
 
 
 class Observables(eqx.Module):
@@ -96,6 +98,7 @@ class Observables(eqx.Module):
     - `groups`: local maps whose channels are slots; `targets` says which operator each slot of each instance belongs
       to.
     - `slices`, `averaged`: where the operators of the quantities lie, and which quantities are means.
+    - `purity`: also estimate Tr rho^2 (see [`neurho.purity`][]).
     """
 
     groups: tuple[Group, ...]
@@ -107,6 +110,7 @@ class Observables(eqx.Module):
     label_dim: int = eqx.field(static=True)
     count: int = eqx.field(static=True)
     chunk: int = eqx.field(static=True, default=CHUNK)
+    purity: bool = eqx.field(static=True, default=False)
 
     @eqx.filter_jit
     def __call__(
@@ -139,6 +143,7 @@ class Observables(eqx.Module):
             r_hat=mixing.r_hat,
             tau=mixing.tau,
             acceptance=info.acceptance,
+            purity=estimate_purity(ansatz, draw, exact=exact, chunk=self.chunk) if self.purity else None,
         )
         return collect((measured, chains))
 
@@ -156,7 +161,15 @@ class Observables(eqx.Module):
                 )
             else:
                 result[name] = Estimate(mean=single.mean[a:b], error=single.error[a:b])
+        if measurement.purity is not None and is_known(measurement.purity, exact=self.sampler.exact):
+            result |= with_entropy(measurement.purity)
         return result
+
+    def remark(self, measurement: Measurement) -> str:
+        """A sentence on what was asked for and is not in `named`, or ""."""
+        if measurement.purity is None or is_known(measurement.purity, exact=self.sampler.exact):
+            return ""
+        return missing_sentence(measurement.purity)
 
 
 def _symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
@@ -166,9 +179,16 @@ def _symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
 
 
 def build_observables(
-    quantities: Sequence[Quantity], sampler: AbstractSampler, sites: int, *, chunk: int = CHUNK
+    quantities: Sequence[Quantity],
+    sampler: AbstractSampler,
+    sites: int,
+    *,
+    chunk: int = CHUNK,
+    purity: bool = False,
 ) -> Observables:
     """Compile quantities into kernels. Operators that stand in several quantities are measured once.
+
+    With `purity`, Tr rho^2/(Tr rho)^2 and the Renyi-2 entropy -ln of it are estimated from the same samples.
 
     **Raises** `NeurhoError` for an empty list or an operator that is not Hermitian.
     """
@@ -206,6 +226,7 @@ def build_observables(
         label_dim=operators[0].local_dim ** 2,
         count=len(operators),
         chunk=chunk,
+        purity=purity,
     )
 
 

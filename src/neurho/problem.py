@@ -341,6 +341,7 @@ def _flow(problem: Problem) -> Flow:
         tolerance=task.tolerance,
         dt_max=task.dt_max or math.inf,
         quantities=_quantities(problem),
+        purity=config.observables.purity,
         centred=task.norm == "fubini-study",
         certificate=config.observables.certificate,
         chunk=sampling.chunk or CHUNK,
@@ -349,11 +350,11 @@ def _flow(problem: Problem) -> Flow:
 
 def _evolution(problem: Problem) -> Projected:
     task: Any = problem.config.task
-    full, diagonal = problem.samplers
+    full, _ = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     return Projected(
         implicit=Implicit(generator=problem.generator, sampler=full, weight=0.5, trust=task.trust, chunk=chunk),
-        observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
+        observables=_observables(problem),
         tolerance=task.tolerance,
         dt_max=task.dt_max or math.inf,
         damping=task.damping,
@@ -363,7 +364,7 @@ def _evolution(problem: Problem) -> Projected:
 
 def _search(problem: Problem) -> Continuation:
     task: Any = problem.config.task
-    full, diagonal = problem.samplers
+    full, _ = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk)
     final = implicit
@@ -373,12 +374,18 @@ def _search(problem: Problem) -> Continuation:
     return Continuation(
         implicit=implicit,
         final=final,
-        observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
+        observables=_observables(problem),
         growth=task.growth,
         dt_max=task.dt_max,
         patience=task.patience,
         average=task.average,
     )
+
+
+def _observables(problem: Problem) -> Observables:
+    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
+    purity, diagonal = problem.config.observables.purity, problem.samplers[1]
+    return build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk, purity=purity)
 
 
 def _quantities(problem: Problem) -> list[Quantity]:

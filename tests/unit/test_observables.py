@@ -1,5 +1,7 @@
 """What is measured, against traces with the full density matrix."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def expected(rbm):
 
 @pytest.fixture(scope="module")
 def observables():
-    return build_observables(quantities(), enumerate_diagonal(3), 3)
+    return build_observables(quantities(), enumerate_diagonal(3), 3, purity=True)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -34,13 +36,24 @@ def test_exact_sums(observables, seed):
     rbm = helpers.network(seed)
     measurement, _ = observables(KEY, rbm, observables.sampler.configurations[:0])
     found, wanted = observables.named(measurement, 3), expected(rbm)
-    assert set(found) == set(wanted) - {"purity"}
+    assert set(found) == set(wanted)
     for name, estimate in found.items():
         value = np.asarray(wanted[name]).reshape(np.shape(estimate.mean)) if name == "energy" else wanted[name]
         np.testing.assert_allclose(estimate.mean, value, rtol=0, atol=1e-12, err_msg=name)
         assert np.all(estimate.error == 0)
     assert abs(found["sy"].mean) > 1e-2
     assert measurement.r_hat == measurement.tau == 1
+    assert observables.remark(measurement) == ""
+
+
+def test_a_purity_that_the_samples_cannot_tell_is_left_out_with_a_sentence(observables):
+    measurement, _ = observables(KEY, helpers.network(0), observables.sampler.configurations[:0])
+    sampled = dataclasses.replace(observables, sampler=dataclasses.replace(observables.sampler, exact=False))
+    value = measurement.purity.value._replace(error=0.6 * measurement.purity.value.mean)
+    unknown = measurement._replace(purity=measurement.purity._replace(value=value, terms=3.0))
+    assert "purity" not in sampled.named(unknown, 3)
+    assert "renyi2" not in sampled.named(unknown, 3)
+    assert "3.0 effective pairs of samples of q(l) overlap" in sampled.remark(unknown)
 
 
 def test_sampled():

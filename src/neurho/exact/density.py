@@ -98,11 +98,13 @@ def expectations(
 
     `sx_site` `(sites,)` and its average `sx`; `sxsx_bond` `(bonds,)` and its average `sxsx` (lattices with bonds);
     `sxsx_pair` `(sites, sites)` with `correlations`; `structure_xx` = sum_{j != l} <s_j s_l>/(N(N-1)) with
-    `structure`; the same for y and z; `energy` and `purity`. Local dimensions other than 2 have only the last two.
+    `structure`; the same for y and z; `energy`; `purity` and `renyi2` = -ln(purity). Local dimensions other than 2 have
+    only the last three.
     """
     sites = lindbladian.sites
     require_shape(rho, lindbladian.local_dim**sites)
-    out = {"purity": np.asarray(purity(rho))}
+    pure = purity(rho)
+    out = {"purity": np.asarray(pure), "renyi2": np.asarray(-np.log(pure))}
     if energy:
         out["energy"] = np.asarray(expectation(rho, lindbladian.hamiltonian, sites, t).real)
     if lindbladian.local_dim != 2:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _DESCRIPTIONS = {
     "energy": ("energy <H>", "gamma"),
     "purity": ("purity tr rho^2", "1"),
+    "renyi2": ("Renyi-2 entropy -ln tr rho^2", "nats"),
     "delta_L": ("delta_L = <|L_loc|>, Eq. 18 of PRL 122, 250502", "gamma"),
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
     "residual": ("relative residual of the projected equation of motion", "1"),
