@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from neurho import exact, reference, solvers
+from neurho import exact, records, reference, solvers
 from neurho._types import NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
@@ -228,6 +228,7 @@ class Problem:
             t=state.t,
             correlations=asked.correlations,
             structure=asked.structure,
+            momenta=asked.momenta,
             energy=asked.energy,
         ) | exact_values(state.rho, self.named, self.lattice.sites)
         moved = exact.ExactLindbladian(self.lindbladian).apply(state.rho, state.t)
@@ -277,7 +278,7 @@ class Problem:
         task = self.config.task
         if self.lindbladian.local_dim**self.lattice.sites > REFERENCE_DIMENSION:
             return None
-        asked = {"correlations": self.config.observables.correlations, "structure": self.config.observables.structure}
+        asked = {key: getattr(self.config.observables, key) for key in ("correlations", "structure", "momenta")}
         rows = [
             exact.expectations(rho, self.lindbladian, **asked) | exact_values(rho, self.named, self.lattice.sites)
             for rho in self._reference_states()
@@ -285,7 +286,7 @@ class Problem:
         steady = task.kind == "stationary"
         columns = {}
         for name, first in rows[0].items():
-            dims = {"site": ("site",), "bond": ("bond",), "pair": ("site", "site_2")}.get(name.rpartition("_")[2], ())
+            dims = records.dimensions(name, first.shape)
             value = first if steady else np.stack([row[name] for row in rows])
             columns[name] = (dims if steady else ("t", *dims), value)
         return xr.Dataset(columns, coords={} if steady else {"t": self.times}, attrs={"source": "exact"})

@@ -18,7 +18,13 @@ def pauli_of(config: Config, lattice: Lattice) -> list[Quantity]:
     asked = config.observables
     if config.local_dim != 2:
         return []
-    return pauli_quantities(lattice, bonds=asked.bonds, correlations=asked.correlations, structure=asked.structure)
+    return pauli_quantities(
+        lattice,
+        bonds=asked.bonds,
+        correlations=asked.correlations,
+        structure=asked.structure,
+        momenta=asked.momenta,
+    )
 
 
 def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:

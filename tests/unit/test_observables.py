@@ -17,13 +17,13 @@ KEY = jax.random.key(3)
 
 
 def quantities():
-    everything = pauli_quantities(MODEL.lattice, correlations=True, structure=True)
+    everything = pauli_quantities(MODEL.lattice, correlations=True, structure=True, momenta=True)
     return [*everything, Quantity("energy", (MODEL.hamiltonian,))]
 
 
 def expected(rbm):
     rho = helpers.matrix_of(helpers.literal_table(rbm), 3)
-    return exact.expectations(rho, MODEL, correlations=True, structure=True)
+    return exact.expectations(rho, MODEL, correlations=True, structure=True, momenta=True)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,8 @@ def test_sampled():
     rbm = helpers.network(1)
     alone = lattice.from_edges([], sites=3)  # fewer moves to compile
     sampler = metropolis_diagonal(alone, samples=8192, chains=4096, sweeps=5)
-    sampled = build_observables(pauli_quantities(MODEL.lattice, bonds=False, correlations=True), sampler, 3)
+    asked = pauli_quantities(MODEL.lattice, bonds=False, correlations=True, momenta=True)
+    sampled = build_observables(asked, sampler, 3)
     chains = jax.numpy.asarray(np.random.default_rng(0).integers(0, 2, size=(4096, 3)) * 3, dtype="int32")
     measurement, chains = sampled(KEY, rbm, chains)
     assert chains.shape == (4096, 3)

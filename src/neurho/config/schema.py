@@ -118,6 +118,8 @@ def _check_sizes(config: Config) -> None:
         raise Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
     if task.kind == "stationary" and not config.observables.certificate:
         raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
+    if config.observables.momenta and isinstance(config.lattice, Edges):
+        raise Refusal("observables.momenta", 'be false for lattice.kind = "edges", which has no momenta', "it is true")
     if config.observables.exact:
         at_most(ENUMERATION_SITES, "observables.exact = true")
     if task.kind == "evolve" and "initial" not in config.model_fields_set:
@@ -173,7 +175,7 @@ def _check_levels(config: Config) -> None:
             f'be "levels", "random" or "state" for sites of {d} levels',
             f'it is "{config.initial.kind}"',
         )
-    for key in ("correlations", "structure"):
+    for key in ("correlations", "structure", "momenta"):
         if getattr(asked, key):
             raise Refusal(
                 f"observables.{key}", f"be false for sites of {d} levels: it is about Pauli matrices", "it is true"

@@ -237,6 +237,7 @@ class Observables(Table):
     bonds: Flag = True
     correlations: Flag = False
     structure: Flag = False
+    momenta: Flag = False
     purity: Flag = False
     energy: Flag = True
     certificate: Flag = True

@@ -29,7 +29,7 @@ from neurho.records.files import (
     write_status,
 )
 from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, reopen
-from neurho.records.series import Row, read_series
+from neurho.records.series import Row, dimensions, read_series
 from neurho.records.summary import NOT_OBSERVABLES, is_observable, summarise, time_average
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Row",
     "Run",
     "create",
+    "dimensions",
     "is_locked",
     "is_observable",
     "is_run",

@@ -37,7 +37,13 @@ _DESCRIPTIONS = {
 _PLACES = {"site": "of each site", "bond": "of each bond", "pair": "of each pair of sites"}
 
 
-_DIMENSIONS = {"site": ("site",), "bond": ("bond",), "pair": ("site", "site_2")}
+_DIMENSIONS = {
+    ("site", 1): ("site",),
+    ("bond", 1): ("bond",),
+    ("pair", 2): ("site", "site_2"),
+    ("k", 1): ("k",),
+    ("k", 2): ("k_1", "k_2"),
+}
 
 
 class Row(NamedTuple):
@@ -67,11 +73,14 @@ def as_dataset(rows: Sequence[Row], bonds: np.ndarray) -> xr.Dataset:
     shapes = {name: value.shape for row in rows for name, value in row.values.items()}
     for name, shape in shapes.items():
         missing = np.full(shape, np.nan)
-        columns[name] = (("t", *_dimensions(name, shape)), np.stack([row.values.get(name, missing) for row in rows]))
+        columns[name] = (("t", *dimensions(name, shape)), np.stack([row.values.get(name, missing) for row in rows]))
     data = xr.Dataset(columns, coords={"t": ("t", np.array([row.t for row in rows], dtype=float))})
     for dimension in ("site", "site_2", "bond"):
         if dimension in data.sizes:
             data = data.assign_coords({dimension: np.arange(data.sizes[dimension])})
+    for dimension in ("k", "k_1", "k_2"):
+        if (length := data.sizes.get(dimension)) is not None:
+            data = data.assign_coords({dimension: 2 * np.pi * np.arange(length) / length})
     if data.sizes.get("bond") == len(bonds) and len(bonds):
         data = data.assign_coords(bond_a=("bond", bonds[:, 0]), bond_b=("bond", bonds[:, 1]))
     for name, variable in data.variables.items():
@@ -80,9 +89,10 @@ def as_dataset(rows: Sequence[Row], bonds: np.ndarray) -> xr.Dataset:
     return data
 
 
-def _dimensions(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    dimensions = _DIMENSIONS.get(name.removesuffix("_error").rpartition("_")[2], ())
-    return dimensions if len(dimensions) == len(shape) else tuple(f"{name}_{axis}" for axis in range(len(shape)))
+def dimensions(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The dimensions of a variable besides t, from its name and shape."""
+    place = name.removesuffix("_error").rpartition("_")[2]
+    return _DIMENSIONS.get((place, len(shape)), tuple(f"{name}_{axis}" for axis in range(len(shape))))
 
 
 def _description(name: str) -> tuple[str, str]:
@@ -92,6 +102,9 @@ def _description(name: str) -> tuple[str, str]:
         "site": ("site", "1"),
         "site_2": ("second site", "1"),
         "bond": ("bond", "1"),
+        "k": ("phase of a plane wave per step along the chain", "rad"),
+        "k_1": ("phase of a plane wave per step along the first lattice vector", "rad"),
+        "k_2": ("phase of a plane wave per step along the second lattice vector", "rad"),
     }
     coordinates |= {"bond_a": ("first site of the bond", "1"), "bond_b": ("second site of the bond", "1")}
     if name in coordinates:
@@ -102,8 +115,8 @@ def _description(name: str) -> tuple[str, str]:
     if name in _DESCRIPTIONS:
         return _DESCRIPTIONS[name]
     if name.startswith("structure_"):
-        a = name[-1]
-        return f"structure factor S^{a}{a}(k=0)", "1"
+        _, letters, *momenta = name.split("_")
+        return f"structure factor S^{letters}({'k' if momenta else 'k=0'})", "1"
     letters, _, place = name.partition("_")
     if letters in ("sx", "sy", "sz"):
         return f"<sigma^{letters[1]}> {_PLACES.get(place, 'averaged over sites')}", "1"
