@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import require
+from neurho._types import require, require_sites
 from neurho.ansatz import AbstractAnsatz
 from neurho.ansatz.base import prepare_changes
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values
@@ -26,7 +26,8 @@ from neurho.momentum import structure_weights
 from neurho.operators import LocalTerm, Operator, sx, sy, sz
 from neurho.parallel import collect, map_samples
 from neurho.purity import Purity, estimate_purity, is_known, missing_sentence, with_entropy
-from neurho.sampling import AbstractSampler
+from neurho.reduced import REDUCED, as_matrices, matrix_units
+from neurho.sampling import AbstractSampler, enumerate_diagonal
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 
@@ -185,6 +186,8 @@ class Observables(eqx.Module):
             elif averaged:
                 result[name] = Estimate(mean=averages.mean[means], error=averages.error[means])
                 means += 1
+            elif name == REDUCED:
+                result |= as_matrices(Estimate(mean=single.mean[a:b], error=single.error[a:b]), self.label_dim)
             elif name.endswith("_pair"):
                 result[name] = Estimate(
                     mean=_symmetric(single.mean[a:b], sites, 1.0), error=_symmetric(single.error[a:b], sites, 0.0)
@@ -259,6 +262,37 @@ def build_observables(
         chunk=chunk,
         purity=purity,
     )
+
+
+def reduced_density_matrix(
+    ansatz: AbstractAnsatz,
+    sites: Sequence[int],
+    sampler: AbstractSampler | None = None,
+    *,
+    seed: int = 0,
+) -> Estimate:
+    """The reduced density matrix of a few sites: Tr over all the others of rho/Tr rho.
+
+    **Arguments**
+
+    - `sites`: one to three different sites; the first is the slowest index.
+    - `sampler`: of q(l) = rho(l, l); all diagonal configurations unless given.
+
+    **Returns** the mean, `(d^k, d^k)`, complex and Hermitian with trace one, and the standard error of each entry,
+    sqrt(error(Re)^2 + error(Im)^2). A sampled matrix may have slightly negative eigenvalues.
+
+    **Raises** `NeurhoError` for sites that are not there, stand twice or are too many.
+    """
+    require_sites(sites, ansatz.sites, "sites")
+    require(1 <= len(sites) <= 3, "sites", "be one to three sites", f"it has {len(sites)}")
+    operators = matrix_units(sites, ansatz.local_dim)
+    source = sampler if sampler is not None else enumerate_diagonal(ansatz.sites, ansatz.local_dim)
+    measure = build_observables([Quantity("units", operators)], source, ansatz.sites)
+    begin, run = jax.random.split(jax.random.key(seed))
+    measured, _ = measure(run, ansatz, source.init(begin, ansatz.amplitudes()))
+    parts = as_matrices(measured.single, ansatz.local_dim ** len(sites))
+    real, imag = (parts[f"{REDUCED}_{part}"] for part in ("real", "imag"))
+    return Estimate(mean=real.mean[0] + 1j * imag.mean[0], error=np.hypot(real.error[0], imag.error[0]))
 
 
 def _fingerprint(operator: Operator) -> int:

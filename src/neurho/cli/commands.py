@@ -105,6 +105,7 @@ def run_command(
             fingerprint=config.fingerprint(settings),
             seed=settings.seed,
             bonds=built.lattice.bonds,
+            pairs=settings.observables.pairs,
             keep=settings.output.keep,
         )
         drive(built, run, None, voice)
@@ -132,7 +133,11 @@ def resume(
     with records.locked(directory):
         built = _build(settings)
         run = records.reopen(
-            directory, fingerprint=config.fingerprint(settings), bonds=built.lattice.bonds, keep=settings.output.keep
+            directory,
+            fingerprint=config.fingerprint(settings),
+            bonds=built.lattice.bonds,
+            pairs=settings.observables.pairs,
+            keep=settings.output.keep,
         )
         drive(built, run, run.restore(built.template()), voice)
 

@@ -120,6 +120,10 @@ def _check_sizes(config: Config) -> None:
         raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.momenta and isinstance(config.lattice, Edges):
         raise Refusal("observables.momenta", 'be false for lattice.kind = "edges", which has no momenta', "it is true")
+    for pair in config.observables.pairs:
+        if pair[0] == pair[1] or max(pair) >= count:
+            must = f"hold pairs of different sites from 0 to {count - 1}"
+            raise Refusal("observables.pairs", must, f"one is {list(pair)}")
     if config.observables.exact:
         at_most(ENUMERATION_SITES, "observables.exact = true")
     if task.kind == "evolve" and "initial" not in config.model_fields_set:

@@ -41,6 +41,8 @@ _DIMENSIONS = {
     ("site", 1): ("site",),
     ("bond", 1): ("bond",),
     ("pair", 2): ("site", "site_2"),
+    ("real", 3): ("pair", "row", "column"),
+    ("imag", 3): ("pair", "row", "column"),
     ("k", 1): ("k",),
     ("k", 2): ("k_1", "k_2"),
 }
@@ -66,8 +68,8 @@ def read_series(path: str | Path) -> xr.Dataset:
         raise NeurhoError(f"`{file}` is damaged or not a netCDF file; restore it or run anew.") from None
 
 
-def as_dataset(rows: Sequence[Row], bonds: np.ndarray) -> xr.Dataset:
-    """Rows as a dataset along t, with units."""
+def as_dataset(rows: Sequence[Row], bonds: np.ndarray, pairs: np.ndarray | None = None) -> xr.Dataset:
+    """Rows as a dataset along t, with units; `pairs` are those of reduced density matrices."""
     columns: dict[str, Any] = {"step": ("t", np.array([row.step for row in rows], dtype=np.int64))}
     columns["wall_seconds"] = ("t", np.array([row.wall_seconds for row in rows]))
     shapes = {name: value.shape for row in rows for name, value in row.values.items()}
@@ -83,6 +85,8 @@ def as_dataset(rows: Sequence[Row], bonds: np.ndarray) -> xr.Dataset:
             data = data.assign_coords({dimension: 2 * np.pi * np.arange(length) / length})
     if data.sizes.get("bond") == len(bonds) and len(bonds):
         data = data.assign_coords(bond_a=("bond", bonds[:, 0]), bond_b=("bond", bonds[:, 1]))
+    if pairs is not None and data.sizes.get("pair") == len(pairs):
+        data = data.assign_coords(pair_a=("pair", pairs[:, 0]), pair_b=("pair", pairs[:, 1]))
     for name, variable in data.variables.items():
         long_name, units = _description(str(name))
         variable.attrs.update(long_name=long_name, units=units)
@@ -107,6 +111,7 @@ def _description(name: str) -> tuple[str, str]:
         "k_2": ("phase of a plane wave per step along the second lattice vector", "rad"),
     }
     coordinates |= {"bond_a": ("first site of the bond", "1"), "bond_b": ("second site of the bond", "1")}
+    coordinates |= {"pair_a": ("first site of the pair, the slow index", "1"), "pair_b": ("second site of it", "1")}
     if name in coordinates:
         return coordinates[name]
     if name.endswith("_error"):
@@ -114,6 +119,8 @@ def _description(name: str) -> tuple[str, str]:
         return f"standard error of {long_name}", units
     if name in _DESCRIPTIONS:
         return _DESCRIPTIONS[name]
+    if name in ("reduced_real", "reduced_imag"):
+        return f"{name[8:]} part of the reduced density matrix of two sites", "1"
     if name.startswith("structure_"):
         _, letters, *momenta = name.split("_")
         return f"structure factor S^{letters}({'k' if momenta else 'k=0'})", "1"
