@@ -37,6 +37,7 @@ from neurho.quantities import exact_values, named_quantities, pauli_of
 from neurho.sampling import AbstractSampler
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
+from neurho.uniqueness import several_states
 
 REFERENCE_DIMENSION = 2**8
 """Largest d^N for which an exact reference is computed without being asked for by `method = "exact"`."""
@@ -91,6 +92,11 @@ class Problem:
     def generator(self) -> LabelMap:
         """The Lindbladian on labels."""
         return lindbladian_map(self.lindbladian)
+
+    @cached_property
+    def several_states(self) -> str:
+        """A sentence if the stationary state that is looked for is not the only one, or ""."""
+        return several_states(self.lindbladian, self.generator) if self.config.task.kind == "stationary" else ""
 
     @cached_property
     def charge(self) -> Charge | None:
@@ -173,7 +179,9 @@ class Problem:
         truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
         for snapshot in run:
             extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
-            message = self._preparation(origin) if snapshot.step == 0 else snapshot.message
+            message = snapshot.message
+            if snapshot.step == 0:
+                message = " ".join(filter(None, (self._preparation(origin), self.several_states)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
     def _preparation(self, state: Any) -> str:

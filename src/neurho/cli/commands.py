@@ -94,6 +94,8 @@ def run_command(
     built = _build(_limited(settings, wall))
     if check:
         print_facts(f"{problem} is a good problem", built.describe())
+        if built.several_states:
+            print(built.several_states)
         return
     from neurho import records
 
