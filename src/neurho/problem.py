@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array
@@ -24,6 +25,7 @@ from neurho.assembly import (
     make_samplers,
 )
 from neurho.config import Config
+from neurho.crosscheck import PlainNorm
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, follow, make_flow, relax, start
 from neurho.generator import LabelMap, lindbladian_map
@@ -34,7 +36,7 @@ from neurho.observables import Observables, Quantity, Snapshot, build_observable
 from neurho.operators import Lindbladian
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
-from neurho.sampling import AbstractSampler
+from neurho.sampling import AbstractSampler, Blurred
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
 from neurho.uniqueness import several_states
@@ -178,11 +180,31 @@ class Problem:
             run = follow(self.flow, origin, self.times, **options)
         truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
         for snapshot in run:
-            extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
+            extra = self._plain_norm(snapshot)
+            if truth is not None:
+                extra |= _distances(snapshot.state.ansatz, next(truth))
             message = snapshot.message
             if snapshot.step == 0:
                 message = " ".join(filter(None, (self._preparation(origin), self.several_states)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
+
+    @cached_property
+    def _plain(self) -> PlainNorm | None:
+        full = self.samplers[0]
+        if not isinstance(full, Blurred) or not self.config.observables.certificate:
+            return None
+        chunk = getattr(self.config.sampling, "chunk", None) or CHUNK
+        return PlainNorm(generator=self.generator, sampler=full.chain, chunk=chunk)
+
+    def _plain_norm(self, snapshot: Snapshot) -> dict[str, float]:
+        """||L rho||^2/||rho||^2 without blur; in a search for a stationary state only of the states that count."""
+        state = snapshot.state
+        if self._plain is None or getattr(state, "left", 0) < 0:
+            return {}
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.config.seed), 3), snapshot.step)
+        t = jnp.asarray(0.0 if self.is_search else snapshot.t, dtype=float)
+        found = self._plain(key, t, state.ansatz, state.chains)
+        return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
 
     def _preparation(self, state: Any) -> str:
         """What the noise of the initial state costs."""
@@ -406,4 +428,9 @@ def _quantities(problem: Problem) -> list[Quantity]:
 
 def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:
     rho = density_matrix(ansatz)
-    return {"delta_rho": exact.delta_rho(rho, truth), "trace_distance": exact.trace_distance(rho, truth)}
+    return {
+        "delta_rho": exact.delta_rho(rho, truth),
+        "trace_distance": exact.trace_distance(rho, truth),
+        "purity_network": exact.purity(rho),
+        "purity_exact": exact.purity(truth),
+    }

@@ -9,6 +9,7 @@ meets half a file. The series is written before the checkpoint that belongs to i
 dropped on resuming, and nothing is ever missing.
 """
 
+from neurho.records.disagreement import disagreement
 from neurho.records.files import (
     CHECKPOINTS,
     LOCK,
@@ -46,6 +47,7 @@ __all__ = [
     "Run",
     "create",
     "dimensions",
+    "disagreement",
     "is_locked",
     "is_observable",
     "is_run",

@@ -15,6 +15,7 @@ import xarray as xr
 
 from neurho._types import NeurhoError, NumericalError
 from neurho.records.checkpoints import DamagedError, list_checkpoints, pack, unpack
+from neurho.records.disagreement import disagreement
 from neurho.records.files import (
     CHECKPOINTS,
     PROBLEM,
@@ -164,12 +165,14 @@ class Run:
         `remark` says why the run ended; unlike the other messages it is forgotten when the run goes on.
         """
         self.save()
-        result = summarise(self.series(), average=average)
+        series = self.series()
+        result = summarise(series, average=average)
+        sentences = [remark, disagreement(series, average=average)]
         result |= {
             "verdict": verdict(result, kind),
             "converged": converged,
             "complete": converged or complete,
-            "messages": [*self.messages, *([remark] if remark else [])],
+            "messages": [*self.messages, *filter(None, sentences)],
             "fingerprint": self.fingerprint,
         }
         replace(self.path / SUMMARY, as_json(result))

@@ -19,6 +19,7 @@ _DESCRIPTIONS = {
     "renyi2": ("Renyi-2 entropy -ln tr rho^2", "nats"),
     "delta_L": ("delta_L = <|L_loc|>, Eq. 18 of PRL 122, 250502", "gamma"),
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
+    "lindblad_norm2_plain": ("||L rho||^2 / ||rho||^2 from samples that are not blurred", "gamma^2"),
     "residual": ("relative residual of the projected equation of motion", "1"),
     "acceptance": ("acceptance of the chains of p(l, r)", "1"),
     "acceptance_diagonal": ("acceptance of the chains of q(l)", "1"),
@@ -29,6 +30,8 @@ _DESCRIPTIONS = {
     "dt": ("time step to try next", "1/gamma"),
     "delta_rho": ("relative Frobenius distance to the exact state", "1"),
     "trace_distance": ("trace distance to the exact state", "1"),
+    "purity_network": ("purity of the density matrix of the network", "1"),
+    "purity_exact": ("purity of the exact state", "1"),
     "wall_seconds": ("computing time since the start", "s"),
     "step": ("accepted steps since the start", "1"),
 }
