@@ -56,6 +56,7 @@ from .models import xyz as xyz
 from .observables import Quantity as Quantity
 from .observables import Snapshot as Snapshot
 from .observables import pauli_quantities as pauli_quantities
+from .observables import reduced_density_matrix as reduced_density_matrix
 from .operators import Jump as Jump
 from .operators import Lindbladian as Lindbladian
 from .operators import Operator as Operator

@@ -186,6 +186,7 @@ def make_flow(
     centred: bool = True,
     certificate: bool = True,
     hermitian: bool = False,
+    purity: bool = False,
     chunk: int = CHUNK,
 ) -> Flow:
     """Put a flow together from physics, with defaults for the rest.
@@ -199,6 +200,7 @@ def make_flow(
     - `quantities`: what to measure; one-site and bond means of Pauli matrices for spins unless given.
     - `centred`: Fubini-Study norm (True) or the plain norm.
     - `hermitian`: the ansatz is Hermitian, and sums over all configurations may take half of them.
+    - `purity`: also estimate purity and Renyi-2 entropy with every snapshot.
     - `certificate`: measure delta_L and ||L rho||^2/||rho||^2 with every snapshot.
     """
     sites, dim = lindbladian.lattice, lindbladian.local_dim
@@ -223,7 +225,7 @@ def make_flow(
         ),
         method=method or Method(BOSH3),
         control=StepControl(tolerance=tolerance, dt_max=dt_max),
-        observables=build_observables(quantities, diagonal, sites.sites, chunk=chunk),
+        observables=build_observables(quantities, diagonal, sites.sites, chunk=chunk, purity=purity),
         certificate=certificate,
     )
 

@@ -4,6 +4,7 @@
 250502, Eq. 13)
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
@@ -15,15 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import require
+from neurho._types import require, require_sites
 from neurho.ansatz import AbstractAnsatz
 from neurho.ansatz.base import prepare_changes
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values
 from neurho.generator import Group, LabelMap, row_map
 from neurho.lattice import Lattice
+from neurho.momentum import structure_weights
 from neurho.operators import LocalTerm, Operator, sx, sy, sz
 from neurho.parallel import collect, map_samples
-from neurho.sampling import AbstractSampler
+from neurho.purity import Purity, estimate_purity, is_known, missing_sentence, with_entropy
+from neurho.reduced import REDUCED, as_matrices, matrix_units
+from neurho.sampling import AbstractSampler, enumerate_diagonal
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 
@@ -49,21 +53,31 @@ class Snapshot(NamedTuple):
 
 
 class Quantity(NamedTuple):
-    """A named list of Hermitian operators: measured one by one (`average=False`) or as their mean."""
+    """A named list of Hermitian operators: measured one by one, as their mean (`average`), or in linear combinations
+    (real `weights` of shape `(*shape, operators)`), of which the samples give the errors.
+    """
 
     name: str
     operators: tuple[Operator, ...]
     average: bool = False
+    weights: np.ndarray | None = None
 
 
 def pauli_quantities(
-    lattice: Lattice, *, bonds: bool = True, correlations: bool = False, structure: bool = False
+    lattice: Lattice,
+    *,
+    bonds: bool = True,
+    correlations: bool = False,
+    structure: bool = False,
+    momenta: bool = False,
 ) -> list[Quantity]:
     """One-site Pauli means per site (`sx_site`) and averaged (`sx`); two-point functions on bonds (`sxsx_bond`,
-    `sxsx`), on all pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`).
+    `sxsx`), on all pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`); S^xx(k) at all
+    [momenta][neurho.momentum.momenta] of the lattice (`structure_xx_k`).
     """
     quantities = []
     pairs = list(combinations(range(lattice.sites), 2))
+    weights = structure_weights(lattice) if momenta else None
     for axis, pauli in PAULI.items():
         one = tuple(pauli(j) for j in range(lattice.sites))
         quantities += [Quantity(f"s{axis}", one, average=True), Quantity(f"s{axis}_site", one)]
@@ -71,23 +85,26 @@ def pauli_quantities(
         if bonds and len(lattice.bonds):
             two = tuple(pauli(int(i)) @ pauli(int(j)) for i, j in lattice.bonds)
             quantities += [Quantity(product, two, average=True), Quantity(f"{product}_bond", two)]
-        if (correlations or structure) and pairs:
+        if (correlations or structure or momenta) and pairs:
             every = tuple(pauli(i) @ pauli(j) for i, j in pairs)
             quantities += [Quantity(f"{product}_pair", every)] if correlations else []
             quantities += [Quantity(f"structure_{axis}{axis}", every, average=True)] if structure else []
+            quantities += [Quantity(f"structure_{axis}{axis}_k", every, weights=weights)] if momenta else []
     return quantities
 
 
 class Measurement(NamedTuple):
-    """Estimates of all operators in order, of all averages in order, and the state of the chain (of the last
-    average).
+    """Estimates of all operators in order, of all averages and all combinations in order, and the state of the chain
+    (of the last average); the purity if asked for.
     """
 
     single: Estimate
     averages: Estimate
+    combined: Estimate
     r_hat: Float[Array, ""]
     tau: Float[Array, ""]
     acceptance: Float[Array, ""]
+    purity: Purity | None = None
 
 
 class Observables(eqx.Module):
@@ -96,17 +113,21 @@ class Observables(eqx.Module):
     - `groups`: local maps whose channels are slots; `targets` says which operator each slot of each instance belongs
       to.
     - `slices`, `averaged`: where the operators of the quantities lie, and which quantities are means.
+    - `weights`: of the quantities that are linear combinations, None for the others.
+    - `purity`: also estimate Tr rho^2 (see [`neurho.purity`][]).
     """
 
     groups: tuple[Group, ...]
     targets: tuple[Int[Array, "channels instances"], ...]
     sampler: AbstractSampler
+    weights: tuple[Float[Array, "..."] | None, ...]
     names: tuple[str, ...] = eqx.field(static=True)
     slices: tuple[tuple[int, int], ...] = eqx.field(static=True)
     averaged: tuple[bool, ...] = eqx.field(static=True)
     label_dim: int = eqx.field(static=True)
     count: int = eqx.field(static=True)
     chunk: int = eqx.field(static=True, default=CHUNK)
+    purity: bool = eqx.field(static=True, default=False)
 
     @eqx.filter_jit
     def __call__(
@@ -131,32 +152,57 @@ class Observables(eqx.Module):
             values[..., a:b].mean(axis=-1) for (a, b), mean in zip(self.slices, self.averaged, strict=True) if mean
         ]
         averages = jnp.stack(means, axis=-1) if means else values
+        sums = [
+            values[..., a:b] @ w.reshape(-1, b - a).T
+            for (a, b), w in zip(self.slices, self.weights, strict=True)
+            if w is not None
+        ]
         mixing = convergence(averages[..., -1], exact=self.sampler.exact)
         exact = self.sampler.exact
         measured = Measurement(
             single=estimate(values, draw, exact=exact),
             averages=estimate(averages, draw, exact=exact),
+            combined=estimate(jnp.concatenate(sums or [values[..., :0]], axis=-1), draw, exact=exact),
             r_hat=mixing.r_hat,
             tau=mixing.tau,
             acceptance=info.acceptance,
+            purity=estimate_purity(ansatz, draw, exact=exact, chunk=self.chunk) if self.purity else None,
         )
         return collect((measured, chains))
 
     def named(self, measurement: Measurement, sites: int) -> dict[str, Estimate]:
         """Estimates by name, as NumPy arrays; pairs as symmetric `(sites, sites)` matrices with 1 on the diagonal."""
-        single, averages = (jax.tree.map(np.asarray, m) for m in (measurement.single, measurement.averages))
-        result, means = {}, 0
-        for name, (a, b), averaged in zip(self.names, self.slices, self.averaged, strict=True):
-            if averaged:
+        single, averages, combined = (
+            jax.tree.map(np.asarray, m) for m in (measurement.single, measurement.averages, measurement.combined)
+        )
+        result, means, sums = {}, 0, 0
+        for name, (a, b), averaged, w in zip(self.names, self.slices, self.averaged, self.weights, strict=True):
+            if w is not None:
+                shape = w.shape[:-1]
+                part = slice(sums, sums := sums + math.prod(shape))
+                result[name] = Estimate(
+                    mean=combined.mean[part].reshape(shape), error=combined.error[part].reshape(shape)
+                )
+            elif averaged:
                 result[name] = Estimate(mean=averages.mean[means], error=averages.error[means])
                 means += 1
+            elif name == REDUCED:
+                result |= as_matrices(Estimate(mean=single.mean[a:b], error=single.error[a:b]), self.label_dim)
             elif name.endswith("_pair"):
                 result[name] = Estimate(
                     mean=_symmetric(single.mean[a:b], sites, 1.0), error=_symmetric(single.error[a:b], sites, 0.0)
                 )
             else:
                 result[name] = Estimate(mean=single.mean[a:b], error=single.error[a:b])
+        if measurement.purity is not None and is_known(measurement.purity, exact=self.sampler.exact):
+            result |= with_entropy(measurement.purity)
         return result
+
+    def remark(self, measurement: Measurement) -> str:
+        """A sentence on what was asked for and is not in `named`, or ""."""
+        if measurement.purity is None or is_known(measurement.purity, exact=self.sampler.exact):
+            return ""
+        return missing_sentence(measurement.purity)
 
 
 def _symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
@@ -166,9 +212,16 @@ def _symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
 
 
 def build_observables(
-    quantities: Sequence[Quantity], sampler: AbstractSampler, sites: int, *, chunk: int = CHUNK
+    quantities: Sequence[Quantity],
+    sampler: AbstractSampler,
+    sites: int,
+    *,
+    chunk: int = CHUNK,
+    purity: bool = False,
 ) -> Observables:
     """Compile quantities into kernels. Operators that stand in several quantities are measured once.
+
+    With `purity`, Tr rho^2/(Tr rho)^2 and the Renyi-2 entropy -ln of it are estimated from the same samples.
 
     **Raises** `NeurhoError` for an empty list or an operator that is not Hermitian.
     """
@@ -202,11 +255,44 @@ def build_observables(
         sampler=sampler,
         names=tuple(q.name for q in quantities),
         slices=tuple(places),
-        averaged=tuple(q.average for q in quantities),
+        averaged=tuple(q.average and q.weights is None for q in quantities),
+        weights=tuple(None if q.weights is None else jnp.asarray(q.weights, dtype=float) for q in quantities),
         label_dim=operators[0].local_dim ** 2,
         count=len(operators),
         chunk=chunk,
+        purity=purity,
     )
+
+
+def reduced_density_matrix(
+    ansatz: AbstractAnsatz,
+    sites: Sequence[int],
+    sampler: AbstractSampler | None = None,
+    *,
+    seed: int = 0,
+) -> Estimate:
+    """The reduced density matrix of a few sites: Tr over all the others of rho/Tr rho.
+
+    **Arguments**
+
+    - `sites`: one to three different sites; the first is the slowest index.
+    - `sampler`: of q(l) = rho(l, l); all diagonal configurations unless given.
+
+    **Returns** the mean, `(d^k, d^k)`, complex and Hermitian with trace one, and the standard error of each entry,
+    sqrt(error(Re)^2 + error(Im)^2). A sampled matrix may have slightly negative eigenvalues.
+
+    **Raises** `NeurhoError` for sites that are not there, stand twice or are too many.
+    """
+    require_sites(sites, ansatz.sites, "sites")
+    require(1 <= len(sites) <= 3, "sites", "be one to three sites", f"it has {len(sites)}")
+    operators = matrix_units(sites, ansatz.local_dim)
+    source = sampler if sampler is not None else enumerate_diagonal(ansatz.sites, ansatz.local_dim)
+    measure = build_observables([Quantity("units", operators)], source, ansatz.sites)
+    begin, run = jax.random.split(jax.random.key(seed))
+    measured, _ = measure(run, ansatz, source.init(begin, ansatz.amplitudes()))
+    parts = as_matrices(measured.single, ansatz.local_dim ** len(sites))
+    real, imag = (parts[f"{REDUCED}_{part}"] for part in ("real", "imag"))
+    return Estimate(mean=real.mean[0] + 1j * imag.mean[0], error=np.hypot(real.error[0], imag.error[0]))
 
 
 def _fingerprint(operator: Operator) -> int:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from neurho import exact, reference, solvers
+from neurho import exact, records, reference, solvers
 from neurho._types import NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
@@ -24,6 +25,7 @@ from neurho.assembly import (
     make_samplers,
 )
 from neurho.config import Config
+from neurho.crosscheck import PlainNorm
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, follow, make_flow, relax, start
 from neurho.generator import LabelMap, lindbladian_map
@@ -34,9 +36,10 @@ from neurho.observables import Observables, Quantity, Snapshot, build_observable
 from neurho.operators import Lindbladian
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
-from neurho.sampling import AbstractSampler
+from neurho.sampling import AbstractSampler, Blurred
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
+from neurho.uniqueness import several_states
 
 REFERENCE_DIMENSION = 2**8
 """Largest d^N for which an exact reference is computed without being asked for by `method = "exact"`."""
@@ -91,6 +94,11 @@ class Problem:
     def generator(self) -> LabelMap:
         """The Lindbladian on labels."""
         return lindbladian_map(self.lindbladian)
+
+    @cached_property
+    def several_states(self) -> str:
+        """A sentence if the stationary state that is looked for is not the only one, or ""."""
+        return several_states(self.lindbladian, self.generator) if self.config.task.kind == "stationary" else ""
 
     @cached_property
     def charge(self) -> Charge | None:
@@ -172,9 +180,31 @@ class Problem:
             run = follow(self.flow, origin, self.times, **options)
         truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
         for snapshot in run:
-            extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
-            message = self._preparation(origin) if snapshot.step == 0 else snapshot.message
+            extra = self._plain_norm(snapshot)
+            if truth is not None:
+                extra |= _distances(snapshot.state.ansatz, next(truth))
+            message = snapshot.message
+            if snapshot.step == 0:
+                message = " ".join(filter(None, (self._preparation(origin), self.several_states)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
+
+    @cached_property
+    def _plain(self) -> PlainNorm | None:
+        full = self.samplers[0]
+        if not isinstance(full, Blurred) or not self.config.observables.certificate:
+            return None
+        chunk = getattr(self.config.sampling, "chunk", None) or CHUNK
+        return PlainNorm(generator=self.generator, sampler=full.chain, chunk=chunk)
+
+    def _plain_norm(self, snapshot: Snapshot) -> dict[str, float]:
+        """||L rho||^2/||rho||^2 without blur; in a search for a stationary state only of the states that count."""
+        state = snapshot.state
+        if self._plain is None or getattr(state, "left", 0) < 0:
+            return {}
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.config.seed), 3), snapshot.step)
+        t = jnp.asarray(0.0 if self.is_search else snapshot.t, dtype=float)
+        found = self._plain(key, t, state.ansatz, state.chains)
+        return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
 
     def _preparation(self, state: Any) -> str:
         """What the noise of the initial state costs."""
@@ -228,6 +258,7 @@ class Problem:
             t=state.t,
             correlations=asked.correlations,
             structure=asked.structure,
+            momenta=asked.momenta,
             energy=asked.energy,
         ) | exact_values(state.rho, self.named, self.lattice.sites)
         moved = exact.ExactLindbladian(self.lindbladian).apply(state.rho, state.t)
@@ -277,7 +308,7 @@ class Problem:
         task = self.config.task
         if self.lindbladian.local_dim**self.lattice.sites > REFERENCE_DIMENSION:
             return None
-        asked = {"correlations": self.config.observables.correlations, "structure": self.config.observables.structure}
+        asked = {key: getattr(self.config.observables, key) for key in ("correlations", "structure", "momenta")}
         rows = [
             exact.expectations(rho, self.lindbladian, **asked) | exact_values(rho, self.named, self.lattice.sites)
             for rho in self._reference_states()
@@ -285,7 +316,7 @@ class Problem:
         steady = task.kind == "stationary"
         columns = {}
         for name, first in rows[0].items():
-            dims = {"site": ("site",), "bond": ("bond",), "pair": ("site", "site_2")}.get(name.rpartition("_")[2], ())
+            dims = records.dimensions(name, first.shape)
             value = first if steady else np.stack([row[name] for row in rows])
             columns[name] = (dims if steady else ("t", *dims), value)
         return xr.Dataset(columns, coords={} if steady else {"t": self.times}, attrs={"source": "exact"})
@@ -341,6 +372,7 @@ def _flow(problem: Problem) -> Flow:
         tolerance=task.tolerance,
         dt_max=task.dt_max or math.inf,
         quantities=_quantities(problem),
+        purity=config.observables.purity,
         centred=task.norm == "fubini-study",
         certificate=config.observables.certificate,
         chunk=sampling.chunk or CHUNK,
@@ -349,11 +381,11 @@ def _flow(problem: Problem) -> Flow:
 
 def _evolution(problem: Problem) -> Projected:
     task: Any = problem.config.task
-    full, diagonal = problem.samplers
+    full, _ = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     return Projected(
         implicit=Implicit(generator=problem.generator, sampler=full, weight=0.5, trust=task.trust, chunk=chunk),
-        observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
+        observables=_observables(problem),
         tolerance=task.tolerance,
         dt_max=task.dt_max or math.inf,
         damping=task.damping,
@@ -363,7 +395,7 @@ def _evolution(problem: Problem) -> Projected:
 
 def _search(problem: Problem) -> Continuation:
     task: Any = problem.config.task
-    full, diagonal = problem.samplers
+    full, _ = problem.samplers
     chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk)
     final = implicit
@@ -373,12 +405,18 @@ def _search(problem: Problem) -> Continuation:
     return Continuation(
         implicit=implicit,
         final=final,
-        observables=build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk),
+        observables=_observables(problem),
         growth=task.growth,
         dt_max=task.dt_max,
         patience=task.patience,
         average=task.average,
     )
+
+
+def _observables(problem: Problem) -> Observables:
+    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
+    purity, diagonal = problem.config.observables.purity, problem.samplers[1]
+    return build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk, purity=purity)
 
 
 def _quantities(problem: Problem) -> list[Quantity]:
@@ -390,4 +428,9 @@ def _quantities(problem: Problem) -> list[Quantity]:
 
 def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:
     rho = density_matrix(ansatz)
-    return {"delta_rho": exact.delta_rho(rho, truth), "trace_distance": exact.trace_distance(rho, truth)}
+    return {
+        "delta_rho": exact.delta_rho(rho, truth),
+        "trace_distance": exact.trace_distance(rho, truth),
+        "purity_network": exact.purity(rho),
+        "purity_exact": exact.purity(truth),
+    }

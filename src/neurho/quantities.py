@@ -7,10 +7,12 @@ import numpy as np
 from neurho import exact
 from neurho._types import NeurhoError
 from neurho.config import Config
+from neurho.estimators import Estimate
 from neurho.expressions import operators_on
 from neurho.lattice import Lattice
 from neurho.observables import Quantity, pauli_quantities
 from neurho.operators import Operator, local
+from neurho.reduced import REDUCED, as_matrices, pair_operators
 
 
 def pauli_of(config: Config, lattice: Lattice) -> list[Quantity]:
@@ -18,11 +20,18 @@ def pauli_of(config: Config, lattice: Lattice) -> list[Quantity]:
     asked = config.observables
     if config.local_dim != 2:
         return []
-    return pauli_quantities(lattice, bonds=asked.bonds, correlations=asked.correlations, structure=asked.structure)
+    return pauli_quantities(
+        lattice,
+        bonds=asked.bonds,
+        correlations=asked.correlations,
+        structure=asked.structure,
+        momenta=asked.momenta,
+    )
 
 
 def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
-    """Populations (always for more than two levels) and the operators of `on_sites` and `on_bonds`.
+    """Populations (always for more than two levels), the operators of `on_sites` and `on_bonds`, and those of reduced
+    density matrices.
 
     `X` is the mean over all places, `X_site` or `X_bond` the value at each.
 
@@ -46,6 +55,8 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
                     must = "must be Hermitian and not depend on time, but it is not so"
                     raise NeurhoError(f"In observables.on_{place}s.{name}: the operator `{text}` {must}.")
             quantities += _both(name, place, operators)
+    if asked.pairs:
+        quantities.append(Quantity(REDUCED, pair_operators(asked.pairs, d)))
     return quantities
 
 
@@ -54,6 +65,12 @@ def exact_values(rho: np.ndarray, quantities: Sequence[Quantity], sites: int) ->
     found: dict[str, np.ndarray] = {}
     for quantity in quantities:
         values = np.array([exact.expectation(rho, operator, sites).real for operator in quantity.operators])
+        if quantity.name == REDUCED:
+            matrices = as_matrices(
+                Estimate(mean=values, error=np.zeros_like(values)), quantity.operators[0].local_dim ** 2
+            )
+            found |= {name: np.asarray(matrix.mean) for name, matrix in matrices.items()}
+            continue
         found[quantity.name] = np.asarray(values.mean()) if quantity.average else values
     return found
 

@@ -42,7 +42,7 @@ def take(
         observables=values,
         diagnostics={name: value for name, value in diagnostics.items() if not np.isnan(value)},
         state=state,
-        message=warning(diagnostics),
+        message=" ".join(filter(None, (warning(diagnostics), observables.remark(measured)))),
     )
 
 

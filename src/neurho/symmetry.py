@@ -61,6 +61,17 @@ def detect(label_map: LabelMap) -> Charge | None:
     return next((charge for charge in candidates if is_conserved(label_map, charge)), None)
 
 
+def strong_charge(label_map: LabelMap) -> Charge | None:
+    """The finest of particle number and parity that a Lindbladian conserves in rows alone, or None.
+
+    Rows are conserved by themselves where the operator commutes with the Hamiltonian and with every jump operator: a
+    strong symmetry, with a stationary state in every sector.
+    """
+    levels = tuple(l for l, _ in product(range(label_map.local_dim), repeat=2))
+    candidates = (Charge("the number of particles", levels), Charge("the parity of their number", levels, 2))
+    return next((charge for charge in candidates if is_conserved(label_map, charge)), None)
+
+
 def require_conserved(label_map: LabelMap, charge: Charge) -> None:
     """Raise a sentence unless a Lindbladian conserves `charge`."""
     for group in label_map.groups:

@@ -340,12 +340,13 @@ def test_expectation_of_any_operator():
 def test_expectations_against_explicit_traces():
     model = models.heisenberg(lattice.square(2, 2), field=(0.3, 0.2, 0.1), coupling=(0.9, 1.2, 1.0))
     rho = random_state(np.random.default_rng(8), 16)
-    found = exact.expectations(2 * rho, model, correlations=True, structure=True)
+    found = exact.expectations(2 * rho, model, correlations=True, structure=True, momenta=True)
 
     def mean(operator):
         return np.trace(operator.to_sparse(4).toarray() @ rho).real
 
-    expected = {"purity": np.trace(rho @ rho).real, "energy": mean(model.hamiltonian)}
+    expected = {"purity": np.trace(rho @ rho).real, "renyi2": -np.log(np.trace(rho @ rho).real)}
+    expected["energy"] = mean(model.hamiltonian)
     for axis, sigma in zip("xyz", (sx, sy, sz), strict=True):
         single = np.array([mean(sigma(j)) for j in range(4)])
         table = np.array([[mean(sigma(i) * sigma(j)) for j in range(4)] for i in range(4)])
@@ -354,6 +355,9 @@ def test_expectations_against_explicit_traces():
         expected |= {f"s{axis}": single.mean(), f"s{axis}_site": single}
         expected |= {double: bonds.mean(), f"{double}_bond": bonds, f"{double}_pair": table}
         expected[f"structure_{axis}{axis}"] = (table.sum() - 4) / 12
+        waves = [[np.exp(1j * np.pi * np.array([0, n, m, m + n])) for n in range(2)] for m in range(2)]
+        off = table - np.eye(4)
+        expected[f"structure_{axis}{axis}_k"] = np.array([[(w.conj() @ off @ w).real for w in r] for r in waves]) / 12
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-13, err_msg=name)
@@ -362,10 +366,10 @@ def test_expectations_against_explicit_traces():
 
 def test_expectations_leave_out_what_is_not_there():
     single = exact.expectations(np.eye(2) / 2, models.heisenberg(lattice.chain(1)), structure=True, energy=False)
-    assert single.keys() == {"purity", "sx", "sx_site", "sy", "sy_site", "sz", "sz_site"}
+    assert single.keys() == {"purity", "renyi2", "sx", "sx_site", "sy", "sy_site", "sz", "sz_site"}
     bosons = Lindbladian(lattice.chain(2), destroy(0, 3).adjoint() * destroy(0, 3), [(1.0, destroy(0, 3))])
     found = exact.expectations(np.eye(9) / 9, bosons)
-    assert found.keys() == {"purity", "energy"}
+    assert found.keys() == {"purity", "renyi2", "energy"}
     assert found["energy"] == pytest.approx(1)
 
 

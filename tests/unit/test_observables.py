@@ -1,5 +1,7 @@
 """What is measured, against traces with the full density matrix."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -15,18 +17,18 @@ KEY = jax.random.key(3)
 
 
 def quantities():
-    everything = pauli_quantities(MODEL.lattice, correlations=True, structure=True)
+    everything = pauli_quantities(MODEL.lattice, correlations=True, structure=True, momenta=True)
     return [*everything, Quantity("energy", (MODEL.hamiltonian,))]
 
 
 def expected(rbm):
     rho = helpers.matrix_of(helpers.literal_table(rbm), 3)
-    return exact.expectations(rho, MODEL, correlations=True, structure=True)
+    return exact.expectations(rho, MODEL, correlations=True, structure=True, momenta=True)
 
 
 @pytest.fixture(scope="module")
 def observables():
-    return build_observables(quantities(), enumerate_diagonal(3), 3)
+    return build_observables(quantities(), enumerate_diagonal(3), 3, purity=True)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -34,13 +36,24 @@ def test_exact_sums(observables, seed):
     rbm = helpers.network(seed)
     measurement, _ = observables(KEY, rbm, observables.sampler.configurations[:0])
     found, wanted = observables.named(measurement, 3), expected(rbm)
-    assert set(found) == set(wanted) - {"purity"}
+    assert set(found) == set(wanted)
     for name, estimate in found.items():
         value = np.asarray(wanted[name]).reshape(np.shape(estimate.mean)) if name == "energy" else wanted[name]
         np.testing.assert_allclose(estimate.mean, value, rtol=0, atol=1e-12, err_msg=name)
         assert np.all(estimate.error == 0)
     assert abs(found["sy"].mean) > 1e-2
     assert measurement.r_hat == measurement.tau == 1
+    assert observables.remark(measurement) == ""
+
+
+def test_a_purity_that_the_samples_cannot_tell_is_left_out_with_a_sentence(observables):
+    measurement, _ = observables(KEY, helpers.network(0), observables.sampler.configurations[:0])
+    sampled = dataclasses.replace(observables, sampler=dataclasses.replace(observables.sampler, exact=False))
+    value = measurement.purity.value._replace(error=0.6 * measurement.purity.value.mean)
+    unknown = measurement._replace(purity=measurement.purity._replace(value=value, terms=3.0))
+    assert "purity" not in sampled.named(unknown, 3)
+    assert "renyi2" not in sampled.named(unknown, 3)
+    assert "3.0 effective pairs of samples of q(l) overlap" in sampled.remark(unknown)
 
 
 def test_sampled():
@@ -48,7 +61,8 @@ def test_sampled():
     rbm = helpers.network(1)
     alone = lattice.from_edges([], sites=3)  # fewer moves to compile
     sampler = metropolis_diagonal(alone, samples=8192, chains=4096, sweeps=5)
-    sampled = build_observables(pauli_quantities(MODEL.lattice, bonds=False, correlations=True), sampler, 3)
+    asked = pauli_quantities(MODEL.lattice, bonds=False, correlations=True, momenta=True)
+    sampled = build_observables(asked, sampler, 3)
     chains = jax.numpy.asarray(np.random.default_rng(0).integers(0, 2, size=(4096, 3)) * 3, dtype="int32")
     measurement, chains = sampled(KEY, rbm, chains)
     assert chains.shape == (4096, 3)

@@ -43,6 +43,22 @@ def labels(figure):
     return [axis.get_ylabel() for axis in figure.axes if axis.get_visible()]
 
 
+def test_structure_factors_are_drawn_around_momentum_zero():
+    """A chain as a curve with errors, a torus as a map; k runs over (-pi, pi] in units of pi."""
+    k = 2 * np.pi * np.arange(4) / 4
+    chain = xr.Dataset({"structure_xx_k": ("k", np.array([0.0, 1, 2, 3]))}, coords={"k": k})
+    chain["structure_xx_k_error"] = ("k", np.full(4, 0.1))
+    (axis,) = report.structure_map(chain, ["structure_xx_k"]).axes
+    assert_allclose(axis.lines[0].get_xdata(), [-0.5, 0, 0.5, 1])
+    assert_allclose(axis.lines[0].get_ydata(), [3, 0, 1, 2])
+    torus = xr.Dataset(
+        {"structure_zz_k": (("k_1", "k_2"), np.arange(8.0).reshape(4, 2))}, coords={"k_1": k, "k_2": [0.0, np.pi]}
+    )
+    axis = report.structure_map(torus, ["structure_zz_k"]).axes[0]
+    assert_allclose(np.asarray(axis.collections[0].get_array()).reshape(4, 2), [[6, 7], [0, 1], [2, 3], [4, 5]])
+    assert axis.get_title() == "$S^{zz}(k)$"
+
+
 def test_time_curves_show_the_run_and_the_reference():
     run, exact = oscillation(TIMES, shift=0.05), oscillation(np.linspace(0, 2, 201))
     figure = report.time_curves(run, exact)

@@ -94,6 +94,8 @@ def run_command(
     built = _build(_limited(settings, wall))
     if check:
         print_facts(f"{problem} is a good problem", built.describe())
+        if built.several_states:
+            print(built.several_states)
         return
     from neurho import records
 
@@ -105,6 +107,7 @@ def run_command(
             fingerprint=config.fingerprint(settings),
             seed=settings.seed,
             bonds=built.lattice.bonds,
+            pairs=settings.observables.pairs,
             keep=settings.output.keep,
         )
         drive(built, run, None, voice)
@@ -132,7 +135,11 @@ def resume(
     with records.locked(directory):
         built = _build(settings)
         run = records.reopen(
-            directory, fingerprint=config.fingerprint(settings), bonds=built.lattice.bonds, keep=settings.output.keep
+            directory,
+            fingerprint=config.fingerprint(settings),
+            bonds=built.lattice.bonds,
+            pairs=settings.observables.pairs,
+            keep=settings.output.keep,
         )
         drive(built, run, run.restore(built.template()), voice)
 

@@ -118,6 +118,12 @@ def _check_sizes(config: Config) -> None:
         raise Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
     if task.kind == "stationary" and not config.observables.certificate:
         raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
+    if config.observables.momenta and isinstance(config.lattice, Edges):
+        raise Refusal("observables.momenta", 'be false for lattice.kind = "edges", which has no momenta', "it is true")
+    for pair in config.observables.pairs:
+        if pair[0] == pair[1] or max(pair) >= count:
+            must = f"hold pairs of different sites from 0 to {count - 1}"
+            raise Refusal("observables.pairs", must, f"one is {list(pair)}")
     if config.observables.exact:
         at_most(ENUMERATION_SITES, "observables.exact = true")
     if task.kind == "evolve" and "initial" not in config.model_fields_set:
@@ -173,7 +179,7 @@ def _check_levels(config: Config) -> None:
             f'be "levels", "random" or "state" for sites of {d} levels',
             f'it is "{config.initial.kind}"',
         )
-    for key in ("correlations", "structure"):
+    for key in ("correlations", "structure", "momenta"):
         if getattr(asked, key):
             raise Refusal(
                 f"observables.{key}", f"be false for sites of {d} levels: it is about Pauli matrices", "it is true"

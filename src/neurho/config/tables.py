@@ -237,6 +237,11 @@ class Observables(Table):
     bonds: Flag = True
     correlations: Flag = False
     structure: Flag = False
+    momenta: Flag = False
+    purity: Flag = False
+    pairs: Annotated[
+        tuple[tuple[Index, Index], ...], Field(description="pairs of different sites, as in [[0, 1], [3, 7]]")
+    ] = ()
     energy: Flag = True
     certificate: Flag = True
     exact: Flag = False

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from neurho._types import as_reals, require, require_sites
+from neurho.momentum import structure_weights
 from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, evaluate
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
@@ -92,23 +93,28 @@ def expectations(
     t: float = 0.0,
     correlations: bool = False,
     structure: bool = False,
+    momenta: bool = False,
     energy: bool = True,
 ) -> dict[str, np.ndarray]:
     """Means of a density matrix by name: what the sampled observables estimate.
 
     `sx_site` `(sites,)` and its average `sx`; `sxsx_bond` `(bonds,)` and its average `sxsx` (lattices with bonds);
     `sxsx_pair` `(sites, sites)` with `correlations`; `structure_xx` = sum_{j != l} <s_j s_l>/(N(N-1)) with
-    `structure`; the same for y and z; `energy` and `purity`. Local dimensions other than 2 have only the last two.
+    `structure`; with `momenta` also `structure_xx_k`, the same with a factor exp(i k.(r_j - r_l)), at all
+    [momenta][neurho.momentum.momenta]; the same for y and z; `energy`; `purity` and `renyi2` = -ln(purity). Local
+    dimensions other than 2 have only the last three.
     """
     sites = lindbladian.sites
     require_shape(rho, lindbladian.local_dim**sites)
-    out = {"purity": np.asarray(purity(rho))}
+    pure = purity(rho)
+    out = {"purity": np.asarray(pure), "renyi2": np.asarray(-np.log(pure))}
     if energy:
         out["energy"] = np.asarray(expectation(rho, lindbladian.hamiltonian, sites, t).real)
     if lindbladian.local_dim != 2:
         return out
     bonds = lindbladian.lattice.bonds
-    pairs = [(i, j) for i in range(sites) for j in range(i + 1, sites)] if correlations or structure else bonds
+    every = correlations or structure or momenta
+    pairs = [(i, j) for i in range(sites) for j in range(i + 1, sites)] if every else bonds
     rho = rho / np.trace(rho)
     one = np.array([reduced(rho, (j,), sites) for j in range(sites)])
     two = np.array([reduced(rho, (int(i), int(j)), sites) for i, j in pairs]).reshape(-1, 4, 4)
@@ -125,6 +131,8 @@ def expectations(
             out[f"s{axis}s{axis}_pair"] = table
         if structure and sites > 1:
             out[f"structure_{axis}{axis}"] = np.asarray((table.sum() - sites) / (sites * (sites - 1)))
+        if momenta and sites > 1:
+            out[f"structure_{axis}{axis}_k"] = structure_weights(lindbladian.lattice) @ table[np.triu_indices(sites, 1)]
     return out
 
 

@@ -9,6 +9,7 @@ meets half a file. The series is written before the checkpoint that belongs to i
 dropped on resuming, and nothing is ever missing.
 """
 
+from neurho.records.disagreement import disagreement
 from neurho.records.files import (
     CHECKPOINTS,
     LOCK,
@@ -29,7 +30,7 @@ from neurho.records.files import (
     write_status,
 )
 from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, reopen
-from neurho.records.series import Row, read_series
+from neurho.records.series import Row, dimensions, read_series
 from neurho.records.summary import NOT_OBSERVABLES, is_observable, summarise, time_average
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "Row",
     "Run",
     "create",
+    "dimensions",
+    "disagreement",
     "is_locked",
     "is_observable",
     "is_run",

@@ -15,6 +15,7 @@ import xarray as xr
 
 from neurho._types import NeurhoError, NumericalError
 from neurho.records.checkpoints import DamagedError, list_checkpoints, pack, unpack
+from neurho.records.disagreement import disagreement
 from neurho.records.files import (
     CHECKPOINTS,
     PROBLEM,
@@ -47,10 +48,13 @@ class Run:
     Made by `create` or `reopen`. `record` keeps a snapshot in memory, `save` brings all that was recorded to disk.
     """
 
-    def __init__(self, path: Path, *, fingerprint: str, bonds: np.ndarray, keep: int) -> None:
+    def __init__(
+        self, path: Path, *, fingerprint: str, bonds: np.ndarray, keep: int, pairs: np.ndarray | None = None
+    ) -> None:
         self.path = path
         self.fingerprint = fingerprint
         self.bonds = bonds
+        self.pairs = pairs
         self.keep = keep
         self.rows: list[Row] = []
         self.messages: list[str] = []
@@ -151,7 +155,7 @@ class Run:
     def series(self) -> xr.Dataset:
         """Everything recorded, as a dataset along `t`."""
         attributes = {"title": "neurho run", "fingerprint": self.fingerprint, "hbar": 1, "time_unit": "1/gamma"}
-        return as_dataset(self.rows, self.bonds).assign_attrs(attributes)
+        return as_dataset(self.rows, self.bonds, self.pairs).assign_attrs(attributes)
 
     def finish(
         self, *, converged: bool, average: float | None = None, remark: str = "", complete: bool = False, kind: str = ""
@@ -161,12 +165,14 @@ class Run:
         `remark` says why the run ended; unlike the other messages it is forgotten when the run goes on.
         """
         self.save()
-        result = summarise(self.series(), average=average)
+        series = self.series()
+        result = summarise(series, average=average)
+        sentences = [remark, disagreement(series, average=average)]
         result |= {
             "verdict": verdict(result, kind),
             "converged": converged,
             "complete": converged or complete,
-            "messages": [*self.messages, *([remark] if remark else [])],
+            "messages": [*self.messages, *filter(None, sentences)],
             "fingerprint": self.fingerprint,
         }
         replace(self.path / SUMMARY, as_json(result))
@@ -180,6 +186,7 @@ def create(
     fingerprint: str,
     seed: int,
     bonds: Sequence[Any] | np.ndarray = (),
+    pairs: Sequence[Any] | np.ndarray = (),
     keep: int = 2,
 ) -> Run:
     """Start a new run directory.
@@ -189,6 +196,7 @@ def create(
     - `path`: must not exist or be empty.
     - `problem`: the resolved problem as TOML; `fingerprint`: what tells it apart from others.
     - `bonds`: `(bonds, 2)`, the pairs that the observables per bond belong to.
+    - `pairs`: `(pairs, 2)`, likewise for reduced density matrices.
     - `keep`: how many checkpoints to keep.
 
     **Raises** `NeurhoError` if there is something already, or if the directory cannot be written.
@@ -200,13 +208,20 @@ def create(
     replace(path / PROBLEM, problem.encode())
     facts = {"seed": seed, "fingerprint": fingerprint, "sessions": [_session()]}
     replace(path / PROVENANCE, as_json(facts))
-    return Run(path, fingerprint=fingerprint, bonds=np.asarray(bonds, dtype=int).reshape(-1, 2), keep=keep)
+    return Run(path, fingerprint=fingerprint, bonds=_two_columns(bonds), pairs=_two_columns(pairs), keep=keep)
 
 
-def reopen(path: str | Path, *, fingerprint: str, bonds: Sequence[Any] | np.ndarray = (), keep: int = 2) -> Run:
+def reopen(
+    path: str | Path,
+    *,
+    fingerprint: str,
+    bonds: Sequence[Any] | np.ndarray = (),
+    pairs: Sequence[Any] | np.ndarray = (),
+    keep: int = 2,
+) -> Run:
     """Open a run directory to go on with it; `Run.restore` then gives the state to go on from."""
     path = checked(path)
-    run = Run(path, fingerprint=fingerprint, bonds=np.asarray(bonds, dtype=int).reshape(-1, 2), keep=keep)
+    run = Run(path, fingerprint=fingerprint, bonds=_two_columns(bonds), pairs=_two_columns(pairs), keep=keep)
     facts = read_json(path / PROVENANCE)
     replace(path / PROVENANCE, as_json(facts | {"sessions": [*facts.get("sessions", []), _session()]}))
     with disk(path):
@@ -231,6 +246,10 @@ def read_ansatz(path: str | Path, template: Any, fingerprint: str) -> Any:
         except DamagedError as error:
             sentence = str(error)
     raise NeurhoError(sentence)
+
+
+def _two_columns(pairs: Sequence[Any] | np.ndarray) -> np.ndarray:
+    return np.asarray(pairs, dtype=int).reshape(-1, 2)
 
 
 def _not_finite(snapshot: "Snapshot") -> str | None:

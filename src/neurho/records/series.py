@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 _DESCRIPTIONS = {
     "energy": ("energy <H>", "gamma"),
     "purity": ("purity tr rho^2", "1"),
+    "renyi2": ("Renyi-2 entropy -ln tr rho^2", "nats"),
     "delta_L": ("delta_L = <|L_loc|>, Eq. 18 of PRL 122, 250502", "gamma"),
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
+    "lindblad_norm2_plain": ("||L rho||^2 / ||rho||^2 from samples that are not blurred", "gamma^2"),
     "residual": ("relative residual of the projected equation of motion", "1"),
     "acceptance": ("acceptance of the chains of p(l, r)", "1"),
     "acceptance_diagonal": ("acceptance of the chains of q(l)", "1"),
@@ -28,6 +30,8 @@ _DESCRIPTIONS = {
     "dt": ("time step to try next", "1/gamma"),
     "delta_rho": ("relative Frobenius distance to the exact state", "1"),
     "trace_distance": ("trace distance to the exact state", "1"),
+    "purity_network": ("purity of the density matrix of the network", "1"),
+    "purity_exact": ("purity of the exact state", "1"),
     "wall_seconds": ("computing time since the start", "s"),
     "step": ("accepted steps since the start", "1"),
 }
@@ -36,7 +40,15 @@ _DESCRIPTIONS = {
 _PLACES = {"site": "of each site", "bond": "of each bond", "pair": "of each pair of sites"}
 
 
-_DIMENSIONS = {"site": ("site",), "bond": ("bond",), "pair": ("site", "site_2")}
+_DIMENSIONS = {
+    ("site", 1): ("site",),
+    ("bond", 1): ("bond",),
+    ("pair", 2): ("site", "site_2"),
+    ("real", 3): ("pair", "row", "column"),
+    ("imag", 3): ("pair", "row", "column"),
+    ("k", 1): ("k",),
+    ("k", 2): ("k_1", "k_2"),
+}
 
 
 class Row(NamedTuple):
@@ -59,29 +71,35 @@ def read_series(path: str | Path) -> xr.Dataset:
         raise NeurhoError(f"`{file}` is damaged or not a netCDF file; restore it or run anew.") from None
 
 
-def as_dataset(rows: Sequence[Row], bonds: np.ndarray) -> xr.Dataset:
-    """Rows as a dataset along t, with units."""
+def as_dataset(rows: Sequence[Row], bonds: np.ndarray, pairs: np.ndarray | None = None) -> xr.Dataset:
+    """Rows as a dataset along t, with units; `pairs` are those of reduced density matrices."""
     columns: dict[str, Any] = {"step": ("t", np.array([row.step for row in rows], dtype=np.int64))}
     columns["wall_seconds"] = ("t", np.array([row.wall_seconds for row in rows]))
     shapes = {name: value.shape for row in rows for name, value in row.values.items()}
     for name, shape in shapes.items():
         missing = np.full(shape, np.nan)
-        columns[name] = (("t", *_dimensions(name, shape)), np.stack([row.values.get(name, missing) for row in rows]))
+        columns[name] = (("t", *dimensions(name, shape)), np.stack([row.values.get(name, missing) for row in rows]))
     data = xr.Dataset(columns, coords={"t": ("t", np.array([row.t for row in rows], dtype=float))})
     for dimension in ("site", "site_2", "bond"):
         if dimension in data.sizes:
             data = data.assign_coords({dimension: np.arange(data.sizes[dimension])})
+    for dimension in ("k", "k_1", "k_2"):
+        if (length := data.sizes.get(dimension)) is not None:
+            data = data.assign_coords({dimension: 2 * np.pi * np.arange(length) / length})
     if data.sizes.get("bond") == len(bonds) and len(bonds):
         data = data.assign_coords(bond_a=("bond", bonds[:, 0]), bond_b=("bond", bonds[:, 1]))
+    if pairs is not None and data.sizes.get("pair") == len(pairs):
+        data = data.assign_coords(pair_a=("pair", pairs[:, 0]), pair_b=("pair", pairs[:, 1]))
     for name, variable in data.variables.items():
         long_name, units = _description(str(name))
         variable.attrs.update(long_name=long_name, units=units)
     return data
 
 
-def _dimensions(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-    dimensions = _DIMENSIONS.get(name.removesuffix("_error").rpartition("_")[2], ())
-    return dimensions if len(dimensions) == len(shape) else tuple(f"{name}_{axis}" for axis in range(len(shape)))
+def dimensions(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The dimensions of a variable besides t, from its name and shape."""
+    place = name.removesuffix("_error").rpartition("_")[2]
+    return _DIMENSIONS.get((place, len(shape)), tuple(f"{name}_{axis}" for axis in range(len(shape))))
 
 
 def _description(name: str) -> tuple[str, str]:
@@ -91,8 +109,12 @@ def _description(name: str) -> tuple[str, str]:
         "site": ("site", "1"),
         "site_2": ("second site", "1"),
         "bond": ("bond", "1"),
+        "k": ("phase of a plane wave per step along the chain", "rad"),
+        "k_1": ("phase of a plane wave per step along the first lattice vector", "rad"),
+        "k_2": ("phase of a plane wave per step along the second lattice vector", "rad"),
     }
     coordinates |= {"bond_a": ("first site of the bond", "1"), "bond_b": ("second site of the bond", "1")}
+    coordinates |= {"pair_a": ("first site of the pair, the slow index", "1"), "pair_b": ("second site of it", "1")}
     if name in coordinates:
         return coordinates[name]
     if name.endswith("_error"):
@@ -100,9 +122,11 @@ def _description(name: str) -> tuple[str, str]:
         return f"standard error of {long_name}", units
     if name in _DESCRIPTIONS:
         return _DESCRIPTIONS[name]
+    if name in ("reduced_real", "reduced_imag"):
+        return f"{name[8:]} part of the reduced density matrix of two sites", "1"
     if name.startswith("structure_"):
-        a = name[-1]
-        return f"structure factor S^{a}{a}(k=0)", "1"
+        _, letters, *momenta = name.split("_")
+        return f"structure factor S^{letters}({'k' if momenta else 'k=0'})", "1"
     letters, _, place = name.partition("_")
     if letters in ("sx", "sy", "sz"):
         return f"<sigma^{letters[1]}> {_PLACES.get(place, 'averaged over sites')}", "1"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2"})
+NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2", "lindblad_norm2_plain"})
 """Diagnostics that may come with an `_error`, as observables do."""
 
 
@@ -50,9 +50,9 @@ def verdict(summary: Mapping[str, Any], kind: str) -> str | None:
     """One of good, usable, do not use, by the thresholds of docs/accuracy.md; None where nothing judges the run.
 
     A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`, which only
-    projected steps have. Chains that disagree (R-hat above 1.1) make any state unusable.
+    projected steps have. Chains that disagree (R-hat above 1.1, of p(l, r) or of q(l)) make any state unusable.
     """
-    if (summary.get("r_hat") or 1.0) > 1.1:
+    if any((summary.get(name) or 1.0) > 1.1 for name in ("r_hat", "r_hat_diagonal")):
         return "do not use"
     if kind == "stationary":
         norm2, delta = summary.get("lindblad_norm2"), summary.get("delta_L")

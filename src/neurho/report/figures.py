@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 
 from neurho._types import NeurhoError
 from neurho.report.compare import align, averaged, error_of
-from neurho.report.maps import correlation_map, lattice_map, pair_names, site_names, space_time
+from neurho.report.maps import (
+    correlation_map,
+    lattice_map,
+    pair_names,
+    site_names,
+    space_time,
+    structure_map,
+    structure_names,
+)
 from neurho.report.panels import (
     draw_curves,
     draw_errors,
@@ -127,6 +135,8 @@ def all_figures(
             figures["lattice"] = lattice_map(last, sites, shape)
     if pairs := pair_names(series):
         figures["correlations"] = correlation_map(last, pairs)
+    if factors := structure_names(series):
+        figures["structure"] = structure_map(last, factors)
     if any(has_values(series, name) for name in SYMBOLS):
         figures["diagnostics"] = diagnostics(series)
     return figures

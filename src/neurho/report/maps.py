@@ -1,6 +1,6 @@
 """Heat maps: sites along time, sites of a two-dimensional lattice, correlations of all pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neurho._types import NeurhoError
+from neurho.report.compare import error_of
 from neurho.report.panels import has_values, new_figure, symbol
 from neurho.report.style import STYLE, TIME
 
@@ -55,6 +56,42 @@ def correlation_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
     return _panels(names, draw, height=2.9)
 
 
+def structure_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
+    """Structure factors S^aa(k) from a dataset without `t`: a curve for a chain, a map in two dimensions.
+
+    The axes are the phases k.a in (-pi, pi] along the lattice vectors, in units of pi.
+    """
+
+    def draw(axis: Axes, name: str) -> None:
+        values = last[name]
+        if values.ndim == 1:
+            k, error = _centred(values.k.values), error_of(last, name)
+            order = np.argsort(k)
+            axis.errorbar(k[order], values.values[order], error[order], fmt="o-", markersize=3)
+            axis.set_xlabel(r"$k/\pi$")
+            return
+        rows, columns = (_centred(values[d].values) for d in values.dims)
+        picture = values.values[np.ix_(np.argsort(rows), np.argsort(columns))]
+        mesh = axis.pcolormesh(np.sort(columns), np.sort(rows), picture, shading="nearest", cmap="viridis")
+        axis.figure.colorbar(mesh, ax=axis)
+        axis.set_xlabel(r"$k_2/\pi$")
+        axis.set_ylabel(r"$k_1/\pi$")
+
+    return _panels(names, draw, height=2.9, title=lambda name: rf"$S^{{{name.split('_')[1]}}}(k)$")
+
+
+def _centred(k: np.ndarray) -> np.ndarray:
+    """Phases in (-pi, pi], in units of pi."""
+    turns = k / np.pi
+    return np.where(turns > 1 + 1e-9, turns - 2, turns)
+
+
+def structure_names(series: xr.Dataset) -> list[str]:
+    """Structure factors that were measured at all momenta."""
+    names = [str(n) for n in series.data_vars if str(n).startswith("structure_") and str(n).endswith("_k")]
+    return [name for name in names if has_values(series, name)]
+
+
 def site_names(series: xr.Dataset) -> list[str]:
     """Names X for which `X_site` was measured; Pauli matrices first."""
     found = [str(n).removesuffix("_site") for n in series.data_vars if str(n).endswith("_site")]
@@ -67,7 +104,7 @@ def pair_names(series: xr.Dataset) -> list[str]:
     return [name for name in found if f"{name[: len(name) // 2]}_site" in series]
 
 
-def _panels(names: Sequence[str], draw: Any, *, height: float) -> Figure:
+def _panels(names: Sequence[str], draw: Any, *, height: float, title: Callable[[str], str] = symbol) -> Figure:
     if not names:
         raise NeurhoError("The run has nothing to draw on a map.")
     columns = min(WIDEST, len(names))
@@ -76,7 +113,7 @@ def _panels(names: Sequence[str], draw: Any, *, height: float) -> Figure:
         figure, axes = new_figure(rows, columns, width=3.1 * columns, height=height * rows)
         for axis, name in zip(axes.flat, names, strict=False):
             draw(axis, name)
-            axis.set_title(symbol(name), fontsize=10)
+            axis.set_title(title(name), fontsize=10)
         for axis in axes.flat[len(names) :]:
             axis.set_visible(False)
     return figure
