@@ -60,6 +60,7 @@ from .observables import reduced_density_matrix as reduced_density_matrix
 from .operators import Jump as Jump
 from .operators import Lindbladian as Lindbladian
 from .operators import Operator as Operator
+from .operators import adjoint_lindbladian as adjoint_lindbladian
 from .operators import destroy as destroy
 from .operators import identity as identity
 from .operators import local as local
@@ -84,4 +85,5 @@ from .solvers import MinSR as MinSR
 from .solvers import Ridge as Ridge
 from .solvers import SignalToNoise as SignalToNoise
 from .solvers import SpectralCutoff as SpectralCutoff
+from .stationarity import stationary_quantities as stationary_quantities
 from .tdvp import TDVP as TDVP

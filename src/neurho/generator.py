@@ -118,18 +118,23 @@ def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
             rate, function = (1.0, jump.rate) if callable(jump.rate) else (jump.rate, None)
             add(sites, rate * matrix, _channel_key(function, a.coefficient, b.coefficient))
     functions = [None if key is None else _ChannelCoefficient(key) for key in channels]
-    return _assemble(terms, lindbladian.sites, dim, tuple(functions))
+    groups = _groups(terms, dim**2, len(functions))
+    return LabelMap(groups=groups, sites=lindbladian.sites, local_dim=dim, coefficients=tuple(functions))
 
 
-def row_map(operators: Sequence[Operator], sites: int) -> LabelMap:
-    """Left multiplication, rho -> X_c rho, one channel for each operator: its local values are those of Eq. 13."""
+def row_groups(operators: Sequence[Operator]) -> tuple[Group, ...]:
+    """Left multiplication, rho -> X_c rho, at diagonal configurations; one channel for each operator (Eq. 13).
+
+    `local` counts the d^k levels l of the sites, and the labels of a connected configuration are those of (l', l).
+    """
     dim = operators[0].local_dim
-    terms = [
-        LabelTerm(channel, t.sites, superoperator(t.matrix, np.eye(len(t.matrix)), len(t.sites), dim))
-        for channel, operator in enumerate(operators)
-        for t in operator.merged().terms
-    ]
-    return _assemble(terms, sites, dim, (None,) * len(operators))
+    terms = [LabelTerm(c, t.sites, t.matrix) for c, operator in enumerate(operators) for t in operator.merged().terms]
+    groups = []
+    for g in _groups(terms, dim, len(operators)):
+        columns = jnp.asarray(all_labels(g.sites.shape[1], dim))
+        labels = dim * g.labels + columns[:, None, :]
+        groups.append(Group(sites=g.sites, labels=labels, elements=g.elements, diagonal=g.diagonal))
+    return tuple(groups)
 
 
 @dataclass(frozen=True)
@@ -157,19 +162,18 @@ def _dissipator(a: LocalTerm, b: LocalTerm, dim: int) -> tuple[tuple[int, ...], 
     return sites, superoperator(left, right, k, dim) - loss / 2
 
 
-def _assemble(terms: list[LabelTerm], sites: int, dim: int, coefficients: tuple[Coefficient | None, ...]) -> LabelMap:
+def _groups(terms: list[LabelTerm], label_dim: int, channels: int) -> tuple[Group, ...]:
     """Merge terms by support, then stack supports with equal numbers of sites and moves into groups."""
     merged: dict[tuple[int, ...], np.ndarray] = {}
     for term in terms:
-        size = dim ** (2 * len(term.sites))
-        matrices = merged.setdefault(term.sites, np.zeros((len(coefficients), size, size), dtype=complex))
+        size = label_dim ** len(term.sites)
+        matrices = merged.setdefault(term.sites, np.zeros((channels, size, size), dtype=complex))
         matrices[term.channel] += term.matrix
     stacks: dict[tuple[int, int], list[tuple[tuple[int, ...], np.ndarray]]] = defaultdict(list)
     for support, matrices in sorted(merged.items()):
         moves = int(np.max(np.sum(_pattern(matrices), axis=1), initial=0))
         stacks[len(support), moves].append((support, matrices))
-    groups = tuple(_group(stack, moves, dim**2, k) for (k, moves), stack in sorted(stacks.items()))
-    return LabelMap(groups=groups, sites=sites, local_dim=dim, coefficients=coefficients)
+    return tuple(_group(stack, moves, label_dim, k) for (k, moves), stack in sorted(stacks.items()))
 
 
 def _pattern(matrices: np.ndarray) -> np.ndarray:

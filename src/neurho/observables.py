@@ -20,7 +20,7 @@ from neurho._types import require, require_sites
 from neurho.ansatz import AbstractAnsatz
 from neurho.ansatz.base import prepare_changes
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values
-from neurho.generator import Group, LabelMap, row_map
+from neurho.generator import Group, row_groups
 from neurho.lattice import Lattice
 from neurho.momentum import structure_weights
 from neurho.operators import LocalTerm, Operator, sx, sy, sz
@@ -124,7 +124,7 @@ class Observables(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)
     slices: tuple[tuple[int, int], ...] = eqx.field(static=True)
     averaged: tuple[bool, ...] = eqx.field(static=True)
-    label_dim: int = eqx.field(static=True)
+    local_dim: int = eqx.field(static=True)
     count: int = eqx.field(static=True)
     chunk: int = eqx.field(static=True, default=CHUNK)
     purity: bool = eqx.field(static=True, default=False)
@@ -136,13 +136,14 @@ class Observables(eqx.Module):
         """Draw from q(l) and estimate everything."""
         amplitudes = ansatz.amplitudes()
         draw, chains, info = self.sampler.sample(key, amplitudes, chains)
-        changes = [prepare_changes(amplitudes, g.sites, g.labels, self.label_dim) for g in self.groups]
+        dim = self.local_dim
+        changes = [prepare_changes(amplitudes, g.sites, g.labels, dim, diagonal=True) for g in self.groups]
 
         def one(x: Array) -> Array:
-            cache = amplitudes.cache(x)
+            cache, levels = amplitudes.cache(x), x // (dim + 1)
             total = jnp.zeros(self.count)
             for group, target, table in zip(self.groups, self.targets, changes, strict=True):
-                values = group_values(amplitudes, group, table, cache, group.local_index(x, self.label_dim)).real
+                values = group_values(amplitudes, group, table, cache, group.local_index(levels, dim)).real
                 total = total.at[target.T].add(values)
             return total
 
@@ -187,7 +188,7 @@ class Observables(eqx.Module):
                 result[name] = Estimate(mean=averages.mean[means], error=averages.error[means])
                 means += 1
             elif name == REDUCED:
-                result |= as_matrices(Estimate(mean=single.mean[a:b], error=single.error[a:b]), self.label_dim)
+                result |= as_matrices(Estimate(mean=single.mean[a:b], error=single.error[a:b]), self.local_dim**2)
             elif name.endswith("_pair"):
                 result[name] = Estimate(
                     mean=_symmetric(single.mean[a:b], sites, 1.0), error=_symmetric(single.error[a:b], sites, 0.0)
@@ -231,6 +232,7 @@ def build_observables(
     places = []
     for quantity in quantities:
         for operator in quantity.operators:
+            require_sites(operator.support, sites, f"sites of `{quantity.name}`")
             require(
                 not any(t.coefficient for t in operator.terms),
                 "quantities",
@@ -248,7 +250,7 @@ def build_observables(
             slices[key] = (len(operators), len(operators) + len(key))
             operators += quantity.operators
         places.append(slices[key])
-    groups, targets = _slots(operators, sites)
+    groups, targets = _slots(operators)
     return Observables(
         groups=groups,
         targets=targets,
@@ -257,7 +259,7 @@ def build_observables(
         slices=tuple(places),
         averaged=tuple(q.average and q.weights is None for q in quantities),
         weights=tuple(None if q.weights is None else jnp.asarray(q.weights, dtype=float) for q in quantities),
-        label_dim=operators[0].local_dim ** 2,
+        local_dim=operators[0].local_dim,
         count=len(operators),
         chunk=chunk,
         purity=purity,
@@ -299,7 +301,7 @@ def _fingerprint(operator: Operator) -> int:
     return hash(tuple((t.sites, t.matrix.tobytes()) for t in operator.terms))
 
 
-def _slots(operators: Sequence[Operator], sites: int) -> tuple[tuple[Group, ...], tuple[Array, ...]]:
+def _slots(operators: Sequence[Operator]) -> tuple[tuple[Group, ...], tuple[Array, ...]]:
     """Give every term a slot on its support, compile slots as channels, and note which operator each slot feeds."""
     supports: dict[tuple[int, ...], list[tuple[int, LocalTerm]]] = defaultdict(list)
     for number, operator in enumerate(operators):
@@ -311,12 +313,12 @@ def _slots(operators: Sequence[Operator], sites: int) -> tuple[tuple[Group, ...]
         Operator(operators[0].local_dim, tuple(terms[slot][1] for terms in supports.values() if slot < len(terms)))
         for slot in range(width)
     ]
-    compiled: LabelMap = row_map(channels, sites)
+    groups = row_groups(channels)
     targets = []
-    for group in compiled.groups:
+    for group in groups:
         target = np.zeros((width, len(group.sites)), dtype=np.int32)
         for instance, support in enumerate(np.asarray(group.sites)):
             terms = supports[tuple(int(j) for j in support)]
             target[: len(terms), instance] = [number for number, _ in terms]
         targets.append(jnp.asarray(target))
-    return compiled.groups, tuple(targets)
+    return groups, tuple(targets)

@@ -37,6 +37,7 @@ from neurho.operators import Lindbladian
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
 from neurho.sampling import AbstractSampler, Blurred
+from neurho.stationarity import stationary_quantities
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
 from neurho.uniqueness import several_states
@@ -141,6 +142,21 @@ class Problem:
     def named(self) -> list[Quantity]:
         """Populations and operators written as text."""
         return named_quantities(self.config, self.lattice)
+
+    @property
+    def is_corrected(self) -> bool:
+        """Whether stationary values are also measured by estimators that correct the state."""
+        asked = self.config.observables.corrected
+        reason = ""
+        if self.config.task.kind != "stationary":
+            reason = 'task.kind is not "stationary"'
+        elif self.lindbladian.local_dim != 2:
+            reason = "the sites are not spins 1/2"
+        elif self.lindbladian.is_time_dependent:
+            reason = "the Lindbladian depends on time"
+        if asked and reason:
+            raise NeurhoError(f"Key `observables.corrected` must be false or left out, because {reason}.")
+        return not reason and asked is not False
 
     def template(self) -> Any:
         """A state of the right structure, to read a checkpoint into."""
@@ -421,6 +437,8 @@ def _observables(problem: Problem) -> Observables:
 
 def _quantities(problem: Problem) -> list[Quantity]:
     quantities = pauli_of(problem.config, problem.lattice) + problem.named
+    if problem.is_corrected:
+        quantities += stationary_quantities(problem.lindbladian, bonds=problem.config.observables.bonds)
     if problem.config.observables.energy:
         quantities.append(Quantity("energy", (problem.lindbladian.hamiltonian,), average=True))
     return quantities

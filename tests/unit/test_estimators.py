@@ -9,7 +9,7 @@ import helpers
 from neurho import lattice
 from neurho.ansatz import Reevaluated
 from neurho.estimators import convergence, estimate, local_values, overlap
-from neurho.generator import lindbladian_map, row_map
+from neurho.generator import lindbladian_map
 from neurho.operators import Lindbladian, local, sm, sx, sy, sz
 from neurho.sampling import Draw
 
@@ -48,16 +48,6 @@ def test_local_values_of_three_level_sites():
     found = values(rbm.amplitudes(), lindbladian_map(model), jnp.asarray(helpers.configurations(2, 3)))
     expected = expected_values(helpers.liouvillian(model), rbm)
     np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-11 * np.abs(expected).max())
-
-
-def test_channels_are_measured_together():
-    operators = [sx(0), sz(0) * sz(2) + 0.2 * sy(1), local(helpers.random_matrix(np.random.default_rng(0), 4), (2, 1))]
-    rbm = helpers.network(6)
-    found = values(rbm.amplitudes(), row_map(operators, 3), jnp.asarray(helpers.configurations(3)))
-    rho, index = helpers.matrix_of(helpers.literal_table(rbm), 3), helpers.label_index(3, 2)
-    for column, operator in zip(found.T, operators, strict=True):
-        expected = (operator.to_sparse(3).toarray() @ rho)[index] / rho[index]
-        np.testing.assert_allclose(column, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
 
 
 def draw_of(weight):

@@ -8,7 +8,16 @@ import pytest
 
 import helpers
 from neurho import lattice
-from neurho.generator import all_labels, apply, lindbladian_map, row_map, superoperator, to_dense, to_matrix, to_table
+from neurho.generator import (
+    all_labels,
+    apply,
+    lindbladian_map,
+    row_groups,
+    superoperator,
+    to_dense,
+    to_matrix,
+    to_table,
+)
 from neurho.operators import Lindbladian, local, sm, sp, sx, sy, sz
 
 
@@ -83,12 +92,31 @@ def test_superoperator_is_left_rho_right():
     np.testing.assert_allclose(found, to_table(left @ rho @ right, 2, 3), rtol=0, atol=1e-12)
 
 
-def test_row_map_multiplies_from_the_left():
-    operators = [sx(0), sy(2) * sx(1) + 0.3 * sz(0), local(helpers.random_matrix(np.random.default_rng(3), 4), (2, 0))]
-    rho = helpers.random_matrix(np.random.default_rng(4), 8)
-    found = np.asarray(apply(row_map(operators, 3), jnp.asarray(to_table(rho, 3, 2))))
+@pytest.mark.parametrize("dim", [2, 3])
+def test_row_groups_multiply_diagonal_configurations_from_the_left(dim):
+    """At x = (l, l) the elements and labels (l', l) give (X rho)(l, l), for operators on one, two and all sites."""
+    rng = np.random.default_rng(3)
+    operators = [
+        local(helpers.random_matrix(rng, dim), 0, local_dim=dim)
+        + local(helpers.random_matrix(rng, dim**2), (2, 0), local_dim=dim),
+        local(helpers.random_matrix(rng, dim**3), (1, 2, 0), local_dim=dim),
+    ]
+    rho = helpers.random_matrix(rng, dim**3)
+    table = to_table(rho, 3, dim).reshape((dim**2,) * 3)
+    found = np.zeros((2, dim**3), dtype=complex)
+    for row, levels in enumerate(all_labels(3, dim)):
+        x = levels * (dim + 1)
+        for group in row_groups(operators):
+            for n, (sites, local_index) in enumerate(zip(group.sites, group.local_index(levels, dim), strict=True)):
+                found[:, row] += group.diagonal[:, n, local_index] * table[tuple(x)]
+                for labels, element in zip(
+                    group.labels[n, local_index], group.elements[:, n, local_index].T, strict=True
+                ):
+                    moved = x.copy()
+                    moved[np.asarray(sites)] = labels
+                    found[:, row] += np.asarray(element) * table[tuple(moved)]
     for row, operator in zip(found, operators, strict=True):
-        np.testing.assert_allclose(to_matrix(row, 3, 2), operator.to_sparse(3).toarray() @ rho, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(row, np.diag(operator.to_sparse(3).toarray() @ rho), rtol=0, atol=1e-11)
 
 
 def test_groups_name_each_connected_configuration_once():

@@ -194,15 +194,18 @@ def prepare_changes(
     amplitudes: AbstractAmplitudes | AbstractModuli,
     sites: Int[Array, "instances k"],
     labels: Int[Array, "#instances local moves k"],
-    label_dim: int,
+    local: int,
+    *,
+    diagonal: bool = False,
 ) -> PyTree[Array]:
     """Prepare the changes from every local configuration to `labels` at every instance.
 
+    Local configurations are all those of `local` labels per site, d^2 of them, or, if `diagonal`, of the d labels with
+    equal row and column.
+
     **Returns** the changes with leading axes `(instances, local, moves)`.
     """
-    k = sites.shape[1]
-    local = jnp.arange(label_dim**k, dtype=jnp.int32)
-    old = jnp.stack(jnp.unravel_index(local, (label_dim,) * k), axis=1).reshape(len(local), k).astype(jnp.int32)
+    old = jnp.asarray(all_labels(sites.shape[1], local) * (local + 1 if diagonal else 1), dtype=jnp.int32)
     labels = jnp.broadcast_to(labels, (len(sites), *labels.shape[1:]))
     over_moves = jax.vmap(amplitudes.prepare, in_axes=(None, None, 0))
     over_local = jax.vmap(over_moves, in_axes=(None, 0, 0))

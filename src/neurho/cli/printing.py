@@ -86,6 +86,9 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
     )
     for name, value in summary["observables"].items():
         table.add_row(name, with_error(value["mean"], value["error"]))
+        if "network" in value:
+            plain = value["network"]
+            table.add_row("  in the network", with_error(plain["mean"], plain["error"]))
     table.add_section()
     for name, value in summary.items():
         if isinstance(value, float) and name not in ("t", "wall_seconds") and not name.endswith("_error"):

@@ -245,6 +245,7 @@ class Observables(Table):
     energy: Flag = True
     certificate: Flag = True
     exact: Flag = False
+    corrected: MaybeFlag = None
 
 
 class Output(Table):

@@ -30,7 +30,7 @@ from neurho.records.files import (
     require_unused,
 )
 from neurho.records.series import Row, as_dataset, as_netcdf, read_series, rows_of
-from neurho.records.summary import summarise, verdict
+from neurho.records.summary import prefer_corrected, summarise, verdict
 
 if TYPE_CHECKING:
     from neurho.observables import Snapshot
@@ -168,8 +168,10 @@ class Run:
         series = self.series()
         result = summarise(series, average=average)
         sentences = [remark, disagreement(series, average=average)]
+        word = verdict(result, kind)
         result |= {
-            "verdict": verdict(result, kind),
+            "observables": prefer_corrected(result["observables"], word),
+            "verdict": word,
             "converged": converged,
             "complete": converged or complete,
             "messages": [*self.messages, *filter(None, sentences)],

@@ -122,6 +122,9 @@ def _description(name: str) -> tuple[str, str]:
         return f"standard error of {long_name}", units
     if name in _DESCRIPTIONS:
         return _DESCRIPTIONS[name]
+    if "_corrected" in name:
+        long_name, units = _description(name.replace("_corrected", ""))
+        return f"{long_name}, corrected by the equation of motion", units
     if name in ("reduced_real", "reduced_imag"):
         return f"{name[8:]} part of the reduced density matrix of two sites", "1"
     if name.startswith("structure_"):

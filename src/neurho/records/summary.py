@@ -46,6 +46,24 @@ EVOLUTION = {"good": 0.1, "usable": 0.4}
 """Largest error_estimate of an evolution."""
 
 
+CORRECTED = "_corrected"
+
+
+def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[str, Any]:
+    """Put corrected values in the place of plain ones where the state is good or usable.
+
+    The plain value stays, as `network`. In a state that is neither, both stand side by side.
+    """
+    if word not in STATIONARY:
+        return dict(observables)
+    found = {}
+    for name, value in observables.items():
+        better = observables.get(name + CORRECTED)
+        if not name.endswith(CORRECTED):
+            found[name] = value if better is None else better | {"network": value}
+    return found
+
+
 def verdict(summary: Mapping[str, Any], kind: str) -> str | None:
     """One of good, usable, do not use, by the thresholds of docs/accuracy.md; None where nothing judges the run.
 

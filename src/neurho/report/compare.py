@@ -34,19 +34,20 @@ def deviations(series: xr.Dataset, reference: xr.Dataset) -> list[Deviation]:
     inside, other = align(series, reference)
     found = []
     for name in map(str, inside.data_vars):
-        if not is_observable(inside, name) or name not in other or inside[name].shape != other[name].shape:
+        plain = name if name in other else name.replace("_corrected", "")
+        if not is_observable(inside, name) or plain not in other or inside[name].shape != other[plain].shape:
             continue
-        difference = inside[name].values - other[name].values
+        difference = inside[name].values - other[plain].values
         if not np.any(np.isfinite(difference)):
             continue
-        sigma = np.hypot(error_of(inside, name), error_of(other, name))
+        sigma = np.hypot(error_of(inside, name), error_of(other, plain))
         ratios = np.abs(difference[sigma > 0]) / sigma[sigma > 0]
         place = np.unravel_index(np.nanargmax(np.abs(difference)), difference.shape)
         found.append(
             Deviation(
                 name=name,
                 value=float(inside[name].values[place]),
-                reference=float(other[name].values[place]),
+                reference=float(other[plain].values[place]),
                 max=float(np.abs(difference[place])),
                 at=float(inside.t[place[0]]) if "t" in inside[name].dims else None,
                 rms=float(np.sqrt(np.nanmean(difference**2))),
