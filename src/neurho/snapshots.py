@@ -1,5 +1,6 @@
 """From measurements to snapshots: numbers that can be kept, and the sentences that belong to them."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from neurho.tdvp import Certificate
 R_HAT_LIMIT = 1.1
 ACCEPTANCE_LIMIT = 0.002
 RESIDUAL_LIMIT = 0.5
+NORM2_ESS_LIMIT = 30.0
 
 
 def take(
@@ -61,6 +63,7 @@ def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
         "r_hat": float(certificate.r_hat),
         "tau": float(certificate.tau),
         "ess": float(certificate.ess),
+        "lindblad_norm2_ess": float(certificate.norm2_ess),
     }
 
 
@@ -89,6 +92,11 @@ def warning(diagnostics: dict[str, float]) -> str:
             warnings.append(
                 f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated."
             )
+    if diagnostics.get("lindblad_norm2_ess", math.inf) < NORM2_ESS_LIMIT:
+        warnings.append(
+            f"lindblad_norm2 rests on {diagnostics['lindblad_norm2_ess']:.1f} effective samples: its error is not "
+            "known, and parts of ||L rho||^2 may not have been sampled at all; use more samples."
+        )
     if diagnostics.get("residual", 0.0) > RESIDUAL_LIMIT:
         warnings.append(f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion.")
     return " ".join(warnings)

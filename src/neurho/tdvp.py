@@ -21,7 +21,8 @@ from neurho.solvers import AbstractSolver
 class Certificate(NamedTuple):
     """How far a state is from stationarity, and how far to trust the samples that say so.
 
-    `delta_l` = <|L_loc|>_p (Eq. 18) and `lindblad_norm2` = <|L_loc|^2>_p = ||L rho||^2/||rho||^2, with errors.
+    `delta_l` = <|L_loc|>_p (Eq. 18) and `lindblad_norm2` = <|L_loc|^2>_p = ||L rho||^2/||rho||^2, with errors;
+    `norm2_ess`, the effective number (Kish) of samples that the latter rests on.
     """
 
     delta_l: Estimate
@@ -30,6 +31,7 @@ class Certificate(NamedTuple):
     tau: Float[Array, ""]
     ess: Float[Array, ""]
     acceptance: Float[Array, ""]
+    norm2_ess: Float[Array, ""]
 
 
 def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: bool) -> Certificate:
@@ -42,6 +44,7 @@ def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: boo
         tau=mixing.tau,
         ess=effective_sample_size(draw.weight),
         acceptance=jnp.full((), jnp.nan),
+        norm2_ess=effective_sample_size(draw.weight * size**2),
     )
 
 

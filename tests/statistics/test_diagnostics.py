@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.sampling import autocorrelation_time, effective_sample_size, split_r_hat
+from neurho.sampling import Draw, autocorrelation_time, effective_sample_size, split_r_hat
+from neurho.snapshots import certified, warning
+from neurho.tdvp import certificate_of
 
 tau = jax.jit(autocorrelation_time)
 r_hat = jax.jit(split_r_hat)
@@ -65,3 +67,19 @@ def test_effective_sample_size():
     assert effective_sample_size(jnp.asarray([1.0, 1.0, 0.0, 0.0])) == 2
     weight = np.random.default_rng(5).exponential(size=200_000)
     assert effective_sample_size(jnp.asarray(weight)) / 200_000 == pytest.approx(0.5, rel=0.02)  # <w>^2/<w^2>
+
+
+def test_a_norm_that_rests_on_few_samples_is_said_to():
+    """||L rho||^2 from 400 samples of which 4 hold all of it, with equal and with unequal weights."""
+    size = jnp.zeros((20, 20)).at[3, :4].set(2.0)
+    draw = Draw(x=jnp.zeros((20, 20, 1), dtype=jnp.int32), weight=jnp.full((20, 20), 1 / 400))
+    few = certified(certificate_of(size, draw, exact=False), exact=False)
+    assert few["lindblad_norm2_ess"] == pytest.approx(4, rel=1e-12)
+    assert few["lindblad_norm2"] == pytest.approx(4 * 4 / 400, rel=1e-12)
+    assert "lindblad_norm2 rests on 4.0 effective samples" in warning(few)
+    weighted = draw._replace(weight=draw.weight.at[3, 0].set(100.0))
+    assert certified(certificate_of(size, weighted, exact=False), exact=False)["lindblad_norm2_ess"] < 1.01
+    many = certified(certificate_of(jnp.ones((20, 20)), draw, exact=False), exact=False)
+    assert many["lindblad_norm2_ess"] == pytest.approx(400, rel=1e-12)
+    assert "effective samples" not in warning(many)
+    assert "effective samples" not in warning(certified(certificate_of(0 * size, draw, exact=False), exact=False))

@@ -60,6 +60,7 @@ class FakeProblem:
         self.config, self.pause, self.nan_at = settings, pause, nan_at
         self.times, self.is_exact = np.linspace(0, 1, 11), False
         self.lattice = types.SimpleNamespace(bonds=np.array([[0, 1], [1, 2]]), sites=3)
+        self.several_states = "There are two stationary states."
 
     def template(self):
         return {"step": 0, "x": np.zeros(3)}
@@ -161,6 +162,7 @@ def test_check_prints_and_writes_nothing(place):
     output = call("run", "walk.toml", "--check").output
     assert "1,234" in output
     assert "3.0 MiB" in output
+    assert output.endswith("There are two stationary states.\n")
     assert not (place / "runs").exists()
 
 

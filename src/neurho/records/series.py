@@ -27,6 +27,7 @@ _DESCRIPTIONS = {
     "r_hat_diagonal": ("split R-hat of the chains of q(l)", "1"),
     "tau": ("integrated autocorrelation time", "draws"),
     "ess": ("effective sample size", "1"),
+    "lindblad_norm2_ess": ("effective number of samples that ||L rho||^2 / ||rho||^2 rests on", "1"),
     "dt": ("time step to try next", "1/gamma"),
     "delta_rho": ("relative Frobenius distance to the exact state", "1"),
     "trace_distance": ("trace distance to the exact state", "1"),
