@@ -119,7 +119,8 @@ def follow(
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
             memory = (state.chains, state.velocity)
-            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, target, state.dt, y, memory)
+            stop = flow.tdvp.generator.next_stop(state.t, target)
+            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
             state = RunState(
                 ansatz=restore(step.y),

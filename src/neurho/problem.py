@@ -14,7 +14,7 @@ import xarray as xr
 from jaxtyping import Array
 
 from neurho import exact, reference, solvers
-from neurho._types import NeurhoError
+from neurho._types import Coefficient, NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
     METHODS,
@@ -24,6 +24,7 @@ from neurho.assembly import (
     make_samplers,
 )
 from neurho.config import Config
+from neurho.driven import energy_parts, require_rates, with_energy
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, follow, make_flow, relax, start
 from neurho.generator import LabelMap, lindbladian_map
@@ -134,6 +135,15 @@ class Problem:
         """Populations and operators written as text."""
         return named_quantities(self.config, self.lattice)
 
+    @cached_property
+    def _energy(self) -> tuple[list[Quantity], list[Coefficient]] | None:
+        """The parts of an energy that depends on time, with their coefficients; None where it does not, or is not asked
+        for.
+        """
+        hamiltonian = self.lindbladian.hamiltonian
+        moving = any(term.coefficient is not None for term in hamiltonian.terms)
+        return energy_parts(hamiltonian) if moving and self.config.observables.energy else None
+
     def template(self) -> Any:
         """A state of the right structure, to read a checkpoint into."""
         if self.is_exact:
@@ -172,6 +182,9 @@ class Problem:
             run = follow(self.flow, origin, self.times, **options)
         truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
         for snapshot in run:
+            if self._energy is not None:
+                observables = with_energy(snapshot.observables, self._energy[1], snapshot.t)
+                snapshot = snapshot._replace(observables=observables)
             extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
             message = self._preparation(origin) if snapshot.step == 0 else snapshot.message
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
@@ -279,8 +292,9 @@ class Problem:
             return None
         asked = {"correlations": self.config.observables.correlations, "structure": self.config.observables.structure}
         rows = [
-            exact.expectations(rho, self.lindbladian, **asked) | exact_values(rho, self.named, self.lattice.sites)
-            for rho in self._reference_states()
+            exact.expectations(rho, self.lindbladian, t=float(t), **asked)
+            | exact_values(rho, self.named, self.lattice.sites)
+            for t, rho in self._reference_states()
         ]
         steady = task.kind == "stationary"
         columns = {}
@@ -290,11 +304,11 @@ class Problem:
             columns[name] = (dims if steady else ("t", *dims), value)
         return xr.Dataset(columns, coords={} if steady else {"t": self.times}, attrs={"source": "exact"})
 
-    def _reference_states(self) -> Iterator[np.ndarray]:
+    def _reference_states(self) -> Iterator[tuple[float, np.ndarray]]:
         if self.config.task.kind == "stationary":
-            yield exact.stationary_state(self.lindbladian).rho
+            yield 0.0, exact.stationary_state(self.lindbladian).rho
         else:
-            yield from self._truth(0.0)
+            yield from zip(self.times, self._truth(0.0), strict=True)
 
 
 @eqx.filter_jit
@@ -311,6 +325,14 @@ def build(config: Config) -> Problem:
     """
     sites = make_lattice(config)
     problem = Problem(config=config, lattice=sites, lindbladian=make_lindbladian(config, sites))
+    if problem.lindbladian.is_time_dependent:
+        if config.task.kind == "stationary":
+            raise NeurhoError('Key `task.kind` must be "evolve" for a model that depends on time, but it is not.')
+        if config.initial.kind == "mean-field":
+            raise NeurhoError(
+                'Key `initial.kind` must not be "mean-field" for a model that depends on time, but it is.'
+            )
+        require_rates(config, sites, problem.times)
     _ = problem.named  # what is wrong in a problem is said before it runs
     if not problem.is_exact:
         _ = problem.initial, problem.observables
@@ -383,7 +405,9 @@ def _search(problem: Problem) -> Continuation:
 
 def _quantities(problem: Problem) -> list[Quantity]:
     quantities = pauli_of(problem.config, problem.lattice) + problem.named
-    if problem.config.observables.energy:
+    if problem._energy is not None:
+        quantities += problem._energy[0]
+    elif problem.config.observables.energy:
         quantities.append(Quantity("energy", (problem.lindbladian.hamiltonian,), average=True))
     return quantities
 

@@ -127,7 +127,8 @@ def follow_projected(
                     f"The run stopped at t = {state.t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} "
                     "steps; give more, or a larger tolerance."
                 )
-            state = _advance(evolution, state, float(target), root)
+            stop = evolution.implicit.generator.next_stop(state.t, float(target))
+            state = _advance(evolution, state, stop, root)
             # At `target` the snapshot itself is the state to go on from.
             if watch is not None and not _reached(state.t, target):
                 watch(state)

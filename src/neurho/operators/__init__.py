@@ -1,6 +1,6 @@
 """Operators as sums of local terms, and the Lindbladian that they make. NumPy only."""
 
-from neurho.operators.algebra import LocalTerm, Operator, embed, evaluate, identity, local, total
+from neurho.operators.algebra import LocalTerm, Operator, embed, evaluate, identity, local, marks_of, product, total
 from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian
 from neurho.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
 
@@ -19,6 +19,8 @@ __all__ = [
     "evaluate",
     "identity",
     "local",
+    "marks_of",
+    "product",
     "sm",
     "sp",
     "spin",
