@@ -158,7 +158,8 @@ class Problem:
             return begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping)
         if self.is_projected:
             return begin_projected(self.evolution, ansatz, seed, task.dt)
-        return start(self.flow, ansatz, seed, task.dt or 1e-3)
+        error = 0.0 if task.kind == "evolve" else None
+        return start(self.flow, ansatz, seed, task.dt or 1e-3, error=error)
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
@@ -171,6 +172,9 @@ class Problem:
         task: Any = self.config.task
         first = state is None
         origin = self._start() if state is None else state
+        lost = self._lost(origin) if first else 0.0
+        if first and task.kind == "evolve":
+            origin = origin._replace(error=math.sqrt(max(2 - 2 * math.sqrt(max(1 - lost, 0.0)), 0.0)))
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:
             run = search_stationary(self.search, origin, delta_l=task.delta_L, **options)
@@ -186,14 +190,19 @@ class Problem:
                 observables = with_energy(snapshot.observables, self._energy[1], snapshot.t)
                 snapshot = snapshot._replace(observables=observables)
             extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
-            message = self._preparation(origin) if snapshot.step == 0 else snapshot.message
+            message = self._preparation(lost) if snapshot.step == 0 else snapshot.message
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
-    def _preparation(self, state: Any) -> str:
+    def _lost(self, state: Any) -> float:
+        """The infidelity of the prepared state by noise."""
+        if self.initial.target is None:
+            return 0.0
+        return 1 - float(_overlap(self.samplers[0], state.ansatz, self.initial.target, state.chains))
+
+    def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
         if self.initial.target is None:
             return ""
-        lost = 1 - float(_overlap(self.samplers[0], state.ansatz, self.initial.target, state.chains))
         tilt = self.initial.tilt_loss
         return (
             f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by noise, {tilt:.1e} "

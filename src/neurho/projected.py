@@ -54,8 +54,9 @@ class Projected(NamedTuple):
 class ProjectedState(NamedTuple):
     """All that an evolution needs to go on: the state, chains, and where it is.
 
-    `error` sums the misfits and truncation errors of all steps: an estimate of the relative error of rho in the
-    Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts; oscillations keep them).
+    `error` sums that of the prepared state, the misfits and the truncation errors of all steps: an estimate of the
+    relative error of rho in the Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts;
+    oscillations keep them).
     """
 
     ansatz: AbstractAnsatz

@@ -18,6 +18,7 @@ _DESCRIPTIONS = {
     "purity": ("purity tr rho^2", "1"),
     "delta_L": ("delta_L = <|L_loc|>, Eq. 18 of PRL 122, 250502", "gamma"),
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
+    "error_estimate": ("estimate of the relative error of rho in the Hilbert-Schmidt norm", "1"),
     "residual": ("relative residual of the projected equation of motion", "1"),
     "acceptance": ("acceptance of the chains of p(l, r)", "1"),
     "acceptance_diagonal": ("acceptance of the chains of q(l)", "1"),

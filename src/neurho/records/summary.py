@@ -49,8 +49,8 @@ EVOLUTION = {"good": 0.1, "usable": 0.4}
 def verdict(summary: Mapping[str, Any], kind: str) -> str | None:
     """One of good, usable, do not use, by the thresholds of docs/accuracy.md; None where nothing judges the run.
 
-    A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`, which only
-    projected steps have. Chains that disagree (R-hat above 1.1) make any state unusable.
+    A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`. Chains that
+    disagree (R-hat above 1.1) make any state unusable.
     """
     if (summary.get("r_hat") or 1.0) > 1.1:
         return "do not use"
