@@ -1,5 +1,7 @@
 from . import exact as exact
 from . import interchange as interchange
+from . import models as models
+from . import pulses as pulses
 from ._types import NeurhoError as NeurhoError
 from ._types import NumericalError as NumericalError
 from .ansatz import NDM as NDM
@@ -52,6 +54,7 @@ from .models import custom as custom
 from .models import dephasing_chain as dephasing_chain
 from .models import heisenberg as heisenberg
 from .models import ising as ising
+from .models import processor as processor
 from .models import xyz as xyz
 from .observables import Quantity as Quantity
 from .observables import Snapshot as Snapshot

@@ -7,6 +7,7 @@ import numpy as np
 from neurho import integrate, lattice, models
 from neurho._types import NeurhoError
 from neurho.config import Config, State, loads
+from neurho.driven import with_pulses
 from neurho.generator import LabelMap, lindbladian_map
 from neurho.integrate import Method
 from neurho.lattice import Lattice
@@ -47,10 +48,12 @@ def make_lindbladian(config: Config, sites: Lattice) -> Lindbladian:
         "xyz": models.xyz,
         "ising": models.ising,
         "dephasing": models.dephasing_chain,
+        "processor": models.processor,
         "custom": models.custom,
     }
+    given = config.model.model_dump(exclude={"kind"}, exclude_none=True)
     try:
-        return make[config.model.kind](sites, **config.model.model_dump(exclude={"kind"}, exclude_none=True))
+        return make[config.model.kind](sites, **with_pulses(config, given))
     except NeurhoError as error:
         raise NeurhoError(f"In [model]: {error}") from None
 

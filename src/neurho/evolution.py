@@ -17,7 +17,7 @@ from neurho._types import NeurhoError, NumericalError, require
 from neurho.ansatz import AbstractAnsatz, parameter_count, parameters
 from neurho.estimators import CHUNK
 from neurho.generator import lindbladian_map
-from neurho.integrate import BOSH3, Method, StepControl, advance
+from neurho.integrate import BOSH3, Method, Step, StepControl, advance
 from neurho.observables import Observables, Quantity, Snapshot, build_observables, pauli_quantities
 from neurho.operators import Lindbladian
 from neurho.sampling import AbstractSampler, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
@@ -29,7 +29,13 @@ from neurho.tdvp import TDVP, Rates
 class RunState(NamedTuple):
     """All that a run needs to go on: the parameters, both sets of chains, where it is and the dt to try next.
 
-    `velocity` is the last one, from which iterative solvers start; zero or None where nothing is known.
+    `velocity` is the last one, from which iterative solvers start; zero or None where nothing is known. `error` is an
+    estimate of the relative error of rho in the Hilbert-Schmidt norm, None where there is nothing to follow:
+
+        error(t) = error(0) + sum over steps of r ||L rho||_c/||rho|| dt + sqrt(e^T S e)
+
+    with the relative residual r^2 and the centred norm ||L rho||_c^2/||rho||^2 = <|L_loc|^2> - |<L_loc>|^2, whose
+    product is the squared speed at which rho leaves the exact flow, and the integration error e of the step.
     """
 
     ansatz: AbstractAnsatz
@@ -39,6 +45,7 @@ class RunState(NamedTuple):
     t: float
     dt: float
     velocity: Float[Array, " parameters"] | None = None
+    error: float | None = None
 
 
 class Flow(NamedTuple):
@@ -60,8 +67,10 @@ def require_x64() -> None:
         )
 
 
-def start(flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 0.0) -> RunState:
-    """The state before the first step, with chains after their warm-up."""
+def start(
+    flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 0.0, *, error: float | None = 0.0
+) -> RunState:
+    """The state before the first step, with chains after their warm-up; `error` is that of the prepared state."""
     require_x64()
     key = jax.random.fold_in(jax.random.key(seed), 0)
     amplitudes = ansatz.amplitudes()
@@ -74,6 +83,7 @@ def start(flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 
         t=float(t0),
         dt=float(dt),
         velocity=jnp.zeros(parameter_count(ansatz)),
+        error=error,
     )
 
 
@@ -119,8 +129,10 @@ def follow(
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
             memory = (state.chains, state.velocity)
-            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, target, state.dt, y, memory)
+            stop = flow.tdvp.generator.next_stop(state.t, target)
+            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
+            lost = _lost(step, t - state.t)
             state = RunState(
                 ansatz=restore(step.y),
                 chains=chains,
@@ -129,6 +141,7 @@ def follow(
                 t=t,
                 dt=dt,
                 velocity=velocity,
+                error=None if state.error is None else state.error + lost,
             )
             residual = float(step.rates.residual)
             if watch is not None and state.t < target:  # at `target` the snapshot itself is the state to go on from
@@ -136,6 +149,12 @@ def follow(
         snapshot = measure(flow, state, jax.random.fold_in(jax.random.fold_in(root, 2), state.step), residual)
         state = snapshot.state
         yield snapshot
+
+
+def _lost(step: Step, dt: float) -> float:
+    """By how much a step leaves the exact flow: what the network cannot follow, and the error of integration."""
+    defect = math.sqrt(max(float(step.rates.residual), 0.0) * float(step.rates.metric.norm)) * dt
+    return defect + (0.0 if step.error is None else float(step.rates.metric.length(step.error)))
 
 
 def require_steps(step: int, max_steps: int | None, t: float, target: float) -> None:
@@ -271,7 +290,7 @@ def stationary_state(
     """
     flow = make_flow(lindbladian, hermitian=ansatz.hermitian, **options)
     times = np.linspace(0, t_max, points)
-    return relax(flow, start(flow, ansatz, seed, dt), times, seed=seed, delta_l=delta_l)
+    return relax(flow, start(flow, ansatz, seed, dt, error=None), times, seed=seed, delta_l=delta_l)
 
 
 def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = float("nan")) -> Snapshot:
@@ -286,6 +305,6 @@ def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = fl
         measured,
         certificate,
         state._replace(diagonal_chains=diagonal_chains),
-        {"residual": residual, "dt": state.dt},
+        {"residual": residual, "dt": state.dt} | ({} if state.error is None else {"error_estimate": state.error}),
         exact=flow.tdvp.sampler.exact,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, require, require_rate
+from neurho._types import Coefficient, NeurhoError, as_reals, require, require_rate, require_sites
 from neurho.expressions import operators_on, rates_on
 from neurho.lattice import Lattice
 from neurho.operators import (
@@ -19,6 +19,7 @@ from neurho.operators import (
     LocalTerm,
     Operator,
     local,
+    product,
     total,
 )
 
@@ -33,6 +34,7 @@ def heisenberg(
     decay: Any = 1.0,
     pump: Any = 0.0,
     dephasing: Any = 0.0,
+    pulses: Mapping[str, Coefficient] | None = None,
 ) -> Lindbladian:
     """The anisotropic Heisenberg model with local dissipation (Hartmann & Carleo, PRL 122, 250502, Eqs. 14, 15):
 
@@ -46,49 +48,178 @@ def heisenberg(
     - `field`: B, shape `(3,)`, or `(sites, 3)` for one vector per site.
     - `coupling`: J, shape `(3,)`, or `(bonds, 3)` for one vector per bond of the lattice.
     - `decay`, `pump`, `dephasing`: numbers >= 0, or one per site.
+    - `pulses`: functions f(t) by the name of what they multiply: `field`, `coupling`, one component of them as in
+      `field_x`, `decay`, `pump`, `dephasing`.
 
     **Raises** `NeurhoError` for wrong shapes and negative rates.
     """
     fields = _per_item("field", field, lattice.sites, "site")
     couplings = _per_item("coupling", coupling, len(lattice.bonds), "bond")
-    terms = [LocalTerm((j,), np.tensordot(fields[j], PAULI, axes=1)) for j in range(lattice.sites) if np.any(fields[j])]
-    products = np.array([np.kron(p, p) for p in PAULI])
-    for bond, strength in zip(lattice.bonds, couplings, strict=True):
-        if np.any(strength):
-            terms.append(LocalTerm((int(bond[0]), int(bond[1])), np.tensordot(strength, products, axes=1)))
+    pulses = checked_pulses(pulses, DRIVEN)
+    ones = [((j,), PAULI, fields[j], "field") for j in range(lattice.sites)]
+    products = [np.kron(p, p) for p in PAULI]
+    bonds = zip(lattice.bonds, couplings, strict=True)
+    twos = [((int(bond[0]), int(bond[1])), products, strength, "coupling") for bond, strength in bonds]
+    terms = [
+        LocalTerm(sites, strength * matrix, product(pulses.get(name), pulses.get(f"{name}_{axis}")))
+        for sites, matrices, strengths, name in ones + twos
+        for axis, matrix, strength in zip("xyz", matrices, strengths, strict=True)
+        if strength != 0
+    ]
     jumps = []
     kinds = {"decay": (decay, SIGMA_MINUS), "pump": (pump, SIGMA_MINUS.T), "dephasing": (dephasing, PAULI_Z)}
     for name, (rates, matrix) in kinds.items():
         for site, rate in enumerate(_rates(name, rates, lattice.sites)):
             if rate > 0:
-                jumps.append(Jump(float(rate), local(matrix, site)))
+                jumps.append(driven_jump(float(rate), local(matrix, site), pulses.get(name)))
     return Lindbladian(lattice, Operator(2, tuple(terms)), jumps)
 
 
-def xyz(lattice: Lattice, *, coupling: Any = (0.9, 1.2, 1.0), decay: Any = 1.0) -> Lindbladian:
+DRIVEN = (
+    *(f"{name}{axis}" for name in ("field", "coupling") for axis in ("", "_x", "_y", "_z")),
+    *("decay", "pump", "dephasing"),
+)
+"""What a pulse can multiply in [`heisenberg`][neurho.models.heisenberg]."""
+
+
+def checked_pulses(pulses: Mapping[str, Coefficient] | None, known: Sequence[str]) -> dict[str, Coefficient]:
+    """The same mapping, if all names are known and all entries functions."""
+    for name, function in (pulses or {}).items():
+        require(name in known, "pulses", f"name some of {', '.join(known)}", f"it names {name}")
+        require(callable(function), f"pulses[{name}]", "be a function of time", f"it is {function!r}")
+    return dict(pulses or {})
+
+
+def driven_jump(rate: float, operator: Operator, pulse: Coefficient | None) -> Jump:
+    """A jump at rate `rate` f(t): the constant goes into the operator, so that all that share f(t) are one channel."""
+    return Jump(rate, operator) if pulse is None else Jump(pulse, np.sqrt(rate) * operator)
+
+
+def xyz(
+    lattice: Lattice,
+    *,
+    coupling: Any = (0.9, 1.2, 1.0),
+    decay: Any = 1.0,
+    pulses: Mapping[str, Coefficient] | None = None,
+) -> Lindbladian:
     """The dissipative XYZ model, H = sum_<jl> sum_a J_a sigma^a_j sigma^a_l with decay sigma^-.
 
     Lee, Gopalakrishnan & Lukin, PRL 110, 257204 (2013). At Jx = Jy the all-down state is a dark state.
     """
-    return heisenberg(lattice, coupling=coupling, decay=decay)
+    return heisenberg(lattice, coupling=coupling, decay=decay, pulses=pulses)
 
 
-def ising(lattice: Lattice, *, interaction: float = 2.0, transverse: float = 1.0, decay: Any = 1.0) -> Lindbladian:
+def ising(
+    lattice: Lattice,
+    *,
+    interaction: float = 2.0,
+    transverse: float = 1.0,
+    decay: Any = 1.0,
+    pulses: Mapping[str, Coefficient] | None = None,
+) -> Lindbladian:
     """The dissipative transverse-field Ising model, H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j.
 
-    `interaction` is V and `transverse` is g, as in Vicentini et al., PRL 122, 250503 (2019).
+    `interaction` is V and `transverse` is g, as in Vicentini et al., PRL 122, 250503 (2019). `pulses` may multiply
+    `interaction`, `transverse` and `decay`.
     """
     for name, value in (("interaction", interaction), ("transverse", transverse)):
         require(isinstance(value, int | float | np.number), name, "be a real number", f"it is {value!r}")
-    return heisenberg(lattice, field=(transverse / 2, 0, 0), coupling=(0, 0, interaction / 4), decay=decay)
+    names = {"interaction": "coupling", "transverse": "field", "decay": "decay"}
+    driven = {names[name]: function for name, function in checked_pulses(pulses, tuple(names)).items()}
+    field, coupling = (transverse / 2, 0, 0), (0, 0, interaction / 4)
+    return heisenberg(lattice, field=field, coupling=coupling, decay=decay, pulses=driven)
 
 
-def dephasing_chain(lattice: Lattice, *, coupling: Any = (1.0, 1.0, 0.0), dephasing: Any = 1.0) -> Lindbladian:
+def dephasing_chain(
+    lattice: Lattice,
+    *,
+    coupling: Any = (1.0, 1.0, 0.0),
+    dephasing: Any = 1.0,
+    pulses: Mapping[str, Coefficient] | None = None,
+) -> Lindbladian:
     """Spins coupled along bonds and dephased site by site; the infinite-temperature state is stationary.
 
     Znidaric, J. Stat. Mech. L05002 (2010). Conserves sum_j sigma^z_j when Jx = Jy.
     """
-    return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing)
+    return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing, pulses=pulses)
+
+
+def processor(
+    lattice: Lattice,
+    *,
+    T1: Any,
+    T2: Any = None,
+    thermal: Any = 0.0,
+    crosstalk: Any = 0.0,
+    detuning: Any = 0.0,
+    drives: Sequence[Mapping[str, Any]] = (),
+    pulses: Mapping[str, Coefficient] | None = None,
+) -> Lindbladian:
+    """Qubits of a quantum processor, each in the frame that rotates with its drive (rotating-wave approximation):
+
+        H = sum_j [Delta_j/2 sigma^z_j + sum_d f_d(t) Omega_dj/2 (cos phi_dj sigma^x_j + sin phi_dj sigma^y_j)]
+            + sum_<jl> zeta_jl/4 sigma^z_j sigma^z_l
+        jumps: sigma^-_j at rate (1 - p_j)/T1_j, sigma^+_j at p_j/T1_j, sigma^z_j at (1/T2_j - 1/(2 T1_j))/2
+
+    Populations relax with T1 to p (excited, up), coherences decay with T2: 1/T2 = 1/(2 T1) + 1/T_phi. See Krantz et
+    al., Appl. Phys. Rev. 6, 021318 (2019). The ground state of a qubit is down.
+
+    **Arguments**
+
+    - `T1`, `T2`: times > 0, one for all or one per site; T2 <= 2 T1, and 2 T1 where it is not given.
+    - `thermal`: p, the excited population at rest, from 0 to 1/2; one for all or one per site.
+    - `crosstalk`: zeta = E_11 - E_10 - E_01 + E_00 of pairs, in radians per unit of time; one for all or one per bond.
+    - `detuning`: Delta, frequency of the qubit minus that of its drive; one for all or one per site.
+    - `drives`: mappings with `rabi` (Omega) and `phase` (phi), one for all or one per site driven; `pulse`, a function
+      f(t) or None for 1; `at`, a list of sites, all unless given. A pulse turns by the angle Omega times its area.
+    - `pulses`: functions of time that multiply `crosstalk` or `detuning`.
+
+    **Raises** `NeurhoError` for wrong shapes, T2 > 2 T1 and populations outside [0, 1/2].
+    """
+    sites = lattice.sites
+    long, short = _each("T1", T1, sites, "site"), _each("T2", 2 * np.asarray(T1) if T2 is None else T2, sites, "site")
+    excited = _each("thermal", thermal, sites, "site")
+    require(np.all(long > 0), "T1", "be > 0", f"it is {T1}")
+    require(np.all(short > 0), "T2", "be > 0", f"it is {T2}")
+    require(np.all(short <= 2 * long * (1 + 1e-12)), "T2", "be at most 2 T1", f"it is {T2} with T1 = {T1}")
+    require(np.all((excited >= 0) & (excited <= 0.5)), "thermal", "lie in [0, 1/2]", f"it is {thermal}")
+    pulses = checked_pulses(pulses, ("crosstalk", "detuning"))
+    strengths = _each("crosstalk", crosstalk, len(lattice.bonds), "bond")
+    shifts = _each("detuning", detuning, sites, "site")
+    terms = [
+        LocalTerm((int(i), int(j)), zeta / 4 * np.kron(PAULI_Z, PAULI_Z), pulses.get("crosstalk"))
+        for (i, j), zeta in zip(lattice.bonds, strengths, strict=True)
+    ]
+    terms += [LocalTerm((j,), shifts[j] / 2 * PAULI_Z, pulses.get("detuning")) for j in range(sites)]
+    for number, drive in enumerate(drives):
+        with _inside(f"drives[{number}]"):
+            terms += _drive(sites, **drive)
+    dephasing = np.maximum(1 / short - 1 / (2 * long), 0) / 2
+    rates = (((1 - excited) / long, SIGMA_MINUS), (excited / long, SIGMA_MINUS.T), (dephasing, PAULI_Z))
+    jumps = [Jump(float(rate[j]), local(matrix, j)) for rate, matrix in rates for j in range(sites) if rate[j] > 0]
+    return Lindbladian(lattice, Operator(2, tuple(terms)), jumps)
+
+
+def _drive(
+    sites: int, *, rabi: Any = 1.0, phase: Any = 0.0, pulse: Coefficient | None = None, at: Sequence[int] | None = None
+) -> list[LocalTerm]:
+    """f(t) Omega/2 (cos phi sigma^x + sin phi sigma^y) on some sites."""
+    places = list(range(sites)) if at is None else list(at)
+    require_sites(places, sites, "at")
+    require(pulse is None or callable(pulse), "pulse", "be a function of time", f"it is {pulse!r}")
+    strengths, angles = (_each(n, v, len(places), "site driven") for n, v in (("rabi", rabi), ("phase", phase)))
+    return [
+        LocalTerm((j,), omega / 2 * (np.cos(phi) * PAULI_X + np.sin(phi) * PAULI_Y), pulse)
+        for j, omega, phi in zip(places, strengths, angles, strict=True)
+    ]
+
+
+def _each(name: str, value: Any, count: int, item: str) -> np.ndarray:
+    """One number for each of `count` items, from one for all or one for each."""
+    array = as_reals(value, name)
+    but = f"its shape is {array.shape}"
+    require(array.shape in ((), (count,)), name, f"be one number or {count}, one per {item}", but)
+    return np.broadcast_to(array, (count,))
 
 
 def _per_item(name: str, value: Any, count: int, item: str) -> np.ndarray:
@@ -131,7 +262,7 @@ def custom(
       or `"once"`, and `direction` or `at` choose some (see [`neurho.operators_on`][]). The sum must
       be Hermitian.
     - `jumps`: likewise, with a `rate`: a number, one for each place, or a text that may depend on time `t`.
-    - `values`: numbers and lists of numbers that the texts name.
+    - `values`: numbers, lists of numbers and functions of time that the texts name.
     - `local_dim`: levels of a site, 2 for spins 1/2.
 
     **Raises** `NeurhoError` with the term and the character at which it goes wrong.

@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Array
 
 from neurho import exact, records, reference, solvers
-from neurho._types import NeurhoError
+from neurho._types import Coefficient, NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
     METHODS,
@@ -26,6 +26,7 @@ from neurho.assembly import (
 )
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
+from neurho.driven import energy_parts, require_rates, with_energy
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, follow, make_flow, relax, start
 from neurho.generator import LabelMap, lindbladian_map
@@ -158,6 +159,15 @@ class Problem:
             raise NeurhoError(f"Key `observables.corrected` must be false or left out, because {reason}.")
         return not reason and asked is not False
 
+    @cached_property
+    def _energy(self) -> tuple[list[Quantity], list[Coefficient]] | None:
+        """The parts of an energy that depends on time, with their coefficients; None where it does not, or is not asked
+        for.
+        """
+        hamiltonian = self.lindbladian.hamiltonian
+        moving = any(term.coefficient is not None for term in hamiltonian.terms)
+        return energy_parts(hamiltonian) if moving and self.config.observables.energy else None
+
     def template(self) -> Any:
         """A state of the right structure, to read a checkpoint into."""
         if self.is_exact:
@@ -172,7 +182,8 @@ class Problem:
             return begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping)
         if self.is_projected:
             return begin_projected(self.evolution, ansatz, seed, task.dt)
-        return start(self.flow, ansatz, seed, task.dt or 1e-3)
+        error = 0.0 if task.kind == "evolve" else None
+        return start(self.flow, ansatz, seed, task.dt or 1e-3, error=error)
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
@@ -185,6 +196,9 @@ class Problem:
         task: Any = self.config.task
         first = state is None
         origin = self._start() if state is None else state
+        lost = self._lost(origin) if first else 0.0
+        if first and task.kind == "evolve":
+            origin = origin._replace(error=math.sqrt(max(2 - 2 * math.sqrt(max(1 - lost, 0.0)), 0.0)))
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:
             run = search_stationary(self.search, origin, delta_l=task.delta_L, **options)
@@ -196,12 +210,15 @@ class Problem:
             run = follow(self.flow, origin, self.times, **options)
         truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
         for snapshot in run:
+            if self._energy is not None:
+                observables = with_energy(snapshot.observables, self._energy[1], snapshot.t)
+                snapshot = snapshot._replace(observables=observables)
             extra = self._plain_norm(snapshot)
             if truth is not None:
                 extra |= _distances(snapshot.state.ansatz, next(truth))
             message = snapshot.message
             if snapshot.step == 0:
-                message = " ".join(filter(None, (self._preparation(origin), self.several_states)))
+                message = " ".join(filter(None, (self._preparation(lost), self.several_states)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
     @cached_property
@@ -222,11 +239,16 @@ class Problem:
         found = self._plain(key, t, state.ansatz, state.chains)
         return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
 
-    def _preparation(self, state: Any) -> str:
+    def _lost(self, state: Any) -> float:
+        """The infidelity of the prepared state by noise."""
+        if self.initial.target is None:
+            return 0.0
+        return 1 - float(_overlap(self.samplers[0], state.ansatz, self.initial.target, state.chains))
+
+    def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
         if self.initial.target is None:
             return ""
-        lost = 1 - float(_overlap(self.samplers[0], state.ansatz, self.initial.target, state.chains))
         tilt = self.initial.tilt_loss
         return (
             f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by noise, {tilt:.1e} "
@@ -326,8 +348,9 @@ class Problem:
             return None
         asked = {key: getattr(self.config.observables, key) for key in ("correlations", "structure", "momenta")}
         rows = [
-            exact.expectations(rho, self.lindbladian, **asked) | exact_values(rho, self.named, self.lattice.sites)
-            for rho in self._reference_states()
+            exact.expectations(rho, self.lindbladian, t=float(t), **asked)
+            | exact_values(rho, self.named, self.lattice.sites)
+            for t, rho in self._reference_states()
         ]
         steady = task.kind == "stationary"
         columns = {}
@@ -337,11 +360,11 @@ class Problem:
             columns[name] = (dims if steady else ("t", *dims), value)
         return xr.Dataset(columns, coords={} if steady else {"t": self.times}, attrs={"source": "exact"})
 
-    def _reference_states(self) -> Iterator[np.ndarray]:
+    def _reference_states(self) -> Iterator[tuple[float, np.ndarray]]:
         if self.config.task.kind == "stationary":
-            yield exact.stationary_state(self.lindbladian).rho
+            yield 0.0, exact.stationary_state(self.lindbladian).rho
         else:
-            yield from self._truth(0.0)
+            yield from zip(self.times, self._truth(0.0), strict=True)
 
 
 @eqx.filter_jit
@@ -358,6 +381,14 @@ def build(config: Config) -> Problem:
     """
     sites = make_lattice(config)
     problem = Problem(config=config, lattice=sites, lindbladian=make_lindbladian(config, sites))
+    if problem.lindbladian.is_time_dependent:
+        if config.task.kind == "stationary":
+            raise NeurhoError('Key `task.kind` must be "evolve" for a model that depends on time, but it is not.')
+        if config.initial.kind == "mean-field":
+            raise NeurhoError(
+                'Key `initial.kind` must not be "mean-field" for a model that depends on time, but it is.'
+            )
+        require_rates(config, sites, problem.times)
     _ = problem.named  # what is wrong in a problem is said before it runs
     if not problem.is_exact:
         _ = problem.initial, problem.observables
@@ -439,7 +470,9 @@ def _quantities(problem: Problem) -> list[Quantity]:
     quantities = pauli_of(problem.config, problem.lattice) + problem.named
     if problem.is_corrected:
         quantities += stationary_quantities(problem.lindbladian, bonds=problem.config.observables.bonds)
-    if problem.config.observables.energy:
+    if problem._energy is not None:
+        quantities += problem._energy[0]
+    elif problem.config.observables.energy:
         quantities.append(Quantity("energy", (problem.lindbladian.hamiltonian,), average=True))
     return quantities
 

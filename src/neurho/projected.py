@@ -54,8 +54,9 @@ class Projected(NamedTuple):
 class ProjectedState(NamedTuple):
     """All that an evolution needs to go on: the state, chains, and where it is.
 
-    `error` sums the misfits and truncation errors of all steps: an estimate of the relative error of rho in the
-    Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts; oscillations keep them).
+    `error` sums that of the prepared state, the misfits and the truncation errors of all steps: an estimate of the
+    relative error of rho in the Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts;
+    oscillations keep them).
     """
 
     ansatz: AbstractAnsatz
@@ -127,7 +128,8 @@ def follow_projected(
                     f"The run stopped at t = {state.t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} "
                     "steps; give more, or a larger tolerance."
                 )
-            state = _advance(evolution, state, float(target), root)
+            stop = evolution.implicit.generator.next_stop(state.t, float(target))
+            state = _advance(evolution, state, stop, root)
             # At `target` the snapshot itself is the state to go on from.
             if watch is not None and not _reached(state.t, target):
                 watch(state)

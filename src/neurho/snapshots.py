@@ -14,6 +14,8 @@ R_HAT_LIMIT = 1.1
 ACCEPTANCE_LIMIT = 0.002
 RESIDUAL_LIMIT = 0.5
 NORM2_ESS_LIMIT = 30.0
+ERROR_LIMIT = 0.4
+"""Accumulated relative error of rho from which on curves should not be believed; that of the verdict "do not use"."""
 
 
 def take(
@@ -99,4 +101,9 @@ def warning(diagnostics: dict[str, float]) -> str:
         )
     if diagnostics.get("residual", 0.0) > RESIDUAL_LIMIT:
         warnings.append(f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion.")
+    if diagnostics.get("error_estimate", 0.0) > ERROR_LIMIT:
+        warnings.append(
+            f"error_estimate = {diagnostics['error_estimate']:.2f} > {ERROR_LIMIT}: from here on the curves should no "
+            "longer be believed."
+        )
     return " ".join(warnings)

@@ -246,6 +246,10 @@ def test_compare_with_the_reference_and_with_another_run(place):
     assert (place / "run" / "figures" / "comparison.png").exists()
     same = call("compare", "run", "run", "--format", "png").output
     assert re.search(r"sz_site\s+0.00e\+00", same)
+    series = numbers("run")
+    lines = [f"{t},{z + 0.25}" for t, z in zip(series.t.values, series.sz.values, strict=True)]
+    (place / "measured.csv").write_text("\n".join(["t, sz", *lines]))
+    assert re.search(r"sz\s+2.50e-01", call("compare", "run", "measured.csv", "--format", "png").output)
     call("run", "still.toml", "--quiet", "--out", "still")
     assert re.search(r"sx\s+5.00e-01", call("compare", "still", "--format", "png").output)
 

@@ -69,7 +69,7 @@ WRONG = [
     ("model.coupling=[1,0,nan]", "key `model.coupling` must be three numbers"),
     (
         "model.gamma=1",
-        'key `model.gamma` is not known for kind "heisenberg"; known are field, coupling, decay, pump, dephasing.',
+        '`model.gamma` is not known for kind "heisenberg"; known are field, coupling, decay, pump, dephasing, pulses.',
     ),
     ("ansatz.hidden=-1", "key `ansatz.hidden` must be a whole number >= 0, but it is -1."),
     ("ansatz.hidden='4'", 'key `ansatz.hidden` must be a whole number >= 0, but it is "4".'),
@@ -150,7 +150,7 @@ def test_message_names_the_file(tmp_path):
         (
             'kind = "heisenberg"',
             "",
-            'key `model.kind` is missing; it must be "heisenberg", "xyz", "ising", "dephasing" or "custom".',
+            '`model.kind` is missing; it must be "heisenberg", "xyz", "ising", "dephasing", "processor" or "custom".',
         ),
         ('[model]\nkind = "heisenberg"\n', "", "the table [model] is missing."),
         ("[initial]\nbloch = [0, 0, 1]\n", "", 'key `initial` must be a table of its own for task.kind = "evolve"'),

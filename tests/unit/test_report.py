@@ -120,6 +120,41 @@ def test_deviations_measure_a_known_shift():
         assert row.value - row.reference == pytest.approx(0.25, abs=1e-5)
 
 
+def test_curves_from_files(tmp_path):
+    path = tmp_path / "curves.csv"
+    path.write_text("sz,t,sz_error\n1.0,0.0,0.1\n0.5,1.0,0.2\n")
+    found = report.read_curves(path)
+    assert_allclose(found.t, [0.0, 1.0])
+    assert_allclose(found.sz, [1.0, 0.5])
+    found.to_netcdf(tmp_path / "curves.nc", engine="h5netcdf")
+    assert report.read_curves(tmp_path / "curves.nc").identical(found)
+    for text, sentence in (
+        ("sz,x\n1,2\n", "must begin with names of columns, one of them t"),
+        ("t,sz\n0,1\n1\n", "must have 2 numbers in each line, but line 3 has not"),
+        ("t,sz\n1,1\n0,2\n", "must have times t that increase"),
+        ("t,sz\n", "must have a line of numbers below the names"),
+    ):
+        path.write_text(text)
+        with pytest.raises(NeurhoError, match=sentence):
+            report.read_curves(path)
+    (tmp_path / "bad.nc").write_text("no")
+    with pytest.raises(NeurhoError, match="must be a netCDF file"):
+        report.read_curves(tmp_path / "bad.nc")
+
+
+def test_the_error_estimate_is_a_band_within_what_is_possible():
+    """Around each mean of a Pauli matrix, cut at -1 and 1, and only where there is an estimate."""
+    run = oscillation(TIMES, error=0.0).assign(error_estimate=("t", TIMES / 4))
+    bands = report.time_curves(run).axes[0].collections
+    assert len(bands) == 3
+    corners = bands[0].get_paths()[0].vertices
+    expected = np.clip(run.sx.values + TIMES / 4, -1, 1)
+    for t, high in zip(TIMES[[10, 30]], expected[[10, 30]], strict=True):
+        assert corners[np.isclose(corners[:, 0], t), 1].max() == pytest.approx(high)
+    assert abs(corners[:, 1]).max() <= 1
+    assert len(report.time_curves(oscillation(TIMES, error=0.0)).axes[0].collections) == 0
+
+
 def test_errors_of_both_runs_are_combined():
     [row, *_] = report.deviations(oscillation(TIMES, shift=0.5, error=0.3), oscillation(TIMES, error=0.4))
     assert row.rms_sigma == pytest.approx(1.0)

@@ -228,19 +228,23 @@ def cite(
 def compare(
     directory: Directory,
     other: Annotated[
-        Path | None, typer.Argument(metavar="[OTHER]", help="Another run [default: the reference].")
+        Path | None,
+        typer.Argument(metavar="[OTHER]", help="Another run or a CSV or netCDF file [default: the reference]."),
     ] = None,
     ending: Annotated[
         str, typer.Option("--format", metavar="png|pdf|svg", help="One format [default: png and pdf].")
     ] = "",
 ) -> None:
-    """Compare a run with the exact solution or with another run."""
+    """Compare a run with the exact solution, another run, or curves in a file."""
     from neurho import records, report
     from neurho._types import NeurhoError
 
     endings = _endings(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
-    truth = records.read_series(other) if other is not None else _build(settings).reference()
+    if other is None:
+        truth = _build(settings).reference()
+    else:
+        truth = report.read_curves(other) if other.is_file() else records.read_series(other)
     if truth is None:
         raise NeurhoError(f"There is no reference for `{directory}`; give another run to compare with.")
     label = str(other) if other is not None else _source(truth)

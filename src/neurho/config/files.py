@@ -11,6 +11,7 @@ from typing import Any
 
 from neurho._types import NeurhoError
 from neurho.config.messages import ending, shown, suggest
+from neurho.config.pulses import with_tables
 from neurho.config.schema import KINDS, PLAIN, Config
 from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, unused
 from neurho.config.validation import validate
@@ -25,17 +26,17 @@ def load(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     **Raises** `NeurhoError`: one sentence with the file, the key, what it is and what it must be.
     """
     text, where = _read(source)
-    data = _parse(text, where)
+    data, folder = _parse(text, where), Path(source).parent
     overrides = list(overrides)
     if overrides:
         data = _override(data, overrides, where)
         where = f"{where} with " + " ".join(f"--set {item}" for item in overrides)
-    return validate(data, where)
+    return validate(with_tables(data, folder, where), where)
 
 
 def loads(text: str, where: str = "the problem") -> Config:
-    """The problem in a TOML text; `where` names it in error messages."""
-    return validate(_parse(text, where), where)
+    """The problem in a TOML text; `where` names it in error messages. Files are looked for in the current folder."""
+    return validate(with_tables(_parse(text, where), Path(), where), where)
 
 
 def dumps(config: Config) -> str:

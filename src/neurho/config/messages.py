@@ -10,6 +10,11 @@ class Refusal(ValueError):
 
     def __init__(self, key: str, must: str, but: str) -> None:
         super().__init__(f"key `{key}` must {must}, but {but}")
+        self.key, self.must, self.but = key, must, but
+
+    def below(self, path: str) -> "Refusal":
+        """The same about a key of the table `path`."""
+        return Refusal(f"{path}.{self.key}", self.must, self.but)
 
 
 def shown(value: object) -> str:

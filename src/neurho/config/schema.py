@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.messages import Refusal, shown
+from neurho.config.processor import Drive, Processor
+from neurho.config.pulses import Pulse, Tabulated
 from neurho.config.tables import (
     Chain,
     Dephasing,
@@ -36,7 +38,7 @@ ENUMERATION_SITES = 7
 TABLE_SITES = 6
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
-Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Custom
+Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom
 Ansatzes: TypeAlias = Rbm | Ndm | ExactTable
 Initials: TypeAlias = Product | Levels | MeanField | Random | State
 Samplings: TypeAlias = Metropolis | Enumeration
@@ -49,6 +51,7 @@ class Config(Table):
     seed: Index = 0
     lattice: Annotated[Lattices, Field(discriminator="kind")]
     model: Annotated[Models, Field(discriminator="kind")]
+    pulses: dict[str, Annotated[Pulse, Field(discriminator="kind")]] = {}
     ansatz: Annotated[Ansatzes | None, Field(discriminator="kind")] = None
     initial: Annotated[Initials, Field(discriminator="kind")] = Random(kind="random")
     sampling: Annotated[Samplings | None, Field(discriminator="kind")] = None
@@ -83,6 +86,7 @@ class Config(Table):
     def _consistent(self) -> "Config":
         _check_sizes(self)
         _check_sites(self)
+        _check_pulses(self)
         if isinstance(self.ansatz, Rbm) and self.ansatz.translations:
             _check_translations(self, self.ansatz)
         return self
@@ -131,7 +135,8 @@ def _check_sizes(config: Config) -> None:
 
 
 def _check_sites(config: Config) -> None:
-    per_site = {f"model.{key}": getattr(config.model, key, None) for key in ("decay", "pump", "dephasing")}
+    keys = ("decay", "pump", "dephasing", "T1", "T2", "thermal", "detuning")
+    per_site = {f"model.{key}": getattr(config.model, key, None) for key in keys}
     for key, value in per_site.items():
         _check_length(key, value, config.sites)
     field = getattr(config.model, "field", None)
@@ -145,6 +150,41 @@ def _check_sites(config: Config) -> None:
         for vector in vectors:
             if sum(c * c for c in vector) > 1 + 1e-9:  # pyright: ignore[reportOperatorIssue, reportGeneralTypeIssues]
                 raise Refusal("initial.bloch", "lie in the unit ball, |r| <= 1", f"one vector is {shown(vector)}")
+
+
+AXES = ("", "_x", "_y", "_z")
+DRIVEN: dict[type[Table], tuple[str, ...]] = {
+    Heisenberg: (*(f"{k}{a}" for k in ("field", "coupling") for a in AXES), "decay", "pump", "dephasing"),
+    Xyz: (*(f"coupling{a}" for a in AXES), "decay"),
+    Ising: ("interaction", "transverse", "decay"),
+    Dephasing: (*(f"coupling{a}" for a in AXES), "dephasing"),
+    Processor: ("crosstalk", "detuning"),
+}
+"""What a pulse can multiply."""
+
+
+def _check_pulses(config: Config) -> None:
+    """Pulses that a model names are there, and multiply something."""
+    used: dict[str, str] = {}
+    for key, name in getattr(config.model, "pulses", {}).items():
+        known = DRIVEN[type(config.model)]
+        if key not in known:
+            raise Refusal(f"model.pulses.{key}", f"be left out: a pulse multiplies {', '.join(known)}", "it is there")
+        used[f"model.pulses.{key}"] = name
+    for number, drive in enumerate(getattr(config.model, "drives", ())):
+        if drive.pulse is not None:
+            used[f"model.drives[{number}].pulse"] = drive.pulse
+    for key, name in used.items():
+        if name not in config.pulses:
+            there = ", ".join(config.pulses) or "none is there"
+            raise Refusal(key, f"name a table [pulses.NAME] ({there})", f"it is {shown(name)}")
+    for name, pulse in config.pulses.items():
+        if isinstance(pulse, Tabulated) and config.task.kind == "evolve":
+            first, last, end = pulse.times[0], pulse.times[-1], config.task.t_end
+            if first > 0 or last < end * (1 - 1e-9):
+                raise Refusal(f"pulses.{name}.times", f"cover 0..task.t = {end:g}", f"it covers {first:g}..{last:g}")
+    if config.pulses and config.task.kind == "stationary":
+        raise Refusal("pulses", 'be left out for task.kind = "stationary"', "it is there")
 
 
 def _check_translations(config: Config, network: Rbm) -> None:
@@ -205,5 +245,9 @@ KINDS: dict[str, dict[str, type[Table]]] = {
 
 
 PLAIN: dict[str, type[Table]] = {"observables": Observables, "output": Output}
-NESTED: dict[type[Table], dict[str, type[Table]]] = {Custom: {"hamiltonian": Term, "jumps": JumpTerm}}
+PULSES: dict[str, type[Table]] = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(Pulse)}
+NESTED: dict[type[Table], dict[str, type[Table]]] = {
+    Custom: {"hamiltonian": Term, "jumps": JumpTerm},
+    Processor: {"drives": Drive},
+}
 """Keys that hold lists of tables."""

@@ -53,6 +53,11 @@ Texts: TypeAlias = Annotated[
 ]
 
 
+Pulsed: TypeAlias = Annotated[
+    dict[str, Annotated[str, Strict()]], Field(description='names of pulses by key, as in { field_x = "kick" }')
+]
+
+
 class Table(BaseModel):
     """One table of the problem file: frozen, no unknown keys."""
 
@@ -104,6 +109,7 @@ class Heisenberg(Table):
     decay: Rates = 1.0
     pump: Rates = 0.0
     dephasing: Rates = 0.0
+    pulses: Pulsed = {}
 
 
 class Xyz(Table):
@@ -112,6 +118,7 @@ class Xyz(Table):
     kind: Literal["xyz"]
     coupling: Couplings = (0.9, 1.2, 1.0)
     decay: Rates = 1.0
+    pulses: Pulsed = {}
 
 
 class Ising(Table):
@@ -121,6 +128,7 @@ class Ising(Table):
     interaction: Real = 2.0
     transverse: Real = 1.0
     decay: Rates = 1.0
+    pulses: Pulsed = {}
 
 
 class Dephasing(Table):
@@ -129,6 +137,7 @@ class Dephasing(Table):
     kind: Literal["dephasing"]
     coupling: Couplings = (1.0, 1.0, 0.0)
     dephasing: Rates = 1.0
+    pulses: Pulsed = {}
 
 
 class Rbm(Table):

@@ -6,8 +6,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from neurho._types import NeurhoError
-from neurho.config.messages import ending, one_of, shown, suggest
-from neurho.config.schema import KINDS, NESTED, PLAIN, Config
+from neurho.config.messages import Refusal, ending, one_of, shown, suggest
+from neurho.config.schema import KINDS, NESTED, PLAIN, PULSES, Config
 from neurho.config.tables import Table
 
 
@@ -21,7 +21,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
         if name not in Config.model_fields:
             _unknown(where, name, "", list(Config.model_fields))
     for name, raw in data.items():
-        tables[name] = raw if name == "seed" else _table(where, name, raw)
+        tables[name] = raw if name == "seed" else _pulses(where, raw) if name == "pulses" else _table(where, name, raw)
     try:
         return Config(**tables)
     except ValidationError as error:
@@ -34,13 +34,35 @@ def _table(where: str, name: str, raw: object) -> Table:
     for key, implied in (("bloch", "product"), ("populations", "levels"), ("run", "state")):
         if name == "initial" and key in raw:
             raw = {"kind": implied, **raw}
-    kind = PLAIN[name] if name in PLAIN else _kind(where, name, raw)
+    kind = PLAIN[name] if name in PLAIN else _kind(where, name, raw, KINDS[name])
     for key, model in NESTED.get(kind, {}).items():
         _entries(where, f"{name}.{key}", model, raw.get(key))
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
         raise NeurhoError(_sentence(where, f"{name}.", kind, error, raw)) from None
+
+
+def _pulses(where: str, raw: object) -> dict[str, Table]:
+    """The tables [pulses.NAME]."""
+    if not isinstance(raw, dict):
+        raise NeurhoError(f"In `{where}`, `pulses` must hold tables [pulses.NAME], but it is {shown(raw)}.")
+    found: dict[str, Table] = {}
+    for name, entry in raw.items():
+        path = f"pulses.{name}"
+        if not name.isidentifier():
+            raise NeurhoError(f"In `{where}`, `{path}` must have a name of letters and digits, but it has not.")
+        if not isinstance(entry, dict):
+            raise NeurhoError(f"In `{where}`, `{path}` must be a table [{path}], but it is {shown(entry)}.")
+        kind = _kind(where, path, entry, PULSES)
+        try:
+            found[name] = kind.model_validate(entry)
+        except ValidationError as error:
+            refusal = error.errors()[0].get("ctx", {}).get("error")
+            if isinstance(refusal, Refusal):
+                raise NeurhoError(f"In `{where}`, {refusal.below(path)}.") from None
+            raise NeurhoError(_sentence(where, f"{path}.", kind, error, entry)) from None
+    return found
 
 
 def _entries(where: str, path: str, model: type[Table], raw: object) -> None:
@@ -56,8 +78,7 @@ def _entries(where: str, path: str, model: type[Table], raw: object) -> None:
             raise NeurhoError(_sentence(where, f"{path}[{number}].", model, error, entry)) from None
 
 
-def _kind(where: str, name: str, raw: dict[str, Any]) -> type[Table]:
-    kinds = KINDS[name]
+def _kind(where: str, name: str, raw: dict[str, Any], kinds: dict[str, type[Table]]) -> type[Table]:
     choices = one_of(list(kinds))
     if "kind" not in raw:
         raise NeurhoError(f"In `{where}`, key `{name}.kind` is missing; it must be {choices}.")

@@ -8,6 +8,7 @@ K = -i H - 1/2 sum_j gamma_j c_j^+ c_j the master equation reads (hbar = 1)
 and nothing larger than a few dozen arrays of the size of rho is ever made.
 """
 
+from neurho.exact.correlation import correlation
 from neurho.exact.density import (
     PAULI,
     delta_rho,
@@ -27,6 +28,7 @@ __all__ = [
     "PAULI",
     "ExactLindbladian",
     "ExactStationary",
+    "correlation",
     "delta_rho",
     "evolve",
     "expectation",

@@ -1,7 +1,6 @@
 """Exact time evolution: Taylor series of exp(L dt), or Runge-Kutta where L depends on time."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import DOP853
@@ -92,16 +91,18 @@ def _runge_kutta(exact: ExactLindbladian, rho: np.ndarray, times: np.ndarray, to
     def rate(t: float, y: np.ndarray) -> np.ndarray:
         return exact.at(t).apply(y.reshape(shape)).ravel()
 
-    relative, last, message = max(tolerance, 1e-13), None, None
+    relative, last, now = max(tolerance, 1e-13), None, float(times[0])
     yield rho
-    for t0, t1 in pairwise(times):
-        first = None if last is None else min(last, t1 - t0) or None
-        solver = DOP853(rate, t0, rho.ravel(), t1, rtol=relative, atol=relative * scale, first_step=first)
-        while solver.status == "running":
-            message = solver.step()
-            last = max(last or 0.0, solver.h_abs)  # the last step of an interval is cut short
-        if solver.status == "failed":
-            raise NumericalError(f"The integration stopped at t = {solver.t}: {message}")
-        rho = solver.y.reshape(shape)
-        rho = (rho + rho.conj().T) / 2
+    for target in map(float, times[1:]):
+        # Marks are stops as outputs are, so that no step passes over a pulse.
+        for stop in (*exact.lindbladian.marks(now, target), target):
+            first = None if last is None else min(last, stop - now) or None
+            solver = DOP853(rate, now, rho.ravel(), stop, rtol=relative, atol=relative * scale, first_step=first)
+            while solver.status == "running":
+                message = solver.step()
+                if solver.status == "failed":
+                    raise NumericalError(f"The integration stopped at t = {solver.t}: {message}")
+                last = max(last or 0.0, solver.h_abs)  # the last step of an interval is cut short
+            rho, now = solver.y.reshape(shape), stop
+            rho = (rho + rho.conj().T) / 2
         yield rho

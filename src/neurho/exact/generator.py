@@ -10,9 +10,9 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import eigsh
 
-from neurho._types import require
+from neurho._types import Coefficient, require
 from neurho.exact.density import require_shape
-from neurho.operators import Jump, Lindbladian, Operator, embed, evaluate
+from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate
 
 _Block: TypeAlias = tuple[int | slice, ...]
 
@@ -77,21 +77,34 @@ class ExactLindbladian:
         if not model.is_time_dependent:
             return self._constant
         moving = []
-        for number, jump in enumerate(model.jumps):
-            if _is_moving(jump):
-                rate = evaluate(jump.rate, t)
-                require(
-                    np.isfinite(rate) and rate >= 0,
-                    f"jumps[{number}].rate",
-                    "stay finite and >= 0",
-                    f"it is {rate} at t = {t}",
-                )
-                moving.append((float(rate), jump.operator.to_sparse(model.sites, t)))
-        driven = Operator(model.local_dim, tuple(h for h in model.hamiltonian.terms if h.coefficient is not None))
-        effective = self._constant.effective - 1j * driven.to_sparse(model.sites, t) - _loss(moving, self.dimension)
+        for number, parts in self._moving_jumps.items():
+            rate = evaluate(model.jumps[number].rate, t)
+            require(
+                np.isfinite(rate) and rate >= 0,
+                f"jumps[{number}].rate",
+                "stay finite and >= 0",
+                f"it is {rate} at t = {t}",
+            )
+            moving.append((float(rate), _at_time(parts, t)))
+        effective = self._constant.effective - _loss(moving, self.dimension)
+        if self._driven:
+            effective = effective - 1j * _at_time(self._driven, t)
         return self._constant._replace(
             effective=effective.tocsr(), products=(*self._constant.products, *(p for p in moving if p[0] > 0))
         )
+
+    @cached_property
+    def _driven(self) -> "_Parts":
+        """The Hamiltonian as far as it depends on time."""
+        terms = self.lindbladian.hamiltonian.terms
+        moving = Operator(self.lindbladian.local_dim, tuple(h for h in terms if h.coefficient is not None))
+        return _by_coefficient(moving, self.lindbladian.sites)
+
+    @cached_property
+    def _moving_jumps(self) -> dict[int, "_Parts"]:
+        """Jumps that depend on time, by their number."""
+        jumps = enumerate(self.lindbladian.jumps)
+        return {n: _by_coefficient(j.operator, self.lindbladian.sites) for n, j in jumps if _is_moving(j)}
 
     @cached_property
     def _constant(self) -> Generator:
@@ -114,6 +127,26 @@ class ExactLindbladian:
                 products.append((rate, matrix))
         effective = -1j * fixed.to_sparse(model.sites) - _loss(full, self.dimension)
         return Generator(effective.tocsr(), weights, tuple(moves), tuple(products))
+
+
+_Parts: TypeAlias = tuple[tuple[Coefficient | None, sparse.csr_array], ...]
+
+
+def _by_coefficient(operator: Operator, sites: int) -> _Parts:
+    """The sparse matrix that belongs to each coefficient of an operator; their sum with f(t) is the operator."""
+    terms: dict[Coefficient | None, tuple[LocalTerm, ...]] = {}
+    for term in operator.terms:
+        terms[term.coefficient] = (*terms.get(term.coefficient, ()), LocalTerm(term.sites, term.matrix))
+    return tuple((f, Operator(operator.local_dim, part).to_sparse(sites)) for f, part in terms.items())
+
+
+def _at_time(parts: _Parts, t: float) -> sparse.csr_array:
+    """The operator at time t."""
+    (first, total), *rest = parts
+    total = complex(evaluate(first, t)) * total
+    for function, matrix in rest:
+        total = total + complex(evaluate(function, t)) * matrix
+    return total
 
 
 def _is_moving(jump: Jump) -> bool:

@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from neurho._types import Coefficient
+from neurho.operators import marks_of
+
 FUNCTIONS: dict[str, str] = {"sqrt": "sqrt", "exp": "exp", "sin": "sin", "cos": "cos", "tanh": "tanh"}
 """Functions of one number, as NumPy calls them."""
 
@@ -22,20 +25,33 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True)
 class Moving:
-    """A number that depends on time: `name` is "t", a function of one number, "real" or a binary operation."""
+    """A number that depends on time: `name` is "t", a function of one number, "real", a binary operation or "call",
+    whose argument is a function of time.
+    """
 
     name: str
-    arguments: tuple["complex | Moving", ...] = ()
+    arguments: tuple["complex | Moving | Coefficient", ...] = ()
 
     def __call__(self, t: Any) -> Any:
         """The value at time t, traced by JAX where t is."""
         if self.name == "t":
             return t
-        values = [a(t) if isinstance(a, Moving) else a for a in self.arguments]
+        if self.name == "call":
+            return self.arguments[0](t)  # pyright: ignore[reportCallIssue]
+        values: list[Any] = [a(t) if isinstance(a, Moving) else a for a in self.arguments]
         if self.name in _BINARY:
             return _BINARY[self.name](*values)
         library: Any = jnp if isinstance(t, jax.Array) else np
         return library.real(values[0]) if self.name == "real" else getattr(library, FUNCTIONS[self.name])(values[0])
+
+    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
+        """Times at which some part has integrators stop."""
+        return marks_of(self.arguments, t0, t1)
+
+
+def called(function: Coefficient) -> Moving:
+    """A function of time as part of expressions."""
+    return function if isinstance(function, Moving) else Moving("call", (function,))
 
 
 Scalar: TypeAlias = complex | Moving

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
-from neurho.expressions.coefficients import FUNCTIONS, Moving, Scalar, combine
+from neurho._types import Coefficient, NeurhoError, require
+from neurho.expressions.coefficients import FUNCTIONS, Moving, Scalar, called, combine
 from neurho.operators import Operator, destroy, identity, local, sm, sp, spin, sx, sy, sz
 
 LONGEST, LARGEST_POWER = 2000, 12
@@ -31,7 +31,7 @@ LEVELS: dict[str, Callable[[int, int], Operator]] = {
 OPERATORS = (*PAULI, *LEVELS, "proj", "trans", "dag")
 """Everything that makes an operator; see docs/how-to/custom_model.md."""
 
-Values: TypeAlias = Mapping[str, "float | Sequence[float] | np.ndarray | Moving"]
+Values: TypeAlias = Mapping[str, "float | Sequence[float] | np.ndarray | Coefficient"]
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 
@@ -185,8 +185,8 @@ class _Reader:
 
     def plain_value(self, node: ast.AST, name: str) -> Scalar:
         value: Any = (self.scope.values or {})[name]
-        if isinstance(value, Moving):
-            return value
+        if callable(value):
+            return called(value)
         if np.ndim(value) == 0:
             return float(value) if np.isrealobj(value) else complex(value)
         scope = self.scope
@@ -202,7 +202,7 @@ class _Reader:
         if node.value.id not in values:
             self.unknown(node.value, node.value.id, list(values))
         array: Any = values[node.value.id]
-        if isinstance(array, Moving) or np.ndim(array) != 1:
+        if callable(array) or np.ndim(array) != 1:
             self.refuse(node, f"`{node.value.id}` is one number and has no entries")
         index = self.whole(node.slice, "an index")
         if not 0 <= index < len(array):

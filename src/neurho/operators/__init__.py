@@ -1,6 +1,17 @@
 """Operators as sums of local terms, and the Lindbladian that they make. NumPy only."""
 
-from neurho.operators.algebra import LocalTerm, Operator, embed, evaluate, identity, local, total
+from neurho.operators.algebra import (
+    LocalTerm,
+    Operator,
+    embed,
+    evaluate,
+    identity,
+    local,
+    marks_of,
+    product,
+    require_same_dim,
+    total,
+)
 from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
 
@@ -20,6 +31,9 @@ __all__ = [
     "evaluate",
     "identity",
     "local",
+    "marks_of",
+    "product",
+    "require_same_dim",
     "sm",
     "sp",
     "spin",

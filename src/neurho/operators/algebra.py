@@ -1,10 +1,10 @@
 """Operators as sums of local terms. NumPy only."""
 
+import itertools
 import operator as _op
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from itertools import product
 from numbers import Number
 from typing import Any
 
@@ -24,6 +24,10 @@ class _Product:
     def __call__(self, t: Any) -> Any:
         return self.left(t) * self.right(t)
 
+    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
+        """Times at which either factor has integrators stop."""
+        return marks_of((self.left, self.right), t0, t1)
+
 
 @dataclass(frozen=True)
 class _Conjugate:
@@ -35,8 +39,22 @@ class _Conjugate:
         value = self.function(t)
         return value.conjugate() if hasattr(value, "conjugate") else value
 
+    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
+        """Times at which the function has integrators stop."""
+        return marks_of((self.function,), t0, t1)
 
-def _multiply(left: Coefficient | None, right: Coefficient | None) -> Coefficient | None:
+
+def marks_of(coefficients: Iterable[Any], t0: float, t1: float) -> tuple[float, ...]:
+    """Times in (t0, t1) at which integrators stop for the sake of some coefficient, ascending.
+
+    A coefficient that knows where it changes has a method `marks(t0, t1)`, as those of [`neurho.pulses`][] do.
+    """
+    found = {t for f in coefficients if hasattr(f, "marks") for t in f.marks(t0, t1)}
+    return tuple(sorted(found))
+
+
+def product(left: Coefficient | None, right: Coefficient | None) -> Coefficient | None:
+    """The product of two coefficients, of which None stands for 1."""
     if left is None or right is None:
         return left or right
     return _Product(left, right)
@@ -139,7 +157,7 @@ class Operator:
         if callable(other):
             return Operator(
                 self.local_dim,
-                tuple(LocalTerm(t.sites, t.matrix, _multiply(t.coefficient, other)) for t in self.terms),
+                tuple(LocalTerm(t.sites, t.matrix, product(t.coefficient, other)) for t in self.terms),
             )
         return NotImplemented
 
@@ -157,7 +175,7 @@ class Operator:
             for b in other.terms:
                 sites = tuple(sorted(set(a.sites) | set(b.sites)))
                 matrix = embed(a, sites, self.local_dim) @ embed(b, sites, self.local_dim)
-                terms.append(LocalTerm(sites, matrix, _multiply(a.coefficient, b.coefficient)))
+                terms.append(LocalTerm(sites, matrix, product(a.coefficient, b.coefficient)))
         return Operator(self.local_dim, tuple(terms))
 
 
@@ -221,7 +239,7 @@ def _embed_sparse(term: LocalTerm, sites: int, dim: int) -> sparse.csr_array:
     """The matrix of a term on all sites, from its non-zeros only."""
     strides = dim ** (sites - 1 - np.array(term.sites, dtype=int))
     k = len(term.sites)
-    digits = np.array(list(product(range(dim), repeat=k)), dtype=int).reshape(dim**k, k)
+    digits = np.array(list(itertools.product(range(dim), repeat=k)), dtype=int).reshape(dim**k, k)
     offsets = digits @ strides
     rest = [dim ** (sites - 1 - j) * np.arange(dim) for j in range(sites) if j not in term.sites]
     base = reduce(lambda a, b: np.add.outer(a, b).ravel(), rest, np.zeros(1, dtype=int))

@@ -20,6 +20,7 @@ _DESCRIPTIONS = {
     "delta_L": ("delta_L = <|L_loc|>, Eq. 18 of PRL 122, 250502", "gamma"),
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
     "lindblad_norm2_plain": ("||L rho||^2 / ||rho||^2 from samples that are not blurred", "gamma^2"),
+    "error_estimate": ("estimate of the relative error of rho in the Hilbert-Schmidt norm", "1"),
     "residual": ("relative residual of the projected equation of motion", "1"),
     "acceptance": ("acceptance of the chains of p(l, r)", "1"),
     "acceptance_diagonal": ("acceptance of the chains of q(l)", "1"),

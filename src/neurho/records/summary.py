@@ -67,8 +67,8 @@ def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[s
 def verdict(summary: Mapping[str, Any], kind: str) -> str | None:
     """One of good, usable, do not use, by the thresholds of docs/accuracy.md; None where nothing judges the run.
 
-    A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`, which only
-    projected steps have. Chains that disagree (R-hat above 1.1, of p(l, r) or of q(l)) make any state unusable.
+    A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`. Chains that
+    disagree (R-hat above 1.1, of p(l, r) or of q(l)) make any state unusable.
     """
     if any((summary.get(name) or 1.0) > 1.1 for name in ("r_hat", "r_hat_diagonal")):
         return "do not use"

@@ -7,6 +7,7 @@ with the same variable names: with a coordinate `t` it is a curve, without it a 
 
 from neurho.report.citations import bibtex, citations
 from neurho.report.compare import Deviation, align, averaged, deviations
+from neurho.report.external import read_curves
 from neurho.report.figures import all_figures, comparison, diagnostics, named_curves, profile, time_curves
 from neurho.report.maps import correlation_map, lattice_map, space_time, structure_map
 from neurho.report.page import certificate, page
@@ -42,6 +43,7 @@ __all__ = [
     "page",
     "phase_diagram",
     "profile",
+    "read_curves",
     "space_time",
     "structure_map",
     "time_curves",

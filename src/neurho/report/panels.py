@@ -42,6 +42,8 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
             COLOURS.get(name[-1], CYCLE[number % len(CYCLE)]) if name in PAULI_NAMES else CYCLE[number % len(CYCLE)]
         )
         _band(axis, series, name, colour, symbol(name))
+        if name in PAULI_NAMES:
+            _belief(axis, series, name, colour)
         if reference is not None and name in reference:
             draw_reference(axis, reference, name, colour, None)
     if reference is not None and any(name in reference for name in drawn):
@@ -139,6 +141,15 @@ def _band(axis: Axes, series: xr.Dataset, name: str, colour: str, label: str) ->
     if np.any(error > 0):
         axis.fill_between(t, values - error, values + error, color=colour, alpha=0.25, linewidth=0)
     axis.plot(t, values, color=colour, label=label, marker="o" if len(t) == 1 else None, markersize=4)
+
+
+def _belief(axis: Axes, series: xr.Dataset, name: str, colour: str) -> None:
+    """A pale band: the mean of a Pauli matrix plus and minus the error estimate of the evolution, within -1..1."""
+    if not has_values(series, "error_estimate"):
+        return
+    values, error = series[name].values, series["error_estimate"].values
+    low, high = np.clip(values - error, -1, 1), np.clip(values + error, -1, 1)
+    axis.fill_between(series.t.values, low, high, color=colour, alpha=0.1, linewidth=0, zorder=0)
 
 
 def draw_reference(axis: Axes, reference: xr.Dataset, name: str, colour: str, label: str | None) -> None:

@@ -42,6 +42,7 @@ SYMBOLS = {
     "delta_L": (r"$\delta_{\mathcal{L}}$ ($\gamma$)", True),
     "lindblad_norm2": (r"$\Vert\mathcal{L}\rho\Vert^2/\Vert\rho\Vert^2$ ($\gamma^2$)", True),
     "residual": ("relative residual", False),
+    "error_estimate": ("error estimate", False),
     "delta_rho": (r"$\delta_\rho$", False),
     "trace_distance": ("trace distance", False),
     "dt": (r"step $\mathrm{d}t$ ($1/\gamma$)", True),

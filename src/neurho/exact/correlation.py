@@ -1,0 +1,54 @@
+"""Two-time correlation functions of small systems by the quantum regression theorem."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from neurho._types import require
+from neurho.exact.density import require_shape
+from neurho.exact.dynamics import evolve
+from neurho.operators import Lindbladian, Operator, require_same_dim
+
+
+def correlation(
+    lindbladian: Lindbladian,
+    rho: np.ndarray,
+    a: Operator,
+    b: Operator,
+    times: Sequence[float] | np.ndarray,
+    *,
+    tolerance: float = 1e-12,
+    memory: float = 8.0,
+) -> np.ndarray:
+    """<A(t) B(t_0)> for t in `times`, t_0 = times[0], by the regression theorem (Lax, Phys. Rev. 129, 2342 (1963)):
+
+        <A(t) B(t_0)> = tr[A sigma(t)] / tr rho,    d sigma/dt = L sigma,    sigma(t_0) = B rho
+
+    sigma is not Hermitian; sigma = X + i Y with Hermitian X and Y, which evolve as density matrices do.
+
+    **Arguments**
+
+    - `rho`: the state at times[0], Hermitian, shape `(D, D)`; a stationary one gives a function of t - t_0.
+    - `a`, `b`: operators, Hermitian or not; coefficients f(t) are taken at t and at t_0.
+    - `times`, `tolerance`, `memory`: as [`neurho.exact.evolve`][].
+
+    **Returns** complex numbers, shape `(times,)`.
+
+    **Raises** `NeurhoError` if an argument does not fit.
+    """
+    sites = lindbladian.sites
+    for operator in (a, b):
+        require(isinstance(operator, Operator), "a, b", "be operators", f"one is {operator!r}")
+        require_same_dim(lindbladian.hamiltonian, operator)
+    require(len(times) > 0, "times", "be at least one time", "it is empty")
+    require_shape(rho, lindbladian.local_dim**sites)
+    sigma = b.to_sparse(sites, float(times[0])) @ rho / np.trace(rho)
+    left = [a.to_sparse(sites, float(t)).T.tocsr() for t in times]
+    total = np.zeros(len(times), dtype=complex)
+    for part, unit in (((sigma + sigma.conj().T) / 2, 1.0), ((sigma - sigma.conj().T) / 2j, 1j)):
+        if not np.any(part):
+            continue
+        states = evolve(lindbladian, part, times, tolerance=tolerance, memory=memory)
+        # tr(A X) = sum_ij A_ij X_ji, from the non-zeros of A alone
+        total += unit * np.array([m.multiply(x).sum() for m, x in zip(left, states, strict=True)])
+    return total
