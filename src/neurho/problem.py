@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array
 
-from neurho import exact, records, reference, solvers
+from neurho import exact, records, reference, solvers, stationarity
 from neurho._types import Coefficient, NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
@@ -145,8 +145,8 @@ class Problem:
         return named_quantities(self.config, self.lattice)
 
     @property
-    def is_corrected(self) -> bool:
-        """Whether stationary values are also measured by estimators that correct the state."""
+    def corrected_size(self) -> int:
+        """The sites of the clusters by which stationary values are corrected, or 0."""
         asked = self.config.observables.corrected
         reason = ""
         if self.config.task.kind != "stationary":
@@ -156,8 +156,8 @@ class Problem:
         elif self.lindbladian.is_time_dependent:
             reason = "the Lindbladian depends on time"
         if asked and reason:
-            raise NeurhoError(f"Key `observables.corrected` must be false or left out, because {reason}.")
-        return not reason and asked is not False
+            raise NeurhoError(f"Key `observables.corrected` must be 0 or left out, because {reason}.")
+        return 0 if reason else stationarity.SIZE if asked is None else asked
 
     @cached_property
     def _energy(self) -> tuple[list[Quantity], list[Coefficient]] | None:
@@ -468,8 +468,9 @@ def _observables(problem: Problem) -> Observables:
 
 def _quantities(problem: Problem) -> list[Quantity]:
     quantities = pauli_of(problem.config, problem.lattice) + problem.named
-    if problem.is_corrected:
-        quantities += stationary_quantities(problem.lindbladian, bonds=problem.config.observables.bonds)
+    if size := problem.corrected_size:
+        bonds = problem.config.observables.bonds
+        quantities += stationary_quantities(problem.lindbladian, bonds=bonds, size=size)
     if problem._energy is not None:
         quantities += problem._energy[0]
     elif problem.config.observables.energy:

@@ -25,8 +25,16 @@ from neurho.lattice import Lattice
 from neurho.observables import PAULI, Quantity
 from neurho.operators import Lindbladian, Operator, adjoint_lindbladian, embed, local, total
 
+LARGEST = 2**6
+"""Levels of the largest cluster: its Lindbladian is a dense matrix of the square of this number."""
+
 CORRECTED = "corrected"
 """Names of corrected quantities: `sz_corrected`, `sz_corrected_site`."""
+
+SIZE = 2
+"""Sites of a cluster. Larger ones solve more exactly and lean on correlations of more sites, which networks know less
+well: which is better depends on the model (docs/accuracy.md).
+"""
 
 TOLERANCE = 1e-10
 """Singular values of a cluster's Lindbladian below this share of the largest one count as zero."""
@@ -38,12 +46,14 @@ def corrected(lindbladian: Lindbladian, operator: Operator, cluster: Sequence[in
     Where L_C has several stationary states (no dissipation within the cluster, say) Y is the least-squares solution
     of smallest norm: X' has the same stationary value for any Y.
 
-    **Raises** `NeurhoError` for a Lindbladian that depends on time, or a cluster that does not hold the operator.
+    **Raises** `NeurhoError` for a Lindbladian that depends on time, or a cluster that does not hold the operator or has
+    more than six spins.
     """
     require(not lindbladian.is_time_dependent, "lindbladian", "not depend on time", "it has a coefficient f(t)")
     sites = tuple(sorted(cluster))
     require(set(operator.support) <= set(sites), "cluster", f"hold the sites {operator.support}", f"it is {sites}")
     d = lindbladian.local_dim
+    require(d ** len(sites) <= LARGEST, "cluster", f"have at most {LARGEST} levels", f"it has {d}^{len(sites)}")
     x = np.sum([embed(t, sites, d) for t in operator.terms], axis=0)
     one = np.eye(len(x)).reshape(-1, 1)
     # The last unknown is -x_C: the part of X that no L_C^+ Y can give.
@@ -86,16 +96,12 @@ def averaged(lindbladian: Lindbladian, operator: Operator, size: int) -> Operato
     return (total(corrected(lindbladian, operator, c) for c in sets) / len(sets)).merged()
 
 
-def cluster_size(lindbladian: Lindbladian) -> int:
-    """The largest clusters that are cheap to measure: three sites on chains of spins, two otherwise."""
-    degree = np.bincount(np.asarray(lindbladian.lattice.bonds, dtype=int).ravel(), minlength=1)
-    return 3 if degree.max(initial=0) <= 2 and lindbladian.local_dim == 2 else 2
+def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size: int = SIZE) -> list[Quantity]:
+    """Corrected one-site Pauli means (`sz_corrected`, `sz_corrected_site`) and bond averages (`sxsx_corrected`).
 
-
-def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size: int | None = None) -> list[Quantity]:
-    """Corrected one-site Pauli means (`sz_corrected`, `sz_corrected_site`) and bond averages (`sxsx_corrected`)."""
-    size, lattice = size or cluster_size(lindbladian), lindbladian.lattice
-    quantities = []
+    `size` is that of the clusters; a bond is at least its own two sites.
+    """
+    lattice, quantities = lindbladian.lattice, []
     for axis, pauli in PAULI.items():
         one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
         quantities += [Quantity(f"s{axis}_{CORRECTED}", one, average=True), Quantity(f"s{axis}_{CORRECTED}_site", one)]

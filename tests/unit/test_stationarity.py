@@ -8,7 +8,7 @@ import neurho
 from neurho import exact
 from neurho.observables import build_observables
 from neurho.operators import adjoint_lindbladian, total
-from neurho.stationarity import cluster_size, clusters, corrected, stationary_quantities
+from neurho.stationarity import clusters, corrected, stationary_quantities
 
 
 def random_hermitian(rng, size):
@@ -72,15 +72,13 @@ def test_clusters_are_made_of_neighbours():
     assert clusters(square, (4,), 2) == [(1, 4), (3, 4), (4, 5), (4, 7)]
     assert clusters(square, (0,), 5) == [(0, 1, 3)]
     assert clusters(neurho.chain(4), (1, 2), 3) == [(0, 1, 2), (1, 2, 3)]
-    assert cluster_size(neurho.heisenberg(neurho.chain(4))) == 3
-    assert cluster_size(neurho.heisenberg(square)) == 2
 
 
 def test_errors_of_the_state_matter_less():
     """Twenty states that are wrong in the first order, mixed with product states: half the error or less."""
     model = neurho.heisenberg(neurho.chain(5, periodic=True), field=(0.5, 0, 0), coupling=(0, 0, 0.5))
     rho, rng = exact.stationary_state(model).rho, np.random.default_rng(3)
-    by_name = {q.name: total(q.operators) / len(q.operators) for q in stationary_quantities(model)}
+    by_name = {q.name: total(q.operators) / len(q.operators) for q in stationary_quantities(model, size=3)}
     vectors = rng.normal(size=(20, 3))
     others = [exact.product_state(v / np.linalg.norm(v) * rng.uniform(0, 1), sites=5) for v in vectors]
     for name in ("sx", "sy", "sz"):
@@ -104,6 +102,12 @@ def test_measured_in_a_network_they_agree_with_its_density_matrix(ring):
         values = np.array([exact.expectation(rho, o, 4).real for o in quantity.operators])
         expected = values.mean() if quantity.average else values
         np.testing.assert_allclose(found[quantity.name].mean, expected, atol=1e-10)
+
+
+def test_clusters_have_a_largest_size(ring):
+    model, _ = ring
+    with pytest.raises(neurho.NeurhoError, match="at most 64 levels, but it has 2\\^7"):
+        corrected(model, neurho.sx(0), range(7))
 
 
 def test_a_model_that_moves_is_refused():

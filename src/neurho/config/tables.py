@@ -254,7 +254,9 @@ class Observables(Table):
     energy: Flag = True
     certificate: Flag = True
     exact: Flag = False
-    corrected: MaybeFlag = None
+    corrected: Annotated[
+        Whole | None, Field(ge=0, le=4, description="the sites of a cluster, a whole number from 0 (off) to 4")
+    ] = None
 
 
 class Output(Table):
