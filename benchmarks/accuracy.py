@@ -44,13 +44,12 @@ STRUCTURE = "[observables]\nstructure = true\n"
 CASES: dict[str, str] = {}
 for g in ("0.5", "1", "2", "3"):
     ring = spins("6", True, f"{float(g) / 2}, 0.0, 0.0", "0.0, 0.0, 0.5") + TASK
-    CASES[f"ising6-g{g}"] = ring + rbm(12, 12) + EXACT
-    CASES[f"ising6-g{g}-samples"] = ring + rbm(12, 12) + samples(4096)
+    CASES[f"ising6-g{g}"] = ring + rbm(24, 24) + EXACT
+    CASES[f"ising6-g{g}-samples"] = ring + rbm(24, 24) + samples(8192)
 for jy in ("1.0", "1.2"):
     CASES[f"xyz5-{jy}"] = xyz("5", jy) + TASK + rbm(10, 10) + EXACT + STRUCTURE
     CASES[f"xyz5-{jy}-samples"] = xyz("5", jy) + TASK + rbm(10, 10) + samples(4096) + STRUCTURE
     CASES[f"xyz33-{jy}"] = xyz("3, 3", jy) + TASK + rbm(18, 18, translations=True) + samples(4096) + STRUCTURE
-CASES["ising6-g2-24"] = spins("6", True, "1.0, 0.0, 0.0", "0.0, 0.0, 0.5") + TASK + rbm(24, 24) + EXACT
 CASES["xyz44-1.2"] = xyz("4, 4", "1.2") + TASK + rbm(32, 32, translations=True) + samples(4096) + STRUCTURE
 CASES["chain16-B1"] = spins("16", False, "0.0, 0.0, 1.0", "2.0, 0.0, 1.0") + TASK + rbm(16, 16) + samples(4096)
 CASES["chain16-xyz"] = spins("16", False, "0.0, 0.0, 0.5", "0.9, 1.2, 1.0") + TASK + rbm(16, 16) + samples(4096)
