@@ -42,6 +42,7 @@ from .integrate import RK4 as RK4
 from .integrate import Method as Method
 from .integrate import StepControl as StepControl
 from .integrate import Tableau as Tableau
+from .interchange import from_netket as from_netket
 from .lattice import Lattice as Lattice
 from .lattice import chain as chain
 from .lattice import from_edges as from_edges
