@@ -259,6 +259,8 @@ def test_sentences(place, capsys, monkeypatch):
     text = (place / "run" / "problem.toml").read_text()
     (place / "run" / "problem.toml").write_text(text.replace("seed = 0", "seed = 1"))
     assert "belongs to another problem" in say("resume", "run")
+    assert "must be a run of a network, but `run` is exact" in say("plot", "run", "--spectrum")
+    assert "must be a run of a network, but `run` is exact" in say("export", "run")
 
 
 def test_nan_is_told_and_what_was_good_is_kept(place, capsys, monkeypatch):

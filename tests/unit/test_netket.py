@@ -1,4 +1,4 @@
-"""Operators and Lindbladians of NetKet. Most of it needs NetKet, which lives in an environment of its own: `make netket`."""
+"""Operators and Lindbladians of NetKet, which lives in an environment of its own: `make netket`."""
 
 import importlib.util
 

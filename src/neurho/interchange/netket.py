@@ -12,8 +12,8 @@ from neurho.operators import Jump, Lindbladian, Operator, identity, local
 
 
 def from_netket(operator: Any, lattice: Lattice | None = None) -> Operator | Lindbladian:
-    """An [`Operator`][neurho.operators.algebra.Operator] from a NetKet `LocalOperator` (or an operator that has
-    `to_local_operator()`, such as `nk.operator.Ising`), a [`Lindbladian`][neurho.operators.lindbladian.Lindbladian]
+    """An [`Operator`][neurho.Operator] from a NetKet `LocalOperator` (or an operator that has
+    `to_local_operator()`, such as `nk.operator.Ising`), a [`Lindbladian`][neurho.Lindbladian]
     from a `LocalLiouvillian`. Checked with NetKet 3.23.
 
     NetKet's conventions, and what becomes of them:
@@ -31,7 +31,7 @@ def from_netket(operator: Any, lattice: Lattice | None = None) -> Operator | Lin
       act. A NetKet graph becomes one by `neurho.from_networkx(graph.to_networkx())`.
 
     **Raises** `NeurhoError` for anything else, for sites of different or constrained Hilbert spaces, and as
-    [`neurho.operators.lindbladian.Lindbladian`][] does.
+    [`neurho.Lindbladian`][] does.
     """
     if "LocalLiouvillian" in _kinds(operator):
         energy = _operator(operator.hamiltonian, "operator.hamiltonian")
