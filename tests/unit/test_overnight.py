@@ -126,6 +126,16 @@ def wait_for_a_checkpoint(process, seconds=60):
 
 
 @pytest.fixture
+def processes():
+    """Processes that do not outlive the test."""
+    started = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "walk.toml").write_text(PROBLEM)
@@ -344,14 +354,14 @@ t = 0.5
 points = 6
 method = "bosh3"
 tolerance = 1e-2
-dt_max = 0.02
+dt_max = 0.005
 [output]
 checkpoint_seconds = 0
 """
 
 
 @pytest.mark.slow
-def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch):
+def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch, processes):
     """Real physics in real processes: parameters, chains, step control and keys survive SIGKILL bit for bit."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
@@ -360,19 +370,22 @@ def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch):
 
     def neurho(*words):
         command = [sys.executable, "-m", "neurho.cli", *words, "--quiet"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return processes[-1]
 
     whole = neurho("run", "real.toml", "--out", "whole")
-    said = whole.communicate(timeout=600)
+    said = whole.communicate(timeout=1800)
     assert whole.returncode == 0, said
     moments = random.Random(3)
-    process = neurho("run", "real.toml", "--out", "cut")
-    for _ in range(5):
-        wait_for_a_checkpoint(process, 300)
+    process, killed = neurho("run", "real.toml", "--out", "cut"), 0
+    for _ in range(12):
+        wait_for_a_checkpoint(process, 900)
         time.sleep(moments.uniform(0, 0.5))
+        killed += process.poll() is None
         process.kill()
         process.communicate()
         process = neurho("resume", "cut")
-    said = process.communicate(timeout=600)
+    said = process.communicate(timeout=1800)
     assert process.returncode == 0, said
+    assert killed == 12  # and not over before
     xr.testing.assert_identical(numbers("whole"), numbers("cut"))

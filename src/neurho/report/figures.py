@@ -82,10 +82,13 @@ def averages(series: xr.Dataset, place: str) -> tuple[str, ...]:
 
 
 def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
-    """Operators that the problem names, beside Pauli matrices: means over sites (left) and bonds (right)."""
+    """Operators that the problem names, beside Pauli matrices: means over sites and bonds, where there are some."""
+    places = [place for place in ("site", "bond") if named(series, place)]
+    if not places:
+        raise NeurhoError("The run has no operators named in [observables] to draw.")
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(1, 2, width=7.2, height=3.0)
-        for axis, place in zip(axes[0], ("site", "bond"), strict=True):
+        figure, axes = new_figure(1, len(places), width=3.6 * len(places), height=3.0)
+        for axis, place in zip(axes[0], places, strict=True):
             draw_curves(axis, series, reference, named(series, place), label)
             axis.set_ylabel(f"{place} average")
             axis.set_xlabel(TIME)
