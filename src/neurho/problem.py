@@ -173,7 +173,8 @@ class Problem:
         truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
         for snapshot in run:
             extra = {} if truth is None else _distances(snapshot.state.ansatz, next(truth))
-            message = self._preparation(origin) if snapshot.step == 0 else snapshot.message
+            parts = [self._preparation(origin) if snapshot.step == 0 else "", snapshot.message]
+            message = " ".join(part for part in parts if part)
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
     def _preparation(self, state: Any) -> str:

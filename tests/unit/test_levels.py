@@ -1,5 +1,7 @@
 """Product states of sites with more than two levels, and problems of such sites from the file to the numbers."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ import helpers  # noqa: F401  (compile fast)
 from neurho import config, exact
 from neurho._types import NeurhoError
 from neurho.ansatz import density_matrix, level_amplitudes, level_state
+from neurho.assembly import make_lattice, make_lindbladian
 from neurho.initial import product_matrix
-from neurho.problem import build
+from neurho.observables import Snapshot
+from neurho.problem import Problem, build
 
 SPIN1 = """
 [lattice]
@@ -196,3 +200,17 @@ def test_a_mixture_from_a_problem_file():
         config.loads(SPIN1.replace("phases", "mixed = true\nphases"))
     with pytest.raises(NeurhoError, match="`mixing` must be at least 4 for a mixture, but it is 3"):
         build(config.loads(mixed.replace("mixing = 4", "mixing = 3")))
+
+
+def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
+    """The first output says what the preparation costs and what is wrong with it."""
+    made = config.loads(SPIN1.replace("exact = true", ""))
+    lattice = make_lattice(made)
+    problem = Problem(made, lattice, make_lindbladian(made, lattice))
+    first = Snapshot(step=0, t=0.0, observables={}, diagnostics={}, state=None, message="The chains disagree.")
+    problem.__dict__["flow"] = None
+    monkeypatch.setattr(Problem, "_start", lambda self: SimpleNamespace(t=0.0))
+    monkeypatch.setattr(Problem, "_preparation", lambda self, state: "Infidelity 0.01.")
+    monkeypatch.setattr("neurho.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
+    found = [snapshot.message for snapshot in problem.snapshots()]
+    assert found == ["Infidelity 0.01. The chains disagree.", "The chains disagree."]

@@ -326,6 +326,13 @@ def test_the_live_panel_shows_everything(place):
     for part in ("run: finished", "t = 1/1  step 40", "delta_L 1", "memory", "sz", "▁", "█"):
         assert part in shown, part
     text.file.close()
+    told = records.read_status("run")
+    assert "delta_L 1" in status.as_line(told)
+    assert "sz " in status.as_line(told)
+    between = status.as_line(told, measured=False)  # numbers of an output do not stand beside a later time
+    assert "delta_L" not in between
+    assert "sz" not in between
+    assert "step 40" in between
     assert status.sparkline([0, 1, 2, 3]) == "▁▃▆█"
     assert status.sparkline([]) == ""
     assert status.sparkline([2.0, 2.0]) == "▁▁"
