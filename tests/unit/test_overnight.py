@@ -15,7 +15,7 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from typer.testing import CliRunner
 
 from neurho import cli, config, records
 from neurho._types import NeurhoError
+from walks import Estimate, Snapshot, call, numbers
+
+HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
 
 PROBLEM = """
 [lattice]
@@ -41,21 +44,6 @@ method = "exact"
 [output]
 checkpoint_seconds = 0
 """
-
-
-class Estimate(NamedTuple):
-    mean: Any
-    error: Any
-
-
-class Snapshot(NamedTuple):
-    step: int
-    t: float
-    observables: dict[str, Estimate]
-    diagnostics: dict[str, float]
-    state: Any
-    message: str = ""
-    converged: bool = False
 
 
 class State(NamedTuple):
@@ -96,7 +84,7 @@ class Walk:
 
 SCRIPT = """
 import sys, types
-sys.path.insert(0, {here!r})
+sys.path[:0] = {here!r}
 import test_overnight
 module = types.ModuleType("neurho.problem")
 module.build = lambda settings: test_overnight.Walk(settings, pause={pause})
@@ -108,7 +96,7 @@ cli.main()
 
 
 def start(*words, pause=0.02):
-    script = SCRIPT.format(here=os.path.dirname(__file__), pause=pause, words=list(words))
+    script = SCRIPT.format(here=HERE, pause=pause, words=list(words))
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -143,16 +131,6 @@ def place(tmp_path, monkeypatch):
     module.build = Walk
     monkeypatch.setitem(sys.modules, "neurho.problem", module)
     return tmp_path
-
-
-def call(*words, code=0):
-    result = CliRunner().invoke(cli.app, list(words))
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def numbers(path):
-    return records.read_series(path).drop_vars("wall_seconds")
 
 
 class Poller(threading.Thread):
