@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per BLAS call: the tests run in parallel processes.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test slow lint docs bench clean
+.PHONY: demo test slow lint docs bench netket clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -47,10 +47,9 @@ docs: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	$(BIN)/mkdocs build --strict
 
-# The documentation as a site, in site/
-docs: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
-	$(BIN)/mkdocs build
+# What comes from NetKet, against NetKet's own matrices
+netket: .venv-bench/.installed
+	.venv-bench/bin/pytest -q --noconftest tests/unit/test_netket.py
 
 clean:
 	rm -rf .venv .venv-bench runs site

@@ -34,6 +34,7 @@ from .expressions import parse_number as parse_number
 from .expressions import parse_operator as parse_operator
 from .generator import LabelMap as LabelMap
 from .generator import lindbladian_map as lindbladian_map
+from .inherit import last_network as last_network
 from .integrate import BOSH3 as BOSH3
 from .integrate import DOPRI5 as DOPRI5
 from .integrate import EULER as EULER
@@ -44,6 +45,7 @@ from .integrate import RK4 as RK4
 from .integrate import Method as Method
 from .integrate import StepControl as StepControl
 from .integrate import Tableau as Tableau
+from .interchange import from_netket as from_netket
 from .lattice import Lattice as Lattice
 from .lattice import chain as chain
 from .lattice import from_edges as from_edges
@@ -76,6 +78,9 @@ from .operators import sz as sz
 from .operators import total as total
 from .problem import Problem as Problem
 from .problem import build as build
+from .records import load_parameters as load_parameters
+from .records import read_series as read_series
+from .records import save_parameters as save_parameters
 from .sampling import AbstractSampler as AbstractSampler
 from .sampling import Blurred as Blurred
 from .sampling import enumerate_all as enumerate_all

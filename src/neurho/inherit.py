@@ -1,16 +1,30 @@
-"""States of other runs as initial states: quenches, and from small lattices to large ones."""
+"""Networks of finished runs, and their states as initial states: quenches, and from small lattices to large ones."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
-from neurho.ansatz import RBM, AbstractAnsatz, Table, TiedRBM, enlarged, parameters, random_rbm, random_tied
-from neurho.assembly import make_lattice
+from neurho.ansatz import (
+    NDM,
+    RBM,
+    AbstractAnsatz,
+    Table,
+    TiedRBM,
+    enlarged,
+    parameters,
+    random_ndm,
+    random_rbm,
+    random_tied,
+)
+from neurho.assembly import make_charge, make_lattice, make_lindbladian
 from neurho.config import Config, fingerprint, loads
+from neurho.generator import lindbladian_map
 from neurho.lattice import Lattice
 from neurho.records import PROBLEM, read_ansatz, read_problem
 from neurho.symmetry import Charge
@@ -27,7 +41,7 @@ def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge 
     asked: Any = config.initial
     try:
         source = loads(read_problem(asked.run), f"{asked.run}/{PROBLEM}")
-        network = _fitted(_last_state(asked.run, source), make_lattice(source), config, sites)
+        network = _fitted(_last_network(asked.run, source), make_lattice(source), config, sites)
     except NeurhoError as error:
         raise NeurhoError(f"Key `initial.run` must be a run whose last state fits this problem: {error}") from None
     if isinstance(network, RBM | TiedRBM):
@@ -35,21 +49,41 @@ def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge 
     return _noisy(key, network, asked.noise)
 
 
-def _last_state(run: str, source: Config) -> AbstractAnsatz:
-    """The network in the newest checkpoint of a run."""
+def last_network(run: str | Path) -> AbstractAnsatz:
+    """The network of a run directory as it was last saved, in the sector that the run keeps.
+
+    **Raises** `NeurhoError` if the run is exact or has saved no state yet.
+    """
+    source = loads(read_problem(run), f"{run}/{PROBLEM}")
+    if source.task.method == "exact":
+        raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` is exact.")
+    network = _last_network(run, source)
+    if isinstance(network, RBM | TiedRBM):
+        generator = lindbladian_map(make_lindbladian(source, make_lattice(source)))
+        network = dataclasses.replace(network, charge=make_charge(source, generator))
+    return network
+
+
+def _last_network(run: str | Path, source: Config) -> AbstractAnsatz:
+    """The network in the newest checkpoint of a run, without its sector."""
     if source.task.method == "exact":
         raise NeurhoError(f"the run `{run}` is exact and has no network.")
+    # Shapes alone: nothing is compiled or drawn.
+    return read_ansatz(run, eqx.filter_eval_shape(lambda: _blank(source)), fingerprint(source))
+
+
+def _blank(source: Config) -> AbstractAnsatz:
+    """A network with the shapes of a problem's."""
     network: Any = source.ansatz
     count, d = source.sites, source.local_dim
     if network.kind == "table":
-        template = Table(entries=jnp.zeros((2, d ** (2 * count))), sites=count, local_dim=d)
-    else:
-        key, sizes = jax.random.key(0), {"hidden": network.hidden, "mixing": network.mixing, "local_dim": d}
-        if network.translations:
-            template = random_tied(key, make_lattice(source).translations, scale=0.0, **sizes)
-        else:
-            template = random_rbm(key, count, scale=0.0, **sizes)
-    return read_ansatz(run, template, fingerprint(source))
+        return Table(entries=jnp.zeros((2, d ** (2 * count))), sites=count, local_dim=d)
+    key, sizes = jax.random.key(0), {"hidden": network.hidden, "mixing": network.mixing, "local_dim": d}
+    if network.kind == "ndm":
+        return random_ndm(key, count, **sizes)
+    if network.translations:
+        return random_tied(key, make_lattice(source).translations, **sizes)
+    return random_rbm(key, count, **sizes)
 
 
 def _fitted(network: AbstractAnsatz, old: Lattice, config: Config, new: Lattice) -> AbstractAnsatz:
@@ -63,7 +97,7 @@ def _fitted(network: AbstractAnsatz, old: Lattice, config: Config, new: Lattice)
         raise NeurhoError("its network is not translation-invariant.")
     elif (old.name, old.shape, old.sites) != (new.name, new.shape, new.sites):
         raise NeurhoError(f"it lives on {old}, this problem on {new}, and its network is not translation-invariant.")
-    if isinstance(network, Table) != (asked.kind == "table"):
+    if isinstance(network, NDM) or isinstance(network, Table) != (asked.kind == "table"):
         raise NeurhoError("its network is of another kind.")
     if network.local_dim != config.local_dim:
         raise NeurhoError(f"its sites have {network.local_dim} levels, those of this problem {config.local_dim}.")

@@ -106,7 +106,7 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
     sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing}
     sizes |= {"noise": asked.noise, "tilt": asked.tilt}
     if asked.kind == "levels":
-        prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, **sizes)
+        prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, mixed=asked.mixed, **sizes)
         return Initial(ansatz=prepared.ansatz, target=prepared.target, tilt_loss=1 - prepared.overlap)
     bloch = _mean_field_bloch(generator, network.mixing) if asked.kind == "mean-field" else asked.bloch
     sizes |= {"charge": charge, "reach": asked.reach, "distances": distances(sites)}
@@ -145,5 +145,6 @@ def _site_average(bloch: np.ndarray) -> np.ndarray:
 def product_matrix(asked: Any, sites: int) -> np.ndarray:
     """The density matrix of a product state, without noise and tilt."""
     if asked.kind == "levels":
-        return exact.product_of(level_amplitudes(asked.populations, sites, asked.phases))
+        rho = exact.product_of(level_amplitudes(asked.populations, sites, asked.phases))
+        return np.diag(np.diag(rho)) if asked.mixed else rho
     return exact.product_state(np.asarray(asked.bloch), sites)

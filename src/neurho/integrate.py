@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from diffrax import Bosh3, Dopri5
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from neurho._types import NumericalError, require
@@ -40,20 +39,32 @@ RK4 = Tableau(
 )
 
 
-def _from_diffrax(solver: Any, order: int) -> Tableau:
-    t = solver.tableau
-    return Tableau(
-        a=((), *(tuple(map(float, row)) for row in t.a_lower)),
-        b=tuple(map(float, t.b_sol)),
-        c=(0.0, *map(float, t.c)),
-        order=order,
-        error=tuple(map(float, t.b_error)),
-        error_order=order,
-    )
-
-
-BOSH3 = _from_diffrax(Bosh3, 3)
-DOPRI5 = _from_diffrax(Dopri5, 5)
+# Those of diffrax, whose import takes nearly as long as that of JAX; a test compares them.
+BOSH3 = Tableau(
+    a=((), (1 / 2,), (0.0, 3 / 4), (2 / 9, 1 / 3, 4 / 9)),
+    b=(2 / 9, 1 / 3, 4 / 9, 0.0),
+    c=(0.0, 1 / 2, 3 / 4, 1.0),
+    order=3,
+    error=(2 / 9 - 7 / 24, 1 / 3 - 1 / 4, 4 / 9 - 1 / 3, -1 / 8),
+    error_order=3,
+)
+_LAST = (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84)
+DOPRI5 = Tableau(
+    a=(
+        (),
+        (1 / 5,),
+        (3 / 40, 9 / 40),
+        (44 / 45, -56 / 15, 32 / 9),
+        (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+        (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+        _LAST,
+    ),
+    b=(*_LAST, 0.0),
+    c=(0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
+    order=5,
+    error=(71 / 86400, 0.0, -142 / 50085, 71 / 2880, -5751 / 169600, 44 / 1575, -1 / 60),
+    error_order=5,
+)
 
 
 class Step(NamedTuple):

@@ -216,9 +216,8 @@ class Problem:
             extra = self._plain_norm(snapshot)
             if truth is not None:
                 extra |= _distances(snapshot.state.ansatz, next(truth))
-            message = snapshot.message
-            if snapshot.step == 0:
-                message = " ".join(filter(None, (self._preparation(lost), self.several_states)))
+            first_words = (self._preparation(lost), self.several_states) if snapshot.step == 0 else ()
+            message = " ".join(filter(None, (*first_words, snapshot.message)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
     @cached_property

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import types
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +17,9 @@ from typer.testing import CliRunner
 from neurho import cli, config, records
 from neurho._types import NumericalError
 from neurho.cli import interrupt
+from walks import Estimate, Snapshot, call, numbers
+
+HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
 
 PROBLEM = """
 [lattice]
@@ -36,21 +38,6 @@ method = "exact"
 checkpoint_seconds = 100
 """
 STATIONARY = PROBLEM.replace('kind = "evolve"\nt = 1.0', 'kind = "stationary"\nt_max = 1.0')
-
-
-class Estimate(NamedTuple):
-    mean: Any
-    error: Any
-
-
-class Snapshot(NamedTuple):
-    step: int
-    t: float
-    observables: dict[str, Estimate]
-    diagnostics: dict[str, float]
-    state: Any
-    message: str = ""
-    converged: bool = False
 
 
 class FakeProblem:
@@ -107,13 +94,6 @@ def fake(monkeypatch, **options):
     monkeypatch.setitem(sys.modules, "neurho.problem", module)
 
 
-def call(*words, code=0):
-    """Run the command in this process through its real entry point; its standard output and error."""
-    result = CliRunner().invoke(cli.app, list(words))
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
 def complaint(capsys, monkeypatch, *words):
     """Run the command through `main`, expecting exit code 1; the one sentence it says."""
     monkeypatch.setattr(interrupt.signals, "install", lambda: None)
@@ -125,10 +105,6 @@ def complaint(capsys, monkeypatch, *words):
     assert said.startswith("neurho: error: ")
     assert said.count("\n") == 1
     return said
-
-
-def numbers(path):
-    return records.read_series(path).drop_vars("wall_seconds")
 
 
 def test_run_writes_a_whole_run_directory(place):
@@ -265,6 +241,8 @@ def test_sentences(place, capsys, monkeypatch):
     text = (place / "run" / "problem.toml").read_text()
     (place / "run" / "problem.toml").write_text(text.replace("seed = 0", "seed = 1"))
     assert "belongs to another problem" in say("resume", "run")
+    assert "must be a run of a network, but `run` is exact" in say("plot", "run", "--spectrum")
+    assert "must be a run of a network, but `run` is exact" in say("export", "run")
 
 
 def test_nan_is_told_and_what_was_good_is_kept(place, capsys, monkeypatch):
@@ -317,7 +295,7 @@ def test_full_disk(place, capsys, monkeypatch):
 
 SCRIPT = """
 import signal, sys
-sys.path.insert(0, {here!r})
+sys.path[:0] = {here!r}
 {preamble}
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import test_cli, types
@@ -332,7 +310,7 @@ cli.main()
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 def test_a_signal_saves_everything_and_says_how_to_go_on(place, number, code, name):
-    script = SCRIPT.format(here=os.path.dirname(__file__), preamble=os.environ.get("NEURHO_PREAMBLE", ""))
+    script = SCRIPT.format(here=HERE, preamble=os.environ.get("NEURHO_PREAMBLE", ""))
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

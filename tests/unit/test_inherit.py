@@ -176,6 +176,10 @@ def test_one_sentence_for_runs_without_a_translation_invariant_state(tmp_path):
         with pytest.raises(NeurhoError, match="Key `initial") as caught:
             begin(problem(initial={"run": path, "kind": "state"}))
         assert sentence in str(caught.value)
+    other = problem(ansatz={"kind": "ndm", "hidden": 6, "mixing": 3})
+    ndm = write(tmp_path / "ndm", other, helpers.neural_density_matrix(0, hidden=6))
+    with pytest.raises(NeurhoError, match="its network is of another kind"):
+        begin(problem(initial={"run": ndm, "kind": "state"}, ansatz={"translations": False}))
 
 
 REFUSED = [

@@ -134,6 +134,15 @@ def test_tableaux_are_consistent(name):
         assert sum(t.error) == pytest.approx(0, abs=1e-14)
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(BOSH3, diffrax.Bosh3), (DOPRI5, diffrax.Dopri5)])
+def test_coefficients_are_those_of_diffrax(ours, theirs):
+    t = theirs.tableau
+    assert [list(row) for row in ours.a[1:]] == [row.tolist() for row in t.a_lower]
+    assert ours.c == (0.0, *t.c)
+    assert ours.b == tuple(t.b_sol)
+    np.testing.assert_allclose(ours.error, t.b_error, rtol=1e-13)
+
+
 def recording():
     """The right-hand side, and a list of the keys, times and chains it was called with."""
     seen = []

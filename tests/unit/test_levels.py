@@ -1,5 +1,7 @@
 """Product states of sites with more than two levels, and problems of such sites from the file to the numbers."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ import helpers  # noqa: F401  (compile fast)
 from neurho import config, exact
 from neurho._types import NeurhoError
 from neurho.ansatz import density_matrix, level_amplitudes, level_state
-from neurho.problem import build
+from neurho.assembly import make_lattice, make_lindbladian
+from neurho.initial import product_matrix
+from neurho.observables import Snapshot
+from neurho.problem import Problem, build
 
 SPIN1 = """
 [lattice]
@@ -56,6 +61,31 @@ def test_product_of_levels_is_exact(levels):
     truth = exact.product_of(level_amplitudes(populations, 2, phases))
     assert_allclose(density_matrix(prepared.ansatz), truth, atol=1e-12)
     assert prepared.overlap == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("levels", [3, 4])
+def test_mixtures_of_levels_are_exact(levels):
+    populations = np.random.default_rng(levels).dirichlet(np.ones(levels), size=2)
+    sizes = {"hidden": 2, "mixing": 4, "noise": 0.0, "tilt": 1e-9, "mixed": True}
+    prepared = level_state(jax.random.key(0), populations, 2, **sizes)
+    truth = np.diag(np.kron(*populations))
+    assert_allclose(density_matrix(prepared.ansatz), truth, atol=1e-12)
+    assert prepared.overlap == pytest.approx(1, abs=1e-6)
+
+
+def test_the_overlap_of_a_tilted_mixture():
+    sizes = {"hidden": 2, "mixing": 4, "noise": 0.0, "tilt": 0.1, "mixed": True}
+    prepared = level_state(jax.random.key(0), [0.0, 0.3, 0.7], 2, **sizes)
+    one, other = np.diag(np.kron(*[[0.0, 0.3, 0.7]] * 2)), density_matrix(prepared.target)
+    expected = np.trace(one @ other).real ** 2 / np.sum(one**2) / np.sum(np.abs(other) ** 2)
+    assert prepared.overlap == pytest.approx(expected, rel=1e-12)
+
+
+def test_mixtures_say_what_they_need():
+    with pytest.raises(NeurhoError, match="`mixing` must be at least 4 for a mixture, but it is 3"):
+        level_state(jax.random.key(0), [0.2, 0.3, 0.5], 2, hidden=2, mixing=3, mixed=True)
+    with pytest.raises(NeurhoError, match="`phases` must be left out for a mixture"):
+        level_state(jax.random.key(0), [0.2, 0.3, 0.5], 2, hidden=2, mixing=4, mixed=True, phases=[0.0, 1.0, 2.0])
 
 
 def test_empty_levels_are_tilted_and_the_loss_is_stated():
@@ -158,3 +188,29 @@ def test_round_trip_and_deep_changes(tmp_path):
     ring = config.load("fig2", ["model.field.2=3.5"])
     assert ring.model.field == (0.0, 0.0, 3.5)
     assert config.load("fig2", ["initial.bloch.0=0.5"]).initial.bloch == (0.5, 0.0, 0.0)
+
+
+def test_a_mixture_from_a_problem_file():
+    mixed = SPIN1.replace("phases = [0.0, 0.4, 0.0]", "mixed = true").replace("mixing = 3", "mixing = 4")
+    problem = build(config.loads(mixed))
+    truth = np.diag(np.kron(*[[0.2, 0.2, 0.6]] * 2))
+    assert_allclose(density_matrix(problem.initial.target), truth, atol=1e-12)
+    assert_allclose(product_matrix(problem.config.initial, 2), truth, atol=1e-15)
+    with pytest.raises(NeurhoError, match=r"key `initial.phases` must be left out where initial.mixed = true"):
+        config.loads(SPIN1.replace("phases", "mixed = true\nphases"))
+    with pytest.raises(NeurhoError, match="`mixing` must be at least 4 for a mixture, but it is 3"):
+        build(config.loads(mixed.replace("mixing = 4", "mixing = 3")))
+
+
+def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
+    """The first output says what the preparation costs and what is wrong with it."""
+    made = config.loads(SPIN1.replace("exact = true", ""))
+    lattice = make_lattice(made)
+    problem = Problem(made, lattice, make_lindbladian(made, lattice))
+    first = Snapshot(step=0, t=0.0, observables={}, diagnostics={}, state=None, message="The chains disagree.")
+    problem.__dict__["flow"] = None
+    monkeypatch.setattr(Problem, "_start", lambda self: SimpleNamespace(t=0.0))
+    monkeypatch.setattr(Problem, "_preparation", lambda self, state: "Infidelity 0.01.")
+    monkeypatch.setattr("neurho.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
+    found = [snapshot.message for snapshot in problem.snapshots()]
+    assert found == ["Infidelity 0.01. The chains disagree.", "The chains disagree."]

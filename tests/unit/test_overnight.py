@@ -15,7 +15,7 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from typer.testing import CliRunner
 
 from neurho import cli, config, records
 from neurho._types import NeurhoError
+from walks import Estimate, Snapshot, call, numbers
+
+HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
 
 PROBLEM = """
 [lattice]
@@ -41,21 +44,6 @@ method = "exact"
 [output]
 checkpoint_seconds = 0
 """
-
-
-class Estimate(NamedTuple):
-    mean: Any
-    error: Any
-
-
-class Snapshot(NamedTuple):
-    step: int
-    t: float
-    observables: dict[str, Estimate]
-    diagnostics: dict[str, float]
-    state: Any
-    message: str = ""
-    converged: bool = False
 
 
 class State(NamedTuple):
@@ -96,7 +84,7 @@ class Walk:
 
 SCRIPT = """
 import sys, types
-sys.path.insert(0, {here!r})
+sys.path[:0] = {here!r}
 import test_overnight
 module = types.ModuleType("neurho.problem")
 module.build = lambda settings: test_overnight.Walk(settings, pause={pause})
@@ -108,7 +96,7 @@ cli.main()
 
 
 def start(*words, pause=0.02):
-    script = SCRIPT.format(here=os.path.dirname(__file__), pause=pause, words=list(words))
+    script = SCRIPT.format(here=HERE, pause=pause, words=list(words))
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -126,6 +114,16 @@ def wait_for_a_checkpoint(process, seconds=60):
 
 
 @pytest.fixture
+def processes():
+    """Processes that do not outlive the test."""
+    started = []
+    yield started
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "walk.toml").write_text(PROBLEM)
@@ -133,16 +131,6 @@ def place(tmp_path, monkeypatch):
     module.build = Walk
     monkeypatch.setitem(sys.modules, "neurho.problem", module)
     return tmp_path
-
-
-def call(*words, code=0):
-    result = CliRunner().invoke(cli.app, list(words))
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def numbers(path):
-    return records.read_series(path).drop_vars("wall_seconds")
 
 
 class Poller(threading.Thread):
@@ -316,6 +304,13 @@ def test_the_live_panel_shows_everything(place):
     for part in ("run: finished", "t = 1/1  step 40", "delta_L 1", "memory", "sz", "▁", "█"):
         assert part in shown, part
     text.file.close()
+    told = records.read_status("run")
+    assert "delta_L 1" in status.as_line(told)
+    assert "sz " in status.as_line(told)
+    between = status.as_line(told, measured=False)  # numbers of an output do not stand beside a later time
+    assert "delta_L" not in between
+    assert "sz" not in between
+    assert "step 40" in between
     assert status.sparkline([0, 1, 2, 3]) == "▁▃▆█"
     assert status.sparkline([]) == ""
     assert status.sparkline([2.0, 2.0]) == "▁▁"
@@ -344,14 +339,14 @@ t = 0.5
 points = 6
 method = "bosh3"
 tolerance = 1e-2
-dt_max = 0.02
+dt_max = 0.005
 [output]
 checkpoint_seconds = 0
 """
 
 
 @pytest.mark.slow
-def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch):
+def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch, processes):
     """Real physics in real processes: parameters, chains, step control and keys survive SIGKILL bit for bit."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
@@ -360,19 +355,22 @@ def test_a_killed_network_gives_the_same_numbers(tmp_path, monkeypatch):
 
     def neurho(*words):
         command = [sys.executable, "-m", "neurho.cli", *words, "--quiet"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return processes[-1]
 
     whole = neurho("run", "real.toml", "--out", "whole")
-    said = whole.communicate(timeout=600)
+    said = whole.communicate(timeout=1800)
     assert whole.returncode == 0, said
     moments = random.Random(3)
-    process = neurho("run", "real.toml", "--out", "cut")
-    for _ in range(5):
-        wait_for_a_checkpoint(process, 300)
+    process, killed = neurho("run", "real.toml", "--out", "cut"), 0
+    for _ in range(12):
+        wait_for_a_checkpoint(process, 900)
         time.sleep(moments.uniform(0, 0.5))
+        killed += process.poll() is None
         process.kill()
         process.communicate()
         process = neurho("resume", "cut")
-    said = process.communicate(timeout=600)
+    said = process.communicate(timeout=1800)
     assert process.returncode == 0, said
+    assert killed == 12  # and not over before
     xr.testing.assert_identical(numbers("whole"), numbers("cut"))

@@ -5,7 +5,6 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,22 +12,9 @@ import xarray as xr
 
 from neurho import records
 from neurho._types import NeurhoError, NumericalError
+from walks import Estimate, Snapshot, numbers
 
 SITES, BONDS = 4, np.array([[0, 1], [1, 2], [2, 3]])
-
-
-class Estimate(NamedTuple):
-    mean: Any
-    error: Any
-
-
-class Snapshot(NamedTuple):
-    step: int
-    t: float
-    observables: dict[str, Estimate]
-    diagnostics: dict[str, float]
-    state: Any
-    message: str = ""
 
 
 def walk(state=None, *, steps=10, seed=3, rich=False):
@@ -79,10 +65,6 @@ def filled(path, count=5, *, saves=1, rich=False, **options):
         if item.step > count - saves:
             run.save()
     return run
-
-
-def numbers(path):
-    return records.read_series(path).drop_vars("wall_seconds")
 
 
 def test_series_opens_plainly_and_describes_itself(tmp_path):

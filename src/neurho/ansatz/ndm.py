@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, Ratio
 from neurho.ansatz.hidden import HiddenCache, HiddenChange, HiddenUnits, in_blocks, log_cosh
 from neurho.ansatz.moduli import HiddenModuli
-from neurho.ansatz.rbm import level_features
+from neurho.ansatz.rbm import level_features, normal_leaves
 
 
 class NDM(AbstractAnsatz):
@@ -177,24 +176,8 @@ def random_ndm(
 
     **Raises** `NeurhoError` for negative sizes.
     """
-    require(hidden >= 0, "hidden", "be >= 0", f"it is {hidden}")
-    require(mixing >= 0, "mixing", "be >= 0", f"it is {mixing}")
-    require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
-    features = sites * (local_dim - 1)
-    shapes = ((2, features), (2, hidden), (2, hidden, features), (mixing,), (2, mixing, features))
-    keys = jax.random.split(key, len(shapes))
-    visible, hidden_bias, hidden_weights, mixing_bias, mixing_weights = (
-        scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)
-    )
-    return NDM(
-        visible=visible,
-        hidden_bias=hidden_bias,
-        hidden_weights=hidden_weights,
-        mixing_bias=mixing_bias,
-        mixing_weights=mixing_weights,
-        sites=sites,
-        local_dim=local_dim,
-    )
+    leaves = normal_leaves(key, sites, hidden=hidden, mixing=mixing, scale=scale, local_dim=local_dim)
+    return NDM(**leaves, sites=sites, local_dim=local_dim)
 
 
 def _powers(logs: Float[Array, " 4"]) -> tuple[Float[Array, ""], Float[Array, ""]]:

@@ -1,5 +1,7 @@
 """The paper's ansatz: a complex restricted Boltzmann machine, Hermitian and positive by construction."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -102,22 +104,27 @@ def random_rbm(
 
     **Raises** `NeurhoError` for negative sizes.
     """
+    leaves = normal_leaves(key, sites, hidden=hidden, mixing=mixing, scale=scale, local_dim=local_dim)
+    return RBM(**leaves, sites=sites, local_dim=local_dim, charge=charge)
+
+
+def normal_leaves(
+    key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int
+) -> dict[str, Any]:
+    """Normal numbers of standard deviation `scale` in the shapes that the RBM and the NDM share."""
     require(hidden >= 0, "hidden", "be >= 0", f"it is {hidden}")
     require(mixing >= 0, "mixing", "be >= 0", f"it is {mixing}")
     require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
     features = sites * (local_dim - 1)
-    shapes = ((2, features), (2, hidden), (2, hidden, features), (mixing,), (2, mixing, features))
+    shapes = {
+        "visible": (2, features),
+        "hidden_bias": (2, hidden),
+        "hidden_weights": (2, hidden, features),
+        "mixing_bias": (mixing,),
+        "mixing_weights": (2, mixing, features),
+    }
     keys = jax.random.split(key, len(shapes))
-    visible, hidden_bias, hidden_weights, mixing_bias, mixing_weights = (
-        scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)
-    )
-    return RBM(
-        visible=visible,
-        hidden_bias=hidden_bias,
-        hidden_weights=hidden_weights,
-        mixing_bias=mixing_bias,
-        mixing_weights=mixing_weights,
-        sites=sites,
-        local_dim=local_dim,
-        charge=charge,
-    )
+    return {
+        name: scale * jax.random.normal(k, shape, dtype=float)
+        for k, (name, shape) in zip(keys, shapes.items(), strict=True)
+    }

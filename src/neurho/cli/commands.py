@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurho.cli.drawing import endings_of, figures_of, source_of, spectrum_of, write_figures
 from neurho.cli.drive import average_of, drive
 from neurho.cli.interrupt import Interrupted, signals
 from neurho.cli.printing import complain, print_deviations, print_facts, print_summary
@@ -33,6 +34,10 @@ Devices = Annotated[
 Cache = Annotated[bool, typer.Option(help="Keep compiled programs in the user's cache directory.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON for each output, on standard output.")]
+Reference = Annotated[bool, typer.Option(help="Draw the exact or shipped reference where there is one.")]
+Spectrum = Annotated[
+    bool, typer.Option("--spectrum", help="Also the spectrum of S at the last state, from new samples.")
+]
 Wall = Annotated[
     str, typer.Option(metavar="TIME", help="Stop after so long with all saved: 3600, 90m, 12h [default: no limit].")
 ]
@@ -174,15 +179,17 @@ def plot(
     ending: Annotated[
         str, typer.Option("--format", metavar="png|pdf|svg", help="One format [default: png and pdf].")
     ] = "",
-    reference: Annotated[bool, typer.Option(help="Draw the exact or shipped reference where there is one.")] = True,
+    reference: Reference = True,
+    spectrum: Spectrum = False,
 ) -> None:
     """Draw the figures of a run, into its directory."""
     from neurho import records
 
-    endings = _endings(ending)
+    endings = endings_of(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
-    truth = _build(settings).reference() if reference else None
-    _write_figures(directory, _figures(settings, series, truth), endings)
+    built = _build(settings) if reference or spectrum else None
+    figures = figures_of(settings, series, built.reference() if built and reference else None)
+    write_figures(directory, figures | (spectrum_of(built, directory) if spectrum else {}), endings)
 
 
 @app.command("report")
@@ -191,23 +198,41 @@ def report_command(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to write the page [default: DIR/report.html].")
     ] = None,
-    reference: Annotated[bool, typer.Option(help="Draw the exact or shipped reference where there is one.")] = True,
+    reference: Reference = True,
+    spectrum: Spectrum = False,
 ) -> None:
     """Write one HTML page with everything about a run."""
     from neurho import records, report
 
     settings, series = _settings_of(directory), records.read_series(directory)
-    truth = _build(settings).reference() if reference else None
+    built = _build(settings) if reference or spectrum else None
+    figures = figures_of(settings, series, built.reference() if built and reference else None)
     text = report.page(
         directory.resolve().name,
         settings,
         _summary_of(directory, settings, series),
         records.read_provenance(directory),
         records.read_problem(directory),
-        _figures(settings, series, truth),
+        figures | (spectrum_of(built, directory) if spectrum else {}),
     )
     path = out if out is not None else directory / "report.html"
     records.write_file(path, text.encode())
+    print(path)
+
+
+@app.command()
+def export(
+    directory: Directory,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to [default: DIR/parameters.npz].")
+    ] = None,
+) -> None:
+    """Write the parameters of a run's last state as one .npz file."""
+    from neurho import inherit, records
+
+    _double_precision()
+    path = file if file is not None else directory / "parameters.npz"
+    records.save_parameters(path, inherit.last_network(directory))
     print(path)
 
 
@@ -239,7 +264,7 @@ def compare(
     from neurho import records, report
     from neurho._types import NeurhoError
 
-    endings = _endings(ending)
+    endings = endings_of(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
     if other is None:
         truth = _build(settings).reference()
@@ -247,7 +272,7 @@ def compare(
         truth = report.read_curves(other) if other.is_file() else records.read_series(other)
     if truth is None:
         raise NeurhoError(f"There is no reference for `{directory}`; give another run to compare with.")
-    label = str(other) if other is not None else _source(truth)
+    label = str(other) if other is not None else source_of(truth)
     if settings.task.kind == "stationary":
         if "t" in truth.dims:
             truth = report.averaged(truth, settings.task.average)
@@ -257,7 +282,7 @@ def compare(
         figure = report.comparison(series, truth, labels=(str(directory), label))
         found = report.deviations(series, truth)
     print_deviations(f"{directory} compared with {label}", found)
-    _write_figures(directory, {"comparison": figure}, endings)
+    write_figures(directory, {"comparison": figure}, endings)
 
 
 @app.command()
@@ -295,11 +320,6 @@ def problems() -> None:
         print(f"{name:14} {line}")
 
 
-def _source(reference: Any) -> str:
-    """What to call a reference in a figure: exact only if it says so."""
-    return "exact" if reference is not None and reference.attrs.get("source") == "exact" else "reference"
-
-
 def _configure(devices: int | None, *, cache: bool) -> None:
     """Settings that JAX reads when it is imported; a program that has imported it keeps its own."""
     from neurho.startup import configure
@@ -308,11 +328,15 @@ def _configure(devices: int | None, *, cache: bool) -> None:
         configure(devices=devices, cache=cache)
 
 
-def _build(settings: "Config") -> Any:
+def _double_precision() -> None:
+    """What the physics needs; the library leaves this global setting to whoever starts it."""
     import jax
 
-    # float64 is what the physics needs; the library leaves this global setting to whoever starts it.
     jax.config.update("jax_enable_x64", True)
+
+
+def _build(settings: "Config") -> Any:
+    _double_precision()
     from neurho.problem import build
 
     return build(settings)
@@ -333,13 +357,6 @@ def _summary_of(directory: Path, settings: "Config", series: Any) -> dict[str, A
         rest = {"converged": None, "messages": [], "fingerprint": config.fingerprint(settings)}
         return records.summarise(series, average=average_of(settings)) | rest
     return summary
-
-
-def _figures(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:
-    from neurho import report
-
-    shape = () if settings.lattice.kind == "edges" else settings.lattice.shape
-    return report.all_figures(series, truth, label=_source(truth), shape=shape, average=average_of(settings))
 
 
 def _voice(*, quiet: bool, json: bool) -> "Voice":
@@ -374,19 +391,3 @@ def _refuse_used(directory: Path) -> None:
 
 def _free_directory(name: str) -> Path:
     return next(path for n in count(1) if not (path := Path("runs") / f"{name}-{n}").exists())
-
-
-def _endings(ending: str) -> tuple[str, ...]:
-    if ending not in ("", "png", "pdf", "svg"):
-        raise typer.BadParameter(f"it must be png, pdf or svg, but it is {ending!r}", param_hint="--format")
-    return (ending,) if ending else ("png", "pdf")
-
-
-def _write_figures(directory: Path, figures: dict[str, Any], endings: tuple[str, ...]) -> None:
-    from neurho import records, report
-
-    for name, figure in figures.items():
-        for ending in endings:
-            path = directory / "figures" / f"{name}.{ending}"
-            records.write_file(path, report.image(figure, ending))
-            print(path)

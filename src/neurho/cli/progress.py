@@ -87,7 +87,7 @@ def _plain(end: float) -> Say:
         last = output and status["t"] >= end
         if last or not spoken or time.monotonic() - spoken[0] >= PLAIN_SECONDS:
             spoken[:] = [time.monotonic()]
-            _tell(as_line(status))
+            _tell(as_line(status, measured=output))
 
     return say
 

@@ -99,15 +99,15 @@ class Meter:
         return self.status
 
 
-def as_line(status: dict[str, Any]) -> str:
-    """The status in one plain line."""
+def as_line(status: dict[str, Any], *, measured: bool = True) -> str:
+    """The status in one plain line; what belongs to the last output only where it was `measured` just now."""
     if status["state"] == "compiling":
         return "Compiling and starting ..."
     parts = [_progress(status)]
-    for name in ("dt", "delta_L", "residual", "acceptance"):
+    for name in ("dt", "delta_L", "residual", "acceptance") if measured else ("dt",):
         if status["diagnostics"].get(name) is not None:
             parts.append(f"{name} {status['diagnostics'][name]:.3g}")
-    if status["main"] in status["observables"]:
+    if measured and status["main"] in status["observables"]:
         parts.append(f"{status['main']} {with_error(*status['observables'][status['main']])}")
     if status["left_seconds"]:
         parts.append(f"{'at most ' if status['at_most'] else ''}{duration(status['left_seconds'])} left")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, Strict
 
 from neurho.config.messages import Refusal, shown
-from neurho.config.tables import Index, NotNegative, Number, Rate, Table, Whole
+from neurho.config.tables import Flag, Index, NotNegative, Number, Rate, Table, Whole
 
 Text: TypeAlias = Annotated[str, Strict(), Field(min_length=1, description='an operator, as in "0.5 * sx(i) * sx(j)"')]
 
@@ -47,7 +47,7 @@ class Custom(Table):
 
 
 class Levels(Table):
-    """A pure product state: populations and phases of the levels of each site."""
+    """A pure product state by populations and phases of the levels of each site, or a product of mixtures of levels."""
 
     kind: Literal["levels"]
     populations: Annotated[
@@ -58,11 +58,14 @@ class Levels(Table):
         tuple[Number, ...] | tuple[tuple[Number, ...], ...] | None,
         Field(min_length=1, description="one number for each level, or a list of them for each site"),
     ] = None
+    mixed: Flag = False
     noise: NotNegative = 0.01
     tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
 
     def check(self, sites: int, levels: int) -> None:
         """Raise a `Refusal` unless there is one number for each level and populations add up to one."""
+        if self.mixed and self.phases is not None:
+            raise Refusal("initial.phases", "be left out where initial.mixed = true", "it is given")
         for key, value in (("populations", self.populations), ("phases", self.phases)):
             if value is None:
                 continue

@@ -29,6 +29,7 @@ from neurho.records.files import (
     write_file,
     write_status,
 )
+from neurho.records.parameters import load_parameters, save_parameters
 from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, reopen
 from neurho.records.series import Row, dimensions, read_series
 from neurho.records.summary import NOT_OBSERVABLES, is_observable, summarise, time_average
@@ -51,6 +52,7 @@ __all__ = [
     "is_locked",
     "is_observable",
     "is_run",
+    "load_parameters",
     "locked",
     "read_ansatz",
     "read_problem",
@@ -60,6 +62,7 @@ __all__ = [
     "read_summary",
     "reopen",
     "require_unused",
+    "save_parameters",
     "summarise",
     "time_average",
     "write_file",

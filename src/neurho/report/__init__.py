@@ -8,7 +8,7 @@ with the same variable names: with a coordinate `t` it is a curve, without it a 
 from neurho.report.citations import bibtex, citations
 from neurho.report.compare import Deviation, align, averaged, deviations
 from neurho.report.external import read_curves
-from neurho.report.figures import all_figures, comparison, diagnostics, named_curves, profile, time_curves
+from neurho.report.figures import all_figures, comparison, diagnostics, named_curves, profile, spectrum, time_curves
 from neurho.report.maps import correlation_map, lattice_map, space_time, structure_map
 from neurho.report.page import certificate, page
 from neurho.report.panels import image
@@ -45,6 +45,7 @@ __all__ = [
     "profile",
     "read_curves",
     "space_time",
+    "spectrum",
     "structure_map",
     "time_curves",
 ]

@@ -1,5 +1,7 @@
 """Which papers a problem rests on, as BibTeX."""
 
+import re
+import unicodedata
 from importlib import metadata
 from typing import NamedTuple
 
@@ -24,7 +26,14 @@ class Reference(NamedTuple):
         f = self.fields
         place = ", ".join(f[k] for k in ("journal", "volume", "pages") if k in f) or f.get("note", "")
         doi = f", doi:{f['doi']}" if "doi" in f else f", arXiv:{f['eprint']}" if "eprint" in f else ""
-        return f"{f['author'].replace(' and ', ', ')}, {f['title']}, {place} ({f['year']}){doi}"
+        authors = [" ".join(reversed(name.split(", "))) for name in f["author"].split(" and ")]
+        return _plain(f"{', '.join(authors)}, {f['title']}, {place} ({f['year']}){doi}")
+
+
+def _plain(text: str) -> str:
+    """BibTeX as readers see it: carons put on their letters, braces gone."""
+    text = re.sub(r"\\v\{(.)\}", lambda found: unicodedata.normalize("NFC", found[1] + "\u030c"), text)
+    return text.replace("{", "").replace("}", "")
 
 
 def _article(key: str, used_for: str, author: str, title: str, journal: str, numbers: str, doi: str) -> Reference:

@@ -31,6 +31,9 @@ from neurho.report.panels import (
 )
 from neurho.report.style import BLUE, GREY, ONE_SITE, PAULI_NAMES, STYLE, SYMBOLS, TIME, TWO_SITE
 
+ROUNDING = 1e-15
+"""Eigenvalues of S below this times the largest are zero as far as double precision can tell."""
+
 
 def time_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
     """Dynamics as in the paper's Fig. 2: (a) one-site means, (b) bond correlations, (c) distance from the truth."""
@@ -87,10 +90,13 @@ def averages(series: xr.Dataset, place: str) -> tuple[str, ...]:
 
 
 def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
-    """Operators that the problem names, beside Pauli matrices: means over sites (left) and bonds (right)."""
+    """Operators that the problem names, beside Pauli matrices: means over sites and bonds, where there are some."""
+    places = [place for place in ("site", "bond") if named(series, place)]
+    if not places:
+        raise NeurhoError("The run has no operators named in [observables] to draw.")
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(1, 2, width=7.2, height=3.0)
-        for axis, place in zip(axes[0], ("site", "bond"), strict=True):
+        figure, axes = new_figure(1, len(places), width=3.6 * len(places), height=3.0)
+        for axis, place in zip(axes[0], places, strict=True):
             draw_curves(axis, series, reference, named(series, place), label)
             axis.set_ylabel(f"{place} average")
             axis.set_xlabel(TIME)
@@ -157,6 +163,39 @@ def diagnostics(series: xr.Dataset) -> Figure:
             axis.set_xlabel(TIME)
         for axis in axes.flat[len(names) :]:
             axis.set_visible(False)
+    return figure
+
+
+def spectrum(eigenvalues: np.ndarray, *, ridge: float | None = None, cutoff: float | None = None) -> Figure:
+    """Eigenvalues of the metric S, the largest first, relative to the largest: how many directions the network uses.
+
+    **Arguments**
+
+    - `eigenvalues`: `(parameters,)`, as `metric_spectrum` gives them.
+    - `ridge`, `cutoff`: of the solver of the run (`ridge` times the mean eigenvalue); directions below the dashed line
+      hardly move.
+    """
+    if not eigenvalues[0] > 0:
+        raise NeurhoError("There is no spectrum of S to draw: all eigenvalues are zero, as for equal samples.")
+    relative = eigenvalues / eigenvalues[0]
+    count = len(relative)
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure(1, 1, width=4.6, height=3.2)
+        axis = axes[0, 0]
+        shown = relative > ROUNDING
+        numbers = np.arange(1, count + 1)[shown]
+        axis.plot(numbers, relative[shown], color=BLUE, marker="o", markersize=2.5, linewidth=0.8)
+        axis.set_yscale("log")
+        axis.set_xlim(0, count + 1)
+        axis.set_xlabel("eigenvalue number $k$")
+        axis.set_ylabel(r"$\lambda_k/\lambda_1$ of $S$")
+        axis.set_title(f"{len(numbers)} of {count} above rounding ($10^{{-15}}$)", fontsize=9)
+        lines = {"cutoff": (cutoff, 1.0), "ridge": (ridge, float(np.mean(relative)))}
+        for name, (level, scale) in lines.items():
+            if level is not None:
+                style = {"color": GREY, "linestyle": (0, (4, 2)), "linewidth": 1.1}
+                axis.axhline(level * scale, label=f"{name} = {level:g}", **style)
+                axis.legend()
     return figure
 
 

@@ -138,7 +138,7 @@ def _matrix(axis: Axes, values: np.ndarray, *, centred: bool) -> None:
     largest = float(np.max(np.abs(known))) if len(known) and np.any(known) else 1.0
     limits: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest} if centred else {"cmap": "viridis"}
     picture = axis.imshow(values, **limits)
-    axis.figure.colorbar(picture, ax=axis)
+    axis.figure.colorbar(picture, cax=axis.inset_axes((1.05, 0, 0.05, 1)))  # as high as the map, whatever its shape
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_locator(MaxNLocator(integer=True))
 

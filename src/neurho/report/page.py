@@ -37,6 +37,21 @@ _MERITS: tuple[tuple[str, float, str, str], ...] = (
 )
 
 
+CAPTIONS = {
+    "curves": "Means over sites and bonds, and the error of the run, along time. Bands: standard errors. "
+    "Dashed: reference.",
+    "profile": "The approach to the stationary state, and each site in the end. Bands and bars: standard errors. "
+    "Dashed: reference.",
+    "named": "Means of the operators that the problem names, along time. Bands: standard errors. Dashed: reference.",
+    "sites": "Means of each site along time.",
+    "lattice": "Means of each site in its place, in the end; below them the standard errors.",
+    "correlations": "Connected correlations of all pairs of sites in the end.",
+    "diagnostics": "What tells how far to trust the run, along time.",
+    "spectrum": "Eigenvalues of the metric S at the last state: how many directions the network uses.",
+}
+"""What the figures show, by name."""
+
+
 def certificate(summary: Mapping[str, Any], config: Config) -> list[Judgement]:
     """What tells how far to trust a run, from its summary, each with its limit where there is one."""
     goal = getattr(config.task, "delta_L", None)
@@ -85,6 +100,7 @@ def page(
         seed=provenance.get("seed"),
         problem=problem,
         figures={title: base64.b64encode(image(figure, "svg")).decode() for title, figure in figures.items()},
+        captions=CAPTIONS,
         references=citations(config),
         bibtex=bibtex(config),
     )

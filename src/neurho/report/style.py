@@ -15,7 +15,8 @@ STYLE: dict[Any, Any] = {
     "xtick.direction": "out",
     "ytick.direction": "out",
     "pdf.fonttype": 42,
-    "svg.fonttype": "none",
+    # Outlines, not text: where a browser lacks the font, letters such as the script L of Liouville would be boxes.
+    "svg.fonttype": "path",
     "mathtext.fontset": "dejavusans",
 }
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from neurho._types import require
-from neurho.lattice import Lattice, from_edges
+from neurho.interchange.bonds import bonds_of
+from neurho.lattice import Lattice
 from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, evaluate
 
 try:
@@ -96,7 +97,7 @@ def from_qutip(hamiltonian: Any, c_ops: Sequence[Any] = (), lattice: Lattice | N
 
     - `lattice`: where the sites are; by default the bonds are the pairs on which two-site terms of H act.
 
-    **Raises** `NeurhoError` as [`neurho.interchange.operator_from_qutip`][] and [`neurho.Lindbladian`][] do.
+    **Raises** `NeurhoError` as [`neurho.interchange.qutip.operator_from_qutip`][] and [`neurho.Lindbladian`][] do.
     """
     energy = operator_from_qutip(hamiltonian)
     jumps = [Jump(1.0, operator_from_qutip(c)) for c in c_ops]
@@ -104,7 +105,7 @@ def from_qutip(hamiltonian: Any, c_ops: Sequence[Any] = (), lattice: Lattice | N
     for number, c in enumerate(c_ops):
         require(c.dims == hamiltonian.dims, f"c_ops[{number}]", f"have dims {hamiltonian.dims}", f"it has {c.dims}")
     if lattice is None:
-        lattice = from_edges(sorted(t.sites for t in energy.terms if len(t.sites) == 2), sites=sites)
+        lattice = bonds_of(energy, sites)
     require(lattice.sites == sites, "lattice", f"have {sites} sites like the Hamiltonian", f"it has {lattice.sites}")
     return Lindbladian(lattice, energy, jumps)
 
@@ -140,6 +141,3 @@ def _assemble(coefficients: np.ndarray, basis: np.ndarray, sites: int) -> np.nda
         tensor = np.tensordot(tensor, basis, axes=(0, 0))
     order = [*range(0, 2 * sites, 2), *range(1, 2 * sites, 2)]
     return tensor.transpose(order).reshape((basis.shape[1] ** sites,) * 2)
-
-
-__all__ = ["from_qutip", "operator_from_qutip", "operator_to_qutip", "to_qutip"]

@@ -1,0 +1,54 @@
+"""Figures of a run: which, from what, and where to."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from neurho.cli.drive import average_of
+
+if TYPE_CHECKING:
+    from neurho.config import Config
+
+
+def source_of(reference: Any) -> str:
+    """What to call a reference in a figure: exact only if it says so."""
+    return "exact" if reference is not None and reference.attrs.get("source") == "exact" else "reference"
+
+
+def figures_of(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:
+    """Every figure that makes sense for a run, by name."""
+    from neurho import report
+
+    shape = () if settings.lattice.kind == "edges" else settings.lattice.shape
+    return report.all_figures(series, truth, label=source_of(truth), shape=shape, average=average_of(settings))
+
+
+def spectrum_of(built: Any, directory: Path) -> dict[str, Any]:
+    """The spectrum of S at the last state of a run, from new samples."""
+    import jax
+
+    from neurho import inherit, report
+    from neurho.spectrum import metric_spectrum
+
+    network, task = inherit.last_network(directory), built.config.task
+    values = metric_spectrum(built.samplers[0], network, jax.random.key(built.config.seed))
+    return {"spectrum": report.spectrum(values, ridge=task.ridge, cutoff=task.cutoff)}
+
+
+def endings_of(ending: str) -> tuple[str, ...]:
+    """The formats that `--format` asks for."""
+    if ending not in ("", "png", "pdf", "svg"):
+        raise typer.BadParameter(f"it must be png, pdf or svg, but it is {ending!r}", param_hint="--format")
+    return (ending,) if ending else ("png", "pdf")
+
+
+def write_figures(directory: Path, figures: dict[str, Any], endings: tuple[str, ...]) -> None:
+    """Write figures into the folder `figures` of a run directory, and print where."""
+    from neurho import records, report
+
+    for name, figure in figures.items():
+        for ending in endings:
+            path = directory / "figures" / f"{name}.{ending}"
+            records.write_file(path, report.image(figure, ending))
+            print(path)

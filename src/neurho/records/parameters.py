@@ -1,0 +1,122 @@
+"""Parameters of a network as one `.npz` file that NumPy alone can read.
+
+The file holds each array of the network under its name, and under `header` a line of JSON:
+
+    format, version    "neurho parameters", 1           neurho       the version that wrote it
+    kind               the class, e.g. "RBM"            parameters   number of real parameters
+    arrays             name -> shape                    settings     sites, local_dim, hermitian, charge, ...
+"""
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from neurho._types import NeurhoError
+from neurho.ansatz import NDM, RBM, AbstractAnsatz, Table, TiedRBM, parameter_count
+from neurho.records.files import disk, replace
+from neurho.symmetry import Charge
+
+FORMAT, VERSION = "neurho parameters", 1
+KINDS: tuple[type[AbstractAnsatz], ...] = (RBM, TiedRBM, NDM, Table)
+
+
+def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
+    """Write the parameters of a network to a `.npz` file, in one step: a reader never meets half a file.
+
+    `numpy.load(path)` gives the arrays by name; `json.loads(str(numpy.load(path)["header"]))` says what they are.
+
+    **Raises** `NeurhoError` if the file cannot be written, or for a network that is not a flat class of arrays.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    settings: dict[str, Any] = {}
+    for field in dataclasses.fields(ansatz):
+        value = getattr(ansatz, field.name)
+        if eqx.is_array(value):
+            arrays[field.name] = np.asarray(value)
+        elif isinstance(value, Charge):
+            settings[field.name] = {"charge": value._asdict()}
+        elif value is None or isinstance(value, bool | int | float | str):
+            settings[field.name] = value
+        else:
+            raise NeurhoError(
+                f"Argument `ansatz` must hold arrays, numbers and texts of its own, but its field `{field.name}` is a "
+                f"{type(value).__name__}."
+            )
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "neurho": metadata.version("neurho"),
+        "kind": type(ansatz).__name__,
+        "parameters": parameter_count(ansatz),
+        "arrays": {name: list(array.shape) for name, array in arrays.items()},
+        "settings": settings,
+    }
+    buffer = io.BytesIO()
+    content: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
+    np.savez(buffer, **content)
+    replace(Path(path), buffer.getvalue())
+
+
+def load_parameters(path: str | Path, *, kinds: Sequence[type[AbstractAnsatz]] = ()) -> AbstractAnsatz:
+    """The network in a file of `save_parameters`.
+
+    **Arguments**
+
+    - `kinds`: classes of your own that the file may hold, besides RBM, TiedRBM, NDM and Table.
+
+    **Raises** `NeurhoError` for a file of another kind or version, and for arrays that do not fit together.
+    """
+    path = Path(path)
+    header, arrays = _read(path)
+    known = {kind.__name__: kind for kind in (*KINDS, *kinds)}
+    if header["kind"] not in known:
+        raise NeurhoError(f"`{path}` must hold one of {', '.join(known)}, but it holds a {header['kind']!r}.")
+    for name, shape in header["arrays"].items():
+        array = arrays.get(name, np.array("missing"))
+        if array.dtype.kind not in "iuf" or list(array.shape) != shape or not np.all(np.isfinite(array)):
+            must = f"hold finite numbers of shape {tuple(shape)} as `{name}`"
+            raise NeurhoError(f"`{path}` must {must}, but it does not.")
+    settings = {name: _setting(value) for name, value in header["settings"].items()}
+    try:
+        ansatz = known[header["kind"]](**{name: jnp.asarray(arrays[name]) for name in header["arrays"]}, **settings)
+        one = jax.ShapeDtypeStruct((ansatz.sites,), jnp.int32)
+        eqx.filter_eval_shape(lambda a, x: a.log_amplitude(x), ansatz, one)
+    except (TypeError, ValueError, AttributeError, IndexError):
+        raise NeurhoError(f"The arrays in `{path}` do not make a {header['kind']}: their shapes do not fit.") from None
+    return ansatz
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, np.ndarray]]:
+    """Header and arrays of a file, if it is one of ours."""
+    with disk(path, "read"):
+        data = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = dict(json.loads(str(arrays.pop("header"))))
+        found = (header["format"], header["version"])
+        complete = isinstance(header["arrays"], dict) and isinstance(header["settings"], dict) and "kind" in header
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        complete, found, header, arrays = False, ("", 0), {}, {}
+    if not complete or found[0] != FORMAT:
+        raise NeurhoError(f"`{path}` is not a parameter file: write one with `neurho export DIR FILE.npz`.")
+    if found[1] != VERSION:
+        raise NeurhoError(f"`{path}` must be a parameter file of version {VERSION}, but its version is {found[1]}.")
+    return header, arrays
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, dict) and "charge" in value:
+        charge = value["charge"]
+        return Charge(charge["name"], tuple(charge["values"]), charge["modulus"])
+    return value
