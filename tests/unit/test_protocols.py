@@ -15,8 +15,9 @@ import pytest
 
 import neurho
 import registry
-from neurho.ansatz import AbstractAmplitudes, AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
+from neurho.ansatz import AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
 from neurho.ansatz.base import prepare_changes
+from neurho.ansatz.moduli import AbstractModuli
 from neurho.metric import Metric
 from neurho.sampling import AbstractSampler
 from neurho.solvers import AbstractSolver
@@ -61,19 +62,25 @@ def test_ansatz(name):
 
 @pytest.mark.parametrize(("name", "slow"), [*((a, False) for a in registry.ANSATZES), ("RBM", True)])
 def test_amplitudes(name, slow):
-    """Caches keep their structure under updates (they are carried through scans), in double and in single precision."""
+    """Caches keep their structure under updates (they are carried through scans), those for acceptance too."""
     ansatz = registry.ANSATZES[name]()
     amplitudes = Reevaluated(ansatz) if slow else ansatz.amplitudes()
-    for engine in (amplitudes, amplitudes.single_precision()):
-        assert isinstance(engine, AbstractAmplitudes)
-        cache = jax.eval_shape(lambda e, x: e.cache(x), engine, X)
-        change = jax.eval_shape(lambda e, s: e.prepare(s, s, s), engine, X)
-        ratio = jax.eval_shape(lambda e, c, d: e.ratio(c, d), engine, cache, change)
-        assert {a.shape for a in ratio} == {()}
-        assert {a.dtype.kind for a in ratio} == {"f"}
-        updated = jax.eval_shape(lambda e, c, d: e.update(c, d), engine, cache, change)
-        assert jax.tree.structure(updated) == jax.tree.structure(cache)
-        assert shaped(updated) == shaped(cache)
+    cache = jax.eval_shape(lambda e, x: e.cache(x), amplitudes, X)
+    change = jax.eval_shape(lambda e, s: e.prepare(s, s, s), amplitudes, X)
+    ratio = jax.eval_shape(lambda e, c, d: e.ratio(c, d), amplitudes, cache, change)
+    assert {a.shape for a in ratio} == {()}
+    assert {a.dtype.kind for a in ratio} == {"f"}
+    updated = jax.eval_shape(lambda e, c, d: e.update(c, d), amplitudes, cache, change)
+    assert jax.tree.structure(updated) == jax.tree.structure(cache)
+    assert shaped(updated) == shaped(cache)
+    moduli = jax.eval_shape(lambda e: e.moduli(), amplitudes)
+    assert isinstance(moduli, AbstractModuli)
+    cache = jax.eval_shape(lambda m, x: m.cache(x), moduli, X)
+    change = jax.eval_shape(lambda m, s: m.prepare(s, s, s), moduli, X)
+    log_r, moved = jax.eval_shape(lambda m, c, d: m.propose(c, d), moduli, cache, change)
+    assert (log_r.shape, log_r.dtype.kind) == ((), "f")
+    refreshed = jax.eval_shape(lambda m, c: m.refresh(c), moduli, cache)
+    assert shaped(moved) == shaped(refreshed) == shaped(cache)
     single = jax.eval_shape(lambda e, x: e.log_amplitude(x), amplitudes, X)
     assert (single.shape, single.dtype) == ((), complex)
 

@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PyTree
 
+from neurho.ansatz.moduli import AbstractModuli
 from neurho.generator import all_labels, to_matrix
 
 
@@ -70,8 +71,8 @@ class AbstractAmplitudes(eqx.Module):
         """The cache of the changed configuration."""
 
     @abc.abstractmethod
-    def single_precision(self) -> "AbstractAmplitudes":
-        """The same amplitudes for acceptance steps: float32 tables where that is harmless, otherwise itself."""
+    def moduli(self) -> AbstractModuli:
+        """|rho| for acceptance steps: in float32 and without phases, where that is known to be harmless."""
 
 
 class AbstractAnsatz(eqx.Module):
@@ -124,9 +125,32 @@ class Reevaluated(AbstractAmplitudes):
         """The changed configuration and its log amplitude."""
         return self.cache(cache[0].at[change[0]].set(change[1]))
 
-    def single_precision(self) -> "Reevaluated":
-        """Itself: nothing is known about the arithmetic of the ansatz."""
-        return self
+    def moduli(self) -> "ReevaluatedModuli":
+        """As it is: nothing is known about the arithmetic of the ansatz."""
+        return ReevaluatedModuli(self)
+
+
+class ReevaluatedModuli(AbstractModuli):
+    """|rho| by evaluating log rho again."""
+
+    amplitudes: Reevaluated
+
+    def cache(self, x: Int[Array, " sites"]) -> tuple[Array, Array]:
+        """The configuration and its log amplitude."""
+        return self.amplitudes.cache(x)
+
+    def prepare(self, sites: Array, old: Array, new: Array) -> tuple[Array, Array]:
+        """The sites and their new labels."""
+        return self.amplitudes.prepare(sites, old, new)
+
+    def propose(self, cache: tuple[Array, Array], change: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array]]:
+        """One evaluation."""
+        moved = self.amplitudes.update(cache, change)
+        return (moved[1] - cache[1]).real, moved
+
+    def refresh(self, cache: tuple[Array, Array]) -> tuple[Array, Array]:
+        """Nothing to do."""
+        return cache
 
 
 def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any]:
@@ -167,7 +191,7 @@ def log_derivatives(ansatz: AbstractAnsatz, x: Int[Array, " sites"]) -> Float[Ar
 
 
 def prepare_changes(
-    amplitudes: AbstractAmplitudes,
+    amplitudes: AbstractAmplitudes | AbstractModuli,
     sites: Int[Array, "instances k"],
     labels: Int[Array, "#instances local moves k"],
     label_dim: int,

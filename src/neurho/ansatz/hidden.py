@@ -23,10 +23,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact, Int
 
 from neurho.ansatz.base import AbstractAmplitudes, Ratio
+from neurho.ansatz.moduli import HiddenModuli
 from neurho.symmetry import Charge
 
-BLOCK = {"float64": 16, "float32": 4}
-"""Hidden units whose factors are multiplied before the product is rescaled: safe for |2 Delta_k| up to 44 (22)."""
+BLOCK = 16
+"""Hidden units whose factors are multiplied before the product is rescaled: safe for |2 Delta_k| up to 44."""
 
 
 class HiddenCache(NamedTuple):
@@ -113,10 +114,14 @@ class HiddenUnits(AbstractAmplitudes):
             phase_im=jnp.sin(prefactor.imag),
         )
 
-    def single_precision(self) -> "HiddenUnits":
-        """The same tables in complex64."""
-        tables = (self.visible, self.bias, self.weights)
-        return HiddenUnits(*(a.astype(jnp.complex64) for a in tables), charge=self.charge)
+    def moduli(self) -> HiddenModuli:
+        """Without phases, in float32."""
+        visible, bias, weights = (
+            jnp.concatenate([a.real, a.imag], axis=-1).astype(jnp.float32)
+            for a in (self.visible[..., None], self.bias, self.weights)
+        )
+        none = jnp.zeros(0, jnp.float32)
+        return HiddenModuli(visible=visible[..., 0], bias=bias, weights=weights, power=none, charge=self.charge)
 
     def ratio(self, cache: HiddenCache, change: HiddenChange) -> Ratio:
         """exp(dA - sum Delta) prod_k (p_k + q_k e_k), rescaled after every block of hidden units."""
@@ -150,7 +155,7 @@ class HiddenUnits(AbstractAmplitudes):
 def in_blocks(factors: Float[Array, "... hidden"], fill: float) -> Float[Array, "... blocks length"]:
     """Split the last axis into equal blocks whose products stay finite; the last one is padded with `fill`."""
     count = factors.shape[-1]
-    blocks = max(1, -(-count // BLOCK[factors.dtype.name]))
+    blocks = max(1, -(-count // BLOCK))
     length = -(-count // blocks)
     padding = [(0, 0)] * (factors.ndim - 1) + [(0, blocks * length - count)]
     return jnp.pad(factors, padding, constant_values=fill).reshape(*factors.shape[:-1], blocks, length)

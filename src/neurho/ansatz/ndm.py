@@ -15,6 +15,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, Ratio
 from neurho.ansatz.hidden import HiddenCache, HiddenChange, HiddenUnits, in_blocks, log_cosh
+from neurho.ansatz.moduli import HiddenModuli
 from neurho.ansatz.rbm import level_features
 
 
@@ -134,10 +135,21 @@ class PoweredUnits(AbstractAmplitudes):
         mixing = mixing._replace(log_scale=mixing.log_scale + modulus)
         return PoweredChange(e=jnp.exp(2 * delta), mixing=mixing, phase=phase)
 
-    def single_precision(self) -> "PoweredUnits":
-        """The same tables in float32 and complex64."""
-        bias, weights = self.bias.astype(jnp.float32), self.weights.astype(jnp.float32)
-        return PoweredUnits(bias=bias, weights=weights, mixing=self.mixing.single_precision())
+    def moduli(self) -> HiddenModuli:
+        """Without phases, and so without the two sets of phase units, in float32."""
+        mixing = self.mixing.moduli()
+        bias, weights = (
+            a.reshape(*a.shape[:-2], -1).astype(jnp.float32) for a in (self.bias[:2], self.weights[:, :, :2])
+        )
+        return eqx.tree_at(
+            lambda m: (m.bias, m.weights, m.power),
+            mixing,
+            (
+                jnp.concatenate([bias, mixing.bias]),
+                jnp.concatenate([weights, mixing.weights], axis=-1),
+                jnp.full(len(bias), 0.5, jnp.float32),
+            ),
+        )
 
     def ratio(self, cache: PoweredCache, change: PoweredChange) -> Ratio:
         """Powers of prod_k (p_k + q_k e_k) of the real units, by one log for each block of them."""

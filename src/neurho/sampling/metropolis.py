@@ -1,14 +1,15 @@
 """Metropolis sampling of density matrices with cached ratios: many chains at once, sites in sequence."""
 
-from typing import Any
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Shaped
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
+from neurho.ansatz.moduli import AbstractModuli
 from neurho.lattice import Lattice
 from neurho.parallel import collect, spread
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
@@ -22,6 +23,23 @@ from neurho.sampling.moves import (
     within_sector,
 )
 from neurho.symmetry import Charge
+
+REFRESH = 4
+"""Visits between two refreshed caches."""
+
+SMALL = 64
+"""Up to so many changes to choose from, a product with zeros and ones picks faster than an index."""
+
+
+class Walk(NamedTuple):
+    """Configurations, the caches of their proposals, and how many proposals each chain has accepted.
+
+    Chains are on the last axis: everything a visit does is then one vector operation for all of them.
+    """
+
+    x: Int[Array, "sites chains"]
+    cache: PyTree[Array]
+    accepted: Int[Array, " chains"]
 
 
 class Metropolis(AbstractSampler):
@@ -77,46 +95,75 @@ class Metropolis(AbstractSampler):
 
     def _run(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, x: Array, sweeps: int) -> tuple[Array, Array]:
         """`sweeps` sweeps of all chains; the new configurations and the mean acceptance."""
-        fast = amplitudes.single_precision()
-        dim = self.local_dim**2
-        tables = [prepare_changes(fast, moves.sites, moves.labels[None], dim) for moves in self.moves]
+        moduli, dim = amplitudes.moduli(), self.local_dim**2
+        tables = [_columns(prepare_changes(moduli, m.sites, m.labels[None], dim)) for m in self.moves]
+        proposals = sum(len(moves.sites) for moves in self.moves)
 
-        def sweep(x: Array, k: PRNGKeyArray) -> tuple[Array, Array]:
-            state = (x, jax.vmap(fast.cache)(x))
-            accepted = []
+        def sweep(state: tuple[Array, Array], k: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
+            x, accepted = state
+            walk = Walk(x=x, cache=jax.vmap(moduli.cache, in_axes=-1, out_axes=-1)(x), accepted=accepted)
             for number, (moves, table) in enumerate(zip(self.moves, tables, strict=True)):
-                state, rate = self._visit(jax.random.fold_in(k, number), fast, moves, table, state)
-                accepted.append(rate)
-            return state[0], jnp.mean(jnp.concatenate(accepted))
+                walk = self._visit(jax.random.fold_in(k, number), moduli, moves, table, walk)
+            return (spread(walk.x, axis=1), walk.accepted), None
 
-        x, rates = jax.lax.scan(sweep, spread(x), jax.random.split(key, sweeps))
-        return x, jnp.mean(rates)
+        # Accepted proposals are counted chain by chain: a mean in every visit would make all devices wait for it.
+        begin = (spread(x.T, axis=1), spread(jnp.zeros(len(x), jnp.int32)))
+        (x, accepted), _ = jax.lax.scan(sweep, begin, jax.random.split(key, sweeps))
+        return x.T, jnp.mean(accepted) / max(sweeps * proposals, 1)
 
-    def _visit(
-        self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, moves: Moves, table: PyTree[Array], state: Any
-    ) -> tuple[Any, Float[Array, " instances"]]:
-        """One proposal to every chain at every instance of a set of moves."""
-        instances, k = moves.sites.shape
-        powers = (self.local_dim**2) ** jnp.arange(k - 1, -1, -1, dtype=jnp.int32)
-        uniform = spread(jax.random.uniform(key, (instances, 2, self.chains), dtype=jnp.float32), axis=2)
+    def _visit(self, key: PRNGKeyArray, moduli: AbstractModuli, moves: Moves, table: PyTree[Array], walk: Walk) -> Walk:
+        """One proposal to every chain at every instance of a set of moves, in stretches between refreshed caches."""
+        instances, count, k = len(moves.sites), moves.labels.shape[1], moves.sites.shape[1]
+        powers = ((self.local_dim**2) ** jnp.arange(k - 1, -1, -1, dtype=jnp.int32))[:, None]
+        bits = spread(jax.random.bits(key, (instances, self.chains), dtype=jnp.uint32), axis=1)
+        labels = moves.labels.reshape(-1, k).T
 
-        def propose(x: Array, cache: PyTree, sites: Array, rows: PyTree, choose: Array, u: Array) -> tuple[Any, Array]:
-            local = jnp.sum(x[sites] * powers)
-            move = jnp.sum(choose >= moves.cumulative[:-1])
-            change = jax.tree.map(lambda a: a[local, move], rows)
-            log_r = self.exponent * amplitudes.ratio(cache, change).log_modulus()
-            accept = jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r)
-            updated = amplitudes.update(cache, change)
-            cache = jax.tree.map(lambda new, old: jnp.where(accept, new, old), updated, cache)
-            new = moves.labels[local, move]
-            return (jnp.where(accept, x.at[sites].set(new), x), cache), accept & jnp.any(new != x[sites])
+        def visit(walk: Walk, instance: tuple) -> tuple[Walk, None]:
+            sites, columns, bits, real = instance
+            move, u = moves.choose(bits)
+            here = walk.x[sites]
+            index = jnp.sum(here * powers, axis=0) * count + move
+            change = jax.tree.map(lambda a: _pick(a, index), columns)
+            log_r, moved = jax.vmap(moduli.propose, in_axes=-1, out_axes=(0, -1))(walk.cache, change)
+            log_r = self.exponent * log_r
+            accept = real & (jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r))
+            new = jnp.where(accept, _pick(labels, index), here)
+            return Walk(
+                x=walk.x.at[sites].set(new),
+                cache=jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, walk.cache),
+                accepted=walk.accepted + jnp.any(new != here, axis=0).astype(jnp.int32),
+            ), None
 
-        def visit(state: Any, instance: Any) -> tuple[Any, Array]:
-            (x, cache), (sites, rows, (choose, u)) = state, instance
-            state, accept = jax.vmap(propose, in_axes=(0, 0, None, None, 0, 0))(x, cache, sites, rows, choose, u)
-            return state, jnp.mean(accept, dtype=jnp.float32)
+        def stretch(walk: Walk, part: tuple) -> tuple[Walk, None]:
+            walk = walk._replace(cache=jax.vmap(moduli.refresh, in_axes=-1, out_axes=-1)(walk.cache))
+            return jax.lax.scan(visit, walk, part)[0], None
 
-        return jax.lax.scan(visit, state, (moves.sites, table, uniform))
+        parts = _stretches((moves.sites, table, bits, jnp.ones(instances, bool)), instances)
+        return jax.lax.scan(stretch, walk, parts)[0]
+
+
+def _columns(table: PyTree[Array]) -> PyTree[Array]:
+    """Changes `(instances, local, moves, *shape)` as `(instances, *shape, local moves)`."""
+    return jax.tree.map(lambda a: jnp.moveaxis(a.reshape(a.shape[0], -1, *a.shape[3:]), 1, -1), table)
+
+
+def _stretches(arrays: PyTree[Array], count: int) -> PyTree[Array]:
+    """Cut into equal parts of at most `REFRESH`; what the last one lacks is zero."""
+    parts = max(1, -(-count // REFRESH))
+    length = -(-count // parts)
+    pad = parts * length - count
+    return jax.tree.map(
+        lambda a: jnp.pad(a, [(0, pad)] + [(0, 0)] * (a.ndim - 1)).reshape(parts, length, *a.shape[1:]), arrays
+    )
+
+
+def _pick(columns: Shaped[Array, "*shape choices"], index: Int[Array, " chains"]) -> Shaped[Array, "*shape chains"]:
+    """The column of every chain: by a product with zeros and ones where that is faster."""
+    choices = columns.shape[-1]
+    if columns.ndim == 2 and columns.dtype == jnp.float32 and choices <= SMALL:
+        chosen = index == jnp.arange(choices, dtype=index.dtype)[:, None]
+        return jnp.matmul(columns, chosen.astype(jnp.float32), precision=jax.lax.Precision.HIGHEST)
+    return columns.at[..., index].get(mode="promise_in_bounds")
 
 
 def metropolis(

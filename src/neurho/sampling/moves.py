@@ -5,7 +5,7 @@ from itertools import product
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, UInt32
 
 from neurho.lattice import Lattice
 from neurho.symmetry import Charge
@@ -23,6 +23,18 @@ class Moves(eqx.Module):
     sites: Int[Array, "instances k"]
     labels: Int[Array, "local moves k"]
     cumulative: Float[Array, " moves"]
+
+    def choose(self, bits: UInt32[Array, " chains"]) -> tuple[Int[Array, " chains"], Float[Array, " chains"]]:
+        """A move with its probability, and an independent number uniform in (0, 1], from 32 random bits each.
+
+        The bits that choose the move are the leading ones; what is left of them makes the other number.
+        """
+        edges = jnp.round(self.cumulative.astype(float) * 2.0**32)
+        starts = jnp.concatenate([jnp.zeros(1), edges[:-1]]).astype(jnp.uint32)
+        widths = jnp.diff(edges, prepend=0.0)
+        move = jnp.sum(bits >= starts[1:, None], axis=0, dtype=jnp.int32)
+        rest = (bits - starts[move]).astype(jnp.float32) + 1
+        return move, rest * (1 / widths).astype(jnp.float32)[move]
 
 
 def _moves(sites: np.ndarray, labels: list, probabilities: list[float]) -> Moves:
