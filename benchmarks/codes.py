@@ -73,7 +73,7 @@ class Neurho:
         # Two sweeps over the sites are 2N proposals for a kept sample.
         sampler = neurho.metropolis(lattice, samples=sizes.samples, chains=chains, sweeps=2, pairs=False)
         diagonal = neurho.metropolis_diagonal(lattice, samples=sizes.samples, chains=chains)
-        solver = neurho.ConjugateGradient(ridge=sizes.ridge, tolerance=sizes.tolerance)
+        solver = neurho.ConjugateGradient(ridge=sizes.ridge, tolerance=sizes.tolerance, single=True)
         self.tdvp = neurho.TDVP(neurho.lindbladian_map(model), sampler, solver)
         sz = Quantity("sz", tuple(neurho.sz(j) for j in range(sizes.sites)), average=True)
         self.observables = build_observables([sz], diagonal, sizes.sites)

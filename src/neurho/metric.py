@@ -27,6 +27,9 @@ from neurho.parallel import map_samples, spread, sum_samples
 BLOCKS = 16
 """Parts of the samples whose scatter tells the noise of f."""
 
+PRODUCT_CHUNK = 256
+"""Samples of one matrix product: activations of a hundred hidden units then fit into a processor's caches."""
+
 SCALE_SAMPLES = 4096
 """Samples that estimate tr S."""
 
@@ -103,14 +106,27 @@ class Metric(eqx.Module):
             exact=exact,
         )
 
-    def product(self) -> Callable[[Vector], Vector]:
-        """The map v -> S v without forming S; linearises log rho once, in memory samples x hidden units."""
-        _, forward = jax.linearize(_log_amplitudes(self.ansatz, spread(self.x)), parameters(self.ansatz)[0])
-        backward = jax.linear_transpose(forward, self.force)
+    def product(self, *, single: bool = False) -> Callable[[Vector], Vector]:
+        """The map v -> S v without forming S; linearises log rho once, in memory samples x hidden units.
+
+        Chunks of samples stay in the caches of the processor. `single` multiplies in float32, for networks that
+        compute in the precision of their parameters: good to 1e-6 of the largest entry of S v.
+        """
+        kind = jnp.float32 if single else self.force.dtype
+        ansatz = jax.tree.map(lambda a: a.astype(kind) if eqx.is_inexact_array(a) else a, self.ansatz)
+        vector, restore = parameters(ansatz)
+
+        def logs(vector: Vector) -> Float[Array, "samples 2"]:
+            return _stack(map_samples(restore(vector).log_amplitude, (self.x,), PRODUCT_CHUNK))
+
+        _, forward = jax.linearize(logs, vector)
+        backward = jax.linear_transpose(forward, vector)
 
         def apply(v: Vector) -> Vector:
-            along = forward(v) - self.mean @ v
-            return backward(self.weight[:, None] * along)[0] - self.mean.T @ (self.weight @ along)
+            moved = forward(v.astype(kind))
+            along = moved - self.mean @ v
+            against = (self.weight[:, None] * along).astype(moved.dtype)
+            return backward(against)[0] - self.mean.T @ (self.weight @ along)
 
         return apply
 

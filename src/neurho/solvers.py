@@ -17,6 +17,9 @@ DENSE_PARAMETERS = 256
 
 NOISE_FRACTION = 0.1
 
+SINGLE_TOLERANCE = 1e-4
+"""The least residual that conjugate gradients are asked for with products in float32, whose rounding is 1e-6."""
+
 
 class Solution(NamedTuple):
     """The velocity, its residual r^2, and how many directions were kept (or how many iterations were made)."""
@@ -107,23 +110,29 @@ class ConjugateGradient(AbstractSolver):
     Starts from `metric.guess` (the last velocity of a flow) if that is closer than zero. Stops when
     ||f - (S + shift) v|| <= `tolerance` ||f||, or after `max_iterations`. With `tolerance=None` it stops at a tenth of
     the relative noise of f, within [1e-6, 0.1]: solving on would fit noise.
+
+    `single` multiplies with S in float32 and keeps all else in float64: twice as fast, for tolerances down to 1e-4.
     """
 
     ridge: float = 1e-3
     tolerance: float | None = 1e-3
     max_iterations: int = eqx.field(static=True, default=300)
+    single: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
         require(self.ridge > 0, "ridge", "be > 0", f"it is {self.ridge}")
         fits = self.tolerance is None or 0 < self.tolerance < 1
         require(fits, "tolerance", "lie between 0 and 1", f"it is {self.tolerance}")
         require(self.max_iterations >= 1, "max_iterations", "be at least 1", f"it is {self.max_iterations}")
+        rough = not self.single or self.tolerance is None or self.tolerance >= SINGLE_TOLERANCE
+        require(rough, "tolerance", f"be >= {SINGLE_TOLERANCE:g} in float32", f"it is {self.tolerance}")
 
     def __call__(self, metric: Metric) -> Solution:
         """Conjugate gradients from the guess; the number of products with S is `rank` + 1."""
-        apply, force = metric.product(), metric.force
+        apply, force = metric.product(single=self.single), metric.force
         shift = self.ridge * metric.trace() / len(force)
-        tolerance = jnp.clip(NOISE_FRACTION * metric.noise, 1e-6, 0.1) if self.tolerance is None else self.tolerance
+        least = SINGLE_TOLERANCE if self.single else 1e-6
+        tolerance = jnp.clip(NOISE_FRACTION * metric.noise, least, 0.1) if self.tolerance is None else self.tolerance
         goal = tolerance**2 * force @ force
 
         def iterate(state: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -171,13 +180,14 @@ class MinSR(AbstractSolver):
 def automatic(samples: int, parameters: int, *, ridge: float = 1e-3, tolerance: float | None = None) -> AbstractSolver:
     """The fastest of the solvers of (S + ridge tr(S)/P) v = f for these sizes.
 
-    S is formed where it is small, A A^T where there are few samples; otherwise neither.
+    S is formed where it is small, A A^T where there are few samples; otherwise neither, with products in float32 where
+    the tolerance allows them.
     """
     if parameters <= DENSE_PARAMETERS:
         return Ridge(ridge)
     if 2 * samples <= min(parameters, DENSE_PARAMETERS):
         return MinSR(ridge)
-    return ConjugateGradient(ridge, tolerance)
+    return ConjugateGradient(ridge, tolerance, single=tolerance is None or tolerance >= SINGLE_TOLERANCE)
 
 
 def _solution(metric: Metric, values: Array, vectors: Array, modes: Array, rank: Array) -> Solution:

@@ -128,11 +128,24 @@ def test_single_precision_products_change_nothing_beyond_rounding(metric):
     assert 0 < difference < 1e-3
 
 
+def test_products_in_single_precision(metric, s):
+    """The velocity solves the equations in double precision to the tolerance."""
+    ridge, tolerance = 1e-3, 1e-3
+    found = solve(ConjugateGradient(ridge, tolerance, single=True), metric)
+    assert found.velocity.dtype == float
+    # The scale of the ridge is an estimate of the trace, which the solver does not tell: read it from the metric.
+    shift = ridge * float(jax.jit(lambda m: m.trace())(metric)) / len(s)
+    left = metric.force - (s + shift * np.eye(len(s))) @ found.velocity
+    assert np.linalg.norm(left) < 1.1 * tolerance * np.linalg.norm(metric.force)
+    assert found.rank < 300
+
+
 def test_automatic_choice():
     """By sizes: little S, few samples, or neither."""
     assert isinstance(automatic(4096, 100), Ridge)
     assert isinstance(automatic(100, 10_000), MinSR)
     assert isinstance(automatic(20480, 836), ConjugateGradient)
+    assert [automatic(20480, 836, tolerance=t).single for t in (None, 1e-2, 1e-6)] == [True, True, False]
     assert automatic(20480, 836, ridge=0.5).ridge == 0.5
 
 
@@ -184,6 +197,7 @@ def test_signal_to_noise_removes_directions_of_noise():
         (lambda: SignalToNoise(cutoff=0.0), r"Argument `cutoff` must lie between 0 and 1"),
         (lambda: ConjugateGradient(ridge=-1.0), r"Argument `ridge` must be > 0"),
         (lambda: ConjugateGradient(tolerance=0.0), r"Argument `tolerance` must lie between 0 and 1"),
+        (lambda: ConjugateGradient(tolerance=1e-6, single=True), r"Argument `tolerance` must be >= 0\.0001 in float32"),
         (lambda: ConjugateGradient(max_iterations=0), r"Argument `max_iterations` must be at least 1, but it is 0\."),
     ],
 )

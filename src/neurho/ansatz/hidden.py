@@ -15,6 +15,7 @@ p and q are bounded away from the zeros of cosh, each is kept to full relative a
 large theta is: that is why they are cached and not z = exp(2 theta).
 """
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -53,7 +54,7 @@ class HiddenChange(NamedTuple):
 def log_cosh(theta: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
     """Log cosh(theta), finite for any |Re theta|, on some branch (only exp of sums of it has a meaning)."""
     turned = jnp.where(theta.real >= 0, theta, -theta)
-    return turned + jnp.log1p(jnp.exp(-2 * turned)) - jnp.log(2.0)
+    return turned + jnp.log1p(jnp.exp(-2 * turned)) - math.log(2)
 
 
 @log_cosh.defjvp

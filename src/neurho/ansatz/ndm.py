@@ -46,7 +46,7 @@ class NDM(AbstractAnsatz):
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x) by matrix-vector products with l and r."""
-        features = jnp.asarray(level_features(self.local_dim))
+        features = jnp.asarray(level_features(self.local_dim), self.visible.dtype)
         left, right = features[x // self.local_dim].ravel(), features[x % self.local_dim].ravel()
 
         def network(side: Array) -> Array:

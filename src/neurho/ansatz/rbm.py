@@ -48,7 +48,7 @@ class RBM(AbstractAnsatz):
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x) by matrix-vector products with l and r."""
-        features = jnp.asarray(level_features(self.local_dim))
+        features = jnp.asarray(level_features(self.local_dim), self.visible.dtype)
         left, right = features[x // self.local_dim].ravel(), features[x % self.local_dim].ravel()
         plus, minus = left + right, left - right
         # Real arithmetic throughout: U.l + U*.r = Re U.(l + r) + i Im U.(l - r), and likewise for a.

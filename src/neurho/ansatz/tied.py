@@ -45,7 +45,7 @@ class TiedRBM(AbstractAnsatz):
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x) by products of the filters with all translations of l and r; weights are never expanded."""
-        features = jnp.asarray(level_features(self.local_dim))
+        features = jnp.asarray(level_features(self.local_dim), self.visible.dtype)
         moved = x[self.translations]
         left = features[moved // self.local_dim].reshape(self.sites, -1).T
         right = features[moved % self.local_dim].reshape(self.sites, -1).T
