@@ -32,6 +32,7 @@ from neurho.initial import Initial, make_initial, product_matrix
 from neurho.lattice import Lattice
 from neurho.observables import Observables, Quantity, Snapshot, build_observables
 from neurho.operators import Lindbladian
+from neurho.parallel import replicate
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
 from neurho.sampling import AbstractSampler
@@ -142,13 +143,14 @@ class Problem:
         return self._start()
 
     def _start(self) -> Any:
-        ansatz, seed = self.initial.ansatz, self.config.seed
+        """The first state, on all devices: a program that has seen another placing would be compiled again."""
+        ansatz, seed = replicate(self.initial.ansatz), self.config.seed
         task: Any = self.config.task
         if self.is_search:
-            return begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping)
+            return replicate(begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping))
         if self.is_projected:
-            return begin_projected(self.evolution, ansatz, seed, task.dt)
-        return start(self.flow, ansatz, seed, task.dt or 1e-3)
+            return replicate(begin_projected(self.evolution, ansatz, seed, task.dt))
+        return replicate(start(self.flow, ansatz, seed, task.dt or 1e-3))
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
