@@ -6,13 +6,17 @@ one device all of them do nothing. Several processes are no different: their dev
 of one device up to the order of sums.
 """
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
@@ -100,15 +104,51 @@ def join(*, processes: int | None = None, process: int | None = None, coordinato
     **Raises** `NeurhoError` when the processes do not find each other.
     """
     try:
-        jax.distributed.initialize(coordinator, processes, process)
+        with _standard_output_to_errors():
+            jax.distributed.initialize(coordinator, processes, process)
+            multihost_utils.sync_global_devices("joined")
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise NeurhoError(f"The processes of this run could not be joined: {reason}") from None
 
 
+@contextmanager
+def _standard_output_to_errors() -> Iterator[None]:
+    """The library that connects processes says so when they first meet; standard output is for results."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def is_first() -> bool:
     """Whether this process writes the files."""
     return jax.process_index() == 0
+
+
+def agree(answer: object) -> bool:
+    """Whether it is true for the first process, for all; every process must ask at the same place."""
+    return bool(answer) if jax.process_count() == 1 else bool(_of_first(bool(answer)))
+
+
+def share(tree: T) -> T:
+    """The numbers and arrays of the first process for all, in the shape of `tree`."""
+    if jax.process_count() == 1:
+        return tree
+
+    def leaf(value: Any) -> Any:
+        said = _of_first(value)
+        return jnp.asarray(said) if isinstance(value, jax.Array) else type(value)(said)
+
+    return replicate(jax.tree.map(leaf, tree))
+
+
+def _of_first(value: Any) -> np.ndarray:
+    return np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(value)))
 
 
 def replicate(tree: T) -> T:

@@ -35,6 +35,7 @@ from neurho.initial import Initial, make_initial, product_matrix
 from neurho.lattice import Lattice
 from neurho.observables import Observables, Quantity, Snapshot, build_observables
 from neurho.operators import Lindbladian
+from neurho.parallel import replicate
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
 from neurho.sampling import AbstractSampler, Blurred
@@ -176,14 +177,15 @@ class Problem:
         return self._start()
 
     def _start(self) -> Any:
-        ansatz, seed = self.initial.ansatz, self.config.seed
+        """The first state, on all devices: a program that has seen another placing would be compiled again."""
+        ansatz, seed = replicate(self.initial.ansatz), self.config.seed
         task: Any = self.config.task
         if self.is_search:
-            return begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping)
+            return replicate(begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping))
         if self.is_projected:
-            return begin_projected(self.evolution, ansatz, seed, task.dt)
+            return replicate(begin_projected(self.evolution, ansatz, seed, task.dt))
         error = 0.0 if task.kind == "evolve" else None
-        return start(self.flow, ansatz, seed, task.dt or 1e-3, error=error)
+        return replicate(start(self.flow, ansatz, seed, task.dt or 1e-3, error=error))
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).

@@ -1,6 +1,7 @@
 """The commands."""
 
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurho.cli.drawing import endings_of, figures_of, source_of, spectrum_of, write_figures
-from neurho.cli.drive import average_of, drive
+from neurho.cli.drive import accompany, average_of, drive
 from neurho.cli.interrupt import Interrupted, signals
 from neurho.cli.printing import complain, print_deviations, print_facts, print_summary
 
@@ -30,6 +31,18 @@ Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.
 
 Devices = Annotated[
     int | None, typer.Option("--devices", metavar="N", help="Split the processor into N devices [default: 1].")
+]
+Processes = Annotated[
+    int | None, typer.Option("--processes", min=1, metavar="N", help="This is one of N processes of one run.")
+]
+ProcessId = Annotated[
+    int | None, typer.Option("--process-id", min=0, metavar="K", help="The number of this process, from 0.")
+]
+Coordinator = Annotated[
+    str | None, typer.Option("--coordinator", metavar="HOST:PORT", help="Where process 0 listens to the others.")
+]
+Distributed = Annotated[
+    bool, typer.Option("--distributed", help="One of several processes, which SLURM or Open MPI has started.")
 ]
 Cache = Annotated[bool, typer.Option(help="Keep compiled programs in the user's cache directory.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
@@ -87,20 +100,29 @@ def run_command(
     ] = None,
     devices: Devices = None,
     cache: Cache = True,
+    processes: Processes = None,
+    process_id: ProcessId = None,
+    coordinator: Coordinator = None,
+    distributed: Distributed = False,
 ) -> None:
     """Run a problem."""
     from neurho import config
 
     _configure(devices, cache=cache)
+    first = _join(processes, process_id, coordinator, distributed=distributed)
     settings = config.load(problem, changes or ())
     if out is not None and not check:
-        _refuse_used(out)
+        _by_first(lambda: _refuse_used(out), first=first)
     voice, text = _voice(quiet=quiet, json=json), config.dumps(settings)
     built = _build(_limited(settings, wall))
-    if check:
+    if check and first:
         print_facts(f"{problem} is a good problem", built.describe())
         if built.several_states:
             print(built.several_states)
+    if check:
+        return
+    if not first:
+        accompany(built, None)
         return
     from neurho import records
 
@@ -126,19 +148,29 @@ def resume(
     wall: Wall = "",
     devices: Devices = None,
     cache: Cache = True,
+    processes: Processes = None,
+    process_id: ProcessId = None,
+    coordinator: Coordinator = None,
+    distributed: Distributed = False,
 ) -> None:
     """Go on with a run that was stopped."""
-    from neurho import config, records
+    from neurho import config, parallel, records
 
     _configure(devices, cache=cache)
+    first = _join(processes, process_id, coordinator, distributed=distributed)
     settings = _settings_of(directory)
     summary = records.read_summary(directory)
-    if summary is not None and summary.get("converged") and summary["fingerprint"] == config.fingerprint(settings):
-        print(f"The run {directory} is complete (t = {summary['t']:g}); there is nothing to go on with.")
+    done = summary is not None and summary.get("converged") and summary["fingerprint"] == config.fingerprint(settings)
+    if parallel.agree(bool(done)):
+        if first and summary is not None:
+            print(f"The run {directory} is complete (t = {summary['t']:g}); there is nothing to go on with.")
         return
     settings, voice = _limited(settings, wall), _voice(quiet=quiet, json=json)
+    built = _build(settings)
+    if not first:
+        accompany(built, parallel.share(built.template()) if parallel.agree(False) else None)
+        return
     with records.locked(directory):
-        built = _build(settings)
         run = records.reopen(
             directory,
             fingerprint=config.fingerprint(settings),
@@ -146,7 +178,8 @@ def resume(
             pairs=settings.observables.pairs,
             keep=settings.output.keep,
         )
-        drive(built, run, run.restore(built.template()), voice)
+        state = run.restore(built.template())
+        drive(built, run, parallel.share(state) if parallel.agree(state is not None) else None, voice)
 
 
 @app.command()
@@ -326,6 +359,38 @@ def _configure(devices: int | None, *, cache: bool) -> None:
 
     if "jax" not in sys.modules or devices is not None:
         configure(devices=devices, cache=cache)
+
+
+def _join(processes: int | None, process: int | None, coordinator: str | None, *, distributed: bool) -> bool:
+    """Become one of several processes if asked to; whether this one writes and speaks."""
+    one_by_one = (processes, process, coordinator)
+    if not distributed and one_by_one == (None, None, None):
+        return True
+    if distributed and one_by_one != (None, None, None):
+        raise typer.BadParameter("it finds the others by itself", param_hint="--distributed")
+    if not distributed and None in one_by_one:
+        raise typer.BadParameter("it needs --process-id and --coordinator beside it", param_hint="--processes")
+    if processes is not None and process is not None and process >= processes:
+        raise typer.BadParameter(f"it must be below {processes}, but it is {process}", param_hint="--process-id")
+    from neurho import parallel
+
+    parallel.join(processes=processes, process=process, coordinator=coordinator)
+    return parallel.is_first()
+
+
+def _by_first(action: Callable[[], None], *, first: bool) -> None:
+    """What only the first process does; where it fails, all end."""
+    from neurho import parallel
+    from neurho._types import NeurhoError
+
+    error = None
+    if first:
+        try:
+            action()
+        except NeurhoError as raised:
+            error = raised
+    if parallel.agree(error is not None):
+        raise error or typer.Exit(1)
 
 
 def _double_precision() -> None:

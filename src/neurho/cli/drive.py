@@ -82,6 +82,8 @@ def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
 
 
 def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Snapshot]") -> None:
+    from neurho.parallel import agree
+
     saver = Saver(problem.config, run)
 
     def watch(state: Any) -> None:
@@ -89,7 +91,7 @@ def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Sn
             run.move(state, state.step)
             report.step(state)
             saver.save_if_due(state.step)
-        if saver.out_of_time:
+        if agree(saver.out_of_time):
             raise OutOfTime
 
     for snapshot in problem.snapshots(state, watch=watch):
@@ -98,8 +100,29 @@ def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Sn
             last[:] = [snapshot]
             saver.save_if_due(snapshot.step)
             report.snapshot(snapshot)
-        if saver.out_of_time and not _reached_goal(problem.config, run, snapshot):
+        if agree(saver.out_of_time and not _reached_goal(problem.config, run, snapshot)):
             raise OutOfTime
+
+
+def accompany(problem: Any, state: Any) -> None:
+    """Compute what `drive` does in the first process, and neither write nor say anything."""
+    from neurho._types import NeurhoError
+    from neurho.parallel import agree
+
+    def watch(_: Any) -> None:
+        if agree(False):
+            raise OutOfTime
+
+    try:
+        for _ in problem.snapshots(state, watch=watch):
+            if agree(False):
+                return
+    except OutOfTime:
+        return
+    except Interrupted as stop:
+        sys.exit(stop.code)
+    except NeurhoError:
+        sys.exit(1)  # the first process says why
 
 
 def _finish(config: "Config", run: "Run", last: "Snapshot | None", remark: str) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Metropolis(AbstractSampler):
                 walk = self._visit(jax.random.fold_in(k, number), moduli, moves, table, walk)
             return (spread(walk.x, axis=1), walk.accepted), None
 
-        # Accepted proposals are counted chain by chain: a mean in every visit would make all devices wait for it.
+        # Accepted proposals are counted chain by chain: devices need not meet within a sweep to add them up.
         begin = (spread(x.T, axis=1), spread(jnp.zeros(len(x), jnp.int32)))
         (x, accepted), _ = jax.lax.scan(sweep, begin, jax.random.split(key, sweeps))
         return x.T, jnp.mean(accepted) / max(sweeps * proposals, 1)
