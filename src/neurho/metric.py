@@ -27,8 +27,10 @@ from neurho.parallel import map_samples, spread, sum_samples
 BLOCKS = 16
 """Parts of the samples whose scatter tells the noise of f."""
 
-PRODUCT_CHUNK = 256
-"""Samples of one matrix product: activations of a hundred hidden units then fit into a processor's caches."""
+PRODUCT_FLOATS = 2**16
+"""Activations of hidden units, about parameters/(2 sites) a sample, that a product with S works on together: with fewer,
+cores are idle; more do not fit into the caches.
+"""
 
 SCALE_SAMPLES = 4096
 """Samples that estimate tr S."""
@@ -116,8 +118,10 @@ class Metric(eqx.Module):
         ansatz = jax.tree.map(lambda a: a.astype(kind) if eqx.is_inexact_array(a) else a, self.ansatz)
         vector, restore = parameters(ansatz)
 
+        chunk = max(1, PRODUCT_FLOATS * self.x.shape[-1] // len(vector))
+
         def logs(vector: Vector) -> Float[Array, "samples 2"]:
-            return _stack(map_samples(restore(vector).log_amplitude, (self.x,), PRODUCT_CHUNK))
+            return _stack(map_samples(restore(vector).log_amplitude, (self.x,), chunk))
 
         _, forward = jax.linearize(logs, vector)
         backward = jax.linear_transpose(forward, vector)

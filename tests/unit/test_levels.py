@@ -209,8 +209,11 @@ def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
     problem = Problem(made, lattice, make_lindbladian(made, lattice))
     first = Snapshot(step=0, t=0.0, observables={}, diagnostics={}, state=None, message="The chains disagree.")
     problem.__dict__["flow"] = None
-    monkeypatch.setattr(Problem, "_start", lambda self: SimpleNamespace(t=0.0))
-    monkeypatch.setattr(Problem, "_preparation", lambda self, state: "Infidelity 0.01.")
+    monkeypatch.setattr(
+        Problem, "_start", lambda self: SimpleNamespace(t=0.0, _replace=lambda **_: SimpleNamespace(t=0.0))
+    )
+    monkeypatch.setattr(Problem, "_lost", lambda self, state: 0.01)
+    monkeypatch.setattr(Problem, "_preparation", lambda self, lost: "Infidelity 0.01.")
     monkeypatch.setattr("neurho.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
     found = [snapshot.message for snapshot in problem.snapshots()]
     assert found == ["Infidelity 0.01. The chains disagree.", "The chains disagree."]
