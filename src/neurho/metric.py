@@ -28,8 +28,9 @@ BLOCKS = 16
 """Parts of the samples whose scatter tells the noise of f."""
 
 PRODUCT_FLOATS = 2**16
-"""Activations of hidden units, about parameters/(2 sites) a sample, that a product with S works on together: with fewer,
-cores are idle; more do not fit into the caches.
+"""Activations of hidden units, about parameters/(2 sites) a sample, that a product with S works on together.
+
+With fewer, cores are idle; more do not fit into the caches.
 """
 
 SCALE_SAMPLES = 4096
