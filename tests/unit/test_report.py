@@ -144,10 +144,14 @@ def test_curves_from_files(tmp_path):
 
 
 def test_the_error_estimate_is_a_band_within_what_is_possible():
-    """Around each mean of a Pauli matrix, cut at -1 and 1, and only where there is an estimate."""
+    """Around each mean of a Pauli matrix, cut at -1 and 1, and only where there is an estimate worth the name."""
     run = oscillation(TIMES, error=0.0).assign(error_estimate=("t", TIMES / 4))
-    bands = report.time_curves(run).axes[0].collections
+    axis = report.time_curves(run).axes[0]
+    bands = axis.collections
     assert len(bands) == 3
+    (end,) = (line for line in axis.lines if line.get_linestyle() == ":")
+    assert end.get_xdata()[0] == pytest.approx(1.65)  # the first time with an estimate above 0.4
+    assert max(path.vertices[:, 0].max() for path in bands[0].get_paths()) == pytest.approx(1.6)
     corners = bands[0].get_paths()[0].vertices
     expected = np.clip(run.sx.values + TIMES / 4, -1, 1)
     for t, high in zip(TIMES[[10, 30]], expected[[10, 30]], strict=True):

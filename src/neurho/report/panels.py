@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neurho.records import EVOLUTION
 from neurho.report.compare import error_of
 from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
 
@@ -43,7 +44,7 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
         )
         _band(axis, series, name, colour, symbol(name))
         if name in PAULI_NAMES:
-            _belief(axis, series, name, colour)
+            _belief(axis, series, name, colour, end=number == 0)
         if reference is not None and name in reference:
             draw_reference(axis, reference, name, colour, None)
     if reference is not None and any(name in reference for name in drawn):
@@ -143,13 +144,19 @@ def _band(axis: Axes, series: xr.Dataset, name: str, colour: str, label: str) ->
     axis.plot(t, values, color=colour, label=label, marker="o" if len(t) == 1 else None, markersize=4)
 
 
-def _belief(axis: Axes, series: xr.Dataset, name: str, colour: str) -> None:
-    """A pale band: the mean of a Pauli matrix plus and minus the error estimate of the evolution, within -1..1."""
+def _belief(axis: Axes, series: xr.Dataset, name: str, colour: str, *, end: bool) -> None:
+    """A pale band: the mean of a Pauli matrix plus and minus the error estimate of the evolution, within -1..1.
+
+    It ends where the estimate is too large for the curve to be believed; with `end` a dotted line marks the place.
+    """
     if not has_values(series, "error_estimate"):
         return
     values, error = series[name].values, series["error_estimate"].values
     low, high = np.clip(values - error, -1, 1), np.clip(values + error, -1, 1)
-    axis.fill_between(series.t.values, low, high, color=colour, alpha=0.1, linewidth=0, zorder=0)
+    lost = error > EVOLUTION["usable"]
+    axis.fill_between(series.t.values, low, high, where=~lost, color=colour, alpha=0.1, linewidth=0, zorder=0)
+    if end and np.any(lost):
+        axis.axvline(series.t.values[np.argmax(lost)], color=GREY, linestyle=":", linewidth=1.0, zorder=0)
 
 
 def draw_reference(axis: Axes, reference: xr.Dataset, name: str, colour: str, label: str | None) -> None:
