@@ -13,15 +13,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import NeurhoError, NumericalError, require
+from neurho._types import NeurhoError, require
 from neurho.ansatz import AbstractAnsatz, parameter_count, parameters
 from neurho.estimators import CHUNK
 from neurho.generator import lindbladian_map
 from neurho.integrate import BOSH3, Method, Step, StepControl, advance
 from neurho.observables import Observables, Quantity, Snapshot, build_observables, pauli_quantities
 from neurho.operators import Lindbladian
-from neurho.sampling import AbstractSampler, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
-from neurho.snapshots import take
+from neurho.sampling import (
+    AbstractSampler,
+    enumerate_all,
+    enumerate_diagonal,
+    metropolis,
+    metropolis_diagonal,
+    start_chains,
+)
+from neurho.snapshots import require_steps, take
 from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
 
@@ -72,13 +79,11 @@ def start(
 ) -> RunState:
     """The state before the first step, with chains after their warm-up; `error` is that of the prepared state."""
     require_x64()
-    key = jax.random.fold_in(jax.random.key(seed), 0)
-    amplitudes = ansatz.amplitudes()
-    warm = jax.jit(lambda sampler, k, a: sampler.init(k, a))
+    chains, diagonal_chains = start_chains(seed, flow.tdvp.sampler, flow.observables.sampler, ansatz.amplitudes())
     return RunState(
         ansatz=ansatz,
-        chains=warm(flow.tdvp.sampler, jax.random.fold_in(key, 0), amplitudes),
-        diagonal_chains=warm(flow.observables.sampler, jax.random.fold_in(key, 1), amplitudes),
+        chains=chains,
+        diagonal_chains=diagonal_chains,
         step=0,
         t=float(t0),
         dt=float(dt),
@@ -125,7 +130,7 @@ def follow(
         if target < state.t or (target == state.t and not first):
             continue
         while state.t < target:
-            require_steps(state.step, max_steps, state.t, target)
+            require_steps(state.step, max_steps, state.t, target, advice="a larger dt or tolerance")
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
             memory = (state.chains, state.velocity)
@@ -155,15 +160,6 @@ def _lost(step: Step, dt: float) -> float:
     """By how much a step leaves the exact flow: what the network cannot follow, and the error of integration."""
     defect = math.sqrt(max(float(step.rates.residual), 0.0) * float(step.rates.metric.norm)) * dt
     return defect + (0.0 if step.error is None else float(step.rates.metric.length(step.error)))
-
-
-def require_steps(step: int, max_steps: int | None, t: float, target: float) -> None:
-    """Stop a run that takes more steps than it was given."""
-    if max_steps is not None and step >= max_steps:
-        raise NumericalError(
-            f"The run stopped at t = {t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} steps; "
-            "give more, or a larger dt or tolerance."
-        )
 
 
 def relax(

@@ -18,7 +18,8 @@ from neurho._types import NumericalError, require
 from neurho.ansatz import AbstractAnsatz, parameters
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
-from neurho.snapshots import take
+from neurho.sampling import start_chains
+from neurho.snapshots import require_steps, take
 
 FAILED = 0.1
 """Share of ||dt L rho|| that may be left unprojected before a step is tried again with half its length."""
@@ -89,13 +90,13 @@ def begin_projected(
 ) -> ProjectedState:
     """The state before the first step, with chains after their warm-up."""
     require(dt > 0, "dt", "be > 0", f"it is {dt}")
-    key = jax.random.fold_in(jax.random.key(seed), 0)
-    warm = jax.jit(lambda sampler, k, a: sampler.init(k, a))
-    amplitudes = ansatz.amplitudes()
+    chains, diagonal_chains = start_chains(
+        seed, evolution.implicit.sampler, evolution.observables.sampler, ansatz.amplitudes()
+    )
     return ProjectedState(
         ansatz=ansatz,
-        chains=warm(evolution.implicit.sampler, jax.random.fold_in(key, 0), amplitudes),
-        diagonal_chains=warm(evolution.observables.sampler, jax.random.fold_in(key, 1), amplitudes),
+        chains=chains,
+        diagonal_chains=diagonal_chains,
         step=0,
         t=float(t0),
         dt=float(dt),
@@ -123,11 +124,7 @@ def follow_projected(
         if target < state.t or (target == state.t and not first):
             continue
         while not _reached(state.t, target):
-            if max_steps is not None and state.step >= max_steps:
-                raise NumericalError(
-                    f"The run stopped at t = {state.t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} "
-                    "steps; give more, or a larger tolerance."
-                )
+            require_steps(state.step, max_steps, state.t, target, advice="a larger tolerance")
             stop = evolution.implicit.generator.next_stop(state.t, float(target))
             state = _advance(evolution, state, stop, root)
             # At `target` the snapshot itself is the state to go on from.

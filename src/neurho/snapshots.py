@@ -80,6 +80,15 @@ def require_finite(observables: dict[str, Estimate], diagnostics: dict[str, floa
         )
 
 
+def require_steps(step: int, max_steps: int | None, t: float, target: float, *, advice: str) -> None:
+    """Stop a run that takes more steps than it was given."""
+    if max_steps is not None and step >= max_steps:
+        raise NumericalError(
+            f"The run stopped at t = {t:.6g} before {target:.6g}: it has taken max_steps = {max_steps} steps; "
+            f"give more, or {advice}."
+        )
+
+
 def warning(diagnostics: dict[str, float]) -> str:
     """What a user should know about these numbers, or ""."""
     warnings = []

@@ -82,10 +82,7 @@ def _cluster_adjoint(lindbladian: Lindbladian, sites: tuple[int, ...]) -> np.nda
 def clusters(lattice: Lattice, support: Sequence[int], size: int) -> list[tuple[int, ...]]:
     """All sets of `size` sites made of `support` and neighbours of it (fewer where there are not so many)."""
     inside = set(support)
-    near = {int(b) for a, b in lattice.bonds if int(a) in inside} | {
-        int(a) for a, b in lattice.bonds if int(b) in inside
-    }
-    near -= inside
+    near = {int(j) for bond in lattice.bonds if inside & set(map(int, bond)) for j in bond} - inside
     count = min(max(size - len(inside), 0), len(near))
     return [tuple(sorted((*inside, *chosen))) for chosen in combinations(sorted(near), count)]
 

@@ -18,6 +18,7 @@ from neurho._types import require
 from neurho.ansatz import AbstractAnsatz, parameters
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
+from neurho.sampling import start_chains
 from neurho.snapshots import take
 
 FINER = 0.1
@@ -74,13 +75,13 @@ def begin(
     """The state before the first step, with chains after their warm-up."""
     require(dt > 0, "dt", "be > 0", f"it is {dt}")
     require(damping > 0, "damping", "be > 0", f"it is {damping}")
-    key = jax.random.fold_in(jax.random.key(seed), 0)
-    warm = jax.jit(lambda sampler, k, a: sampler.init(k, a))
-    amplitudes = ansatz.amplitudes()
+    chains, diagonal_chains = start_chains(
+        seed, search.implicit.sampler, search.observables.sampler, ansatz.amplitudes()
+    )
     return SearchState(
         ansatz=ansatz,
-        chains=warm(search.implicit.sampler, jax.random.fold_in(key, 0), amplitudes),
-        diagonal_chains=warm(search.observables.sampler, jax.random.fold_in(key, 1), amplitudes),
+        chains=chains,
+        diagonal_chains=diagonal_chains,
         step=0,
         attempt=0,
         t=0.0,

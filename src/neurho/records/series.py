@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from neurho._types import NeurhoError
 from neurho.records.files import SERIES, checked
-
-if TYPE_CHECKING:
-    pass
 
 _DESCRIPTIONS = {
     "energy": ("energy <H>", "gamma"),

@@ -3,6 +3,7 @@
 from neurho.sampling.base import AbstractSampler as AbstractSampler
 from neurho.sampling.base import Draw as Draw
 from neurho.sampling.base import DrawInfo as DrawInfo
+from neurho.sampling.base import start_chains as start_chains
 from neurho.sampling.blur import Blurred as Blurred
 from neurho.sampling.diagnostics import autocorrelation_time as autocorrelation_time
 from neurho.sampling.diagnostics import effective_sample_size as effective_sample_size

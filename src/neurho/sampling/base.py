@@ -4,6 +4,7 @@ import abc
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho.ansatz.base import AbstractAmplitudes
@@ -40,3 +41,12 @@ class AbstractSampler(eqx.Module):
         self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, chains: Int[Array, "chains sites"]
     ) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:
         """Continue the chains and return what they visited."""
+
+
+def start_chains(
+    seed: int, full: AbstractSampler, diagonal: AbstractSampler, amplitudes: AbstractAmplitudes
+) -> tuple[Int[Array, "chains sites"], Int[Array, "chains sites"]]:
+    """The chains of p(l, r) and of q(l) with which a run begins, after their warm-up."""
+    key = jax.random.fold_in(jax.random.key(seed), 0)
+    warm = jax.jit(lambda sampler, k, a: sampler.init(k, a))
+    return warm(full, jax.random.fold_in(key, 0), amplitudes), warm(diagonal, jax.random.fold_in(key, 1), amplitudes)
