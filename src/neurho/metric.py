@@ -13,7 +13,7 @@ parameters^2 + chunk x parameters, or only applied to vectors, by derivatives of
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
 import equinox as eqx
 import jax
@@ -33,7 +33,7 @@ PRODUCT_FLOATS = 2**16
 With fewer, cores are idle; more do not fit into the caches.
 """
 
-SCALE_SAMPLES = 4096
+SCALE_SAMPLES = 1024
 """Samples that estimate tr S."""
 
 Vector = Float[Array, " parameters"]
@@ -109,31 +109,53 @@ class Metric(eqx.Module):
             exact=exact,
         )
 
-    def product(self, *, single: bool = False) -> Callable[[Vector], Vector]:
-        """The map v -> S v without forming S; linearises log rho once, in memory samples x hidden units.
+    def linear(
+        self, *, single: bool = False
+    ) -> tuple[
+        Callable[[Vector], Float[Array, "samples 2"]],
+        Callable[[Float[Array, "samples 2"]], Vector],
+    ]:
+        """The maps v -> A v and y -> A^T y without forming A; log rho is linearised once, in memory samples x hidden
+        units.
 
         Chunks of samples stay in the caches of the processor. `single` multiplies in float32, for networks that
         compute in the precision of their parameters: good to 1e-6 of the largest entry of S v.
         """
         kind = jnp.float32 if single else self.force.dtype
-        ansatz = jax.tree.map(lambda a: a.astype(kind) if eqx.is_inexact_array(a) else a, self.ansatz)
-        vector, restore = parameters(ansatz)
+        vector, restore = parameters(_cast(self.ansatz, kind))
 
         chunk = max(1, PRODUCT_FLOATS * self.x.shape[-1] // len(vector))
 
         def logs(vector: Vector) -> Float[Array, "samples 2"]:
             return _stack(map_samples(restore(vector).log_amplitude, (self.x,), chunk))
 
-        _, forward = jax.linearize(logs, vector)
+        values, forward = jax.linearize(logs, vector)
         backward = jax.linear_transpose(forward, vector)
 
-        def apply(v: Vector) -> Vector:
-            moved = forward(v.astype(kind))
-            along = moved - self.mean @ v
-            against = (self.weight[:, None] * along).astype(moved.dtype)
-            return backward(against)[0] - self.mean.T @ (self.weight @ along)
+        root = jnp.sqrt(self.weight)[:, None]
 
-        return apply
+        def along(v: Vector) -> Float[Array, "samples 2"]:
+            return root * (forward(v.astype(kind)) - self.mean @ v)
+
+        def against(y: Float[Array, "samples 2"]) -> Vector:
+            y = root * y
+            return backward(y.astype(values.dtype))[0] - self.mean.T @ jnp.sum(y, axis=0)
+
+        return along, against
+
+    def product(self, *, single: bool = False) -> Callable[[Vector], Vector]:
+        """The map v -> S v without forming S."""
+        along, against = self.linear(single=single)
+        return lambda v: against(along(v))
+
+    def thinned(self, count: int) -> Self:
+        """At most `count` samples, evenly spaced, in place of all; means and force stay those of all."""
+        if self.exact or len(self.x) <= count:
+            return self
+        step = -(-len(self.x) // count)
+        weight = self.weight[::step]
+        parts = (self.x[::step], weight / jnp.sum(weight), self.local[::step])
+        return eqx.tree_at(lambda m: (m.x, m.weight, m.local), self, parts)
 
     def matrix(self, *, single: bool = False) -> Float[Array, "parameters parameters"]:
         """S, accumulated over chunks of samples; `single` takes the products of each chunk in float32."""
@@ -144,10 +166,12 @@ class Metric(eqx.Module):
 
         return symmetric(sum_samples(part, (self.x, self.weight), self.chunk)) - self.mean.T @ self.mean
 
-    def rows(self) -> Float[Array, "rows parameters"]:
+    def rows(self, *, single: bool = False) -> Float[Array, "rows parameters"]:
         """A itself, real and imaginary parts of every sample in turn: for fewer samples than parameters."""
-        o = map_samples(lambda x: log_derivatives(self.ansatz, x), (self.x,), self.chunk) - self.mean
-        return (jnp.sqrt(self.weight)[:, None, None] * o).reshape(-1, len(self.force))
+        kind = jnp.float32 if single else self.force.dtype
+        ansatz = _cast(self.ansatz, kind)
+        o = map_samples(lambda x: log_derivatives(ansatz, x), (self.x,), self.chunk) - self.mean.astype(kind)
+        return (jnp.sqrt(self.weight).astype(kind)[:, None, None] * o).reshape(-1, len(self.force))
 
     def target(self) -> Float[Array, " rows"]:
         """b, in the order of `rows`."""
@@ -157,14 +181,11 @@ class Metric(eqx.Module):
         """Tr S without forming S, estimated from ||A z||^2 for 8 fixed random vectors of signs (Hutchinson) and, of
         many samples, a few thousand: a scale, good to 10 %.
         """
-        x, weight = self.x, self.weight
-        if not self.exact and len(x) > SCALE_SAMPLES:
-            step = len(x) // SCALE_SAMPLES
-            x, weight = x[::step], weight[::step] / jnp.sum(weight[::step])
-        _, forward = jax.linearize(_log_amplitudes(self.ansatz, x), parameters(self.ansatz)[0])
+        few = self.thinned(SCALE_SAMPLES)
+        _, forward = jax.linearize(_log_amplitudes(self.ansatz, few.x), parameters(self.ansatz)[0])
 
         def add(total: Array, signs: Array) -> tuple[Array, None]:
-            return total + jnp.sum(weight[:, None] * (forward(signs) - self.mean @ signs) ** 2), None
+            return total + jnp.sum(few.weight[:, None] * (forward(signs) - self.mean @ signs) ** 2), None
 
         signs = jax.random.rademacher(jax.random.key(0), (8, len(self.force)), dtype=float)
         return jax.lax.scan(add, jnp.zeros(()), signs)[0] / len(signs)
@@ -198,6 +219,11 @@ def _log_amplitudes(
     """Real and imaginary part of log rho of all samples, as a function of the parameters."""
     _, restore = parameters(ansatz)
     return lambda vector: _stack(jax.vmap(restore(vector).log_amplitude)(x))
+
+
+def _cast(ansatz: AbstractAnsatz, kind: Any) -> AbstractAnsatz:
+    """The same network with parameters of another precision."""
+    return jax.tree.map(lambda a: a.astype(kind) if eqx.is_inexact_array(a) else a, ansatz)
 
 
 def _stack(values: Complex[Array, " samples"]) -> Float[Array, "samples 2"]:

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from neurho._types import require
 from neurho.metric import Metric
+from neurho.preconditioner import subsampled
 
 DENSE_PARAMETERS = 256
 """Up to here a factorisation costs less than a few products with S."""
@@ -107,6 +108,8 @@ class SignalToNoise(AbstractSolver):
 class ConjugateGradient(AbstractSolver):
     """v = (S + ridge tr(S)/P)^{-1} f by conjugate gradients, without forming S: for many parameters or samples.
 
+    Preconditioned by what a few of the samples say of S (see [`neurho.preconditioner`][]).
+
     Starts from `metric.guess` (the last velocity of a flow) if that is closer than zero. Stops when
     ||f - (S + shift) v|| <= `tolerance` ||f||, or after `max_iterations`. With `tolerance=None` it stops at a tenth of
     the relative noise of f, within [1e-6, 0.1]: solving on would fit noise.
@@ -135,22 +138,26 @@ class ConjugateGradient(AbstractSolver):
         tolerance = jnp.clip(NOISE_FRACTION * metric.noise, least, 0.1) if self.tolerance is None else self.tolerance
         goal = tolerance**2 * force @ force
 
+        precondition = subsampled(metric, shift, single=self.single)
+
         def iterate(state: tuple[Array, ...]) -> tuple[Array, ...]:
             v, s_v, r, direction, size, count = state
             s_direction = apply(direction)
             alpha = size / (direction @ (s_direction + shift * direction))
             r = r - alpha * (s_direction + shift * direction)
-            new = r @ r
-            return v + alpha * direction, s_v + alpha * s_direction, r, r + new / size * direction, new, count + 1
+            z = precondition(r)
+            new = r @ z
+            return v + alpha * direction, s_v + alpha * s_direction, r, z + new / size * direction, new, count + 1
 
         def unfinished(state: tuple[Array, ...]) -> Array:
-            return (state[4] > goal) & (state[5] < self.max_iterations)
+            return (state[2] @ state[2] > goal) & (state[5] < self.max_iterations)
 
         s_guess = apply(metric.guess)
         r = force - s_guess - shift * metric.guess
         closer = r @ r < force @ force
         v, s_v, r = (jnp.where(closer, a, b) for a, b in ((metric.guess, 0.0), (s_guess, 0.0), (r, force)))
-        begin = (v, s_v, r, r, r @ r, jnp.zeros((), dtype=int))
+        z = precondition(r)
+        begin = (v, s_v, r, z, r @ z, jnp.zeros((), dtype=int))
         v, s_v, _, _, _, count = jax.lax.while_loop(unfinished, iterate, begin)
         return Solution(velocity=v, residual=metric.residual(v, s_v), rank=count.astype(float))
 
