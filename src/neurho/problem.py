@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array
 
 from neurho import exact, records, reference, solvers, stationarity
 from neurho._types import Coefficient, NeurhoError
@@ -38,7 +37,7 @@ from neurho.operators import Lindbladian
 from neurho.parallel import replicate
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
-from neurho.sampling import AbstractSampler, Blurred
+from neurho.sampling import AbstractSampler, Blurred, draw_samples
 from neurho.stationarity import stationary_quantities
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
@@ -244,7 +243,8 @@ class Problem:
         """The infidelity of the prepared state by noise."""
         if self.initial.target is None:
             return 0.0
-        return 1 - float(_overlap(self.samplers[0], state.ansatz, self.initial.target, state.chains))
+        draw, _, _ = draw_samples(self.samplers[0], jax.random.key(0), state.ansatz, state.chains)
+        return 1 - float(eqx.filter_jit(overlap)(state.ansatz, self.initial.target, draw))
 
     def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
@@ -368,13 +368,6 @@ class Problem:
             yield from zip(self.times, self._truth(0.0), strict=True)
 
 
-@eqx.filter_jit
-def _overlap(sampler: AbstractSampler, ansatz: AbstractAnsatz, target: AbstractAnsatz, chains: Array) -> Array:
-    """1 - infidelity of the prepared state, from samples of its own."""
-    draw, _, _ = sampler.sample(jax.random.key(0), ansatz.amplitudes(), chains)
-    return overlap(ansatz, target, draw)
-
-
 def build(config: Config) -> Problem:
     """Build the physics of a problem and check what only physics can check.
 
@@ -413,6 +406,7 @@ def _flow(problem: Problem) -> Flow:
     full, diagonal = problem.samplers
     return make_flow(
         problem.lindbladian,
+        generator=problem.generator,
         sampler=full,
         diagonal=diagonal,
         solver=solver,
