@@ -362,8 +362,9 @@ class Problem:
         )
 
     def _need(self, sizes: Sizes) -> float:
-        implicit = self.is_search or self.is_projected
-        return memory.of_implicit(sizes) if implicit else memory.of_flow(sizes, self._solver)
+        if self.is_search or self.is_projected:
+            return memory.of_implicit(sizes, search=self.is_search)
+        return memory.of_flow(sizes, self._solver)
 
     @cached_property
     def chunk(self) -> int:
