@@ -41,6 +41,9 @@ slow: .venv/.installed
 bench: .venv-bench/.installed
 	.venv-bench/bin/python benchmarks/right_hand_side.py
 	.venv-bench/bin/python benchmarks/right_hand_side.py --sites 64 --hidden 64 --samples 4096 --repetitions 3
+	.venv-bench/bin/python benchmarks/scaling.py
+	.venv-bench/bin/python benchmarks/roofline.py
+	.venv-bench/bin/python benchmarks/time_to_accuracy.py
 
 # The documentation as a site, in site/
 docs: .venv/.installed

@@ -8,13 +8,13 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Complex, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz
-from neurho.estimators import CHUNK, Estimate, estimate, local_values
+from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values
 from neurho.generator import LabelMap
 from neurho.parallel import collect
-from neurho.sampling import AbstractSampler
+from neurho.sampling import AbstractSampler, Draw, draw_samples
 
 
 class PlainNorm(eqx.Module):
@@ -24,14 +24,16 @@ class PlainNorm(eqx.Module):
     sampler: AbstractSampler
     chunk: int = eqx.field(static=True, default=CHUNK)
 
-    @eqx.filter_jit
     def __call__(
         self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
     ) -> Estimate:
         """The estimate with its error; the chains of the run are read and not moved."""
-        amplitudes = ansatz.amplitudes()
-        draw, _, _ = self.sampler.sample(key, amplitudes, chains)
+        draw, _, _ = draw_samples(self.sampler, key, ansatz, chains)
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
-        squares = (jnp.abs(local) ** 2).reshape(draw.weight.shape)
-        return collect(estimate(squares, draw, exact=self.sampler.exact))
+        local = lindblad_values(ansatz, self.generator, t, x, self.chunk)
+        return _mean_square(local.reshape(draw.weight.shape), draw, exact=self.sampler.exact)
+
+
+@eqx.filter_jit
+def _mean_square(local: Complex[Array, "draws chains"], draw: Draw, *, exact: bool) -> Estimate:
+    return collect(estimate(jnp.abs(local) ** 2, draw, exact=exact))

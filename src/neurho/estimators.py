@@ -1,8 +1,9 @@
 """Local values and estimates with errors."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,6 +51,14 @@ def local_values(
     """L_loc(x) = sum_x' L[x, x'] rho(x')/rho(x) for every channel of a map; memory grows with `chunk`, not samples."""
     changes = [prepare_changes(amplitudes, g.sites, g.labels, label_map.label_dim) for g in label_map.groups]
     return map_samples(lambda x: _local_value(amplitudes, label_map, changes, x), (x,), chunk)
+
+
+@eqx.filter_jit
+def lindblad_values(
+    ansatz: AbstractAnsatz, generator: LabelMap, t: Any, x: Int[Array, "samples sites"], chunk: int
+) -> Complex[Array, " samples"]:
+    """L_loc of a Lindbladian at time `t` as one program, which all that needs it in a run shares."""
+    return local_values(ansatz.amplitudes(), generator.at_time(t), x, chunk=chunk)[:, 0]
 
 
 def local_value(amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, " sites"]) -> Complex[Array, ""]:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from neurho._types import NeurhoError, require
 from neurho.ansatz import AbstractAnsatz, parameter_count, parameters
 from neurho.estimators import CHUNK
-from neurho.generator import lindbladian_map
+from neurho.generator import LabelMap, lindbladian_map
 from neurho.integrate import BOSH3, Method, Step, StepControl, advance
 from neurho.observables import Observables, Quantity, Snapshot, build_observables, pauli_quantities
 from neurho.operators import Lindbladian
@@ -79,7 +79,7 @@ def start(
 ) -> RunState:
     """The state before the first step, with chains after their warm-up; `error` is that of the prepared state."""
     require_x64()
-    chains, diagonal_chains = start_chains(seed, flow.tdvp.sampler, flow.observables.sampler, ansatz.amplitudes())
+    chains, diagonal_chains = start_chains(seed, flow.tdvp.sampler, flow.observables.sampler, ansatz)
     return RunState(
         ansatz=ansatz,
         chains=chains,
@@ -189,6 +189,7 @@ def relax(
 def make_flow(
     lindbladian: Lindbladian,
     *,
+    generator: LabelMap | None = None,
     samples: int | None = None,
     chains: int = 512,
     sampler: AbstractSampler | None = None,
@@ -208,6 +209,7 @@ def make_flow(
 
     **Arguments**
 
+    - `generator`: the Lindbladian on labels, where it is there already.
     - `samples`: kept configurations per evaluation for both chains (Metropolis); None sums over all configurations.
     - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
     - `solver`: [`neurho.Ridge`][] with its default unless given.
@@ -232,7 +234,7 @@ def make_flow(
         quantities = pauli_quantities(sites)
     return Flow(
         tdvp=TDVP(
-            generator=lindbladian_map(lindbladian),
+            generator=generator or lindbladian_map(lindbladian),
             sampler=sampler,
             solver=solver or Ridge(),
             centred=centred,

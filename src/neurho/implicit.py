@@ -26,11 +26,11 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
 from neurho.derivatives import LocalDerivatives
-from neurho.estimators import CHUNK, Estimate, estimate, local_values
+from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values, local_values
 from neurho.generator import LabelMap
 from neurho.metric import symmetric, upper_product
 from neurho.parallel import spread, sum_samples
-from neurho.sampling import AbstractSampler, Draw
+from neurho.sampling import AbstractSampler, Draw, draw_samples
 from neurho.tdvp import Certificate, certificate_of
 
 BATCH = 32
@@ -77,29 +77,34 @@ class Implicit(eqx.Module):
     trust: float = 0.1
     chunk: int = eqx.field(static=True, default=CHUNK)
 
-    @eqx.filter_jit
     def probe(
         self, key: PRNGKeyArray, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, chains: Array
     ) -> Probe:
         """Fresh samples of `ansatz` and its misfit as the state a step `dt` after `origin`, with `t` between them."""
-        amplitudes, exact = ansatz.amplitudes(), self.sampler.exact
-        draw, chains, info = self.sampler.sample(key, amplitudes, chains)
+        draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        local = local_values(amplitudes, self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
-        weight = draw.weight.reshape(-1)
+        local = lindblad_values(ansatz, self.generator, t, x, self.chunk).reshape(draw.weight.shape)
+        certificate = certificate_of(local, draw, exact=self.sampler.exact)
+        return Probe(
+            draw=draw,
+            local=local,
+            misfit=self._misfit(t, dt, ansatz, origin, draw, local),
+            chains=chains,
+            certificate=certificate._replace(acceptance=info.acceptance),
+        )
+
+    @eqx.filter_jit
+    def _misfit(
+        self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, draw: Draw, local: Array
+    ) -> Estimate:
+        """F with respect to `origin`, with the best scale."""
+        x, weight, local = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1)
         row, column = self._rows(t, dt, ansatz, origin, x, weight, local)
         u = self._share(dt)
         size = jnp.sum(weight * jnp.abs(column) ** 2) + u**2
         g = -jnp.sum(weight * (column.conj() * row).real) / size
         squares = (jnp.abs(row + g * column) ** 2 + (u * g) ** 2).reshape(draw.weight.shape)
-        local = local.reshape(draw.weight.shape)
-        return Probe(
-            draw=draw,
-            local=local,
-            misfit=estimate(squares, draw, exact=exact),
-            chains=chains,
-            certificate=certificate_of(jnp.abs(local), draw, exact=exact)._replace(acceptance=info.acceptance),
-        )
+        return estimate(squares, draw, exact=self.sampler.exact)
 
     @eqx.filter_jit
     def correct(

@@ -27,7 +27,7 @@ from neurho.operators import LocalTerm, Operator, sx, sy, sz
 from neurho.parallel import collect, map_samples
 from neurho.purity import Purity, estimate_purity, is_known, missing_sentence, with_entropy
 from neurho.reduced import REDUCED, as_matrices, matrix_units
-from neurho.sampling import AbstractSampler, enumerate_diagonal
+from neurho.sampling import AbstractSampler, Draw, draw_samples, enumerate_diagonal
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 
@@ -129,14 +129,17 @@ class Observables(eqx.Module):
     chunk: int = eqx.field(static=True, default=CHUNK)
     purity: bool = eqx.field(static=True, default=False)
 
-    @eqx.filter_jit
     def __call__(
         self, key: PRNGKeyArray, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
     ) -> tuple[Measurement, Int[Array, "chains sites"]]:
         """Draw from q(l) and estimate everything."""
-        amplitudes = ansatz.amplitudes()
-        draw, chains, info = self.sampler.sample(key, amplitudes, chains)
-        dim = self.local_dim
+        draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
+        return self._estimate(ansatz, draw)._replace(acceptance=info.acceptance), chains
+
+    @eqx.filter_jit
+    def _estimate(self, ansatz: AbstractAnsatz, draw: Draw) -> Measurement:
+        """All estimates but the acceptance."""
+        amplitudes, dim = ansatz.amplitudes(), self.local_dim
         changes = [prepare_changes(amplitudes, g.sites, g.labels, dim, diagonal=True) for g in self.groups]
 
         def one(x: Array) -> Array:
@@ -166,10 +169,10 @@ class Observables(eqx.Module):
             combined=estimate(jnp.concatenate(sums or [values[..., :0]], axis=-1), draw, exact=exact),
             r_hat=mixing.r_hat,
             tau=mixing.tau,
-            acceptance=info.acceptance,
+            acceptance=jnp.full((), jnp.nan),
             purity=estimate_purity(ansatz, draw, exact=exact, chunk=self.chunk) if self.purity else None,
         )
-        return collect((measured, chains))
+        return collect(measured)
 
     def named(self, measurement: Measurement, sites: int) -> dict[str, Estimate]:
         """Estimates by name, as NumPy arrays; pairs as symmetric `(sites, sites)` matrices with 1 on the diagonal."""

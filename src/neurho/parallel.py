@@ -52,12 +52,14 @@ def collect(tree: T) -> T:
 def map_samples(one: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], chunk: int) -> PyTree[Array]:
     """`one(x)` for every sample, at most `chunk` of them at the same time on each device."""
     samples, count = len(arrays[0]), jax.device_count()
-    size = min(chunk, -(-samples // count))
+    each = -(-samples // count)
+    chunks = -(-each // chunk)
+    size = -(-each // chunks)  # equal chunks: a smaller last one would be compiled apart
 
     def local(*parts: Array) -> PyTree[Array]:
         return jax.lax.map(lambda part: one(*part), parts, batch_size=size)
 
-    values = _on_devices(local, tuple(_pad(a, count) for a in arrays))
+    values = _on_devices(local, tuple(_pad(a, count * chunks) for a in arrays))
     return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:samples], collect(values))
 
 

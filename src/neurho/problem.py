@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array
 
-from neurho import exact, records, reference, solvers, stationarity
+from neurho import exact, memory, records, reference, solvers, stationarity
 from neurho._types import Coefficient, NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
@@ -33,12 +32,14 @@ from neurho.generator import LabelMap, lindbladian_map
 from neurho.implicit import Implicit
 from neurho.initial import Initial, make_initial, product_matrix
 from neurho.lattice import Lattice
+from neurho.memory import Sizes
 from neurho.observables import Observables, Quantity, Snapshot, build_observables
 from neurho.operators import Lindbladian
 from neurho.parallel import replicate
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
-from neurho.sampling import AbstractSampler, Blurred
+from neurho.sampling import AbstractSampler, Blurred, draw_samples
+from neurho.solvers import AbstractSolver
 from neurho.stationarity import stationary_quantities
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
@@ -141,6 +142,14 @@ class Problem:
         return _evolution(self)
 
     @cached_property
+    def _solver(self) -> AbstractSolver:
+        return _solver(self)
+
+    @cached_property
+    def _quantities(self) -> list[Quantity]:
+        return _quantities(self)
+
+    @cached_property
     def named(self) -> list[Quantity]:
         """Populations and operators written as text."""
         return named_quantities(self.config, self.lattice)
@@ -192,6 +201,7 @@ class Problem:
 
         `watch` is called with the state after every step of a flow, where one is taken.
         """
+        self.require_memory()
         if self.is_exact:
             yield from self._exact_snapshots(state)
             return
@@ -227,8 +237,7 @@ class Problem:
         full = self.samplers[0]
         if not isinstance(full, Blurred) or not self.config.observables.certificate:
             return None
-        chunk = getattr(self.config.sampling, "chunk", None) or CHUNK
-        return PlainNorm(generator=self.generator, sampler=full.chain, chunk=chunk)
+        return PlainNorm(generator=self.generator, sampler=full.chain, chunk=self.chunk)
 
     def _plain_norm(self, snapshot: Snapshot) -> dict[str, float]:
         """||L rho||^2/||rho||^2 without blur; in a search for a stationary state only of the states that count."""
@@ -244,7 +253,8 @@ class Problem:
         """The infidelity of the prepared state by noise."""
         if self.initial.target is None:
             return 0.0
-        return 1 - float(_overlap(self.samplers[0], state.ansatz, self.initial.target, state.chains))
+        draw, _, _ = draw_samples(self.samplers[0], jax.random.key(0), state.ansatz, state.chains)
+        return 1 - float(eqx.filter_jit(overlap)(state.ansatz, self.initial.target, draw))
 
     def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
@@ -313,14 +323,14 @@ class Problem:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Sizes, and an upper estimate of the memory that a run takes."""
+        """Sizes, and the predicted peak of the memory that a run takes."""
         facts: dict[str, Any] = {
             "sites": self.lattice.sites,
             "bonds": len(self.lattice.bonds),
             "method": self.config.task.method,
         }
         if self.is_exact:
-            return facts | {"memory_bytes": 16 * self.lindbladian.local_dim ** (2 * self.lattice.sites) * 60}
+            return facts | {"memory_bytes": int(self.peak_bytes)}
         count, dim = parameter_count(self.initial.ansatz), self.lindbladian.local_dim**self.lattice.sites
         sampling: Any = self.config.sampling
         if sampling.kind == "metropolis":
@@ -333,12 +343,55 @@ class Problem:
             facts |= {"samples": dim**2, "diagonal_samples": dim}
         if not (self.is_search or self.is_projected):
             facts["solver"] = type(self.flow.tdvp.solver).__name__
-        chunk = min(sampling.chunk or CHUNK, facts["samples"])
-        dense = 8 * (4 * count**2 + 6 * chunk * count)
-        samples = facts["samples"] * (8 * self.lattice.sites + 64) + facts["diagonal_samples"] * 8 * (
-            self.observables.count + 4
+        return facts | {"parameters": count, "chunk": self.chunk, "memory_bytes": int(self.peak_bytes)}
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        """What the memory of a network run follows from, with the largest chunk that it may take."""
+        config, network = self.config, self.config.ansatz
+        sampling: Any = config.sampling
+        dim, refine = self.lindbladian.local_dim, getattr(config.task, "refine", None)
+        exact = sampling.kind == "enumeration"
+        return Sizes(
+            parameters=parameter_count(self.initial.ansatz),
+            units=2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0),
+            samples=self.samples * (refine or 1 if not exact else 1),
+            diagonal=dim**self.lattice.sites if exact else sampling.diagonal_samples,
+            operators=sum(len(shared) for shared in {id(q.operators): q.operators for q in self._quantities}.values()),
+            chunk=sampling.chunk or CHUNK,
         )
-        return facts | {"parameters": count, "memory_bytes": int(4e8 + dense + samples)}
+
+    def _need(self, sizes: Sizes) -> float:
+        if self.is_search or self.is_projected:
+            return memory.of_implicit(sizes, search=self.is_search)
+        return memory.of_flow(sizes, self._solver)
+
+    @cached_property
+    def chunk(self) -> int:
+        """Samples worked on at once: as asked for, or as many as fit into the memory that a run may take."""
+        sampling: Any = self.config.sampling
+        if sampling.chunk or sampling.memory_gb is None:
+            return self._sizes.chunk
+        return memory.fitting_chunk(self._sizes, self._need, sampling.memory_gb * memory.GIGA)
+
+    @cached_property
+    def peak_bytes(self) -> float:
+        """Predicted bytes at the peak of a run."""
+        if self.is_exact:
+            dim, task = self.lindbladian.local_dim**self.lattice.sites, self.config.task
+            moving = self.lindbladian.is_time_dependent
+            return memory.of_exact(dim, stationary=task.kind == "stationary", moving=moving)
+        return self._need(self._sizes._replace(chunk=self.chunk))
+
+    def require_memory(self) -> None:
+        """Refuse a run that needs more memory than it may take or the machine has.
+
+        **Raises** `NeurhoError` with what is needed, and what to change.
+        """
+        ways = ["fewer sites"] if self.is_exact else ["a smaller network", "fewer samples"]
+        if not (self.is_exact or self.is_search or self.is_projected):
+            ways += ['task.solver = "cg"'] * (not isinstance(self._solver, solvers.ConjugateGradient))
+        memory.require(self.peak_bytes, getattr(self.config.sampling, "memory_gb", None), ways)
 
     def reference(self) -> xr.Dataset | None:
         """Exact curves (or values) of a small system, or values shipped for this problem, or None."""
@@ -368,13 +421,6 @@ class Problem:
             yield from zip(self.times, self._truth(0.0), strict=True)
 
 
-@eqx.filter_jit
-def _overlap(sampler: AbstractSampler, ansatz: AbstractAnsatz, target: AbstractAnsatz, chains: Array) -> Array:
-    """1 - infidelity of the prepared state, from samples of its own."""
-    draw, _, _ = sampler.sample(jax.random.key(0), ansatz.amplitudes(), chains)
-    return overlap(ansatz, target, draw)
-
-
 def build(config: Config) -> Problem:
     """Build the physics of a problem and check what only physics can check.
 
@@ -396,11 +442,9 @@ def build(config: Config) -> Problem:
     return problem
 
 
-def _flow(problem: Problem) -> Flow:
-    config = problem.config
-    task: Any = config.task
-    sampling: Any = config.sampling
-    solver = {
+def _solver(problem: Problem) -> AbstractSolver:
+    task: Any = problem.config.task
+    return {
         "ridge": lambda: solvers.Ridge(task.ridge),
         "cutoff": lambda: solvers.SpectralCutoff(task.cutoff),
         "cg": lambda: solvers.ConjugateGradient(task.ridge, task.cg_tolerance),
@@ -410,29 +454,34 @@ def _flow(problem: Problem) -> Flow:
         ),
         "snr": lambda: solvers.SignalToNoise(task.snr, task.cutoff),
     }[task.solver]()
+
+
+def _flow(problem: Problem) -> Flow:
+    config = problem.config
+    task: Any = config.task
     full, diagonal = problem.samplers
     return make_flow(
         problem.lindbladian,
+        generator=problem.generator,
         sampler=full,
         diagonal=diagonal,
-        solver=solver,
+        solver=problem._solver,
         method=METHODS[task.method],
         tolerance=task.tolerance,
         dt_max=task.dt_max or math.inf,
-        quantities=_quantities(problem),
+        quantities=problem._quantities,
         purity=config.observables.purity,
         centred=task.norm == "fubini-study",
         certificate=config.observables.certificate,
-        chunk=sampling.chunk or CHUNK,
+        chunk=problem.chunk,
     )
 
 
 def _evolution(problem: Problem) -> Projected:
     task: Any = problem.config.task
     full, _ = problem.samplers
-    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     return Projected(
-        implicit=Implicit(generator=problem.generator, sampler=full, weight=0.5, trust=task.trust, chunk=chunk),
+        implicit=Implicit(generator=problem.generator, sampler=full, weight=0.5, trust=task.trust, chunk=problem.chunk),
         observables=_observables(problem),
         tolerance=task.tolerance,
         dt_max=task.dt_max or math.inf,
@@ -444,8 +493,7 @@ def _evolution(problem: Problem) -> Projected:
 def _search(problem: Problem) -> Continuation:
     task: Any = problem.config.task
     full, _ = problem.samplers
-    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
-    implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=chunk)
+    implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=problem.chunk)
     final = implicit
     if not full.exact:
         more, _ = make_samplers(problem.config, problem.lattice, problem.charge, more=task.refine)
@@ -462,9 +510,8 @@ def _search(problem: Problem) -> Continuation:
 
 
 def _observables(problem: Problem) -> Observables:
-    chunk = getattr(problem.config.sampling, "chunk", None) or CHUNK
     purity, diagonal = problem.config.observables.purity, problem.samplers[1]
-    return build_observables(_quantities(problem), diagonal, problem.lattice.sites, chunk=chunk, purity=purity)
+    return build_observables(problem._quantities, diagonal, problem.lattice.sites, chunk=problem.chunk, purity=purity)
 
 
 def _quantities(problem: Problem) -> list[Quantity]:

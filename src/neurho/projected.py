@@ -90,9 +90,7 @@ def begin_projected(
 ) -> ProjectedState:
     """The state before the first step, with chains after their warm-up."""
     require(dt > 0, "dt", "be > 0", f"it is {dt}")
-    chains, diagonal_chains = start_chains(
-        seed, evolution.implicit.sampler, evolution.observables.sampler, ansatz.amplitudes()
-    )
+    chains, diagonal_chains = start_chains(seed, evolution.implicit.sampler, evolution.observables.sampler, ansatz)
     return ProjectedState(
         ansatz=ansatz,
         chains=chains,

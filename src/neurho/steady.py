@@ -75,9 +75,7 @@ def begin(
     """The state before the first step, with chains after their warm-up."""
     require(dt > 0, "dt", "be > 0", f"it is {dt}")
     require(damping > 0, "damping", "be > 0", f"it is {damping}")
-    chains, diagonal_chains = start_chains(
-        seed, search.implicit.sampler, search.observables.sampler, ansatz.amplitudes()
-    )
+    chains, diagonal_chains = start_chains(seed, search.implicit.sampler, search.observables.sampler, ansatz)
     return SearchState(
         ansatz=ansatz,
         chains=chains,

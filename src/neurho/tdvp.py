@@ -10,12 +10,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz
-from neurho.estimators import CHUNK, Estimate, convergence, estimate, local_values
+from neurho.estimators import CHUNK, Estimate, convergence, estimate, lindblad_values
 from neurho.generator import LabelMap
 from neurho.metric import Metric
 from neurho.parallel import collect
-from neurho.sampling import AbstractSampler, Draw, effective_sample_size
-from neurho.solvers import AbstractSolver
+from neurho.sampling import AbstractSampler, Draw, draw_samples, effective_sample_size
+from neurho.solvers import AbstractSolver, Solution
 
 
 class Certificate(NamedTuple):
@@ -34,10 +34,12 @@ class Certificate(NamedTuple):
     norm2_ess: Float[Array, ""]
 
 
-def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: bool) -> Certificate:
-    """The certificate from |L_loc| at samples of |rho|^2, without the acceptance."""
+@eqx.filter_jit
+def certificate_of(local: Complex[Array, "draws chains"], draw: Draw, *, exact: bool) -> Certificate:
+    """The certificate from L_loc at samples of |rho|^2, without the acceptance."""
+    size = jnp.abs(local)
     mixing = convergence(size, exact=exact)
-    return Certificate(
+    certificate = Certificate(
         delta_l=estimate(size, draw, exact=exact),
         lindblad_norm2=estimate(size**2, draw, exact=exact),
         r_hat=mixing.r_hat,
@@ -46,6 +48,7 @@ def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: boo
         acceptance=jnp.full((), jnp.nan),
         norm2_ess=effective_sample_size(draw.weight * size**2),
     )
+    return collect(certificate)
 
 
 class Rates(NamedTuple):
@@ -75,7 +78,6 @@ class TDVP(eqx.Module):
     centred: bool = eqx.field(static=True, default=True)
     chunk: int = eqx.field(static=True, default=CHUNK)
 
-    @eqx.filter_jit
     def __call__(
         self,
         key: PRNGKeyArray,
@@ -84,11 +86,14 @@ class TDVP(eqx.Module):
         chains: Int[Array, "chains sites"],
         guess: Float[Array, " parameters"] | None = None,
     ) -> Rates:
-        """D alpha/dt at one point, with everything that was learnt on the way; `guess` is a velocity close by."""
-        draw, chains, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
-        metric, certificate = self.assemble(t, ansatz, draw, guess)
-        solution = self.solver(metric)
-        rates = Rates(
+        """D alpha/dt at one point, with everything that was learnt on the way; `guess` is a velocity close by.
+
+        Three programs: `certify` and the start of a run share the first two with it.
+        """
+        draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
+        local, certificate = self._estimate(t, ansatz, draw)
+        metric, solution = self._solve(ansatz, draw, local, guess)
+        return Rates(
             velocity=solution.velocity,
             chains=chains,
             metric=metric,
@@ -96,16 +101,24 @@ class TDVP(eqx.Module):
             rank=solution.rank,
             certificate=certificate._replace(acceptance=info.acceptance),
         )
-        return collect(rates)
 
     def assemble(
         self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
     ) -> tuple[Metric, Certificate]:
         """The least-squares problem of one set of samples, and their certificate (its acceptance is not known here)."""
         local, certificate = self._estimate(t, ansatz, draw)
+        return self._metric(ansatz, draw, local, guess), certificate
+
+    @eqx.filter_jit
+    def _solve(self, ansatz: AbstractAnsatz, draw: Draw, local: Array, guess: Array | None) -> tuple[Metric, Solution]:
+        """The least-squares problem and its solution."""
+        metric = self._metric(ansatz, draw, local, guess)
+        return collect((metric, self.solver(metric)))
+
+    def _metric(self, ansatz: AbstractAnsatz, draw: Draw, local: Array, guess: Array | None) -> Metric:
         # Chain by chain: contiguous blocks of samples are then independent.
         x, weight, local = (jnp.swapaxes(a, 0, 1) for a in (draw.x, draw.weight, local))
-        metric = Metric.build(
+        return Metric.build(
             ansatz,
             x.reshape(-1, x.shape[-1]),
             weight.reshape(-1),
@@ -115,21 +128,18 @@ class TDVP(eqx.Module):
             chunk=self.chunk,
             guess=guess,
         )
-        return metric, certificate
 
-    @eqx.filter_jit
     def certify(
         self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
     ) -> Certificate:
         """Only the certificate of a state."""
-        draw, _, info = self.sampler.sample(key, ansatz.amplitudes(), chains)
-        return collect(self._estimate(t, ansatz, draw)[1]._replace(acceptance=info.acceptance))
+        draw, _, info = draw_samples(self.sampler, key, ansatz, chains)
+        return self._estimate(t, ansatz, draw)[1]._replace(acceptance=info.acceptance)
 
     def _estimate(
         self, t: Any, ansatz: AbstractAnsatz, draw: Draw
     ) -> tuple[Complex[Array, "draws chains"], Certificate]:
         """Local values of the Lindbladian and what they say."""
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        local = local_values(ansatz.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)
-        local = local.reshape(draw.weight.shape)
-        return local, certificate_of(jnp.abs(local), draw, exact=self.sampler.exact)
+        local = lindblad_values(ansatz, self.generator, t, x, self.chunk).reshape(draw.weight.shape)
+        return local, certificate_of(local, draw, exact=self.sampler.exact)

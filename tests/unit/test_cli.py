@@ -52,6 +52,9 @@ class FakeProblem:
     def template(self):
         return {"step": 0, "x": np.zeros(3)}
 
+    def require_memory(self):
+        pass
+
     def describe(self):
         return {"parameters": 1234, "memory_bytes": 3 * 2**20}
 

@@ -116,11 +116,13 @@ def run_command(
     voice, text = _voice(quiet=quiet, json=json), config.dumps(settings)
     built = _build(_limited(settings, wall))
     if check and first:
+        built.require_memory()
         print_facts(f"{problem} is a good problem", built.describe())
         if built.several_states:
             print(built.several_states)
     if check:
         return
+    built.require_memory()
     if not first:
         accompany(built, None)
         return

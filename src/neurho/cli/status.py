@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from neurho.cli.printing import duration, with_error
@@ -38,7 +39,8 @@ class Meter:
         for row in rows[-HISTORY:]:
             self._follow({name: value for name, value in row.values.items() if f"{name}_error" in row.values})
         self.status: dict[str, Any] = {"state": "compiling", "t": 0.0, "step": 0, "main": self.main}
-        self.status |= {"t_end": None if self.steps else self.end, "steps": self.steps}
+        timed = not self.steps and isfinite(self.end)  # an exact search for a stationary state has no last time
+        self.status |= {"t_end": self.end if timed else None, "steps": self.steps}
         self.status["at_most"] = self.at_most
         if rows:
             self.status |= {"t": rows[-1].t, "step": rows[-1].step}
@@ -116,7 +118,8 @@ def as_line(status: dict[str, Any], *, measured: bool = True) -> str:
 
 def _progress(status: dict[str, Any]) -> str:
     if status["t_end"] is None:
-        return f"step {status['step']} of at most {status['steps']}  t = {status['t']:.4g}"
+        most = f" of at most {status['steps']}" if status["steps"] else ""
+        return f"step {status['step']}{most}  t = {status['t']:.4g}"
     return f"t = {status['t']:.4g}/{status['t_end']:g}  step {status['step']}"
 
 

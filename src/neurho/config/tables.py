@@ -212,6 +212,7 @@ class Metropolis(Table):
     exponent: Annotated[Number, Field(gt=0, le=2, description="a number > 0 and <= 2")] = 2.0
     blur: Annotated[Number, Field(ge=0, lt=1, description="a number >= 0 and < 1")] = 0.0
     chunk: MaybeCount = None
+    memory_gb: MaybePositive = None
 
     @model_validator(mode="before")
     @classmethod
@@ -234,6 +235,7 @@ class Enumeration(Table):
 
     kind: Literal["enumeration"]
     chunk: MaybeCount = None
+    memory_gb: MaybePositive = None
 
 
 class Observables(Table):

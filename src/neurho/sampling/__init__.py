@@ -3,7 +3,7 @@
 from neurho.sampling.base import AbstractSampler as AbstractSampler
 from neurho.sampling.base import Draw as Draw
 from neurho.sampling.base import DrawInfo as DrawInfo
-from neurho.sampling.base import start_chains as start_chains
+from neurho.sampling.base import draw_samples as draw_samples
 from neurho.sampling.blur import Blurred as Blurred
 from neurho.sampling.diagnostics import autocorrelation_time as autocorrelation_time
 from neurho.sampling.diagnostics import effective_sample_size as effective_sample_size
@@ -15,3 +15,4 @@ from neurho.sampling.metropolis import Metropolis as Metropolis
 from neurho.sampling.metropolis import metropolis as metropolis
 from neurho.sampling.metropolis import metropolis_diagonal as metropolis_diagonal
 from neurho.sampling.moves import Moves as Moves
+from neurho.sampling.start import start_chains as start_chains

@@ -4,10 +4,9 @@ import abc
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho.ansatz.base import AbstractAmplitudes
+from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz
 
 
 class Draw(NamedTuple):
@@ -43,10 +42,9 @@ class AbstractSampler(eqx.Module):
         """Continue the chains and return what they visited."""
 
 
-def start_chains(
-    seed: int, full: AbstractSampler, diagonal: AbstractSampler, amplitudes: AbstractAmplitudes
-) -> tuple[Int[Array, "chains sites"], Int[Array, "chains sites"]]:
-    """The chains of p(l, r) and of q(l) with which a run begins, after their warm-up."""
-    key = jax.random.fold_in(jax.random.key(seed), 0)
-    warm = jax.jit(lambda sampler, k, a: sampler.init(k, a))
-    return warm(full, jax.random.fold_in(key, 0), amplitudes), warm(diagonal, jax.random.fold_in(key, 1), amplitudes)
+@eqx.filter_jit
+def draw_samples(
+    sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
+) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:
+    """`sampler.sample` as one program: all that draws from one sampler in a run shares it, and compiles it once."""
+    return sampler.sample(key, ansatz.amplitudes(), chains)

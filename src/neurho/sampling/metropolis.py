@@ -72,9 +72,13 @@ class Metropolis(AbstractSampler):
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
         """Chains from random diagonal configurations (rho(l, l) >= 0 has no forced zeros), after `warmup` sweeps."""
         start, run = jax.random.split(key)
-        levels = jax.random.randint(start, (self.chains, self.sites), 0, self.local_dim, dtype=jnp.int32)
-        x, _ = self._run(run, amplitudes, levels * (self.local_dim + 1), self.warmup)
+        x, _ = self._run(run, amplitudes, self.scatter(start), self.warmup)
         return collect(x)
+
+    def scatter(self, key: PRNGKeyArray) -> Int[Array, "chains sites"]:
+        """Random diagonal configurations."""
+        levels = jax.random.randint(key, (self.chains, self.sites), 0, self.local_dim, dtype=jnp.int32)
+        return levels * (self.local_dim + 1)
 
     def sample(
         self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, chains: Int[Array, "chains sites"]

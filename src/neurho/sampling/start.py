@@ -1,0 +1,32 @@
+"""The chains with which a run begins."""
+
+import jax
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from neurho.ansatz.base import AbstractAnsatz
+from neurho.sampling.base import AbstractSampler, draw_samples
+from neurho.sampling.blur import Blurred
+from neurho.sampling.metropolis import Metropolis
+
+
+def start_chains(
+    seed: int, full: AbstractSampler, diagonal: AbstractSampler, ansatz: AbstractAnsatz
+) -> tuple[Int[Array, "chains sites"], Int[Array, "chains sites"]]:
+    """The chains of p(l, r) and of q(l) with which a run begins, after their warm-up."""
+    key = jax.random.fold_in(jax.random.key(seed), 0)
+    first, second = (_warm(s, jax.random.fold_in(key, n), ansatz) for n, s in enumerate((full, diagonal)))
+    return first, second
+
+
+def _warm(sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz) -> Int[Array, "chains sites"]:
+    """Chains after at least `warmup` sweeps, made by the program that samples: another one would take seconds to
+    compile.
+    """
+    chain = sampler.chain if isinstance(sampler, Blurred) else sampler
+    if not isinstance(chain, Metropolis):
+        return jax.jit(lambda sampler, k, a: sampler.init(k, a))(sampler, key, ansatz.amplitudes())
+    begin, run = jax.random.split(key)
+    chains = chain.scatter(begin)
+    for number in range(-(-chain.warmup // (chain.draws * chain.sweeps))):
+        _, chains, _ = draw_samples(sampler, jax.random.fold_in(run, number), ansatz, chains)
+    return chains
