@@ -26,6 +26,7 @@ from neurho.assembly import (
 )
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
+from neurho.crossvalidation import MAX_PARAMETERS, CrossValidated
 from neurho.driven import energy_parts, require_rates, with_energy
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, follow, make_flow, relax, start
@@ -409,6 +410,7 @@ def _flow(problem: Problem) -> Flow:
             problem.samples, parameter_count(problem.initial.ansatz), ridge=task.ridge, tolerance=task.cg_tolerance
         ),
         "snr": lambda: solvers.SignalToNoise(task.snr, task.cutoff),
+        "cross-validated": lambda: _cross_validated(problem),
     }[task.solver]()
     full, diagonal = problem.samplers
     return make_flow(
@@ -425,6 +427,18 @@ def _flow(problem: Problem) -> Flow:
         certificate=config.observables.certificate,
         chunk=sampling.chunk or CHUNK,
     )
+
+
+def _cross_validated(problem: Problem) -> CrossValidated:
+    count, config = parameter_count(problem.initial.ansatz), problem.config
+    if count > MAX_PARAMETERS:
+        raise NeurhoError(
+            f'Key `task.solver` must be "cg", "minsr" or "auto" for more than {MAX_PARAMETERS} parameters, but it is '
+            f'"cross-validated" with {count}.'
+        )
+    if config.sampling is not None and config.sampling.kind == "metropolis" and config.sampling.chains < 2:
+        raise NeurhoError('Key `sampling.chains` must be at least 2 for solver "cross-validated", but it is 1.')
+    return CrossValidated()
 
 
 def _evolution(problem: Problem) -> Projected:

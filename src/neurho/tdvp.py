@@ -57,6 +57,7 @@ class Rates(NamedTuple):
     residual: Float[Array, ""]
     rank: Float[Array, ""]
     certificate: Certificate
+    ridge: Float[Array, ""] | None = None
 
 
 class TDVP(eqx.Module):
@@ -95,6 +96,7 @@ class TDVP(eqx.Module):
             residual=solution.residual,
             rank=solution.rank,
             certificate=certificate._replace(acceptance=info.acceptance),
+            ridge=solution.ridge,
         )
         return collect(rates)
 
