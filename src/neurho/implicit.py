@@ -16,6 +16,7 @@ step of the time-dependent variational principle, whose length the stiff directi
 samples enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -30,7 +31,7 @@ from neurho.estimators import CHUNK, Estimate, estimate, local_values
 from neurho.generator import LabelMap
 from neurho.metric import symmetric, upper_product
 from neurho.parallel import spread, sum_samples
-from neurho.sampling import AbstractSampler, Draw
+from neurho.sampling import AbstractSampler, Draw, Tuning, Worth, tuned
 from neurho.tdvp import Certificate, certificate_of
 
 BATCH = 32
@@ -48,6 +49,12 @@ class Probe(NamedTuple):
     misfit: Estimate
     chains: Int[Array, "chains sites"]
     certificate: Certificate
+
+    @property
+    def worth(self) -> Worth:
+        """What the samples were worth."""
+        count, found = self.draw.weight.size, self.certificate
+        return Worth(float(found.acceptance), float(found.ess) / count, float(found.norm2_ess) / count)
 
 
 class Correction(NamedTuple):
@@ -76,6 +83,10 @@ class Implicit(eqx.Module):
     weight: float = eqx.field(static=True, default=1.0)
     trust: float = 0.1
     chunk: int = eqx.field(static=True, default=CHUNK)
+
+    def tuned(self, tuning: Tuning) -> "Implicit":
+        """The same problem with samples at another exponent and blur."""
+        return dataclasses.replace(self, sampler=tuned(self.sampler, tuning))
 
     @eqx.filter_jit
     def probe(

@@ -19,6 +19,7 @@ from neurho._types import Coefficient, NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
     METHODS,
+    automatic,
     make_charge,
     make_lattice,
     make_lindbladian,
@@ -39,7 +40,7 @@ from neurho.operators import Lindbladian
 from neurho.parallel import replicate
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
-from neurho.sampling import AbstractSampler, Blurred
+from neurho.sampling import AbstractSampler, Blurred, tuned
 from neurho.stationarity import stationary_quantities
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import Charge
@@ -238,7 +239,10 @@ class Problem:
             return {}
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.config.seed), 3), snapshot.step)
         t = jnp.asarray(0.0 if self.is_search else snapshot.t, dtype=float)
-        found = self._plain(key, t, state.ansatz, state.chains)
+        plain = self._plain
+        if automatic(self.config).exponent:
+            plain = dataclasses.replace(plain, sampler=tuned(plain.sampler, state.tuning))
+        found = plain(key, t, state.ansatz, state.chains)
         return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
 
     def _lost(self, state: Any) -> float:
@@ -452,6 +456,7 @@ def _evolution(problem: Problem) -> Projected:
         dt_max=task.dt_max or math.inf,
         damping=task.damping,
         iterations=task.iterations,
+        automatic=automatic(problem.config),
     )
 
 
@@ -472,6 +477,7 @@ def _search(problem: Problem) -> Continuation:
         dt_max=task.dt_max,
         patience=task.patience,
         average=task.average,
+        automatic=automatic(problem.config),
     )
 
 
