@@ -104,12 +104,13 @@ class Implicit(eqx.Module):
         g = -jnp.sum(weight * (column.conj() * row).real) / size
         squares = (jnp.abs(row + g * column) ** 2 + (u * g) ** 2).reshape(draw.weight.shape)
         local = local.reshape(draw.weight.shape)
+        certificate = certificate_of(jnp.abs(local), draw, exact=exact, local_dim=self.generator.local_dim)
         return Probe(
             draw=draw,
             local=local,
             misfit=estimate(squares, draw, exact=exact),
             chains=chains,
-            certificate=certificate_of(jnp.abs(local), draw, exact=exact)._replace(acceptance=info.acceptance),
+            certificate=certificate._replace(acceptance=info.acceptance),
         )
 
     @eqx.filter_jit

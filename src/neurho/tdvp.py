@@ -15,6 +15,7 @@ from neurho.generator import LabelMap
 from neurho.metric import Metric
 from neurho.parallel import collect
 from neurho.sampling import AbstractSampler, Draw, effective_sample_size
+from neurho.sectors import Sectors, sectors_of
 from neurho.solvers import AbstractSolver
 
 
@@ -22,7 +23,7 @@ class Certificate(NamedTuple):
     """How far a state is from stationarity, and how far to trust the samples that say so.
 
     `delta_l` = <|L_loc|>_p (Eq. 18) and `lindblad_norm2` = <|L_loc|^2>_p = ||L rho||^2/||rho||^2, with errors;
-    `norm2_ess`, the effective number (Kish) of samples that the latter rests on.
+    `norm2_ess`, the effective number (Kish) of samples that the latter rests on; `sectors`, where both come from.
     """
 
     delta_l: Estimate
@@ -32,9 +33,10 @@ class Certificate(NamedTuple):
     ess: Float[Array, ""]
     acceptance: Float[Array, ""]
     norm2_ess: Float[Array, ""]
+    sectors: Sectors
 
 
-def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: bool) -> Certificate:
+def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: bool, local_dim: int = 2) -> Certificate:
     """The certificate from |L_loc| at samples of |rho|^2, without the acceptance."""
     mixing = convergence(size, exact=exact)
     return Certificate(
@@ -45,6 +47,7 @@ def certificate_of(size: Float[Array, "draws chains"], draw: Draw, *, exact: boo
         ess=effective_sample_size(draw.weight),
         acceptance=jnp.full((), jnp.nan),
         norm2_ess=effective_sample_size(draw.weight * size**2),
+        sectors=sectors_of(size, draw, local_dim),
     )
 
 
@@ -134,4 +137,5 @@ class TDVP(eqx.Module):
         x = draw.x.reshape(-1, draw.x.shape[-1])
         local = local_values(ansatz.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)
         local = local.reshape(draw.weight.shape)
-        return local, certificate_of(jnp.abs(local), draw, exact=self.sampler.exact)
+        dim = self.generator.local_dim
+        return local, certificate_of(jnp.abs(local), draw, exact=self.sampler.exact, local_dim=dim)
