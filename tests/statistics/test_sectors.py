@@ -44,7 +44,7 @@ FINE = parts([0.9, 0.1], [1.0, 0.2], [900, 100])
 def test_sentences():
     assert doubts(Sectors(FINE, FINE)) == ""
     few = parts([0.9, 0.1, 0.0], [1.0, 0.2, 0.0], [900, 7, 0])
-    assert "The part of rho with 1 raised spins carries 0.1 of its weight on 7.0 effective" in doubts(
+    assert "The part of rho with 1 raised levels carries 0.1 of its weight on 7.0 effective" in doubts(
         Sectors(FINE, few)
     )
     hidden = parts([0.995, 0.005], [0.1, 0.9], [900, 60])
