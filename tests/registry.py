@@ -8,6 +8,7 @@ import numpy as np
 import helpers
 from neurho import integrate, lattice
 from neurho.ansatz import table_from_matrix
+from neurho.crossvalidation import CrossValidated
 from neurho.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
 from neurho.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
 
@@ -40,6 +41,7 @@ SOLVERS = {
     "SignalToNoise": SignalToNoise,
     "ConjugateGradient": ConjugateGradient,
     "MinSR": MinSR,
+    "CrossValidated": CrossValidated,
 }
 
 METHODS = {name: value for name, value in vars(integrate).items() if isinstance(value, integrate.Tableau)}

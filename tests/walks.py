@@ -20,6 +20,7 @@ class Snapshot(NamedTuple):
     state: Any
     message: str = ""
     converged: bool = False
+    tables: dict = {}
 
 
 def call(*words, code=0):

@@ -24,6 +24,7 @@ from .ansatz import table_from_matrix as table_from_matrix
 from .ansatz import uniform_product_state as uniform_product_state
 from .config import Config as Config
 from .config import load as load
+from .crossvalidation import CrossValidated as CrossValidated
 from .estimators import Estimate as Estimate
 from .evolution import Flow as Flow
 from .evolution import evolve as evolve

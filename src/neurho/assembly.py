@@ -13,7 +13,16 @@ from neurho.integrate import Method
 from neurho.lattice import Lattice
 from neurho.operators import Lindbladian
 from neurho.records import PROBLEM, read_problem
-from neurho.sampling import AbstractSampler, Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.sampling import (
+    START,
+    AbstractSampler,
+    Automatic,
+    Blurred,
+    enumerate_all,
+    enumerate_diagonal,
+    metropolis,
+    metropolis_diagonal,
+)
 from neurho.symmetry import Charge, detect, number, parity, require_conserved
 
 METHODS = {
@@ -115,6 +124,14 @@ def make_samplers(
         "warmup": asked.warmup,
         "local_dim": config.local_dim,
     }
-    full = metropolis(sites, samples=more * asked.samples, exponent=asked.exponent, charge=charge, **chains)
+    exponent = START.exponent if asked.exponent == "auto" else asked.exponent
+    blur = START.blur if asked.blur == "auto" else asked.blur
+    full = metropolis(sites, samples=more * asked.samples, exponent=exponent, charge=charge, **chains)
     diagonal = metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains)
-    return (Blurred(chain=full, fraction=asked.blur) if asked.blur else full), diagonal
+    return (Blurred(chain=full, fraction=blur) if blur else full), diagonal
+
+
+def automatic(config: Config) -> Automatic:
+    """What of the sampling is chosen from step to step."""
+    asked: Any = config.sampling
+    return Automatic(*(getattr(asked, key, None) == "auto" for key in Automatic._fields))

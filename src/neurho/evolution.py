@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -119,7 +119,7 @@ def follow(
     require_x64()
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
-    residual = float("nan")
+    residual = ridge = float("nan")
 
     def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
         chains, velocity = memory
@@ -149,9 +149,11 @@ def follow(
                 error=None if state.error is None else state.error + lost,
             )
             residual = float(step.rates.residual)
+            ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
             if watch is not None and state.t < target:  # at `target` the snapshot itself is the state to go on from
                 watch(state)
-        snapshot = measure(flow, state, jax.random.fold_in(jax.random.fold_in(root, 2), state.step), residual)
+        key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
+        snapshot = measure(flow, state, key, {"residual": residual, "ridge": ridge})
         state = snapshot.state
         yield snapshot
 
@@ -291,8 +293,8 @@ def stationary_state(
     return relax(flow, start(flow, ansatz, seed, dt, error=None), times, seed=seed, delta_l=delta_l)
 
 
-def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = float("nan")) -> Snapshot:
-    """All observables and the certificate of a state, from fresh samples; `residual` is that of the last step."""
+def measure(flow: Flow, state: RunState, key: PRNGKeyArray, last: Mapping[str, float] | None = None) -> Snapshot:
+    """All observables and the certificate of a state, from fresh samples; `last` says how the last step went."""
     measured, diagonal_chains = flow.observables(jax.random.fold_in(key, 0), state.ansatz, state.diagonal_chains)
     certificate = None
     if flow.certificate:
@@ -303,6 +305,6 @@ def measure(flow: Flow, state: RunState, key: PRNGKeyArray, residual: float = fl
         measured,
         certificate,
         state._replace(diagonal_chains=diagonal_chains),
-        {"residual": residual, "dt": state.dt} | ({} if state.error is None else {"error_estimate": state.error}),
+        {**(last or {}), "dt": state.dt} | ({} if state.error is None else {"error_estimate": state.error}),
         exact=flow.tdvp.sampler.exact,
     )

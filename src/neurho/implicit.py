@@ -16,6 +16,7 @@ step of the time-dependent variational principle, whose length the stiff directi
 samples enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -30,7 +31,7 @@ from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values, local_
 from neurho.generator import LabelMap
 from neurho.metric import symmetric, upper_product
 from neurho.parallel import spread, sum_samples
-from neurho.sampling import AbstractSampler, Draw, draw_samples
+from neurho.sampling import AbstractSampler, Draw, Tuning, Worth, draw_samples, tuned
 from neurho.tdvp import Certificate, certificate_of
 
 BATCH = 32
@@ -48,6 +49,12 @@ class Probe(NamedTuple):
     misfit: Estimate
     chains: Int[Array, "chains sites"]
     certificate: Certificate
+
+    @property
+    def worth(self) -> Worth:
+        """What the samples were worth."""
+        count, found = self.draw.weight.size, self.certificate
+        return Worth(float(found.acceptance), float(found.ess) / count, float(found.norm2_ess) / count)
 
 
 class Correction(NamedTuple):
@@ -77,6 +84,10 @@ class Implicit(eqx.Module):
     trust: float = 0.1
     chunk: int = eqx.field(static=True, default=CHUNK)
 
+    def tuned(self, tuning: Tuning) -> "Implicit":
+        """The same problem with samples at another exponent and blur."""
+        return dataclasses.replace(self, sampler=tuned(self.sampler, tuning))
+
     def probe(
         self, key: PRNGKeyArray, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, chains: Array
     ) -> Probe:
@@ -84,7 +95,7 @@ class Implicit(eqx.Module):
         draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
         x = draw.x.reshape(-1, draw.x.shape[-1])
         local = lindblad_values(ansatz, self.generator, t, x, self.chunk).reshape(draw.weight.shape)
-        certificate = certificate_of(local, draw, exact=self.sampler.exact)
+        certificate = certificate_of(local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)
         return Probe(
             draw=draw,
             local=local,

@@ -6,8 +6,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -40,6 +41,7 @@ class Snapshot(NamedTuple):
     - `diagnostics`: name to number.
     - `state`: all that is needed to go on from here.
     - `message`: a sentence worth keeping, or "".
+    - `tables`: arrays of diagnostics by name.
     - `converged`: whether a search for a stationary state has reached its goal.
     """
 
@@ -50,6 +52,7 @@ class Snapshot(NamedTuple):
     state: Any
     message: str = ""
     converged: bool = False
+    tables: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 class Quantity(NamedTuple):

@@ -18,6 +18,7 @@ from neurho._types import Coefficient, NeurhoError
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
     METHODS,
+    automatic,
     make_charge,
     make_lattice,
     make_lindbladian,
@@ -25,6 +26,7 @@ from neurho.assembly import (
 )
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
+from neurho.crossvalidation import MAX_PARAMETERS, CrossValidated
 from neurho.driven import energy_parts, require_rates, with_energy
 from neurho.estimators import CHUNK, Estimate, overlap
 from neurho.evolution import Flow, follow, make_flow, relax, start
@@ -38,7 +40,7 @@ from neurho.operators import Lindbladian
 from neurho.parallel import replicate
 from neurho.projected import Projected, begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities, pauli_of
-from neurho.sampling import AbstractSampler, Blurred, draw_samples
+from neurho.sampling import AbstractSampler, Blurred, draw_samples, tuned
 from neurho.solvers import AbstractSolver
 from neurho.stationarity import stationary_quantities
 from neurho.steady import Continuation, begin, search_stationary
@@ -246,7 +248,10 @@ class Problem:
             return {}
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.config.seed), 3), snapshot.step)
         t = jnp.asarray(0.0 if self.is_search else snapshot.t, dtype=float)
-        found = self._plain(key, t, state.ansatz, state.chains)
+        plain = self._plain
+        if automatic(self.config).exponent:
+            plain = dataclasses.replace(plain, sampler=tuned(plain.sampler, state.tuning))
+        found = plain(key, t, state.ansatz, state.chains)
         return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
 
     def _lost(self, state: Any) -> float:
@@ -453,6 +458,7 @@ def _solver(problem: Problem) -> AbstractSolver:
             problem.samples, parameter_count(problem.initial.ansatz), ridge=task.ridge, tolerance=task.cg_tolerance
         ),
         "snr": lambda: solvers.SignalToNoise(task.snr, task.cutoff),
+        "cross-validated": lambda: _cross_validated(problem),
     }[task.solver]()
 
 
@@ -477,6 +483,18 @@ def _flow(problem: Problem) -> Flow:
     )
 
 
+def _cross_validated(problem: Problem) -> CrossValidated:
+    count, config = parameter_count(problem.initial.ansatz), problem.config
+    if count > MAX_PARAMETERS:
+        raise NeurhoError(
+            f'Key `task.solver` must be "cg", "minsr" or "auto" for more than {MAX_PARAMETERS} parameters, but it is '
+            f'"cross-validated" with {count}.'
+        )
+    if config.sampling is not None and config.sampling.kind == "metropolis" and config.sampling.chains < 2:
+        raise NeurhoError('Key `sampling.chains` must be at least 2 for solver "cross-validated", but it is 1.')
+    return CrossValidated()
+
+
 def _evolution(problem: Problem) -> Projected:
     task: Any = problem.config.task
     full, _ = problem.samplers
@@ -487,6 +505,7 @@ def _evolution(problem: Problem) -> Projected:
         dt_max=task.dt_max or math.inf,
         damping=task.damping,
         iterations=task.iterations,
+        automatic=automatic(problem.config),
     )
 
 
@@ -506,6 +525,7 @@ def _search(problem: Problem) -> Continuation:
         dt_max=task.dt_max,
         patience=task.patience,
         average=task.average,
+        automatic=automatic(problem.config),
     )
 
 

@@ -18,7 +18,7 @@ from neurho._types import NumericalError, require
 from neurho.ansatz import AbstractAnsatz, parameters
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
-from neurho.sampling import start_chains
+from neurho.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
 from neurho.snapshots import require_steps, take
 
 FAILED = 0.1
@@ -41,6 +41,7 @@ class Projected(NamedTuple):
     - `dt_max`, `dt_min`: bounds of dt. At dt_min a step is accepted even if the network cannot follow.
     - `damping`: of the corrections, relative to the mean diagonal entry of the normal matrix.
     - `iterations`: corrections per step at most.
+    - `automatic`: whether exponent and blur of the samples are chosen from step to step.
     """
 
     implicit: Implicit
@@ -50,6 +51,7 @@ class Projected(NamedTuple):
     dt_min: float = 1e-5
     damping: float = 1e-6
     iterations: int = 12
+    automatic: Automatic = Automatic()
 
 
 class ProjectedState(NamedTuple):
@@ -68,6 +70,7 @@ class ProjectedState(NamedTuple):
     dt: float
     error: float
     misfit: float
+    tuning: Tuning
 
 
 class Trial(NamedTuple):
@@ -100,6 +103,7 @@ def begin_projected(
         dt=float(dt),
         error=0.0,
         misfit=0.0,
+        tuning=tuning_of(evolution.implicit.sampler),
     )
 
 
@@ -168,6 +172,10 @@ def _fitted(dt: float, t: float, t_stop: float) -> float:
     return t_stop - t if t + dt * (1 + 1e-6) >= t_stop else dt
 
 
+def _implicit(evolution: Projected, state: ProjectedState) -> Implicit:
+    return evolution.implicit.tuned(state.tuning) if any(evolution.automatic) else evolution.implicit
+
+
 def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: float) -> ProjectedState:
     truncation = trial.truncation
     proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), GROWTH)
@@ -181,12 +189,13 @@ def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: f
         dt=min(max(state.dt, proposed) if cut else proposed, evolution.dt_max),
         error=state.error + trial.misfit + truncation,
         misfit=trial.share,
+        tuning=retuned(state.tuning, evolution.automatic, trial.probe.worth),
     )
 
 
 def _try(evolution: Projected, state: ProjectedState, dt: float, key: PRNGKeyArray) -> Trial:
     """Gauss-Newton corrections with Levenberg-Marquardt damping, while they are worth it; the best state met."""
-    implicit, origin = evolution.implicit, state.ansatz
+    implicit, origin = _implicit(evolution, state), state.ansatz
     middle, length = jnp.asarray(state.t + dt / 2, dtype=float), jnp.asarray(dt, dtype=float)
     probe = implicit.probe(jax.random.fold_in(key, 0), middle, length, origin, origin, state.chains)
     best, damping = (origin, probe), evolution.damping
@@ -214,12 +223,15 @@ def _snapshot(evolution: Projected, state: ProjectedState, root: PRNGKeyArray) -
     key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
     measured, diagonal_chains = evolution.observables(jax.random.fold_in(key, 0), state.ansatz, state.diagonal_chains)
     t, dt = jnp.asarray(state.t, dtype=float), jnp.asarray(state.dt, dtype=float)
-    probe = evolution.implicit.probe(jax.random.fold_in(key, 1), t, dt, state.ansatz, state.ansatz, state.chains)
+    probe = _implicit(evolution, state).probe(
+        jax.random.fold_in(key, 1), t, dt, state.ansatz, state.ansatz, state.chains
+    )
     return take(
         evolution.observables,
         measured,
         probe.certificate,
         state._replace(diagonal_chains=diagonal_chains),
-        {"dt": state.dt, "residual": state.misfit**2, "error_estimate": state.error},
+        {"dt": state.dt, "residual": state.misfit**2, "error_estimate": state.error}
+        | named_tuning(state.tuning, evolution.automatic),
         exact=evolution.implicit.sampler.exact,
     )

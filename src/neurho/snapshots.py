@@ -8,6 +8,7 @@ import numpy as np
 from neurho._types import NumericalError
 from neurho.estimators import Estimate
 from neurho.observables import Measurement, Observables, Snapshot
+from neurho.sectors import doubts, named_parts
 from neurho.tdvp import Certificate
 
 R_HAT_LIMIT = 1.1
@@ -40,13 +41,15 @@ def take(
     if certificate is not None:
         diagnostics = diagnostics | certified(certificate, exact=exact)
     require_finite(values, diagnostics, state.t)
+    seen = "" if exact or certificate is None else doubts(certificate.sectors)
     return Snapshot(
         step=state.step,
         t=state.t,
         observables=values,
         diagnostics={name: value for name, value in diagnostics.items() if not np.isnan(value)},
         state=state,
-        message=" ".join(filter(None, (warning(diagnostics), observables.remark(measured)))),
+        message=" ".join(filter(None, (warning(diagnostics), seen, observables.remark(measured)))),
+        tables={} if certificate is None else named_parts(certificate.sectors, exact=exact),
     )
 
 

@@ -23,11 +23,15 @@ SINGLE_TOLERANCE = 1e-4
 
 
 class Solution(NamedTuple):
-    """The velocity, its residual r^2, and how many directions were kept (or how many iterations were made)."""
+    """The velocity, its residual r^2, and how many directions were kept (or how many iterations were made).
+
+    `ridge`: the one that the solver chose, relative to the mean diagonal entry of S; None where none is chosen.
+    """
 
     velocity: Float[Array, " parameters"]
     residual: Float[Array, ""]
     rank: Float[Array, ""]
+    ridge: Float[Array, ""] | None = None
 
 
 class AbstractSolver(eqx.Module):

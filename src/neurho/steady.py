@@ -18,7 +18,7 @@ from neurho._types import require
 from neurho.ansatz import AbstractAnsatz, parameters
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
-from neurho.sampling import start_chains
+from neurho.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
 from neurho.snapshots import take
 
 FINER = 0.1
@@ -36,6 +36,7 @@ class Continuation(NamedTuple):
       with dt >= 1, or when as many attempts in a row were rejected.
     - `average`: when the goal is reached or the search stagnates, steps go on until they are this part of all; results
       are averages over them.
+    - `automatic`: whether exponent and blur of the samples are chosen from step to step.
     """
 
     implicit: Implicit
@@ -46,12 +47,13 @@ class Continuation(NamedTuple):
     damping_min: float = 1e-6
     patience: int = 15
     average: float = 0.2
+    automatic: Automatic = Automatic()
 
 
 class SearchState(NamedTuple):
     """All that a search needs to go on.
 
-    `chains` are those from which the present state is to be sampled, with the key of (step, attempt).
+    `chains` are those from which the present state is to be sampled, with the key of (step, attempt) and `tuning`.
     """
 
     ansatz: AbstractAnsatz
@@ -67,6 +69,7 @@ class SearchState(NamedTuple):
     rejected: int
     left: int
     reached: bool
+    tuning: Tuning
 
 
 def begin(
@@ -90,6 +93,7 @@ def begin(
         rejected=0,
         left=-1,
         reached=False,
+        tuning=tuning_of(search.implicit.sampler),
     )
 
 
@@ -137,7 +141,8 @@ def search_stationary(
 
 
 def _implicit(search: Continuation, state: SearchState) -> Implicit:
-    return search.final if state.left > 0 else search.implicit
+    implicit = search.final if state.left > 0 else search.implicit
+    return implicit.tuned(state.tuning) if any(search.automatic) else implicit
 
 
 def _key(root: PRNGKeyArray, step: int, attempt: int) -> PRNGKeyArray:
@@ -158,6 +163,7 @@ def _attempt(
     search: Continuation, state: SearchState, probe: Probe, root: PRNGKeyArray
 ) -> tuple[SearchState, Probe, bool]:
     """Try one step. A rejected one leaves the state where it is, with fresh samples."""
+    state = state._replace(tuning=retuned(state.tuning, search.automatic, probe.worth))
     implicit, (vector, restore) = _implicit(search, state), parameters(state.ansatz)
     zero, dt, damping = _real(0.0), _real(state.dt), _real(state.damping)
     correction = implicit.correct(zero, dt, damping, state.ansatz, state.ansatz, probe)
@@ -220,7 +226,8 @@ def _snapshot(search: Continuation, state: SearchState, probe: Probe, root: PRNG
         measured,
         probe.certificate,
         state._replace(diagonal_chains=diagonal_chains),
-        {"dt": state.dt, "damping": state.damping, "misfit": float(probe.misfit.mean)},
+        {"dt": state.dt, "damping": state.damping, "misfit": float(probe.misfit.mean)}
+        | named_tuning(state.tuning, search.automatic),
         exact=search.implicit.sampler.exact,
     )
     return snapshot._replace(converged=state.left == 0 and state.reached)

@@ -15,6 +15,7 @@ from neurho.generator import LabelMap
 from neurho.metric import Metric
 from neurho.parallel import collect
 from neurho.sampling import AbstractSampler, Draw, draw_samples, effective_sample_size
+from neurho.sectors import Sectors, sectors_of
 from neurho.solvers import AbstractSolver, Solution
 
 
@@ -22,7 +23,7 @@ class Certificate(NamedTuple):
     """How far a state is from stationarity, and how far to trust the samples that say so.
 
     `delta_l` = <|L_loc|>_p (Eq. 18) and `lindblad_norm2` = <|L_loc|^2>_p = ||L rho||^2/||rho||^2, with errors;
-    `norm2_ess`, the effective number (Kish) of samples that the latter rests on.
+    `norm2_ess`, the effective number (Kish) of samples that the latter rests on; `sectors`, where both come from.
     """
 
     delta_l: Estimate
@@ -32,10 +33,13 @@ class Certificate(NamedTuple):
     ess: Float[Array, ""]
     acceptance: Float[Array, ""]
     norm2_ess: Float[Array, ""]
+    sectors: Sectors
 
 
 @eqx.filter_jit
-def certificate_of(local: Complex[Array, "draws chains"], draw: Draw, *, exact: bool) -> Certificate:
+def certificate_of(
+    local: Complex[Array, "draws chains"], draw: Draw, *, exact: bool, local_dim: int = 2
+) -> Certificate:
     """The certificate from L_loc at samples of |rho|^2, without the acceptance."""
     size = jnp.abs(local)
     mixing = convergence(size, exact=exact)
@@ -47,6 +51,7 @@ def certificate_of(local: Complex[Array, "draws chains"], draw: Draw, *, exact: 
         ess=effective_sample_size(draw.weight),
         acceptance=jnp.full((), jnp.nan),
         norm2_ess=effective_sample_size(draw.weight * size**2),
+        sectors=sectors_of(size, draw, local_dim),
     )
     return collect(certificate)
 
@@ -60,6 +65,7 @@ class Rates(NamedTuple):
     residual: Float[Array, ""]
     rank: Float[Array, ""]
     certificate: Certificate
+    ridge: Float[Array, ""] | None = None
 
 
 class TDVP(eqx.Module):
@@ -100,6 +106,7 @@ class TDVP(eqx.Module):
             residual=solution.residual,
             rank=solution.rank,
             certificate=certificate._replace(acceptance=info.acceptance),
+            ridge=solution.ridge,
         )
 
     def assemble(
@@ -142,4 +149,4 @@ class TDVP(eqx.Module):
         """Local values of the Lindbladian and what they say."""
         x = draw.x.reshape(-1, draw.x.shape[-1])
         local = lindblad_values(ansatz, self.generator, t, x, self.chunk).reshape(draw.weight.shape)
-        return local, certificate_of(local, draw, exact=self.sampler.exact)
+        return local, certificate_of(local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)

@@ -14,7 +14,15 @@ from neurho.generator import lindbladian_map
 from neurho.implicit import Implicit
 from neurho.observables import build_observables, pauli_quantities
 from neurho.projected import Projected, begin_projected, follow_projected
-from neurho.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.sampling import (
+    Automatic,
+    Blurred,
+    enumerate_all,
+    enumerate_diagonal,
+    metropolis,
+    metropolis_diagonal,
+    tuning,
+)
 from neurho.steady import Continuation, begin, search_stationary
 from neurho.symmetry import parity
 
@@ -109,14 +117,17 @@ def test_a_search_that_fails_says_so():
         next(search_stationary(search(), begin(search(), start_state(), 0), seed=0, delta_l=0.0))
 
 
-def test_sampled_search_in_a_sector():
-    """A short search with few samples: ||L rho||^2/||rho||^2 falls by more than five, and resuming is bit for bit."""
+def test_sampled_search_in_a_sector(monkeypatch):
+    """A short search with few samples: ||L rho||^2/||rho||^2 falls by more than five, and resuming is bit for bit, also
+    where exponent and blur change from step to step."""
+    monkeypatch.setattr(tuning, "ACCEPTANCE", 1.0)
     model = models.heisenberg(CHAIN, field=[0, 0, 1.0], coupling=[1.0, 0.3, 0.2], decay=1.0)
     charge, sizes = parity(), {"chains": 64, "warmup": 20}
     sampler = Blurred(metropolis(CHAIN, samples=512, exponent=1.5, charge=charge, **sizes), 0.3)
     problem = Implicit(generator=lindbladian_map(model), sampler=sampler, trust=0.2)
     what = build_observables(pauli_quantities(CHAIN), metropolis_diagonal(CHAIN, samples=512, **sizes), 3)
-    run = Continuation(implicit=problem, final=problem, observables=what, growth=1.4)
+    automatic = Automatic(exponent=True, blur=True)
+    run = Continuation(implicit=problem, final=problem, observables=what, growth=1.4, automatic=automatic)
     ansatz = product_state(
         jax.random.key(0), [0, 0, -0.5], 3, hidden=3, mixing=3, noise=0.1, charge=charge, reach=1.0
     ).ansatz
@@ -125,6 +136,8 @@ def test_sampled_search_in_a_sector():
     states = list(search_stationary(run, begin(run, ansatz, 3), watch=watched.append, **options))
     assert all(state.attempt > 0 for state in watched), "a state saved before its output would lose that output"
     assert states[-1].diagnostics["lindblad_norm2"] < 0.2 * states[0].diagnostics["lindblad_norm2"]
+    assert (states[0].diagnostics["exponent"], states[0].diagnostics["blur"]) == (1.5, 0.3)
+    assert len({s.diagnostics["exponent"] for s in states}) > 5, "nothing was chosen"
     assert float(states[-1].observables["sx"].mean) == 0, "the sector has no coherence of a single spin"
     again = list(search_stationary(run, states[4].state, **options))
     np.testing.assert_array_equal(parameters(again[-1].state.ansatz)[0], parameters(states[-1].state.ansatz)[0])

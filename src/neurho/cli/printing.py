@@ -94,8 +94,23 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
         if isinstance(value, float) and name not in ("t", "wall_seconds") and not name.endswith("_error"):
             error = summary.get(f"{name}_error")
             table.add_row(name, with_error(value, error) if error else f"{value:.4g}")
-    judged = [f"Verdict: {summary['verdict']}."] if summary.get("verdict") else []
+    judged = [line] if (line := sectors_line(summary)) else []
+    judged += [f"Verdict: {summary['verdict']}."] if summary.get("verdict") else []
     _print(table, *judged, *summary["messages"])
+
+
+def sectors_line(summary: dict[str, Any]) -> str:
+    """Which part of rho, by raised spins, most of ||L rho||^2 comes from, or ""."""
+    parts = (summary.get("sectors") or {}).get("raised") or []
+    whole = sum(part["norm2"] for part in parts)
+    if not whole > 0:
+        return ""
+    most = max(parts, key=lambda part: part["norm2"])
+    ess = f", on {most['ess']:.0f} effective samples" if "ess" in most else ""
+    return (
+        f"Most of ||L rho||^2, {most['norm2'] / whole:.0%}, comes from entries of rho with {most['raised']} raised "
+        f"levels, which carry {most['share']:.2g} of the weight{ess}."
+    )
 
 
 def print_deviations(title: str, found: list[Any]) -> None:

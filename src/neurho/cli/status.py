@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HISTORY = 120
 BLOCKS = "▁▂▃▄▅▆▇█"
-SHOWN = ("dt", "delta_L", "residual", "acceptance", "r_hat", "ess")
+SHOWN = ("dt", "delta_L", "residual", "ridge", "acceptance", "r_hat", "ess")
 
 
 def last_time(config: "Config") -> float:
@@ -106,7 +106,7 @@ def as_line(status: dict[str, Any], *, measured: bool = True) -> str:
     if status["state"] == "compiling":
         return "Compiling and starting ..."
     parts = [_progress(status)]
-    for name in ("dt", "delta_L", "residual", "acceptance") if measured else ("dt",):
+    for name in ("dt", "delta_L", "residual", "ridge", "acceptance") if measured else ("dt",):
         if status["diagnostics"].get(name) is not None:
             parts.append(f"{name} {status['diagnostics'][name]:.3g}")
     if measured and status["main"] in status["observables"]:

@@ -120,6 +120,9 @@ def _check_sizes(config: Config) -> None:
         raise Refusal("initial.kind", 'be another one unless ansatz.kind = "rbm"', 'it is "mean-field"')
     if isinstance(config.ansatz, Ndm) and not isinstance(config.initial, Random):
         raise Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
+    for key in ("exponent", "blur"):
+        if getattr(config.sampling, key, None) == "auto" and task.method not in ("continuation", "projected", "exact"):
+            raise Refusal(f"sampling.{key}", f'be a number for method "{task.method}"', 'it is "auto"')
     if task.kind == "stationary" and not config.observables.certificate:
         raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.momenta and isinstance(config.lattice, Edges):

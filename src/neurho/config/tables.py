@@ -198,6 +198,10 @@ class State(Table):
     noise: NotNegative = 0.0
 
 
+_Exponent: TypeAlias = Annotated[Number, Field(gt=0, le=2)]
+_Blur: TypeAlias = Annotated[Number, Field(ge=0, lt=1)]
+
+
 class Metropolis(Table):
     """Markov chains for p(l, r), run at |rho|^`exponent` and blurred with probability `blur`, and, with
     `diagonal_samples`, for q(l).
@@ -209,8 +213,8 @@ class Metropolis(Table):
     diagonal_samples: Count
     sweeps: Count = 1
     warmup: Index = 10
-    exponent: Annotated[Number, Field(gt=0, le=2, description="a number > 0 and <= 2")] = 2.0
-    blur: Annotated[Number, Field(ge=0, lt=1, description="a number >= 0 and < 1")] = 0.0
+    exponent: Annotated[_Exponent | Literal["auto"], Field(description='a number > 0 and <= 2, or "auto"')] = 2.0
+    blur: Annotated[_Blur | Literal["auto"], Field(description='a number >= 0 and < 1, or "auto"')] = 0.0
     chunk: MaybeCount = None
     memory_gb: MaybePositive = None
 

@@ -37,6 +37,7 @@ SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
     "cg": {"ridge": 1e-3, "cg_tolerance": 1e-3},
     "minsr": {"ridge": 1e-3},
     "auto": {"ridge": 1e-3, "cg_tolerance": 1e-3},
+    "cross-validated": {},
 }
 
 
@@ -76,7 +77,7 @@ class Flow(Table):
     dt_max: MaybePositive = None
     max_steps: MaybeCount = None
     norm: Literal["fubini-study", "plain"] = "fubini-study"
-    solver: Literal["ridge", "cutoff", "snr", "cg", "minsr", "auto"] = "ridge"
+    solver: Literal["ridge", "cutoff", "snr", "cg", "minsr", "auto", "cross-validated"] = "ridge"
     ridge: MaybePositive = None
     cutoff: Annotated[Number | None, Field(gt=0, lt=1, description="a number > 0 and < 1")] = None
     snr: MaybePositive = None

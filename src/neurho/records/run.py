@@ -76,6 +76,7 @@ class Run:
         if (culprit := _not_finite(snapshot)) is not None:
             raise NumericalError(f"The run stopped at t = {snapshot.t:g} (step {snapshot.step}): {culprit}.")
         values = {name: np.asarray(value, dtype=float) for name, value in snapshot.diagnostics.items()}
+        values |= {name: np.asarray(table, dtype=float) for name, table in snapshot.tables.items()}
         for name, estimate in snapshot.observables.items():
             values[name] = np.asarray(estimate.mean, dtype=float)
             values[f"{name}_error"] = np.broadcast_to(np.asarray(estimate.error, dtype=float), values[name].shape)

@@ -18,6 +18,9 @@ _DESCRIPTIONS = {
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
     "lindblad_norm2_plain": ("||L rho||^2 / ||rho||^2 from samples that are not blurred", "gamma^2"),
     "error_estimate": ("estimate of the relative error of rho in the Hilbert-Schmidt norm", "1"),
+    "exponent": ("exponent beta of the chains of p(l, r), chosen from step to step", "1"),
+    "blur": ("probability of a blurring move, chosen from step to step", "1"),
+    "ridge": ("ridge that the solver chose, relative to the mean diagonal entry of S", "1"),
     "residual": ("relative residual of the projected equation of motion", "1"),
     "acceptance": ("acceptance of the chains of p(l, r)", "1"),
     "acceptance_diagonal": ("acceptance of the chains of q(l)", "1"),
@@ -39,9 +42,24 @@ _DESCRIPTIONS = {
 _PLACES = {"site": "of each site", "bond": "of each bond", "pair": "of each pair of sites"}
 
 
+_DIVISIONS = {
+    "differing": "number of sites on which rows and columns differ",
+    "raised": "number of sites, of rows and columns together, above the lowest level",
+}
+
+
+_PARTS = {
+    "share": ("part of <1>_p by {}", "1"),
+    "norm2": ("part of ||L rho||^2 / ||rho||^2 by {}", "gamma^2"),
+    "ess": ("effective samples by {}", "1"),
+}
+
+
 _DIMENSIONS = {
     ("site", 1): ("site",),
     ("bond", 1): ("bond",),
+    ("differing", 1): ("differing",),
+    ("raised", 1): ("raised",),
     ("pair", 2): ("site", "site_2"),
     ("real", 3): ("pair", "row", "column"),
     ("imag", 3): ("pair", "row", "column"),
@@ -124,6 +142,9 @@ def _description(name: str) -> tuple[str, str]:
     if "_corrected" in name:
         long_name, units = _description(name.replace("_corrected", ""))
         return f"{long_name}, corrected by the equation of motion", units
+    kind, _, division = name.partition("_")
+    if division in _DIVISIONS and kind in _PARTS:
+        return _PARTS[kind][0].format(_DIVISIONS[division]), _PARTS[kind][1]
     if name in ("reduced_real", "reduced_imag"):
         return f"{name[8:]} part of the reduced density matrix of two sites", "1"
     if name.startswith("structure_"):

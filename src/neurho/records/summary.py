@@ -35,6 +35,7 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
             values = window[name].values[-1:] if name in ("step", "wall_seconds", "dt") else window[name].values
             values = values[np.isfinite(values)]
             result[name] = float(np.mean(values)) if len(values) else None
+    result["sectors"] = _sectors(window)
     if rows:
         result |= {"t": float(series.t[-1]), "step": int(series.step[-1])}
     return result
@@ -111,6 +112,19 @@ def time_average(means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
         estimates.append(float(np.std(blocks, ddof=1) / np.sqrt(len(blocks))))
         size *= 2
     return float(np.mean(means)), float(np.nanmax(estimates)) if np.any(np.isfinite(estimates)) else float("nan")
+
+
+def _sectors(window: xr.Dataset) -> dict[str, Any]:
+    """Means over the window of what the parts of configuration space carry, without those that carry nothing."""
+    found: dict[str, Any] = {}
+    for division in ("differing", "raised"):
+        columns = {k: f"{k}_{division}" for k in ("share", "norm2", "ess") if f"{k}_{division}" in window}
+        if not columns or not window.sizes.get("t", 0):
+            continue
+        means = {k: np.nanmean(window[name].values, axis=0) for k, name in columns.items()}
+        used = [k for k in range(len(means["share"])) if means["share"][k] > 0]
+        found[division] = [{division: k} | {n: float(v[k]) for n, v in means.items()} for k in used]
+    return found
 
 
 def _finite(value: float) -> float | None:

@@ -79,6 +79,15 @@ _SCHMITT = _article(
     "125 100503 2020",
     "10.1103/PhysRevLett.125.100503",
 )
+_HOFMANN = _article(
+    "Hofmann2022",
+    "the noise of velocities, and samples held back to see it",
+    "Hofmann, Damian and Fabiani, Giammarco and Mentink, Johan H. and Carleo, Giuseppe and Sentef, Michael A.",
+    "Role of stochastic noise and generalization error in the time propagation of neural-network quantum states",
+    "SciPost Phys.",
+    "12 165 2022",
+    "10.21468/SciPostPhys.12.5.165",
+)
 _LEE = _article(
     "LeeGopalakrishnanLukin2013",
     "the dissipative XYZ model",
@@ -157,6 +166,7 @@ def citations(config: Config) -> list[Reference]:
         kind = getattr(config.ansatz, "kind", "")
         found += [_TORLAI] if kind == "ndm" else []
         found += [_SCHMITT] if getattr(config.task, "solver", "") == "snr" else []
+        found += [_HOFMANN] if getattr(config.task, "solver", "") == "cross-validated" else []
         found += [_SINIBALDI] if getattr(config.sampling, "blur", 0) else []
         found += {"bosh3": [_BOGACKI], "dopri5": [_DORMAND]}.get(config.task.method, [])
         found += [_JAX, _EQUINOX]

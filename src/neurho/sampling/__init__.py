@@ -16,3 +16,11 @@ from neurho.sampling.metropolis import metropolis as metropolis
 from neurho.sampling.metropolis import metropolis_diagonal as metropolis_diagonal
 from neurho.sampling.moves import Moves as Moves
 from neurho.sampling.start import start_chains as start_chains
+from neurho.sampling.tuning import START as START
+from neurho.sampling.tuning import Automatic as Automatic
+from neurho.sampling.tuning import Tuning as Tuning
+from neurho.sampling.tuning import Worth as Worth
+from neurho.sampling.tuning import named_tuning as named_tuning
+from neurho.sampling.tuning import retuned as retuned
+from neurho.sampling.tuning import tuned as tuned
+from neurho.sampling.tuning import tuning_of as tuning_of

@@ -34,7 +34,7 @@ class Blurred(AbstractSampler):
     """
 
     chain: Metropolis
-    fraction: float
+    fraction: float | Float[Array, ""]
     exact: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
@@ -57,7 +57,7 @@ class Blurred(AbstractSampler):
 
         def log_weight(x: Array) -> Array:
             near = self._neighbours(amplitudes, tables, x)
-            rest = (self.chain.power - self.chain.exponent) * amplitudes.log_amplitude(x).real
+            rest = self.chain.rest(amplitudes.log_amplitude(x).real)
             return rest - jnp.log(1 - self.fraction + self.fraction * near)
 
         logs = map_samples(log_weight, (x,), CHUNK)

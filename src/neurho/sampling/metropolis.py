@@ -5,7 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
@@ -51,6 +51,7 @@ class Metropolis(AbstractSampler):
 
     - `draws`, `chains`: kept configurations per chain, number of chains.
     - `sweeps`: sweeps before every kept configuration.
+    - `exponent`: a number, or an array, for which another value compiles nothing again.
     - `warmup`: sweeps made by `init`, from random diagonal configurations.
     - `barker`: accept with r/(1 + r) in place of min(1, r). Where a site has a single proposal and r is close to 1,
       Metropolis sweeps are almost a fixed permutation of the configurations and hardly mix; Barker's rule is then a
@@ -65,7 +66,7 @@ class Metropolis(AbstractSampler):
     sweeps: int = eqx.field(static=True)
     warmup: int = eqx.field(static=True)
     power: float = eqx.field(static=True)
-    exponent: float = eqx.field(static=True)
+    exponent: float | Float[Array, ""]
     barker: bool = eqx.field(static=True, default=False)
     exact: bool = eqx.field(static=True, default=False)
 
@@ -90,12 +91,17 @@ class Metropolis(AbstractSampler):
             return x, (x, acceptance)
 
         chains, (x, acceptance) = collect(jax.lax.scan(draw, chains, jax.random.split(key, self.draws)))
-        if self.power == self.exponent:
+        if isinstance(self.exponent, float) and self.power == self.exponent:
             weight = jnp.full((self.draws, self.chains), 1 / (self.draws * self.chains))
         else:
             log_rho = jax.vmap(jax.vmap(amplitudes.log_amplitude))(x).real
-            weight = jax.nn.softmax((self.power - self.exponent) * log_rho, axis=(0, 1))
+            weight = jax.nn.softmax(self.rest(log_rho), axis=(0, 1))
         return Draw(x=x, weight=weight), chains, DrawInfo(acceptance=jnp.mean(acceptance))
+
+    def rest(self, log_rho: Float[Array, "..."]) -> Float[Array, "..."]:
+        """The logarithm of |rho|^(power - exponent): what the chains leave to the weights."""
+        left = self.power - self.exponent
+        return jnp.where(left == 0, 0.0, left * log_rho)  # not 0 times infinity
 
     def _run(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, x: Array, sweeps: int) -> tuple[Array, Array]:
         """`sweeps` sweeps of all chains; the new configurations and the mean acceptance."""
@@ -129,7 +135,7 @@ class Metropolis(AbstractSampler):
             index = jnp.sum(here * powers, axis=0) * count + move
             change = jax.tree.map(lambda a: _pick(a, index), columns)
             log_r, moved = jax.vmap(moduli.propose, in_axes=-1, out_axes=(0, -1))(walk.cache, change)
-            log_r = self.exponent * log_r
+            log_r = jnp.asarray(self.exponent, log_r.dtype) * log_r
             accept = real & (jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r))
             new = jnp.where(accept, _pick(labels, index), here)
             return Walk(
