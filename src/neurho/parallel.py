@@ -49,6 +49,15 @@ def collect(tree: T) -> T:
     return jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a, whole), tree)
 
 
+def agreed_square(vector: Array) -> Array:
+    """v.v of a vector that every device holds, the same to the last bit on all of them.
+
+    Devices may round what each computes for itself differently (linear algebra with a number of threads of its own),
+    and loops whose end they judge differently wait for each other for ever: each adds up a part of v.v.
+    """
+    return jnp.sum(spread(_pad(vector, jax.device_count())) ** 2)
+
+
 def map_samples(one: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], chunk: int) -> PyTree[Array]:
     """`one(x)` for every sample, at most `chunk` of them at the same time on each device."""
     samples, count = len(arrays[0]), jax.device_count()

@@ -38,12 +38,14 @@ def subsampled(
     rows = few.rows(single=single)
     scale = 1 / (2 * jnp.sum(rows**2, axis=0) + shift)
     kernel = (rows * scale.astype(rows.dtype)) @ rows.T
-    factor = jsl.cho_factor(kernel.astype(metric.force.dtype) + jnp.eye(len(kernel)), lower=True)
+    one = jnp.eye(len(kernel))
+    # A product with the inverse, unlike triangular solves, is no call into another library in every iteration.
+    inverse = jsl.cho_solve(jsl.cho_factor(kernel.astype(one.dtype) + one, lower=True), one)
     along, against = few.linear(single=single)
 
     def apply(r: Vector) -> Vector:
         scaled = scale * r
-        seen = jsl.cho_solve(factor, along(scaled).reshape(-1))
+        seen = inverse @ along(scaled).reshape(-1)
         return scaled - scale * against(seen.reshape(-1, 2))
 
     return apply

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from neurho._types import require
 from neurho.metric import Metric
+from neurho.parallel import agreed_square
 from neurho.preconditioner import subsampled
 
 DENSE_PARAMETERS = 256
@@ -140,29 +141,32 @@ class ConjugateGradient(AbstractSolver):
         shift = self.ridge * metric.trace() / len(force)
         least = SINGLE_TOLERANCE if self.single else 1e-6
         tolerance = jnp.clip(NOISE_FRACTION * metric.noise, least, 0.1) if self.tolerance is None else self.tolerance
-        goal = tolerance**2 * force @ force
+        whole = agreed_square(force)
+        goal = tolerance**2 * whole
 
         precondition = subsampled(metric, shift, single=self.single)
 
         def iterate(state: tuple[Array, ...]) -> tuple[Array, ...]:
-            v, s_v, r, direction, size, count = state
+            v, s_v, r, direction, size, _, count = state
             s_direction = apply(direction)
             alpha = size / (direction @ (s_direction + shift * direction))
             r = r - alpha * (s_direction + shift * direction)
             z = precondition(r)
             new = r @ z
-            return v + alpha * direction, s_v + alpha * s_direction, r, z + new / size * direction, new, count + 1
+            moved = (v + alpha * direction, s_v + alpha * s_direction, r, z + new / size * direction)
+            return *moved, new, agreed_square(r), count + 1
 
         def unfinished(state: tuple[Array, ...]) -> Array:
-            return (state[2] @ state[2] > goal) & (state[5] < self.max_iterations)
+            return (state[5] > goal) & (state[6] < self.max_iterations)
 
         s_guess = apply(metric.guess)
         r = force - s_guess - shift * metric.guess
-        closer = r @ r < force @ force
+        left = agreed_square(r)
+        closer = left < whole
         v, s_v, r = (jnp.where(closer, a, b) for a, b in ((metric.guess, 0.0), (s_guess, 0.0), (r, force)))
         z = precondition(r)
-        begin = (v, s_v, r, z, r @ z, jnp.zeros((), dtype=int))
-        v, s_v, _, _, _, count = jax.lax.while_loop(unfinished, iterate, begin)
+        begin = (v, s_v, r, z, r @ z, jnp.minimum(left, whole), jnp.zeros((), dtype=int))
+        v, s_v, _, _, _, _, count = jax.lax.while_loop(unfinished, iterate, begin)
         return Solution(velocity=v, residual=metric.residual(v, s_v), rank=count.astype(float))
 
 

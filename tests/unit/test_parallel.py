@@ -22,7 +22,7 @@ target, processes, process, port = sys.argv[1], *map(int, sys.argv[2:])
 if processes > 1:
     parallel.join(processes=processes, process=process, coordinator=f"localhost:{port}")
 import helpers
-from neurho import lattice, solvers
+from neurho import lattice, preconditioner, solvers
 from neurho.observables import build_observables, pauli_quantities
 from neurho.sampling import Blurred, metropolis, metropolis_diagonal
 from neurho.tdvp import TDVP
@@ -36,6 +36,7 @@ observables = build_observables(quantities, metropolis_diagonal(sites, **sizes),
 key = parallel.replicate(jax.random.key(3))
 chains = jax.jit(lambda s, k, a: s.init(k, a))(tdvp.sampler, key, ansatz.amplitudes())
 rates = tdvp(key, 0.0, ansatz, chains)
+preconditioner.LEAST, preconditioner.SHARE = 1, 4  # as for a network of many parameters
 iterated = jax.jit(lambda m: solvers.ConjugateGradient(1e-2, 1e-10)(m).velocity)(rates.metric)
 measured, _ = observables(key, ansatz, rates.chains)
 if parallel.is_first():
