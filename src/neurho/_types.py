@@ -8,6 +8,9 @@ import numpy as np
 Coefficient: TypeAlias = Callable[[Any], Any]
 """A real or complex function of time, f(t), written with functions that JAX can trace."""
 
+CORRECTED = "_corrected"
+"""Ends the names of stationary values that the equation of motion has corrected."""
+
 
 class NeurhoError(ValueError):
     """Something a user can mend: the message is one sentence that says what, where and how."""

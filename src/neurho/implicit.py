@@ -29,7 +29,7 @@ from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
 from neurho.derivatives import LocalDerivatives
 from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values, local_values
 from neurho.generator import LabelMap
-from neurho.metric import symmetric, upper_product
+from neurho.metric import length, symmetric, upper_product
 from neurho.parallel import spread, sum_samples
 from neurho.sampling import AbstractSampler, Draw, Tuning, Worth, draw_samples, tuned
 from neurho.tdvp import Certificate, certificate_of
@@ -129,10 +129,10 @@ class Implicit(eqx.Module):
         normal, force, misfit = _without_scale(gram, count, self._share(dt))
         shift = damping * jnp.trace(normal) / count
         delta = -jsl.cho_solve(jsl.cho_factor(normal + shift * jnp.eye(count), lower=True), force)
-        length = _length(ansatz, x, weight, mean, delta)
+        turned = length(ansatz, x, weight, jnp.stack([mean, jnp.zeros_like(mean)]), delta)
         return Correction(
-            delta=delta * jnp.minimum(1.0, self.trust / jnp.maximum(length, 1e-300)),
-            length=length,
+            delta=delta * jnp.minimum(1.0, self.trust / jnp.maximum(turned, 1e-300)),
+            length=turned,
             misfit=misfit,
             predicted=misfit + 2 * force @ delta + delta @ normal @ delta,
         )
@@ -189,19 +189,6 @@ def mean_derivative(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Ar
     """Re <O>, by one pass backwards through log rho."""
     vector, restore = parameters(ansatz)
     return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(spread(x)).real))(vector)
-
-
-def _length(ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta: Array) -> Float[Array, ""]:
-    """sqrt(delta^T S delta): the angle between the states before and after a small correction."""
-    vector, restore = parameters(ansatz)
-
-    def stacked(v: Array) -> Array:
-        values = jax.vmap(restore(v).log_amplitude)(spread(x))
-        return jnp.stack([values.real, values.imag])
-
-    along = jax.jvp(stacked, (vector,), (delta,))[1]
-    along = along.at[0].add(-mean @ delta)
-    return jnp.sqrt(jnp.sum(weight * along**2))
 
 
 def _without_scale(gram: Float[Array, "columns columns"], count: int, u: Any) -> tuple[Array, Array, Array]:

@@ -209,8 +209,15 @@ class Metric(eqx.Module):
     @eqx.filter_jit
     def length(self, v: Vector) -> Float[Array, ""]:
         """sqrt(v^T S v), the change of rho along v: in the Fubini-Study norm an angle in radians."""
-        along = jax.jvp(_log_amplitudes(self.ansatz, self.x), (parameters(self.ansatz)[0],), (v,))[1] - self.mean @ v
-        return jnp.sqrt(jnp.sum(self.weight[:, None] * along**2))
+        return length(self.ansatz, self.x, self.weight, self.mean, v)
+
+
+def length(
+    ansatz: AbstractAnsatz, x: Int[Array, "samples sites"], weight: Float[Array, " samples"], mean: Array, v: Vector
+) -> Float[Array, ""]:
+    """sqrt(v^T S v) with `mean` = <O>, `(2, parameters)`."""
+    along = jax.jvp(_log_amplitudes(ansatz, spread(x)), (parameters(ansatz)[0],), (v,))[1] - mean @ v
+    return jnp.sqrt(jnp.sum(weight[:, None] * along**2))
 
 
 def _log_amplitudes(

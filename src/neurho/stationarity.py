@@ -20,16 +20,13 @@ from itertools import combinations
 
 import numpy as np
 
-from neurho._types import require
+from neurho._types import CORRECTED, require
 from neurho.lattice import Lattice
 from neurho.observables import PAULI, Quantity
 from neurho.operators import Lindbladian, Operator, adjoint_lindbladian, embed, local, total
 
 LARGEST = 2**6
 """Levels of the largest cluster: its Lindbladian is a dense matrix of the square of this number."""
-
-CORRECTED = "corrected"
-"""Names of corrected quantities: `sz_corrected`, `sz_corrected_site`."""
 
 SIZE = 2
 """Sites of a cluster. Larger ones solve more exactly and lean on correlations of more sites, which networks know less
@@ -101,9 +98,9 @@ def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size:
     lattice, quantities = lindbladian.lattice, []
     for axis, pauli in PAULI.items():
         one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
-        quantities += [Quantity(f"s{axis}_{CORRECTED}", one, average=True), Quantity(f"s{axis}_{CORRECTED}_site", one)]
+        quantities += [Quantity(f"s{axis}{CORRECTED}", one, average=True), Quantity(f"s{axis}{CORRECTED}_site", one)]
         if bonds and len(lattice.bonds):
             pairs = ((int(i), int(j)) for i, j in lattice.bonds)
             two = tuple(averaged(lindbladian, pauli(i) @ pauli(j), size) for i, j in pairs)
-            quantities.append(Quantity(f"s{axis}s{axis}_{CORRECTED}", two, average=True))
+            quantities.append(Quantity(f"s{axis}s{axis}{CORRECTED}", two, average=True))
     return quantities

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from neurho._types import NeurhoError
+from neurho._types import CORRECTED, NeurhoError
 from neurho.records.files import SERIES, checked
 
 _DESCRIPTIONS = {
@@ -139,8 +139,8 @@ def _description(name: str) -> tuple[str, str]:
         return f"standard error of {long_name}", units
     if name in _DESCRIPTIONS:
         return _DESCRIPTIONS[name]
-    if "_corrected" in name:
-        long_name, units = _description(name.replace("_corrected", ""))
+    if CORRECTED in name:
+        long_name, units = _description(name.replace(CORRECTED, ""))
         return f"{long_name}, corrected by the equation of motion", units
     kind, _, division = name.partition("_")
     if division in _DIVISIONS and kind in _PARTS:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurho._types import CORRECTED
+
 NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2", "lindblad_norm2_plain"})
 """Diagnostics that may come with an `_error`, as observables do."""
 
@@ -45,9 +47,6 @@ STATIONARY = {"good": (0.02, 0.01), "usable": (0.2, 0.1)}
 """Largest sqrt(||L rho||^2/||rho||^2) and delta_L of a stationary state that deserves the word."""
 EVOLUTION = {"good": 0.1, "usable": 0.4}
 """Largest error_estimate of an evolution."""
-
-
-CORRECTED = "_corrected"
 
 
 def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[str, Any]:

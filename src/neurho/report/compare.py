@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
 
-from neurho._types import NeurhoError
+from neurho._types import CORRECTED, NeurhoError
 from neurho.records import is_observable, time_average
 
 
@@ -34,7 +34,7 @@ def deviations(series: xr.Dataset, reference: xr.Dataset) -> list[Deviation]:
     inside, other = align(series, reference)
     found = []
     for name in map(str, inside.data_vars):
-        plain = name if name in other else name.replace("_corrected", "")
+        plain = name if name in other else name.replace(CORRECTED, "")
         if not is_observable(inside, name) or plain not in other or inside[name].shape != other[plain].shape:
             continue
         difference = inside[name].values - other[plain].values
