@@ -27,19 +27,35 @@ class Estimate(NamedTuple):
     error: Float[Array | np.ndarray, "..."]
 
 
+def prepare_group(
+    amplitudes: AbstractAmplitudes, group: Group, label_dim: int, *, diagonal: bool = False
+) -> list[PyTree[Array]]:
+    """What [`group_values`][neurho.estimators.group_values] needs: the moves of every side that has some."""
+    return [
+        prepare_changes(amplitudes.part(side), group.sites, labels, label_dim, diagonal=diagonal)
+        for side, labels in group.by_side()
+    ]
+
+
 def group_values(
     amplitudes: AbstractAmplitudes,
     group: Group,
-    changes: PyTree[Array],
+    changes: list[PyTree[Array]],
     cache: PyTree[Array],
     local: Int[Array, " instances"],
 ) -> Complex[Array, "instances channels"]:
     """sum_x' L[x, x'] rho(x')/rho(x) of one configuration, for every instance and channel of a group."""
+    parts = [(amplitudes.part(side), amplitudes.cut(cache, side)) for side, _ in group.by_side()]
+
+    def ratios(part: tuple[AbstractAmplitudes, PyTree[Array]], moves: PyTree[Array]) -> Complex[Array, " moves"]:
+        return jax.vmap(lambda change: part[0].ratio(part[1], change).value())(moves)
 
     def instance(_: None, inputs: tuple) -> tuple[None, Array]:
-        rows, elements, diagonal, c = inputs
-        ratio = jax.vmap(lambda change: amplitudes.ratio(cache, change).value())(jax.tree.map(lambda a: a[c], rows))
-        return None, diagonal[:, c] + elements[:, c] @ ratio
+        tables, elements, diagonal, c = inputs
+        here = jax.tree.map(lambda a: a[c], tables)
+        ratio = [ratios(part, moves) for part, moves in zip(parts, here, strict=True)]
+        moved = elements[:, c] @ jnp.concatenate(ratio) if ratio else 0
+        return None, diagonal[:, c] + moved
 
     inputs = (changes, jnp.moveaxis(group.elements, 1, 0), jnp.moveaxis(group.diagonal, 1, 0), local)
     return jax.lax.scan(instance, None, inputs)[1]
@@ -49,7 +65,7 @@ def local_values(
     amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, "samples sites"], *, chunk: int = CHUNK
 ) -> Complex[Array, "samples channels"]:
     """L_loc(x) = sum_x' L[x, x'] rho(x')/rho(x) for every channel of a map; memory grows with `chunk`, not samples."""
-    changes = [prepare_changes(amplitudes, g.sites, g.labels, label_map.label_dim) for g in label_map.groups]
+    changes = [prepare_group(amplitudes, g, label_map.label_dim) for g in label_map.groups]
     return map_samples(lambda x: _local_value(amplitudes, label_map, changes, x), (x,), chunk)
 
 
@@ -63,12 +79,12 @@ def lindblad_values(
 
 def local_value(amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, " sites"]) -> Complex[Array, ""]:
     """The local value of a single-channel map at one configuration."""
-    changes = [prepare_changes(amplitudes, g.sites, g.labels, label_map.label_dim) for g in label_map.groups]
+    changes = [prepare_group(amplitudes, g, label_map.label_dim) for g in label_map.groups]
     return _local_value(amplitudes, label_map, changes, x)[0]
 
 
 def _local_value(
-    amplitudes: AbstractAmplitudes, label_map: LabelMap, changes: list[PyTree[Array]], x: Int[Array, " sites"]
+    amplitudes: AbstractAmplitudes, label_map: LabelMap, changes: list[list[PyTree[Array]]], x: Int[Array, " sites"]
 ) -> Complex[Array, " channels"]:
     cache = amplitudes.cache(x)
     total = jnp.zeros(len(label_map.coefficients), dtype=complex)

@@ -7,8 +7,9 @@ same number of sites with the same number of connected configurations, stacked s
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import product
 from typing import Any
 
@@ -22,6 +23,14 @@ from neurho._types import Coefficient
 from neurho.operators import Lindbladian, LocalTerm, Operator, embed, evaluate, marks_of
 
 
+class Side(Enum):
+    """What a move changes: row indices l only, as the rho -> H rho of a commutator does, columns r only, or both."""
+
+    ROWS = 0
+    COLUMNS = 1
+    BOTH = 2
+
+
 class Group(eqx.Module):
     """`instances` local maps on `k` sites each, with `moves` connected configurations; `local` = d^(2k) local labels.
 
@@ -30,12 +39,22 @@ class Group(eqx.Module):
       where a row has fewer moves: its element is 0).
     - `elements`: `(channels, instances, local, moves)`, L[x, x'].
     - `diagonal`: `(channels, instances, local)`, L[x, x].
+    - `sides`: how many moves change rows only, columns only, and both; they come in this order.
     """
 
     sites: Int[Array, "instances k"]
     labels: Int[Array, "instances local moves k"]
     elements: Complex[Array, "channels instances local moves"]
     diagonal: Complex[Array, "channels instances local"]
+    sides: tuple[int, ...] = eqx.field(static=True)
+
+    def by_side(self) -> Iterator[tuple[Side, Int[Array, "instances local moves k"]]]:
+        """The labels of the moves of every side that has some."""
+        start = 0
+        for side, count in zip(Side, self.sides, strict=True):
+            if count:
+                yield side, self.labels[:, :, start : start + count]
+            start += count
 
     def local_index(self, x: Int[Array, " sites"], label_dim: int) -> Int[Array, " instances"]:
         """The local configuration of every instance in configuration `x`."""
@@ -76,6 +95,7 @@ class LabelMap(eqx.Module):
                 labels=g.labels,
                 elements=jnp.tensordot(values, g.elements, axes=1)[None],
                 diagonal=jnp.tensordot(values, g.diagonal, axes=1)[None],
+                sides=g.sides,
             )
             for g in self.groups
         )
@@ -124,7 +144,7 @@ def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
             rate, function = (1.0, jump.rate) if callable(jump.rate) else (jump.rate, None)
             add(sites, rate * matrix, _channel_key(function, a.coefficient, b.coefficient))
     functions = [None if key is None else _ChannelCoefficient(key) for key in channels]
-    groups = _groups(terms, dim**2, len(functions))
+    groups = _groups(terms, dim**2, dim, len(functions))
     return LabelMap(groups=groups, sites=lindbladian.sites, local_dim=dim, coefficients=tuple(functions))
 
 
@@ -136,10 +156,10 @@ def row_groups(operators: Sequence[Operator]) -> tuple[Group, ...]:
     dim = operators[0].local_dim
     terms = [LabelTerm(c, t.sites, t.matrix) for c, operator in enumerate(operators) for t in operator.merged().terms]
     groups = []
-    for g in _groups(terms, dim, len(operators)):
+    for g in _groups(terms, dim, 1, len(operators)):
         columns = jnp.asarray(all_labels(g.sites.shape[1], dim))
         labels = dim * g.labels + columns[:, None, :]
-        groups.append(Group(sites=g.sites, labels=labels, elements=g.elements, diagonal=g.diagonal))
+        groups.append(Group(sites=g.sites, labels=labels, elements=g.elements, diagonal=g.diagonal, sides=g.sides))
     return tuple(groups)
 
 
@@ -172,37 +192,47 @@ def _dissipator(a: LocalTerm, b: LocalTerm, dim: int) -> tuple[tuple[int, ...], 
     return sites, superoperator(left, right, k, dim) - loss / 2
 
 
-def _groups(terms: list[LabelTerm], label_dim: int, channels: int) -> tuple[Group, ...]:
-    """Merge terms by support, then stack supports with equal numbers of sites and moves into groups."""
+def _groups(terms: list[LabelTerm], label_dim: int, columns: int, channels: int) -> tuple[Group, ...]:
+    """Merge terms by support, then stack supports with equal numbers of sites and moves into groups.
+
+    Labels are `columns` row + column.
+    """
     merged: dict[tuple[int, ...], np.ndarray] = {}
     for term in terms:
         size = label_dim ** len(term.sites)
         matrices = merged.setdefault(term.sites, np.zeros((channels, size, size), dtype=complex))
         matrices[term.channel] += term.matrix
-    stacks: dict[tuple[int, int], list[tuple[tuple[int, ...], np.ndarray]]] = defaultdict(list)
+    stacks: dict[tuple[int, tuple[int, ...]], list[tuple[tuple[int, ...], np.ndarray]]] = defaultdict(list)
     for support, matrices in sorted(merged.items()):
-        moves = int(np.max(np.sum(_pattern(matrices), axis=1), initial=0))
-        stacks[len(support), moves].append((support, matrices))
-    return tuple(_group(stack, moves, label_dim, k) for (k, moves), stack in sorted(stacks.items()))
+        patterns = _patterns(matrices, len(support), label_dim, columns)
+        sides = tuple(int(np.max(np.sum(used, axis=1), initial=0)) for used in patterns)
+        stacks[len(support), sides].append((support, matrices))
+    return tuple(_group(stack, sides, label_dim, columns) for (_, sides), stack in sorted(stacks.items()))
 
 
-def _pattern(matrices: np.ndarray) -> np.ndarray:
-    """Which off-diagonal entries any channel has."""
+def _patterns(matrices: np.ndarray, k: int, label_dim: int, columns: int) -> list[np.ndarray]:
+    """Which off-diagonal entries any channel has, for every side."""
+    labels = all_labels(k, label_dim)
+    row, column = (np.any(part[:, None] != part[None], axis=2) for part in np.divmod(labels, columns))
     used = np.any(matrices != 0, axis=0)
-    np.fill_diagonal(used, val=False)
-    return used
+    return [used & row & ~column, used & column & ~row, used & row & column]
 
 
-def _group(stack: list[tuple[tuple[int, ...], np.ndarray]], moves: int, label_dim: int, k: int) -> Group:
-    digits = np.array(list(product(range(label_dim), repeat=k)), dtype=np.int32).reshape(-1, k)
+def _group(
+    stack: list[tuple[tuple[int, ...], np.ndarray]], sides: tuple[int, ...], label_dim: int, columns: int
+) -> Group:
+    k = len(stack[0][0])
+    digits = all_labels(k, label_dim)
     labels, elements, diagonal = [], [], []
     for _, matrices in stack:
-        size = matrices.shape[1]
-        used = _pattern(matrices)
-        # A stable sort of the pattern puts the connected columns first; padding points back to x itself.
-        target = np.argsort(~used, axis=1, kind="stable")[:, :moves]
-        real = np.take_along_axis(used, target, axis=1)
-        target = np.where(real, target, np.arange(size)[:, None])
+        targets, reals = [], []
+        for used, moves in zip(_patterns(matrices, k, label_dim, columns), sides, strict=True):
+            # A stable sort of the pattern puts the connected columns first; padding points back to x itself.
+            target = np.argsort(~used, axis=1, kind="stable")[:, :moves]
+            targets.append(target)
+            reals.append(np.take_along_axis(used, target, axis=1))
+        target, real = np.concatenate(targets, axis=1), np.concatenate(reals, axis=1)
+        target = np.where(real, target, np.arange(len(target))[:, None])
         values = np.take_along_axis(matrices, np.broadcast_to(target, (len(matrices), *target.shape)), axis=2)
         labels.append(digits[target])
         elements.append(np.where(real, values, 0))
@@ -212,6 +242,7 @@ def _group(stack: list[tuple[tuple[int, ...], np.ndarray]], moves: int, label_di
         labels=jnp.asarray(np.stack(labels)),
         elements=jnp.asarray(np.stack(elements, axis=1)),
         diagonal=jnp.asarray(np.stack(diagonal, axis=1)),
+        sides=sides,
     )
 
 

@@ -19,8 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require, require_sites
 from neurho.ansatz import AbstractAnsatz
-from neurho.ansatz.base import prepare_changes
-from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values
+from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values, prepare_group
 from neurho.generator import Group, row_groups
 from neurho.lattice import Lattice
 from neurho.momentum import structure_weights
@@ -143,7 +142,7 @@ class Observables(eqx.Module):
     def _estimate(self, ansatz: AbstractAnsatz, draw: Draw) -> Measurement:
         """All estimates but the acceptance."""
         amplitudes, dim = ansatz.amplitudes(), self.local_dim
-        changes = [prepare_changes(amplitudes, g.sites, g.labels, dim, diagonal=True) for g in self.groups]
+        changes = [prepare_group(amplitudes, g, dim, diagonal=True) for g in self.groups]
 
         def one(x: Array) -> Array:
             cache, levels = amplitudes.cache(x), x // (dim + 1)

@@ -9,6 +9,7 @@ import pytest
 import helpers
 from neurho import lattice
 from neurho.generator import (
+    Side,
     all_labels,
     apply,
     lindbladian_map,
@@ -49,6 +50,20 @@ def test_lindbladian_keeps_trace_and_hermiticity(make):
     assert np.abs(rate).max() > 1
     assert abs(np.trace(rate)) < 1e-12
     np.testing.assert_allclose(rate, rate.conj().T, rtol=0, atol=1e-12)
+
+
+def test_moves_come_by_side():
+    """A driven damped site flips its row, its column, and both; a coupling one or the other; an operator rows only."""
+    model = Lindbladian(lattice.chain(2), sx(0) + sx(1) + sx(0) * sx(1), [(1.0, sm(0)), (1.0, sm(1))])
+    one, two = lindbladian_map(model).groups
+    assert (one.sides, two.sides) == ((1, 1, 1), (1, 1, 0))
+    assert [side for side, _ in two.by_side()] == [Side.ROWS, Side.COLUMNS]
+    here = all_labels(2, 4)[None, :, None]
+    for side, labels in two.by_side():
+        row, column = (np.any(a != b, axis=-1) for a, b in zip(np.divmod(labels, 2), np.divmod(here, 2), strict=True))
+        assert np.all(row == (side is Side.ROWS))
+        assert np.all(column == (side is Side.COLUMNS))
+    assert [g.sides for g in row_groups([sx(0), sx(0) * sx(1)])] == [(1, 0, 0), (1, 0, 0)]
 
 
 def test_time_dependent_coefficients_and_rates():

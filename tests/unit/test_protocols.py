@@ -18,6 +18,7 @@ import registry
 from neurho.ansatz import AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
 from neurho.ansatz.base import prepare_changes
 from neurho.ansatz.moduli import AbstractModuli
+from neurho.generator import Side
 from neurho.metric import Metric
 from neurho.sampling import AbstractSampler
 from neurho.solvers import AbstractSolver
@@ -83,6 +84,27 @@ def test_amplitudes(name, slow):
     assert shaped(moved) == shaped(refreshed) == shaped(cache)
     single = jax.eval_shape(lambda e, x: e.log_amplitude(x), amplitudes, X)
     assert (single.shape, single.dtype) == ((), complex)
+
+
+@pytest.mark.parametrize(("name", "slow"), [*((a, False) for a in registry.ANSATZES), ("RBM", True)])
+@pytest.mark.parametrize("side", Side)
+def test_a_part_knows_the_ratios_of_its_side(name, slow, side):
+    """Changes of rows only, or of columns only, from a part of the units."""
+    ansatz = registry.ANSATZES[name]()
+    amplitudes, d = Reevaluated(ansatz) if slow else ansatz.amplitudes(), ansatz.local_dim
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.integers(0, d * d, registry.SITES), jnp.int32)
+    sites = jnp.asarray([0, registry.SITES - 1], jnp.int32)
+    row, column = np.divmod(np.asarray(x[sites]), d)
+    if side is not Side.COLUMNS:
+        row = (row + 1) % d
+    if side is not Side.ROWS:
+        column = (column + 1) % d
+    new = jnp.asarray(d * row + column, jnp.int32)
+    part, cache = amplitudes.part(side), amplitudes.cache(x)
+    found = part.ratio(amplitudes.cut(cache, side), part.prepare(sites, x[sites], new)).value()
+    expected = amplitudes.ratio(cache, amplitudes.prepare(sites, x[sites], new)).value()
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 2])

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PyTree
 
 from neurho.ansatz.moduli import AbstractModuli
-from neurho.generator import all_labels, to_matrix
+from neurho.generator import Side, all_labels, to_matrix
 
 
 class Ratio(NamedTuple):
@@ -71,6 +71,14 @@ class AbstractAmplitudes(eqx.Module):
         """The cache of the changed configuration."""
 
     @abc.abstractmethod
+    def part(self, side: Side) -> "AbstractAmplitudes":
+        """What changes of one side touch, for their ratios: an ansatz may leave out the rest of its units."""
+
+    @abc.abstractmethod
+    def cut(self, cache: PyTree[Array], side: Side) -> PyTree[Array]:
+        """The cache of `part(side)` out of one of the whole."""
+
+    @abc.abstractmethod
     def moduli(self) -> AbstractModuli:
         """|rho| for acceptance steps: in float32 and without phases, where that is known to be harmless."""
 
@@ -124,6 +132,16 @@ class Reevaluated(AbstractAmplitudes):
     def update(self, cache: tuple[Array, Array], change: tuple[Array, Array]) -> tuple[Array, Array]:
         """The changed configuration and its log amplitude."""
         return self.cache(cache[0].at[change[0]].set(change[1]))
+
+    def part(self, side: Side) -> "Reevaluated":
+        """The whole."""
+        del side
+        return self
+
+    def cut(self, cache: tuple[Array, Array], side: Side) -> tuple[Array, Array]:
+        """The whole."""
+        del side
+        return cache
 
     def moduli(self) -> "ReevaluatedModuli":
         """As it is: nothing is known about the arithmetic of the ansatz."""

@@ -15,6 +15,7 @@ p and q are bounded away from the zeros of cosh, each is kept to full relative a
 large theta is: that is why they are cached and not z = exp(2 theta).
 """
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -25,10 +26,14 @@ from jaxtyping import Array, Complex, Float, Inexact, Int
 
 from neurho.ansatz.base import AbstractAmplitudes, Ratio
 from neurho.ansatz.moduli import HiddenModuli
+from neurho.generator import Side
 from neurho.symmetry import Charge
 
 BLOCK = 16
 """Hidden units whose factors are multiplied before the product is rescaled: safe for |2 Delta_k| up to 44."""
+
+LANES = 4
+"""Factors multiplied side by side: a single chain of products waits for every one of them."""
 
 
 class HiddenCache(NamedTuple):
@@ -72,17 +77,27 @@ def outside_is_zero(charge: Charge | None, x: Int[Array, " sites"]) -> Float[Arr
     return jnp.zeros(()) if charge is None else jnp.where(charge.of(x) == 0, 0.0, -jnp.inf)
 
 
+def sum_of_rows(weights: Float[Array, "sites labels *units"], x: Int[Array, " sites"]) -> Float[Array, "*units"]:
+    """sum_j weights[j, x_j], as a product with zeros and ones: indices would write out all rows before they add."""
+    here = jax.nn.one_hot(x, weights.shape[1], dtype=weights.dtype).reshape(-1)
+    return (here @ weights.reshape(len(here), -1)).reshape(weights.shape[2:])
+
+
 class HiddenUnits(AbstractAmplitudes):
-    """The tables of a hidden-unit density matrix at fixed parameters; zero outside the sector of charge zero."""
+    """The tables of a hidden-unit density matrix at fixed parameters; zero outside the sector of charge zero.
+
+    The first `one_sided` units depend on row indices only, and the last `one_sided` on column indices only.
+    """
 
     visible: Complex[Array, "sites labels"]
     bias: Complex[Array, " hidden"]
     weights: Complex[Array, "sites labels hidden"]
     charge: Charge | None = eqx.field(static=True, default=None)
+    one_sided: int = eqx.field(static=True, default=0)
 
     def angles(self, x: Int[Array, " sites"]) -> Complex[Array, " hidden"]:
         """theta_k of configuration `x`."""
-        return self.bias + jnp.sum(self.weights[jnp.arange(len(x)), x], axis=0)
+        return self.bias + jax.lax.complex(*(sum_of_rows(part, x) for part in (self.weights.real, self.weights.imag)))
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x)."""
@@ -115,6 +130,20 @@ class HiddenUnits(AbstractAmplitudes):
             phase_im=jnp.sin(prefactor.imag),
         )
 
+    def part(self, side: Side) -> "HiddenUnits":
+        """Without the units of the other side."""
+        units = self._touched(side)
+        return dataclasses.replace(self, bias=self.bias[units], weights=self.weights[..., units], one_sided=0)
+
+    def cut(self, cache: HiddenCache, side: Side) -> HiddenCache:
+        """Without the units of the other side."""
+        return jax.tree.map(lambda a: a[self._touched(side)], cache)
+
+    def _touched(self, side: Side) -> slice:
+        units = len(self.bias)
+        begin = self.one_sided if side is Side.COLUMNS else 0
+        return slice(begin, units - self.one_sided if side is Side.ROWS else units)
+
     def moduli(self) -> HiddenModuli:
         """Without phases, in float32."""
         visible, bias, weights = (
@@ -128,12 +157,11 @@ class HiddenUnits(AbstractAmplitudes):
         """exp(dA - sum Delta) prod_k (p_k + q_k e_k), rescaled after every block of hidden units."""
         re = cache.p_re + cache.q_re * change.e_re - cache.q_im * change.e_im
         im = cache.p_im + cache.q_re * change.e_im + cache.q_im * change.e_re
-        re, im = _product(in_blocks(re, 1), in_blocks(im, 0))
-        scale = jnp.maximum(jnp.abs(re), jnp.abs(im))
-        safe = jnp.where(scale > 0, scale, 1)
-        re, im = _product(re / safe, im / safe)
+        re, im = _product(*_product(in_blocks(re, 1), in_blocks(im, 0), axis=-2))
+        exponent, shrink = _binary_scale(jnp.maximum(jnp.abs(re), jnp.abs(im)))
+        re, im = _product(re * shrink, im * shrink)
         return Ratio(
-            log_scale=change.log_scale + jnp.sum(jnp.log(safe)),
+            log_scale=change.log_scale + math.log(2) * jnp.sum(exponent),
             re=re * change.phase_re - im * change.phase_im,
             im=re * change.phase_im + im * change.phase_re,
         )
@@ -153,20 +181,33 @@ class HiddenUnits(AbstractAmplitudes):
         )
 
 
-def in_blocks(factors: Float[Array, "... hidden"], fill: float) -> Float[Array, "... blocks length"]:
-    """Split the last axis into equal blocks whose products stay finite; the last one is padded with `fill`."""
+def in_blocks(factors: Float[Array, "... hidden"], fill: float) -> Float[Array, "... blocks rows lanes"]:
+    """Split the last axis into equal blocks of lanes whose products stay finite; the last is padded with `fill`."""
     count = factors.shape[-1]
     blocks = max(1, -(-count // BLOCK))
-    length = -(-count // blocks)
-    padding = [(0, 0)] * (factors.ndim - 1) + [(0, blocks * length - count)]
-    return jnp.pad(factors, padding, constant_values=fill).reshape(*factors.shape[:-1], blocks, length)
+    rows = -(-count // (blocks * LANES))
+    padding = [(0, 0)] * (factors.ndim - 1) + [(0, blocks * rows * LANES - count)]
+    return jnp.pad(factors, padding, constant_values=fill).reshape(*factors.shape[:-1], blocks, rows, LANES)
 
 
-def _product(re: Float[Array, "... n"], im: Float[Array, "... n"]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """The product of complex numbers along the last axis, in real arithmetic (a loop compilers vectorise)."""
+def _binary_scale(size: Float[Array, "..."]) -> tuple[Int[Array, "..."], Float[Array, "..."]]:
+    """Two numbers, k and 2^-k, with 1 <= 2^-k size < 2, read from the bits of `size` >= 0.
+
+    A logarithm costs as much as ten factors. k is as low as it gets where `size` is zero.
+    """
+    kind = jnp.finfo(size.dtype)
+    exponent = jax.lax.bitcast_convert_type(size, jnp.int64 if kind.bits == 64 else jnp.int32) >> kind.nmant
+    shrink = jax.lax.bitcast_convert_type((2 * kind.maxexp - 2 - exponent) << kind.nmant, size.dtype)
+    return exponent - (kind.maxexp - 1), shrink
+
+
+def _product(
+    re: Float[Array, "..."], im: Float[Array, "..."], axis: int = -1
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """The product of complex numbers along an axis, in real arithmetic (a loop compilers vectorise)."""
 
     def multiply(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
         return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
     one, zero = jnp.ones((), re.dtype), jnp.zeros((), re.dtype)
-    return jax.lax.reduce((re, im), (one, zero), multiply, (re.ndim - 1,))
+    return jax.lax.reduce((re, im), (one, zero), multiply, (re.ndim + axis,))

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, Ratio
-from neurho.ansatz.hidden import HiddenCache, HiddenChange, HiddenUnits, in_blocks, log_cosh
+from neurho.ansatz.hidden import HiddenCache, HiddenChange, HiddenUnits, in_blocks, log_cosh, sum_of_rows
 from neurho.ansatz.moduli import HiddenModuli
 from neurho.ansatz.rbm import level_features, normal_leaves
+from neurho.generator import Side
 
 
 class NDM(AbstractAnsatz):
@@ -86,40 +87,46 @@ class NDM(AbstractAnsatz):
         )
 
 
-class PoweredCache(NamedTuple):
-    """p and q of the real units, each `(4, hidden)`, and the cache of the complex ones."""
+SETS = {Side.ROWS: slice(0, None, 2), Side.COLUMNS: slice(1, None, 2), Side.BOTH: slice(None)}
+"""Which sets of real units a change of one side touches."""
 
-    p: Float[Array, "4 hidden"]
-    q: Float[Array, "4 hidden"]
+
+class PoweredCache(NamedTuple):
+    """p and q of the real units, each `(sets, hidden)`, and the cache of the complex ones."""
+
+    p: Float[Array, "sets hidden"]
+    q: Float[Array, "sets hidden"]
     mixing: HiddenCache
 
 
 class PoweredChange(NamedTuple):
     """exp(2 Delta) of the real units, and the change of the complex ones with the prefactors of all."""
 
-    e: Float[Array, "4 hidden"]
+    e: Float[Array, "sets hidden"]
     mixing: HiddenChange
     phase: Float[Array, ""]
 
 
 class PoweredUnits(AbstractAmplitudes):
-    """Four sets of real hidden units and their powers of cosh, times hidden units of power one.
+    """Sets of real hidden units and their powers of cosh, times hidden units of power one.
 
-    The sets are the modulus on rows and on columns (power 1/2 each), the phase on rows (i/2) and on columns (-i/2).
+    The sets are the modulus on rows and on columns (power 1/2 each), the phase on rows (i/2) and on columns (-i/2), or
+    the modulus and the phase of one `side` only.
     """
 
-    bias: Float[Array, "4 hidden"]
-    weights: Float[Array, "sites labels 4 hidden"]
+    bias: Float[Array, "sets hidden"]
+    weights: Float[Array, "sites labels sets hidden"]
     mixing: HiddenUnits
+    side: Side = eqx.field(static=True, default=Side.BOTH)
 
-    def angles(self, x: Int[Array, " sites"]) -> Float[Array, "4 hidden"]:
+    def angles(self, x: Int[Array, " sites"]) -> Float[Array, "sets hidden"]:
         """Theta of the real units."""
-        return self.bias + jnp.sum(self.weights[jnp.arange(len(x)), x], axis=0)
+        return self.bias + sum_of_rows(self.weights, x)
 
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Log rho(x)."""
         logs = jnp.sum(log_cosh(self.angles(x)), axis=1)
-        return jax.lax.complex(*_powers(logs)) + self.mixing.log_amplitude(x)
+        return jax.lax.complex(*self._powers(logs)) + self.mixing.log_amplitude(x)
 
     def cache(self, x: Int[Array, " sites"]) -> PoweredCache:
         """P and q of every unit."""
@@ -129,10 +136,25 @@ class PoweredUnits(AbstractAmplitudes):
     def prepare(self, sites: Int[Array, " k"], old: Int[Array, " k"], new: Int[Array, " k"]) -> PoweredChange:
         """The factors of one change of labels."""
         delta = jnp.sum(self.weights[sites, new] - self.weights[sites, old], axis=0)
-        modulus, phase = _powers(-jnp.sum(delta, axis=1))
+        modulus, phase = self._powers(-jnp.sum(delta, axis=1))
         mixing = self.mixing.prepare(sites, old, new)
         mixing = mixing._replace(log_scale=mixing.log_scale + modulus)
         return PoweredChange(e=jnp.exp(2 * delta), mixing=mixing, phase=phase)
+
+    def part(self, side: Side) -> "PoweredUnits":
+        """Without the sets of the other side."""
+        sets = SETS[side]
+        return PoweredUnits(bias=self.bias[sets], weights=self.weights[:, :, sets], mixing=self.mixing, side=side)
+
+    def cut(self, cache: PoweredCache, side: Side) -> PoweredCache:
+        """Without the sets of the other side."""
+        return cache._replace(p=cache.p[SETS[side]], q=cache.q[SETS[side]])
+
+    def _powers(self, logs: Float[Array, " sets"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Logarithm of the modulus and phase of prod_g exp(logs_g)^(power_g)."""
+        if self.side is Side.BOTH:
+            return (logs[0] + logs[1]) / 2, (logs[2] - logs[3]) / 2
+        return logs[0] / 2, logs[1] / 2 if self.side is Side.ROWS else -logs[1] / 2
 
     def moduli(self) -> HiddenModuli:
         """Without phases, and so without the two sets of phase units, in float32."""
@@ -153,7 +175,7 @@ class PoweredUnits(AbstractAmplitudes):
     def ratio(self, cache: PoweredCache, change: PoweredChange) -> Ratio:
         """Powers of prod_k (p_k + q_k e_k) of the real units, by one log for each block of them."""
         factors = in_blocks(cache.p + cache.q * change.e, 1)
-        modulus, phase = _powers(jnp.sum(jnp.log(jnp.prod(factors, axis=-1)), axis=-1))
+        modulus, phase = self._powers(jnp.sum(jnp.log(jnp.prod(jnp.prod(factors, axis=-2), axis=-1)), axis=-1))
         ratio = self.mixing.ratio(cache.mixing, change.mixing)
         return ratio._replace(log_scale=ratio.log_scale + modulus, phase=change.phase + phase)
 
@@ -178,8 +200,3 @@ def random_ndm(
     """
     leaves = normal_leaves(key, sites, hidden=hidden, mixing=mixing, scale=scale, local_dim=local_dim)
     return NDM(**leaves, sites=sites, local_dim=local_dim)
-
-
-def _powers(logs: Float[Array, " 4"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Logarithm of the modulus and phase of prod_g exp(logs_g)^(power_g)."""
-    return (logs[0] + logs[1]) / 2, (logs[2] - logs[3]) / 2

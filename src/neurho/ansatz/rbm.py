@@ -75,13 +75,14 @@ class RBM(AbstractAnsatz):
             """(units, features) and (labels, d-1) to (sites, labels, units)."""
             return jnp.einsum("kjf,lf->jlk", weights.reshape(len(weights), self.sites, d - 1), side.astype(complex))
 
-        weights = [table(w, left), table(w.conj(), right), table(u, left) + table(u.conj(), right)]
+        weights = [table(w, left), table(u, left) + table(u.conj(), right), table(w.conj(), right)]
         visible = table(a[None], left) + table(a[None].conj(), right)
         return HiddenUnits(
             visible=visible[:, :, 0],
-            bias=jnp.concatenate([b, b.conj(), 2 * self.mixing_bias.astype(complex)]),
+            bias=jnp.concatenate([b, 2 * self.mixing_bias.astype(complex), b.conj()]),
             weights=jnp.concatenate(weights, axis=2),
             charge=self.charge,
+            one_sided=len(b),
         )
 
 
