@@ -22,7 +22,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from neurho.ansatz.base import AbstractAnsatz, log_derivatives, parameters
 from neurho.estimators import CHUNK
-from neurho.parallel import map_samples, spread, sum_samples
+from neurho.parallel import map_samples, map_spread, spread, sum_samples
 
 BLOCKS = 16
 """Parts of the samples whose scatter tells the noise of f."""
@@ -127,7 +127,7 @@ class Metric(eqx.Module):
         chunk = max(1, PRODUCT_FLOATS * self.x.shape[-1] // len(vector))
 
         def logs(vector: Vector) -> Float[Array, "samples 2"]:
-            return _stack(map_samples(restore(vector).log_amplitude, (self.x,), chunk))
+            return _stack(map_spread(lambda v, x: restore(v).log_amplitude(x), vector, (self.x,), chunk))
 
         values, forward = jax.linearize(logs, vector)
         backward = jax.linear_transpose(forward, vector)

@@ -60,25 +60,35 @@ def agreed_square(vector: Array) -> Array:
 
 def map_samples(one: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], chunk: int) -> PyTree[Array]:
     """`one(x)` for every sample, at most `chunk` of them at the same time on each device."""
+    return collect(map_spread(lambda _, *x: one(*x), (), arrays, chunk))
+
+
+def map_spread(
+    one: Callable[..., PyTree[Array]], common: PyTree[Array], arrays: tuple[Array, ...], chunk: int
+) -> PyTree[Array]:
+    """`one(common, x)` for every sample; every device keeps the values of its share.
+
+    Each has a copy of `common` of its own: derivatives along it are added up once and not after every chunk.
+    """
     samples, count = len(arrays[0]), jax.device_count()
     each = -(-samples // count)
-    chunks = -(-each // chunk)
+    chunks = _even_chunks(each, chunk)
     size = -(-each // chunks)  # equal chunks: a smaller last one would be compiled apart
 
-    def local(*parts: Array) -> PyTree[Array]:
-        return jax.lax.map(lambda part: one(*part), parts, batch_size=size)
+    def local(common: PyTree[Array], *parts: Array) -> PyTree[Array]:
+        return jax.lax.map(lambda part: one(common, *part), parts, batch_size=size)
 
-    values = _on_devices(local, tuple(_pad(a, count * chunks) for a in arrays))
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:samples], collect(values))
+    values = _on_devices(local, tuple(_pad(a, count * chunks) for a in arrays), common)
+    return jax.tree.map(lambda a: spread(a.reshape(-1, *a.shape[2:])[:samples]), values)
 
 
 def sum_samples(part: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], chunk: int) -> PyTree[Array]:
     """The sum of `part(x)` over chunks `x` of samples; all arrays are padded with zeros, so zeros must give zero."""
     count = jax.device_count()
     each = -(-len(arrays[0]) // count)
-    chunks = -(-each // min(chunk, each))
+    chunks = _even_chunks(each, chunk)
 
-    def local(*pieces: Array) -> PyTree[Array]:
+    def local(_: tuple, *pieces: Array) -> PyTree[Array]:
         split = tuple(a.reshape(chunks, -1, *a.shape[1:]) for a in pieces)
         zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(part, *(a[0] for a in split)))
         return jax.lax.scan(lambda t, p: (jax.tree.map(jnp.add, t, part(*p)), None), zero, split)[0]
@@ -87,13 +97,26 @@ def sum_samples(part: Callable[..., PyTree[Array]], arrays: tuple[Array, ...], c
     return collect(jax.tree.map(lambda a: jnp.sum(a, axis=0), totals))
 
 
-def _on_devices(local: Callable[..., Any], arrays: tuple[Array, ...]) -> Any:
-    """Run `local` on every device with its share of the samples; results have a leading axis of devices."""
+def _even_chunks(each: int, chunk: int) -> int:
+    """A number of chunks of at most `chunk` samples that leaves no rest, if one below twice the least does.
+
+    What is padded must be cut off again, and where devices share the samples they then pass some to each other.
+    """
+    least = -(-each // chunk)
+    return next((n for n in range(least, 2 * least) if each % n == 0), least)
+
+
+def _on_devices(local: Callable[..., Any], arrays: tuple[Array, ...], common: PyTree[Array] = ()) -> Any:
+    """Run `local` on every device with its copy of `common` and its share of the samples.
+
+    Results have a leading axis of devices.
+    """
     count = jax.device_count()
     shares = tuple(spread(a.reshape(count, -1, *a.shape[1:])) for a in arrays)
     if count == 1:
-        return jax.tree.map(lambda a: a[None], local(*(a[0] for a in shares)))
-    return jax.vmap(local, spmd_axis_name=AXIS)(*shares)
+        return jax.tree.map(lambda a: a[None], local(common, *(a[0] for a in shares)))
+    copies = jax.tree.map(lambda a: spread(jnp.broadcast_to(a, (count, *a.shape))), common)
+    return jax.vmap(local, spmd_axis_name=AXIS)(copies, *shares)
 
 
 def _pad(array: Array, multiple: int) -> Array:
@@ -163,8 +186,11 @@ def _of_first(value: Any) -> np.ndarray:
 
 
 def replicate(tree: T) -> T:
-    """The same arrays on every device of every process, from arrays that are equal in all processes."""
-    if jax.process_count() == 1:
+    """The same arrays on every device of every process, from arrays that are equal in all processes.
+
+    A program that is first called with arrays on one device, and then with its own results, is compiled twice.
+    """
+    if jax.device_count() == 1:
         return tree
     whole = NamedSharding(mesh(), PartitionSpec())
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 
 from neurho.metric import Metric, Vector
+from neurho.parallel import collect, spread
 
 MOST = 192
 """Samples seen at most: more take fewer iterations, each dearer."""
@@ -35,9 +36,9 @@ def subsampled(
     if metric.exact or count == 0:
         return lambda r: r
     few = metric.thinned(count)
-    rows = few.rows(single=single)
+    rows = spread(few.rows(single=single), axis=1)  # by parameters: each device adds up its share of the products
     scale = 1 / (2 * jnp.sum(rows**2, axis=0) + shift)
-    kernel = (rows * scale.astype(rows.dtype)) @ rows.T
+    kernel, scale = collect(((rows * scale.astype(rows.dtype)) @ rows.T, scale))
     one = jnp.eye(len(kernel))
     # A product with the inverse, unlike triangular solves, is no call into another library in every iteration.
     inverse = jsl.cho_solve(jsl.cho_factor(kernel.astype(one.dtype) + one, lower=True), one)

@@ -4,6 +4,7 @@ import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho.ansatz.base import AbstractAnsatz
+from neurho.parallel import replicate
 from neurho.sampling.base import AbstractSampler, draw_samples
 from neurho.sampling.blur import Blurred
 from neurho.sampling.metropolis import Metropolis
@@ -26,7 +27,7 @@ def _warm(sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz) -
     if not isinstance(chain, Metropolis):
         return jax.jit(lambda sampler, k, a: sampler.init(k, a))(sampler, key, ansatz.amplitudes())
     begin, run = jax.random.split(key)
-    chains = chain.scatter(begin)
+    chains = replicate(chain.scatter(begin))
     for number in range(-(-chain.warmup // (chain.draws * chain.sweeps))):
         _, chains, _ = draw_samples(sampler, jax.random.fold_in(run, number), ansatz, chains)
     return chains
