@@ -54,7 +54,7 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
         return
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.22 * (high - low))
-    axis.legend(loc="upper right", ncols=4, columnspacing=1.0)
+    axis.legend(loc="upper right", ncols=4, columnspacing=0.8, handlelength=1.2, handletextpad=0.5)
 
 
 def draw_magnetisation(
