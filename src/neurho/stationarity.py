@@ -16,6 +16,7 @@ far each number can be trusted where it is not. Averages over all clusters of on
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -35,6 +36,10 @@ well: which is better depends on the model (docs/accuracy.md).
 
 TOLERANCE = 1e-10
 """Singular values of a cluster's Lindbladian below this share of the largest one count as zero."""
+
+
+ROUNDING = 1e-12
+"""Entries of a corrected operator below this share of the largest one are rounding errors of Y."""
 
 
 def corrected(lindbladian: Lindbladian, operator: Operator, cluster: Sequence[int]) -> Operator:
@@ -57,7 +62,16 @@ def corrected(lindbladian: Lindbladian, operator: Operator, cluster: Sequence[in
     y = np.linalg.lstsq(np.hstack([_cluster_adjoint(lindbladian, sites), one]), -x.ravel(), rcond=TOLERANCE)[0]
     solution = local(y[:-1].reshape(x.shape), sites, local_dim=d)
     image = (operator + adjoint_lindbladian(lindbladian, solution)).merged()
-    return ((image + image.adjoint()) * 0.5).merged()
+    return _without_rounding(((image + image.adjoint()) * 0.5).merged())
+
+
+def _without_rounding(operator: Operator) -> Operator:
+    """Without entries that are zero but for rounding: they would break symmetries and cost as much as others."""
+    least = ROUNDING * max((float(np.max(np.abs(t.matrix))) for t in operator.terms), default=0.0)
+    kept = (np.where(np.abs(t.matrix) > least, t.matrix, 0) for t in operator.terms)
+    return Operator(
+        operator.local_dim, tuple(replace(t, matrix=m) for t, m in zip(operator.terms, kept, strict=True))
+    ).merged()
 
 
 def _cluster_adjoint(lindbladian: Lindbladian, sites: tuple[int, ...]) -> np.ndarray:

@@ -8,7 +8,7 @@ import neurho
 from neurho import exact
 from neurho.observables import build_observables
 from neurho.operators import adjoint_lindbladian, total
-from neurho.stationarity import clusters, corrected, stationary_quantities
+from neurho.stationarity import averaged, clusters, corrected, stationary_quantities
 
 
 def random_hermitian(rng, size):
@@ -114,3 +114,14 @@ def test_a_model_that_moves_is_refused():
     model = neurho.Lindbladian(neurho.chain(2), neurho.sz(0) * np.cos, [(1.0, neurho.sm(0)), (1.0, neurho.sm(1))])
     with pytest.raises(neurho.NeurhoError, match="not depend on time"):
         corrected(model, neurho.sx(0), (0,))
+
+
+def test_rounding_breaks_no_symmetry():
+    """With fields along z, what corrects sx flips an odd number of spins in every entry, exactly."""
+    model = neurho.heisenberg(neurho.chain(4), field=(0, 0, 1.0), coupling=(1.0, 0.3, 0.2), decay=1.0, pump=0.2)
+    found = averaged(model, neurho.sx(1), 2)
+    assert len(found.terms) > 3
+    for term in found.terms:
+        raised = np.array([bin(k).count("1") for k in range(len(term.matrix))])
+        even = (raised[:, None] - raised[None]) % 2 == 0
+        assert not np.any(term.matrix[even])

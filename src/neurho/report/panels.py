@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neurho._types import CORRECTED
 from neurho.records import EVOLUTION
 from neurho.report.compare import error_of
 from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
@@ -186,6 +187,8 @@ def has_values(series: xr.Dataset, name: str) -> bool:
 
 def symbol(name: str) -> str:
     """How an observable is written in a figure."""
+    if name.endswith(CORRECTED):
+        return f"{symbol(name.removesuffix(CORRECTED))}, corrected"
     if name not in PAULI_NAMES:
         return name
     a = name[1]
