@@ -62,7 +62,7 @@ SYSTEMS = {
     "chain40": System(chain(40, periodic=False), *SLOW, PLUS, 20, 0.2, samples=2048, exact=False),
 }
 for name in ("fig2", "ring5"):
-    SYSTEMS[f"{name}-samples"] = SYSTEMS[name]._replace(samples=200_000 if name == "fig2" else 20_000, t=0.2)
+    SYSTEMS[f"{name}-samples"] = SYSTEMS[name]._replace(samples=204_800 if name == "fig2" else 20_480, t=0.2)
 CASES = [f"{name}-{method}" for name in SYSTEMS for method in METHODS]
 
 

@@ -75,7 +75,7 @@ def pauli_quantities(
 ) -> list[Quantity]:
     """One-site Pauli means per site (`sx_site`) and averaged (`sx`); two-point functions on bonds (`sxsx_bond`,
     `sxsx`), on all pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`); S^xx(k) at all
-    [momenta][neurho.momentum.momenta] of the lattice (`structure_xx_k`).
+    momenta (`neurho.momentum.momenta`) of the lattice (`structure_xx_k`).
     """
     quantities = []
     pairs = list(combinations(range(lattice.sites), 2))

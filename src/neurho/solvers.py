@@ -113,7 +113,7 @@ class SignalToNoise(AbstractSolver):
 class ConjugateGradient(AbstractSolver):
     """v = (S + ridge tr(S)/P)^{-1} f by conjugate gradients, without forming S: for many parameters or samples.
 
-    Preconditioned by what a few of the samples say of S (see [`neurho.preconditioner`][]).
+    Preconditioned by what a few of the samples say of S (see `neurho.preconditioner`).
 
     Starts from `metric.guess` (the last velocity of a flow) if that is closer than zero. Stops when
     ||f - (S + shift) v|| <= `tolerance` ||f||, or after `max_iterations`. With `tolerance=None` it stops at a tenth of
