@@ -98,6 +98,16 @@ def clusters(lattice: Lattice, support: Sequence[int], size: int) -> list[tuple[
     return [tuple(sorted((*inside, *chosen))) for chosen in combinations(sorted(near), count)]
 
 
+def relaxes(lindbladian: Lindbladian, cluster: Sequence[int]) -> bool:
+    """Whether L_C of a cluster has one stationary state.
+
+    If it has several, something is conserved within the cluster, or nothing decays there: L_C^+ Y does not undo what
+    the surroundings do to that, and X' leans on correlations that the network knows less well than X.
+    """
+    matrix = _cluster_adjoint(lindbladian, tuple(cluster))
+    return int(np.linalg.matrix_rank(matrix, rtol=TOLERANCE)) == len(matrix) - 1
+
+
 def averaged(lindbladian: Lindbladian, operator: Operator, size: int) -> Operator:
     """The mean of X' over all clusters of a size."""
     sets = clusters(lindbladian.lattice, operator.support, size)
@@ -107,9 +117,14 @@ def averaged(lindbladian: Lindbladian, operator: Operator, size: int) -> Operato
 def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size: int = SIZE) -> list[Quantity]:
     """Corrected one-site Pauli means (`sz_corrected`, `sz_corrected_site`) and bond averages (`sxsx_corrected`).
 
-    `size` is that of the clusters; a bond is at least its own two sites.
+    `size` is that of the clusters; a bond is at least its own two sites. None at all where a cluster does not
+    relax (`neurho.stationarity.relaxes`).
     """
     lattice, quantities = lindbladian.lattice, []
+    supports: list[tuple[int, ...]] = [(j,) for j in range(lattice.sites)]
+    supports += [(int(i), int(j)) for i, j in lattice.bonds] if bonds else []
+    if not all(relaxes(lindbladian, c) for c in {c for s in supports for c in clusters(lattice, s, size)}):
+        return []
     for axis, pauli in PAULI.items():
         one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
         quantities += [Quantity(f"s{axis}{CORRECTED}", one, average=True), Quantity(f"s{axis}{CORRECTED}_site", one)]

@@ -8,7 +8,7 @@ import neurho
 from neurho import exact
 from neurho.observables import build_observables
 from neurho.operators import adjoint_lindbladian, total
-from neurho.stationarity import averaged, clusters, corrected, stationary_quantities
+from neurho.stationarity import averaged, clusters, corrected, relaxes, stationary_quantities
 
 
 def random_hermitian(rng, size):
@@ -125,3 +125,16 @@ def test_rounding_breaks_no_symmetry():
         raised = np.array([bin(k).count("1") for k in range(len(term.matrix))])
         even = (raised[:, None] - raised[None]) % 2 == 0
         assert not np.any(term.matrix[even])
+
+
+def test_nothing_is_corrected_where_a_cluster_conserves_something():
+    """Dephasing and exchange keep the magnetisation of two sites in the bulk; driven ends, or decay, do not."""
+    lattice = neurho.chain(4)
+    exchange = total(neurho.sx(j) @ neurho.sx(j + 1) + neurho.sy(j) @ neurho.sy(j + 1) for j in range(3))
+    ends = [(1.0, neurho.sp(0)), (1.0, neurho.sm(3))]
+    jumps = [*ends, *((0.5, neurho.sz(j)) for j in range(4))]
+    driven = neurho.Lindbladian(lattice, exchange, jumps)
+    assert [relaxes(driven, c) for c in ((0, 1), (1, 2), (2, 3))] == [True, False, True]
+    assert stationary_quantities(driven) == []
+    decaying = neurho.Lindbladian(lattice, exchange, [*jumps, *((0.1, neurho.sm(j)) for j in range(4))])
+    assert [q.name for q in stationary_quantities(decaying)][:2] == ["sx_corrected", "sx_corrected_site"]
