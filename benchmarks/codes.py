@@ -92,7 +92,9 @@ class Neurho:
             key, amplitudes = self.jax.random.key(0), self.ansatz.amplitudes()
             self.chains = warm(self.tdvp.sampler, key, amplitudes)
             self.diagonal_chains = warm(self.observables.sampler, key, amplitudes)
-            self.guess = self.jax.numpy.zeros(self.neurho.parameter_count(self.ansatz))
+            # As later guesses are: another placement would be compiled again in the first repetition that counts.
+            zero = self.jax.numpy.zeros(self.neurho.parameter_count(self.ansatz))
+            self.guess = self.neurho.parallel.replicate(zero)
 
     def run(self) -> dict[str, float]:
         """One right-hand side and one measurement as a flow makes them, and then the same part by part."""

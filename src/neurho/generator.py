@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -192,6 +192,14 @@ def _dissipator(a: LocalTerm, b: LocalTerm, dim: int) -> tuple[tuple[int, ...], 
     return sites, superoperator(left, right, k, dim) - loss / 2
 
 
+class _Support(NamedTuple):
+    """All terms on the same sites: their matrices by channel, and which entries move what, by side."""
+
+    sites: tuple[int, ...]
+    matrices: np.ndarray
+    patterns: list[np.ndarray]
+
+
 def _groups(terms: list[LabelTerm], label_dim: int, columns: int, channels: int) -> tuple[Group, ...]:
     """Merge terms by support, then stack supports with equal numbers of sites and moves into groups.
 
@@ -202,12 +210,12 @@ def _groups(terms: list[LabelTerm], label_dim: int, columns: int, channels: int)
         size = label_dim ** len(term.sites)
         matrices = merged.setdefault(term.sites, np.zeros((channels, size, size), dtype=complex))
         matrices[term.channel] += term.matrix
-    stacks: dict[tuple[int, tuple[int, ...]], list[tuple[tuple[int, ...], np.ndarray]]] = defaultdict(list)
+    stacks: dict[tuple[int, tuple[int, ...]], list[_Support]] = defaultdict(list)
     for support, matrices in sorted(merged.items()):
         patterns = _patterns(matrices, len(support), label_dim, columns)
         sides = tuple(int(np.max(np.sum(used, axis=1), initial=0)) for used in patterns)
-        stacks[len(support), sides].append((support, matrices))
-    return tuple(_group(stack, sides, label_dim, columns) for (_, sides), stack in sorted(stacks.items()))
+        stacks[len(support), sides].append(_Support(support, matrices, patterns))
+    return tuple(_group(stack, sides, label_dim) for (_, sides), stack in sorted(stacks.items()))
 
 
 def _patterns(matrices: np.ndarray, k: int, label_dim: int, columns: int) -> list[np.ndarray]:
@@ -218,15 +226,13 @@ def _patterns(matrices: np.ndarray, k: int, label_dim: int, columns: int) -> lis
     return [used & row & ~column, used & column & ~row, used & row & column]
 
 
-def _group(
-    stack: list[tuple[tuple[int, ...], np.ndarray]], sides: tuple[int, ...], label_dim: int, columns: int
-) -> Group:
-    k = len(stack[0][0])
+def _group(stack: list[_Support], sides: tuple[int, ...], label_dim: int) -> Group:
+    k = len(stack[0].sites)
     digits = all_labels(k, label_dim)
     labels, elements, diagonal = [], [], []
-    for _, matrices in stack:
+    for _, matrices, patterns in stack:
         targets, reals = [], []
-        for used, moves in zip(_patterns(matrices, k, label_dim, columns), sides, strict=True):
+        for used, moves in zip(patterns, sides, strict=True):
             # A stable sort of the pattern puts the connected columns first; padding points back to x itself.
             target = np.argsort(~used, axis=1, kind="stable")[:, :moves]
             targets.append(target)
@@ -238,7 +244,7 @@ def _group(
         elements.append(np.where(real, values, 0))
         diagonal.append(np.diagonal(matrices, axis1=1, axis2=2))
     return Group(
-        sites=jnp.asarray(np.array([support for support, _ in stack], dtype=np.int32).reshape(len(stack), k)),
+        sites=jnp.asarray(np.array([support.sites for support in stack], dtype=np.int32).reshape(len(stack), k)),
         labels=jnp.asarray(np.stack(labels)),
         elements=jnp.asarray(np.stack(elements, axis=1)),
         diagonal=jnp.asarray(np.stack(diagonal, axis=1)),

@@ -37,7 +37,6 @@ well: which is better depends on the model (docs/accuracy.md).
 TOLERANCE = 1e-10
 """Singular values of a cluster's Lindbladian below this share of the largest one count as zero."""
 
-
 ROUNDING = 1e-12
 """Entries of a corrected operator below this share of the largest one are rounding errors of Y."""
 
@@ -51,15 +50,13 @@ def corrected(lindbladian: Lindbladian, operator: Operator, cluster: Sequence[in
     **Raises** `NeurhoError` for a Lindbladian that depends on time, or a cluster that does not hold the operator or has
     more than six spins.
     """
-    require(not lindbladian.is_time_dependent, "lindbladian", "not depend on time", "it has a coefficient f(t)")
-    sites = tuple(sorted(cluster))
+    sites, d = tuple(sorted(cluster)), lindbladian.local_dim
     require(set(operator.support) <= set(sites), "cluster", f"hold the sites {operator.support}", f"it is {sites}")
-    d = lindbladian.local_dim
-    require(d ** len(sites) <= LARGEST, "cluster", f"have at most {LARGEST} levels", f"it has {d}^{len(sites)}")
+    adjoint = _cluster_adjoint(lindbladian, sites)
     x = np.sum([embed(t, sites, d) for t in operator.terms], axis=0)
     one = np.eye(len(x)).reshape(-1, 1)
     # The last unknown is -x_C: the part of X that no L_C^+ Y can give.
-    y = np.linalg.lstsq(np.hstack([_cluster_adjoint(lindbladian, sites), one]), -x.ravel(), rcond=TOLERANCE)[0]
+    y = np.linalg.lstsq(np.hstack([adjoint, one]), -x.ravel(), rcond=TOLERANCE)[0]
     solution = local(y[:-1].reshape(x.shape), sites, local_dim=d)
     image = (operator + adjoint_lindbladian(lindbladian, solution)).merged()
     return _without_rounding(((image + image.adjoint()) * 0.5).merged())
@@ -75,8 +72,10 @@ def _without_rounding(operator: Operator) -> Operator:
 
 
 def _cluster_adjoint(lindbladian: Lindbladian, sites: tuple[int, ...]) -> np.ndarray:
-    """The matrix of Y -> L_C^+ Y on row-major vectors of matrices."""
+    """The matrix of Y -> L_C^+ Y on row-major vectors of matrices; a sentence if there is none or it is too large."""
+    require(not lindbladian.is_time_dependent, "lindbladian", "not depend on time", "it has a coefficient f(t)")
     d = lindbladian.local_dim
+    require(d ** len(sites) <= LARGEST, "cluster", f"have at most {LARGEST} levels", f"it has {d}^{len(sites)}")
     one, inside = np.eye(d ** len(sites)), set(sites)
     terms = [t for t in lindbladian.hamiltonian.terms if set(t.sites) <= inside]
     h = np.sum([embed(t, sites, d) for t in terms], axis=0) if terms else 0 * one
@@ -121,15 +120,14 @@ def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size:
     relax (`neurho.stationarity.relaxes`).
     """
     lattice, quantities = lindbladian.lattice, []
-    supports: list[tuple[int, ...]] = [(j,) for j in range(lattice.sites)]
-    supports += [(int(i), int(j)) for i, j in lattice.bonds] if bonds else []
+    pairs = [(int(i), int(j)) for i, j in lattice.bonds] if bonds else []
+    supports = [*((j,) for j in range(lattice.sites)), *pairs]
     if not all(relaxes(lindbladian, c) for c in {c for s in supports for c in clusters(lattice, s, size)}):
         return []
     for axis, pauli in PAULI.items():
         one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
         quantities += [Quantity(f"s{axis}{CORRECTED}", one, average=True), Quantity(f"s{axis}{CORRECTED}_site", one)]
-        if bonds and len(lattice.bonds):
-            pairs = ((int(i), int(j)) for i, j in lattice.bonds)
+        if pairs:
             two = tuple(averaged(lindbladian, pauli(i) @ pauli(j), size) for i, j in pairs)
             quantities.append(Quantity(f"s{axis}s{axis}{CORRECTED}", two, average=True))
     return quantities

@@ -114,6 +114,15 @@ def test_a_model_that_moves_is_refused():
     model = neurho.Lindbladian(neurho.chain(2), neurho.sz(0) * np.cos, [(1.0, neurho.sm(0)), (1.0, neurho.sm(1))])
     with pytest.raises(neurho.NeurhoError, match="not depend on time"):
         corrected(model, neurho.sx(0), (0,))
+    with pytest.raises(neurho.NeurhoError, match="not depend on time"):
+        stationary_quantities(model)
+
+
+def test_a_cluster_too_large_is_refused():
+    """Before its matrix is made, which would fill the memory."""
+    model = neurho.heisenberg(neurho.chain(8), coupling=(1.0, 0.0, 0.0))
+    with pytest.raises(neurho.NeurhoError, match="at most 64 levels"):
+        relaxes(model, range(8))
 
 
 def test_rounding_breaks_no_symmetry():
