@@ -26,6 +26,7 @@ import jax.scipy.linalg as jsl
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
+from neurho.condense import condense
 from neurho.derivatives import LocalDerivatives
 from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values, local_values
 from neurho.generator import LabelMap
@@ -122,8 +123,10 @@ class Implicit(eqx.Module):
         self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
     ) -> Correction:
         """One Gauss-Newton correction of `ansatz` from its own samples."""
-        x, weight = probe.draw.x.reshape(-1, probe.draw.x.shape[-1]), probe.draw.weight.reshape(-1)
-        row, column = self._rows(t, dt, ansatz, origin, x, weight, probe.local.reshape(-1))
+        draw = probe.draw
+        samples = (draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), probe.local.reshape(-1))
+        x, weight, local = condense(ansatz.local_dim**2, *samples)
+        row, column = self._rows(t, dt, ansatz, origin, x, weight, local)
         gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)
         count = len(mean)
         normal, force, misfit = _without_scale(gram, count, self._share(dt))

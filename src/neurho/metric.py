@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from neurho.ansatz.base import AbstractAnsatz, log_derivatives, parameters
+from neurho.condense import condense, places, sums
 from neurho.estimators import CHUNK
 from neurho.parallel import map_samples, map_spread, spread, sum_samples
 
@@ -80,7 +81,12 @@ class Metric(eqx.Module):
         scatter of `BLOCKS` contiguous parts.
         """
         blocks = _split((x, weight, local), 1 if exact else min(BLOCKS, len(x)))
-        means, forces = jax.vmap(lambda *block: _pull(ansatz, *block))(*blocks)
+        split, label_dim = (0, 0, 0), ansatz.local_dim**2
+        if places(x, label_dim) is not None:
+            every, _, values = condense(label_dim, x, weight, local)
+            counted = jax.vmap(lambda x, w: sums(label_dim, x, w))(*blocks[:2])
+            blocks, split = (every, counted, values), (None, 0, None)
+        means, forces = jax.vmap(lambda *block: _pull(ansatz, *block), in_axes=split)(*blocks)
         if ansatz.hermitian:
             # (l, r) and (r, l) are equally likely and contribute complex conjugates: imaginary parts average to zero.
             means = means.at[:, 1].set(0)
@@ -145,8 +151,13 @@ class Metric(eqx.Module):
 
     def product(self, *, single: bool = False) -> Callable[[Vector], Vector]:
         """The map v -> S v without forming S."""
-        along, against = self.linear(single=single)
+        along, against = self.condensed().linear(single=single)
         return lambda v: against(along(v))
+
+    def condensed(self) -> Self:
+        """The same sums over all configurations in place of samples, where there are fewer of them."""
+        parts = condense(self.ansatz.local_dim**2, self.x, self.weight, self.local)
+        return eqx.tree_at(lambda m: (m.x, m.weight, m.local), self, parts)
 
     def thinned(self, count: int) -> Self:
         """At most `count` samples, evenly spaced, in place of all; means and force stay those of all."""
@@ -164,7 +175,8 @@ class Metric(eqx.Module):
             rows = _rows(self.ansatz, x, weight)
             return upper_product(rows.astype(jnp.float32) if single else rows).astype(rows.dtype)
 
-        return symmetric(sum_samples(part, (self.x, self.weight), self.chunk)) - self.mean.T @ self.mean
+        few = self.condensed()
+        return symmetric(sum_samples(part, (few.x, few.weight), self.chunk)) - self.mean.T @ self.mean
 
     def rows(self, *, single: bool = False) -> Float[Array, "rows parameters"]:
         """A itself, real and imaginary parts of every sample in turn: for fewer samples than parameters."""

@@ -1,0 +1,105 @@
+"""Sums over configurations in place of samples: the same estimates."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import neurho
+from neurho import condense
+from neurho.ansatz import parameters
+from neurho.estimators import local_values
+from neurho.implicit import Implicit
+from neurho.metric import Metric
+
+SITES, DIM = 2, 4
+MODEL = neurho.heisenberg(neurho.chain(SITES), field=(0.5, 0, 1.0), coupling=(1.0, 0.3, 0.7), decay=1.0)
+ANSATZ = neurho.random_rbm(jax.random.key(0), SITES, hidden=2, mixing=2, scale=0.3)
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], Any]], tuple[Any, Any]]]:
+    """What a function returns with configurations in place of samples, and without."""
+
+    def run(function: Callable[[], Any]) -> tuple[Any, Any]:
+        results = []
+        for copies in (condense.COPIES, 10**6):
+            monkeypatch.setattr(condense, "COPIES", copies)
+            jax.clear_caches()
+            results.append(function())
+        return results[0], results[1]
+
+    jax.config.update("jax_disable_most_optimizations", val=True)
+    yield run
+    jax.config.update("jax_disable_most_optimizations", val=False)
+    jax.clear_caches()
+
+
+RNG = np.random.default_rng(0)
+# No number of blocks divides 61.
+X = jnp.asarray(RNG.integers(0, DIM, (61, SITES)), dtype=jnp.int32)
+WEIGHT = jnp.asarray(RNG.dirichlet(np.ones(61)))
+
+
+def values() -> jax.Array:
+    return jax.jit(lambda x: local_values(ANSATZ.amplitudes(), neurho.lindbladian_map(MODEL), x)[:, 0])(X)
+
+
+def test_configurations_stand_at_their_places() -> None:
+    every = condense.configurations(SITES, DIM)
+    np.testing.assert_array_equal(condense.places(jnp.tile(every, (2, 1)), DIM), np.tile(np.arange(DIM**SITES), 2))
+
+
+def test_few_samples_stay() -> None:
+    assert condense.places(X[:31], DIM) is None
+    np.testing.assert_array_equal(condense.condense(DIM, X[:31], WEIGHT[:31])[0], X[:31])
+
+
+def test_weights_add_up_and_values_stay() -> None:
+    given = jnp.sin(X @ jnp.array([1.0, 0.3]))
+    every, sums, kept = condense.condense(DIM, X, WEIGHT, given)
+    assert len(every) == DIM**SITES
+    for j, configuration in enumerate(np.asarray(every)):
+        same = np.all(np.asarray(X) == configuration, axis=1)
+        assert sums[j] == pytest.approx(float(np.sum(np.asarray(WEIGHT)[same])), abs=1e-15)
+        if same.any():
+            assert kept[j] == given[int(np.argmax(same))]
+
+
+def test_local_values(both: Callable) -> None:
+    short, long = both(values)
+    np.testing.assert_allclose(short, long, rtol=1e-12, atol=1e-13)
+
+
+def test_metric(both: Callable) -> None:
+    """S, f, <O>, the noise of f and products with S."""
+    v = jnp.asarray(np.random.default_rng(1).normal(size=len(parameters(ANSATZ)[0])))
+    local = values()
+
+    @jax.jit
+    def problem(x: jax.Array, weight: jax.Array, local: jax.Array) -> list[Any]:
+        metric = Metric.build(ANSATZ, x, weight, local)
+        parts = [metric.force, metric.mean, metric.local_mean, metric.noise, metric.norm]
+        return [*parts, metric.matrix(), metric.product()(v)]
+
+    for short, long in zip(*both(lambda: problem(X, WEIGHT, local)), strict=True):
+        np.testing.assert_allclose(short, long, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.slow
+def test_implicit_correction(both: Callable) -> None:
+    sampler = neurho.metropolis(neurho.chain(SITES), samples=64, chains=16, warmup=5)
+    implicit = Implicit(neurho.lindbladian_map(MODEL), sampler, weight=0.5)
+    origin = neurho.random_rbm(jax.random.key(5), SITES, hidden=2, mixing=2, scale=0.3)
+    chains = sampler.scatter(jax.random.key(1))
+
+    def correction() -> tuple[Any, Any]:
+        probe = implicit.probe(jax.random.key(2), 0.0, 0.1, ANSATZ, origin, chains)
+        return implicit.correct(0.0, 0.1, 1e-3, ANSATZ, origin, probe), probe.misfit
+
+    short, long = both(correction)
+    for a, b in zip(jax.tree.leaves(short), jax.tree.leaves(long), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
