@@ -24,9 +24,11 @@ def places(x: Int[Array, "samples sites"], label_dim: int) -> Int[Array, " sampl
     return _places(x, label_dim) if COPIES * label_dim ** x.shape[1] <= len(x) else None
 
 
-def sums(label_dim: int, x: Int[Array, "samples sites"], weight: Float[Array, " samples"]) -> Float[Array, " all"]:
-    """For every configuration the sum of the weights of its samples."""
-    return jax.ops.segment_sum(weight, _places(x, label_dim), label_dim ** x.shape[1])
+def sums(
+    label_dim: int, x: Int[Array, "samples sites"], values: Shaped[Array, " samples"]
+) -> Shaped[Array, " configurations"]:
+    """For every configuration the sum of the values of its samples."""
+    return jax.ops.segment_sum(values, _places(x, label_dim), label_dim ** x.shape[1])
 
 
 def condense(

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from neurho.ansatz.base import AbstractAnsatz, log_derivatives, parameters
-from neurho.condense import condense, places, sums
+from neurho.condense import condense, configurations, places, sums
 from neurho.estimators import CHUNK
 from neurho.parallel import map_samples, map_spread, spread, sum_samples
 
@@ -80,18 +80,17 @@ class Metric(eqx.Module):
         `exact` sums carry no noise. The samples of a chain should stand together: the noise of f is read from the
         scatter of `BLOCKS` contiguous parts.
         """
-        blocks = _split((x, weight, local), 1 if exact else min(BLOCKS, len(x)))
-        split, label_dim = (0, 0, 0), ansatz.local_dim**2
+        blocks = _split((x, weight, weight * local), 1 if exact else min(BLOCKS, len(x)))
+        label_dim, axis = ansatz.local_dim**2, 0
         if places(x, label_dim) is not None:
-            every, _, values = condense(label_dim, x, weight, local)
-            counted = jax.vmap(lambda x, w: sums(label_dim, x, w))(*blocks[:2])
-            blocks, split = (every, counted, values), (None, 0, None)
-        means, forces = jax.vmap(lambda *block: _pull(ansatz, *block), in_axes=split)(*blocks)
+            counted = (jax.vmap(lambda x, v: sums(label_dim, x, v))(blocks[0], v) for v in blocks[1:])
+            blocks, axis = (configurations(x.shape[1], label_dim), *counted), None
+        means, forces = jax.vmap(lambda *block: _pull(ansatz, *block), in_axes=(axis, 0, 0))(*blocks)
         if ansatz.hermitian:
             # (l, r) and (r, l) are equally likely and contribute complex conjugates: imaginary parts average to zero.
             means = means.at[:, 1].set(0)
         totals = jnp.sum(blocks[1], axis=1)
-        locals_ = _stack(jnp.sum(blocks[1] * blocks[2], axis=1)) * jnp.array([1.0, 0.0 if ansatz.hermitian else 1.0])
+        locals_ = _stack(jnp.sum(blocks[2], axis=1)) * jnp.array([1.0, 0.0 if ansatz.hermitian else 1.0])
         mean, local_mean = (jnp.sum(a, axis=0) if centred else jnp.zeros_like(a[0]) for a in (means, locals_))
         force = jnp.sum(forces, axis=0) - local_mean @ mean
         # Deviations of the blocks from their share: sum_b |d_b|^2 B/(B - 1) is the variance of f (all components).
@@ -249,11 +248,11 @@ def _stack(values: Complex[Array, " samples"]) -> Float[Array, "samples 2"]:
     return jnp.stack([values.real, values.imag], axis=1)
 
 
-def _pull(ansatz: AbstractAnsatz, x: Array, weight: Array, local: Array) -> tuple[Array, Array]:
-    """Sum w O `(2, parameters)` (its imaginary part only where it is not known to vanish) and sum w Re O* L_loc."""
+def _pull(ansatz: AbstractAnsatz, x: Array, weight: Array, weighted: Array) -> tuple[Array, Array]:
+    """Sum w O `(2, parameters)` (its imaginary part only where it is not known to vanish) and sum Re O* (w L_loc)."""
     _, backward = jax.vjp(_log_amplitudes(ansatz, x), parameters(ansatz)[0])
     zero = jnp.zeros_like(weight)
-    mean_re, force = backward(jnp.stack([weight, zero], 1))[0], backward(_stack(weight * local))[0]
+    mean_re, force = backward(jnp.stack([weight, zero], 1))[0], backward(_stack(weighted))[0]
     mean_im = jnp.zeros_like(mean_re) if ansatz.hermitian else backward(jnp.stack([zero, weight], 1))[0]
     return jnp.stack([mean_re, mean_im]), force
 
