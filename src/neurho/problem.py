@@ -31,7 +31,7 @@ from neurho.observables import Snapshot
 from neurho.parallel import replicate
 from neurho.projected import begin_projected, follow_projected
 from neurho.quantities import exact_values
-from neurho.sampling import Blurred, draw_samples, tuned
+from neurho.sampling import Blurred, draw_samples, tuned, unblurred
 from neurho.setup import Setup
 from neurho.steady import begin, search_stationary
 
@@ -110,7 +110,7 @@ class Problem(Setup):
         full = self.samplers[0]
         if not isinstance(full, Blurred) or not self.config.observables.certificate:
             return None
-        return PlainNorm(generator=self.generator, sampler=full.chain, chunk=self.chunk)
+        return PlainNorm(generator=self.generator, sampler=unblurred(full), chunk=self.chunk)
 
     def _plain_norm(self, snapshot: Snapshot) -> dict[str, float]:
         """||L rho||^2/||rho||^2 without blur; in a search for a stationary state only of the states that count."""
@@ -121,7 +121,7 @@ class Problem(Setup):
         t = jnp.asarray(0.0 if self.is_search else snapshot.t, dtype=float)
         plain = self._plain
         if automatic(self.config).exponent:
-            plain = dataclasses.replace(plain, sampler=tuned(plain.sampler, state.tuning))
+            plain = dataclasses.replace(plain, sampler=tuned(plain.sampler, state.tuning._replace(blur=0.0)))
         found = plain(key, t, state.ansatz, state.chains)
         return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
 

@@ -16,7 +16,7 @@ import scipy.stats
 
 import helpers
 from neurho import NeurhoError, lattice
-from neurho.sampling import Blurred, metropolis, metropolis_diagonal
+from neurho.sampling import Blurred, metropolis, metropolis_diagonal, unblurred
 
 CHAINS = 10_000
 FALSE_ALARM = 1e-4
@@ -150,6 +150,21 @@ def test_slow_chains_follow_their_transition_matrix(make, sites, dim):
     expected = (rows == columns) / np.sum(rows == columns) @ np.linalg.matrix_power(matrix, SIZES["sweeps"])
     found, _ = last_states(sampler, rbm)
     assert chi_square(found, expected) > FALSE_ALARM
+
+
+def test_without_blur_samples_are_those_of_the_chain():
+    """Another fraction is another argument of the same program."""
+    chain = metropolis(CHAIN, samples=64, chains=16, exponent=1.3)
+    begin = chain.scatter(jax.random.key(2))
+    blurred = Blurred(chain, 0.4)
+    compiled = run._cache_size()
+    one, _, _ = run(blurred, jax.random.key(3), state().amplitudes(), begin)
+    two, _, _ = run(unblurred(blurred), jax.random.key(3), state().amplitudes(), begin)
+    assert run._cache_size() == compiled + 1
+    plain, _, _ = run(chain, jax.random.key(3), state().amplitudes(), begin)
+    np.testing.assert_array_equal(two.x, plain.x)
+    np.testing.assert_allclose(two.weight, plain.weight, rtol=1e-12)
+    assert jnp.any(one.x != two.x)
 
 
 def test_blurred_samples_have_the_density_they_are_weighted_with():

@@ -24,3 +24,4 @@ from neurho.sampling.tuning import named_tuning as named_tuning
 from neurho.sampling.tuning import retuned as retuned
 from neurho.sampling.tuning import tuned as tuned
 from neurho.sampling.tuning import tuning_of as tuning_of
+from neurho.sampling.tuning import unblurred as unblurred

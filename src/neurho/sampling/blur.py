@@ -30,15 +30,16 @@ CHUNK = 1024
 class Blurred(AbstractSampler):
     """A Metropolis sampler whose samples are moved with probability `fraction` = q by one of the chain's own moves.
 
-    All instances of all moves are equally likely. The chains themselves go on unmoved.
+    All instances of all moves are equally likely. The chains themselves go on unmoved. Another fraction compiles
+    nothing again; with 0 the samples are those of the chain.
     """
 
     chain: Metropolis
-    fraction: float | Float[Array, ""]
+    fraction: Float[Array, ""] = eqx.field(converter=lambda value: jnp.asarray(value, dtype=float))
     exact: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
-        require(0 < self.fraction < 1, "fraction", "lie between 0 and 1", f"it is {self.fraction}")
+        require(0 <= self.fraction < 1, "fraction", "lie in [0, 1)", f"it is {self.fraction}")
 
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
         """The chains after their warm-up."""

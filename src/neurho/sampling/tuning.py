@@ -70,10 +70,15 @@ def tuned(sampler: AbstractSampler, tuning: Tuning) -> AbstractSampler:
     """The same sampler at other values, which are arrays: nothing is compiled again for them."""
     if isinstance(sampler, Blurred):
         chain = tuned(sampler.chain, tuning)
-        return dataclasses.replace(sampler, chain=chain, fraction=jnp.asarray(tuning.blur, dtype=float))
+        return dataclasses.replace(sampler, chain=chain, fraction=tuning.blur)
     if isinstance(sampler, Metropolis):
         return dataclasses.replace(sampler, exponent=jnp.asarray(tuning.exponent, dtype=float))
     return sampler
+
+
+def unblurred(sampler: Blurred) -> Blurred:
+    """The samples of the chain, by the program that also draws blurred ones."""
+    return dataclasses.replace(sampler, fraction=0.0)
 
 
 def retuned(tuning: Tuning, automatic: Automatic, worth: Worth) -> Tuning:
