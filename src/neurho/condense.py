@@ -4,6 +4,8 @@ Where there are fewer configurations than samples, most samples are copies of ot
 worked out once for every configuration, and estimates are the same up to the order of sums.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
@@ -14,14 +16,23 @@ COPIES = 2
 """From so many samples for a configuration on, sums over configurations take less."""
 
 
-def configurations(sites: int, label_dim: int) -> Int[Array, "configurations sites"]:
-    """All of them, in the order of [`places`][neurho.condense.places]."""
-    return jnp.asarray(all_labels(sites, label_dim))
+class Distinct(NamedTuple):
+    """A place for every configuration, and the place of every sample.
+
+    What no sample is may be impossible, with log rho infinite, and stands as the first sample.
+    """
+
+    x: Int[Array, "configurations sites"]
+    place: Int[Array, " samples"]
 
 
-def places(x: Int[Array, "samples sites"], label_dim: int) -> Int[Array, " samples"] | None:
-    """Which of all configurations every sample is; None with fewer than `COPIES` for one."""
-    return _places(x, label_dim) if COPIES * label_dim ** x.shape[1] <= len(x) else None
+def distinct(x: Int[Array, "samples sites"], label_dim: int) -> Distinct | None:
+    """The configurations that the samples are; None with fewer than `COPIES` samples for one."""
+    if COPIES * label_dim ** x.shape[1] > len(x):
+        return None
+    every, place = jnp.asarray(all_labels(x.shape[1], label_dim)), _places(x, label_dim)
+    seen = jnp.zeros(len(every), bool).at[place].set(True)
+    return Distinct(x=jnp.where(seen[:, None], every, x[0]), place=place)
 
 
 def sums(
@@ -37,17 +48,16 @@ def condense(
     weight: Float[Array, " samples"],
     *values: Shaped[Array, " samples"],
 ) -> tuple[Array, ...]:
-    """All configurations with the sums of the weights of their samples, and `values`, which are functions of x.
+    """The distinct configurations with the sums of the weights of their samples, and `values`, functions of x.
 
     Values of configurations without samples are zero, as their weights are. The arguments come back as they are where
     there are fewer than `COPIES` samples for a configuration.
     """
-    place = places(x, label_dim)
-    if place is None:
+    found = distinct(x, label_dim)
+    if found is None:
         return x, weight, *values
-    every = configurations(x.shape[1], label_dim)
-    kept = (jnp.zeros(len(every), v.dtype).at[place].set(v) for v in values)
-    return every, sums(label_dim, x, weight), *kept
+    kept = (jnp.zeros(len(found.x), v.dtype).at[found.place].set(v) for v in values)
+    return found.x, sums(label_dim, x, weight), *kept
 
 
 def _places(x: Int[Array, "samples sites"], label_dim: int) -> Int[Array, " samples"]:

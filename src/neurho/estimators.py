@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
-from neurho.condense import configurations, places
+from neurho.condense import distinct
 from neurho.generator import Group, LabelMap
 from neurho.parallel import map_samples
 from neurho.sampling import Draw, autocorrelation_time, split_r_hat
@@ -66,12 +66,12 @@ def local_values(
     amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, "samples sites"], *, chunk: int = CHUNK
 ) -> Complex[Array, "samples channels"]:
     """L_loc(x) = sum_x' L[x, x'] rho(x')/rho(x) for every channel of a map; memory grows with `chunk`, not samples."""
-    place = places(x, label_map.label_dim)
-    if place is not None:
-        x = configurations(label_map.sites, label_map.label_dim)
+    few = distinct(x, label_map.label_dim)
     changes = [prepare_group(amplitudes, g, label_map.label_dim) for g in label_map.groups]
-    values = map_samples(lambda x: _local_value(amplitudes, label_map, changes, x), (x,), chunk)
-    return values if place is None else values[place]
+    values = map_samples(
+        lambda x: _local_value(amplitudes, label_map, changes, x), (x if few is None else few.x,), chunk
+    )
+    return values if few is None else values[few.place]
 
 
 @eqx.filter_jit

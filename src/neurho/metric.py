@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from neurho.ansatz.base import AbstractAnsatz, log_derivatives, parameters
-from neurho.condense import condense, configurations, places, sums
+from neurho.condense import condense, distinct, sums
 from neurho.estimators import CHUNK
 from neurho.parallel import map_samples, map_spread, spread, sum_samples
 
@@ -82,9 +82,9 @@ class Metric(eqx.Module):
         """
         blocks = _split((x, weight, weight * local), 1 if exact else min(BLOCKS, len(x)))
         label_dim, axis = ansatz.local_dim**2, 0
-        if places(x, label_dim) is not None:
+        if (few := distinct(x, label_dim)) is not None:
             counted = (jax.vmap(lambda x, v: sums(label_dim, x, v))(blocks[0], v) for v in blocks[1:])
-            blocks, axis = (configurations(x.shape[1], label_dim), *counted), None
+            blocks, axis = (few.x, *counted), None
         means, forces = jax.vmap(lambda *block: _pull(ansatz, *block), in_axes=(axis, 0, 0))(*blocks)
         if ansatz.hermitian:
             # (l, r) and (r, l) are equally likely and contribute complex conjugates: imaginary parts average to zero.

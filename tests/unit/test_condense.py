@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import helpers
 import neurho
 from neurho import condense
 from neurho.ansatz import parameters
@@ -49,12 +50,17 @@ def values() -> jax.Array:
 
 
 def test_configurations_stand_at_their_places() -> None:
-    every = condense.configurations(SITES, DIM)
-    np.testing.assert_array_equal(condense.places(jnp.tile(every, (2, 1)), DIM), np.tile(np.arange(DIM**SITES), 2))
+    """And the first sample where there is none."""
+    every = helpers.configurations(SITES)
+    chosen = jnp.asarray(every[[3, 9, 3, 15] * 8])
+    found = condense.distinct(chosen, DIM)
+    assert found is not None
+    np.testing.assert_array_equal(found.place, [3, 9, 3, 15] * 8)
+    np.testing.assert_array_equal(found.x, [every[j if j in (3, 9, 15) else 3] for j in range(DIM**SITES)])
 
 
 def test_few_samples_stay() -> None:
-    assert condense.places(X[:31], DIM) is None
+    assert condense.distinct(X[:31], DIM) is None
     np.testing.assert_array_equal(condense.condense(DIM, X[:31], WEIGHT[:31])[0], X[:31])
 
 
@@ -62,10 +68,11 @@ def test_weights_add_up_and_values_stay() -> None:
     given = jnp.sin(X @ jnp.array([1.0, 0.3]))
     every, sums, kept = condense.condense(DIM, X, WEIGHT, given)
     assert len(every) == DIM**SITES
-    for j, configuration in enumerate(np.asarray(every)):
+    for j, configuration in enumerate(helpers.configurations(SITES)):
         same = np.all(np.asarray(X) == configuration, axis=1)
         assert sums[j] == pytest.approx(float(np.sum(np.asarray(WEIGHT)[same])), abs=1e-15)
         if same.any():
+            np.testing.assert_array_equal(every[j], configuration)
             assert kept[j] == given[int(np.argmax(same))]
 
 
