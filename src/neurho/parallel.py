@@ -169,6 +169,11 @@ def agree(answer: object) -> bool:
     return bool(answer) if jax.process_count() == 1 else bool(_of_first(bool(answer)))
 
 
+def largest(number: int) -> int:
+    """The largest number that any process gives, for all; every process must ask at the same place."""
+    return number if jax.process_count() == 1 else int(np.max(multihost_utils.process_allgather(np.asarray(number))))
+
+
 def share(tree: T) -> T:
     """The numbers and arrays of the first process for all, in the shape of `tree`."""
     if jax.process_count() == 1:

@@ -347,6 +347,18 @@ def test_a_signal_while_saving_waits_until_all_is_saved():
         signals._handle(signal.SIGINT, None)
 
 
+def test_several_processes_answer_a_signal_when_all_ask():
+    """And a second one at once."""
+    signals = interrupt.Signals()
+    signals.together = True
+    with signals.shield():
+        signals._handle(signal.SIGTERM, None)
+    assert signals.pending == signal.SIGTERM
+    with pytest.raises(cli.Interrupted) as caught:
+        signals._handle(signal.SIGINT, None)
+    assert caught.value.code == 130
+
+
 def test_help_imports_nothing_heavy():
     script = "import sys; import neurho.cli; print(sorted({m.partition('.')[0] for m in sys.modules}))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -123,23 +124,30 @@ def run_command(
     if check:
         return
     built.require_memory()
-    if not first:
-        accompany(built, None)
-        return
     from neurho import records
 
-    directory = out if out is not None else _free_directory(config.problem_name(problem))
-    with records.locked(directory):
-        run = records.create(
-            directory,
-            text,
-            fingerprint=config.fingerprint(settings),
-            seed=settings.seed,
-            bonds=built.lattice.bonds,
-            pairs=settings.observables.pairs,
-            keep=settings.output.keep,
-        )
-        drive(built, run, None, voice)
+    with ExitStack() as held:
+        run = None
+
+        def create() -> None:
+            nonlocal run
+            directory = out if out is not None else _free_directory(config.problem_name(problem))
+            held.enter_context(records.locked(directory))
+            run = records.create(
+                directory,
+                text,
+                fingerprint=config.fingerprint(settings),
+                seed=settings.seed,
+                bonds=built.lattice.bonds,
+                pairs=settings.observables.pairs,
+                keep=settings.output.keep,
+            )
+
+        _by_first(create, first=first)
+        if run is None:
+            accompany(built, None)
+        else:
+            drive(built, run, None, voice)
 
 
 @app.command()
@@ -169,19 +177,28 @@ def resume(
         return
     settings, voice = _limited(settings, wall), _voice(quiet=quiet, json=json)
     built = _build(settings)
-    if not first:
-        accompany(built, parallel.share(built.template()) if parallel.agree(False) else None)
-        return
-    with records.locked(directory):
-        run = records.reopen(
-            directory,
-            fingerprint=config.fingerprint(settings),
-            bonds=built.lattice.bonds,
-            pairs=settings.observables.pairs,
-            keep=settings.output.keep,
-        )
-        state = run.restore(built.template())
-        drive(built, run, parallel.share(state) if parallel.agree(state is not None) else None, voice)
+    with ExitStack() as held:
+        run = state = None
+
+        def reopen() -> None:
+            nonlocal run, state
+            held.enter_context(records.locked(directory))
+            run = records.reopen(
+                directory,
+                fingerprint=config.fingerprint(settings),
+                bonds=built.lattice.bonds,
+                pairs=settings.observables.pairs,
+                keep=settings.output.keep,
+            )
+            state = run.restore(built.template())
+
+        _by_first(reopen, first=first)
+        # What the others hold has the shape of the state, and takes its numbers.
+        state = parallel.share(state if first else built.template()) if parallel.agree(state is not None) else None
+        if run is None:
+            accompany(built, state)
+        else:
+            drive(built, run, state, voice)
 
 
 @app.command()
@@ -377,6 +394,8 @@ def _join(processes: int | None, process: int | None, coordinator: str | None, *
     from neurho import parallel
 
     parallel.join(processes=processes, process=process, coordinator=coordinator)
+    signals.together = True
+    signals.install()  # JAX has taken SIGTERM for itself
     return parallel.is_first()
 
 

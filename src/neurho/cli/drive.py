@@ -81,9 +81,17 @@ def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
         sys.exit(code)
 
 
-def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Snapshot]") -> None:
-    from neurho.parallel import agree
+def _stop_together(*, late: bool) -> None:
+    """End the run in all processes at the same place, if the first is late or any of them has had a signal."""
+    from neurho.parallel import agree, largest
 
+    if agree(late):
+        raise OutOfTime
+    if signals.together and (number := largest(signals.pending or 0)):
+        raise Interrupted(number)
+
+
+def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Snapshot]") -> None:
     saver = Saver(problem.config, run)
 
     def watch(state: Any) -> None:
@@ -91,8 +99,7 @@ def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Sn
             run.move(state, state.step)
             report.step(state)
             saver.save_if_due(state.step)
-        if agree(saver.out_of_time):
-            raise OutOfTime
+        _stop_together(late=saver.out_of_time)
 
     for snapshot in problem.snapshots(state, watch=watch):
         with signals.shield():
@@ -100,23 +107,16 @@ def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Sn
             last[:] = [snapshot]
             saver.save_if_due(snapshot.step)
             report.snapshot(snapshot)
-        if agree(saver.out_of_time and not _reached_goal(problem.config, run, snapshot)):
-            raise OutOfTime
+        _stop_together(late=saver.out_of_time and not _reached_goal(problem.config, run, snapshot))
 
 
 def accompany(problem: Any, state: Any) -> None:
     """Compute what `drive` does in the first process, and neither write nor say anything."""
     from neurho._types import NeurhoError
-    from neurho.parallel import agree
-
-    def watch(_: Any) -> None:
-        if agree(False):
-            raise OutOfTime
 
     try:
-        for _ in problem.snapshots(state, watch=watch):
-            if agree(False):
-                return
+        for _ in problem.snapshots(state, watch=lambda _: _stop_together(late=False)):
+            _stop_together(late=False)
     except OutOfTime:
         return
     except Interrupted as stop:

@@ -19,11 +19,16 @@ class Interrupted(BaseException):
 
 
 class Signals:
-    """Raises `Interrupted` on Ctrl-C and SIGTERM, but never inside a `shield`, where something is being saved."""
+    """Raises `Interrupted` on Ctrl-C and SIGTERM, but never inside a `shield`, where something is being saved.
+
+    Where several processes work `together`, one that stopped by itself would leave the others waiting for ever: the
+    first signal then stays `pending` until all of them ask. The second is answered at once.
+    """
 
     def __init__(self) -> None:
         self.pending: int | None = None
         self.shielded = False
+        self.together = False
 
     def install(self) -> None:
         """Handle Ctrl-C and SIGTERM from here on, unless they are ignored already."""
@@ -32,8 +37,9 @@ class Signals:
                 signal.signal(number, self._handle)
 
     def _handle(self, number: int, _: object) -> None:
+        waits = self.shielded or (self.together and self.pending is None)
         self.pending = number
-        if not self.shielded:
+        if not waits:
             raise Interrupted(number)
 
     @contextmanager
@@ -44,7 +50,7 @@ class Signals:
             yield
         finally:
             self.shielded = False
-        if self.pending is not None:
+        if self.pending is not None and not self.together:
             raise Interrupted(self.pending)
 
     def ignore(self) -> None:
