@@ -11,6 +11,8 @@ A run holds the process with its libraries and compiled programs, and beside the
 
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import psutil
@@ -90,10 +92,39 @@ def require(need: float, budget: float | None, ways: list[str]) -> None:
     if budget is not None and need > budget * GIGA:
         must = f"be at least {need / GIGA:.3g}, which is about what the run needs"
         raise NeurhoError(f"Key `sampling.memory_gb` must {must}, but it is {budget:g}: raise it, or take {less}.")
-    there = psutil.virtual_memory().total
+    there = available()
     if need > there:
-        must = f"take at most the {there / GIGA:.3g} GB of this machine"
+        must = f"take at most the {there / GIGA:.3g} GB that it can have on this machine"
         raise NeurhoError(f"The run must {must}, but it needs about {need / GIGA:.3g} GB: take {less}.")
+
+
+def available(root: Path = Path("/")) -> float:
+    """Bytes of memory that this process may take: those of the machine, or fewer in a container or under a queue.
+
+    Linux bounds groups of processes and all their parents: `memory.max` in its second version, a folder of its own and
+    `memory.limit_in_bytes` in the first. Groups of a container may be hidden from it; then the topmost one it sees
+    is its own.
+    """
+    least = float(psutil.virtual_memory().total)
+    for folder, group, file in _groups(root):
+        for place in (group, *group.parents):
+            with suppress(OSError, ValueError):  # no such group, no limit ("max")
+                least = min(least, float((folder / place / file).read_text()))
+    return least
+
+
+def _groups(root: Path) -> list[tuple[Path, Path, str]]:
+    """Where the limits of this process stand: folder, path of the group below it, name of the file."""
+    found, mounted = [], root / "sys/fs/cgroup"
+    with suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            number, names, path = line.split(":", 2)
+            group = Path(path.lstrip("/"))
+            if number == "0":
+                found.append((mounted, group, "memory.max"))
+            elif "memory" in names.split(","):
+                found.append((mounted / "memory", group, "memory.limit_in_bytes"))
+    return found
 
 
 def fitting_chunk(sizes: Sizes, need: Need, budget: float) -> int:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from neurho import config, memory, solvers
@@ -51,6 +52,38 @@ points = 2
 method = "exact"
 """
 SIZES = memory.Sizes(parameters=4256, units=96, samples=2048, diagonal=2048, operators=100, chunk=1024)
+
+
+GROUPS = "9:name=systemd:/\n4:cpu,memory:/jobs/one\n0::/slurm/job\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"memory.max": "max"}, None),
+        ({"memory.max": "max", "slurm/job/memory.max": "3000000"}, 3e6),
+        ({"slurm/memory.max": "2000000", "slurm/job/memory.max": "3000000"}, 2e6),
+        ({"memory/jobs/one/memory.limit_in_bytes": "5000000\n"}, 5e6),
+        ({"memory/memory.limit_in_bytes": "4000000"}, 4e6),
+        ({"memory/memory.limit_in_bytes": str(2**63 - 4096)}, None),
+        ({"elsewhere/memory.max": "1"}, None),
+    ],
+)
+def test_limits_of_containers_and_queues(files, expected, tmp_path):
+    own = tmp_path / "proc/self/cgroup"
+    own.parent.mkdir(parents=True)
+    own.write_text(GROUPS)
+    for name, text in files.items():
+        path = tmp_path / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert memory.available(tmp_path) == (expected or psutil.virtual_memory().total)
+
+
+def test_without_groups_available_what_the_machine_has(tmp_path):
+    assert memory.available(tmp_path) == psutil.virtual_memory().total
+    assert 1e8 < memory.available() <= psutil.virtual_memory().total
 
 
 def network(sites, sampling, task):
