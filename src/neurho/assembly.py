@@ -117,7 +117,9 @@ def make_samplers(
     if asked.kind == "enumeration":
         hermitian = network.kind != "table"
         dim = config.local_dim
-        return enumerate_all(sites.sites, dim, hermitian=hermitian, charge=charge), enumerate_diagonal(sites.sites, dim)
+        moves = sites.translations if getattr(network, "translations", False) else None
+        every = enumerate_all(sites.sites, dim, hermitian=hermitian, charge=charge, translations=moves)
+        return every, enumerate_diagonal(sites.sites, dim)
     chains: dict[str, Any] = {
         "chains": asked.chains,
         "sweeps": asked.sweeps,

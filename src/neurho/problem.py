@@ -216,7 +216,7 @@ class Problem(Setup):
                 "chains": sampling.chains,
             }
         else:
-            facts |= {"samples": dim**2, "diagonal_samples": dim}
+            facts |= {"configurations": self.samples, "diagonal_configurations": dim}
         if not (self.is_search or self.is_projected):
             facts["solver"] = type(self.flow.tdvp.solver).__name__
         return facts | {"parameters": count, "chunk": self.chunk, "memory_bytes": int(self.peak_bytes)}

@@ -31,7 +31,7 @@ from neurho.observables import Observables, Quantity, build_observables
 from neurho.operators import Lindbladian
 from neurho.projected import Projected
 from neurho.quantities import named_quantities, pauli_of
-from neurho.sampling import AbstractSampler
+from neurho.sampling import AbstractSampler, Enumeration
 from neurho.solvers import AbstractSolver
 from neurho.stationarity import stationary_quantities
 from neurho.steady import Continuation
@@ -94,8 +94,8 @@ class Setup:
     @property
     def samples(self) -> int:
         """Configurations of p(l, r) for one evaluation."""
-        count = getattr(self.config.sampling, "samples", None)
-        return count or self.lindbladian.local_dim ** (2 * self.lattice.sites)
+        full, asked = self.samplers[0], self.config.sampling
+        return len(full.configurations) if isinstance(full, Enumeration) else getattr(asked, "samples", 0)
 
     @cached_property
     def samplers(self) -> tuple[AbstractSampler, AbstractSampler]:

@@ -1,13 +1,16 @@
 """Exact sums: all configurations, half of them for Hermitian matrices, and the diagonal."""
 
+from itertools import product
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError
+from neurho import NeurhoError, lattice
 from neurho.sampling import enumerate_all, enumerate_diagonal
+from neurho.symmetry import parity
 
 KEY = jax.random.key(0)
 
@@ -45,6 +48,26 @@ def test_half_gives_full_sums(sites, dim):
     assert abs(np.sum(p * function).imag) < 1e-13
 
 
+@pytest.mark.parametrize("hermitian", [True, False])
+@pytest.mark.parametrize("charge", [None, parity()])
+def test_one_of_all_that_translations_carry_into_each_other(hermitian, charge):
+    """On a 2x3 torus: the orbits, counted by hand in Python, and a weighted sum of an invariant function."""
+    torus = lattice.square(2, 3, periodic=True)
+    sampler = enumerate_all(6, hermitian=hermitian, charge=charge, translations=torus.translations)
+    moves = [tuple(int(j) for j in move) for move in torus.translations]
+    orbits = set()
+    for x in product(range(4), repeat=6):
+        if charge is not None and sum(divmod(a, 2)[0] + divmod(a, 2)[1] for a in x) % 2:
+            continue
+        mirrored = [x, tuple(2 * (a % 2) + a // 2 for a in x)] if hermitian else [x]
+        orbits.add(frozenset(tuple(one[j] for j in move) for one in mirrored for move in moves))
+    found = [tuple(int(a) for a in x) for x in sampler.configurations]
+    assert len(found) == len(orbits) == len({orbit for orbit in orbits for x in found if x in orbit})
+    size = {x: len(orbit) for orbit in orbits for x in orbit}
+    np.testing.assert_array_equal(sampler.multiplicity, [size[x] for x in found])
+    assert jnp.sum(sampler.multiplicity) == 4**6 / (1 if charge is None else 2)
+
+
 @pytest.mark.parametrize(("sites", "dim"), [(3, 2), (2, 3)])
 def test_diagonal(sites, dim):
     rbm = helpers.network(2, sites, local_dim=dim)
@@ -68,9 +91,11 @@ def test_weights_of_states_far_outside_the_range_of_numbers():
 def test_refuses_large_systems():
     with pytest.raises(
         NeurhoError,
-        match=r"at most 16384 configurations for enumeration \(7 spins\).* 8 sites of dimension 2 give 2\^16",
+        match=r"at most 16384 configurations for enumeration \(7 spins, or 9 with .* 8 sites of dimension 2 give 2\^16",
     ):
         enumerate_all(8)
+    with pytest.raises(NeurhoError, match=r"leave at most 16384 .* 8 sites of dimension 2 leave 32896"):
+        enumerate_all(8, hermitian=True, translations=np.arange(8)[None])
     with pytest.raises(NeurhoError, match=r"at most 16384 diagonal configurations, but it gives 32768"):
         enumerate_diagonal(15)
     assert enumerate_diagonal(8).configurations.shape == (2**8, 8)

@@ -35,6 +35,8 @@ from neurho.config.tables import (
 from neurho.config.tasks import Evolve, Stationary
 
 ENUMERATION_SITES = 7
+TIED_ENUMERATION_SITES = 9
+"""With ansatz.translations."""
 TABLE_SITES = 6
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
@@ -113,7 +115,9 @@ def _check_sizes(config: Config) -> None:
     if exact:
         at_most(EXACT_SITES[task.kind], 'task.method = "exact"')
     elif isinstance(config.sampling, Enumeration):
-        at_most(ENUMERATION_SITES, 'sampling.kind = "enumeration", which goes through all d^(2N) configurations')
+        tied = getattr(config.ansatz, "translations", False)
+        what = 'sampling.kind = "enumeration", which goes through all d^(2N) configurations'
+        at_most(TIED_ENUMERATION_SITES if tied else ENUMERATION_SITES, what)
     if isinstance(config.ansatz, ExactTable) and not exact:
         at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all d^(2N) entries')
     if not isinstance(config.ansatz, Rbm) and isinstance(config.initial, MeanField):

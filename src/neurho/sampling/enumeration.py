@@ -13,6 +13,10 @@ from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.symmetry import Charge
 
 MAX_CONFIGURATIONS = 4**7
+"""Of those that are worked on: one for all that symmetries make equal."""
+
+MAX_LABELS = 4**9
+"""Of those that are gone through once, to find these."""
 
 
 class Enumeration(AbstractSampler):
@@ -42,32 +46,48 @@ class Enumeration(AbstractSampler):
 
 
 def enumerate_all(
-    sites: int, local_dim: int = 2, *, hermitian: bool = False, charge: Charge | None = None
+    sites: int,
+    local_dim: int = 2,
+    *,
+    hermitian: bool = False,
+    charge: Charge | None = None,
+    translations: np.ndarray | None = None,
 ) -> Enumeration:
     """The exact p(l, r) = |rho|^2 over all d^(2 sites) configurations.
 
     With `hermitian` only one of (l, r) and (r, l) is visited and counts twice: half the work for a Hermitian ansatz,
     whose local values and log-derivatives at the two are complex conjugates. With `charge` only the sector of charge
-    zero is visited.
+    zero is visited. With `translations`, rows of moved sites as in [`neurho.Lattice`][], only one of each set that
+    they carry into each other: for an ansatz and a Lindbladian that are invariant.
 
-    **Raises** `NeurhoError` above 4^7 configurations.
+    **Raises** `NeurhoError` above 4^9 configurations, or above 4^7 that are left.
     """
     count = local_dim ** (2 * sites)
+    # In both sentences the size is that of the largest system of spins which is sure to fit.
     require(
-        count <= MAX_CONFIGURATIONS,
+        count <= (MAX_LABELS if translations is not None else MAX_CONFIGURATIONS),
         "sites",
-        f"give at most {MAX_CONFIGURATIONS} configurations for enumeration (7 spins); use metropolis sampling beyond",
+        f"give at most {MAX_CONFIGURATIONS} configurations for enumeration (7 spins, or 9 with `translations`); use "
+        "metropolis sampling beyond",
         f"{sites} sites of dimension {local_dim} give {local_dim}^{2 * sites}",
     )
-    labels = all_labels(sites, local_dim**2)
-    mirrored = labels // local_dim + local_dim * (labels % local_dim)
-    order = np.ravel_multi_index(tuple(mirrored.T), (local_dim**2,) * sites) - np.arange(count)
-    multiplicity = np.where(order == 0, 1.0, 2.0) if hermitian else np.ones(count)
-    keep = order >= 0 if hermitian else np.ones(count, dtype=bool)
+    labels, powers = all_labels(sites, local_dim**2), (local_dim**2) ** np.arange(sites - 1, -1, -1)
     if charge is not None:
-        keep &= np.asarray(charge.of(jnp.asarray(labels))) == 0
+        labels = labels[np.asarray(charge.of(jnp.asarray(labels))) == 0]
+    mirrored = [labels, labels // local_dim + local_dim * (labels % local_dim)] if hermitian else [labels]
+    moves = np.arange(sites)[None] if translations is None else np.asarray(translations)
+    # Of all that are equal, the first in order stands for the others.
+    first = np.minimum.reduce([one[:, move] @ powers for one in mirrored for move in moves])
+    kept, multiplicity = np.unique(first, return_counts=True)
+    require(
+        len(kept) <= MAX_CONFIGURATIONS,
+        "sites",
+        f"leave at most {MAX_CONFIGURATIONS} configurations for enumeration; use metropolis sampling beyond",
+        f"{sites} sites of dimension {local_dim} leave {len(kept)}",
+    )
+    configurations = np.stack(np.unravel_index(kept, (local_dim**2,) * sites), axis=1).astype(np.int32)
     return Enumeration(
-        configurations=jnp.asarray(labels[keep]), multiplicity=jnp.asarray(multiplicity[keep]), power=2.0
+        configurations=jnp.asarray(configurations), multiplicity=jnp.asarray(multiplicity, dtype=float), power=2.0
     )
 
 
