@@ -168,6 +168,7 @@ def test_projected_steps_follow_the_exact_evolution():
         list(follow_projected(problem, begin_projected(problem, prepared.ansatz, 0, 1e-2), times, seed=0, max_steps=2))
 
 
+@pytest.mark.slow
 def test_crank_nicolson_is_of_second_order():
     """One step of a state that the network can follow: the free precession and decay of product states."""
     model = models.heisenberg(lattice.chain(2), field=[0, 0, 1.5], decay=1.0)

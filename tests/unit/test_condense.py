@@ -11,7 +11,7 @@ import pytest
 import helpers
 import neurho
 from neurho import condense
-from neurho.ansatz import parameters
+from neurho.ansatz import parameters, table_from_matrix
 from neurho.estimators import local_values
 from neurho.implicit import Implicit
 from neurho.metric import Metric
@@ -45,10 +45,6 @@ X = jnp.asarray(RNG.integers(0, DIM, (61, SITES)), dtype=jnp.int32)
 WEIGHT = jnp.asarray(RNG.dirichlet(np.ones(61)))
 
 
-def values() -> jax.Array:
-    return jax.jit(lambda x: local_values(ANSATZ.amplitudes(), neurho.lindbladian_map(MODEL), x)[:, 0])(X)
-
-
 def test_configurations_stand_at_their_places() -> None:
     """And the first sample where there is none."""
     every = helpers.configurations(SITES)
@@ -77,14 +73,23 @@ def test_weights_add_up_and_values_stay() -> None:
 
 
 def test_local_values(both: Callable) -> None:
-    short, long = both(values)
+    """Of a table, which compiles fast."""
+    table = table_from_matrix(helpers.random_state(np.random.default_rng(3), 4), sites=SITES)
+    generator = neurho.lindbladian_map(MODEL)
+
+    @jax.jit
+    def values(x: jax.Array) -> jax.Array:
+        return local_values(table.amplitudes(), generator, x)[:, 0]
+
+    short, long = both(lambda: values(X))
     np.testing.assert_allclose(short, long, rtol=1e-12, atol=1e-13)
 
 
 def test_metric(both: Callable) -> None:
-    """S, f, <O>, the noise of f and products with S."""
-    v = jnp.asarray(np.random.default_rng(1).normal(size=len(parameters(ANSATZ)[0])))
-    local = values()
+    """S, f, <O>, the noise of f and products with S, for any values."""
+    rng = np.random.default_rng(1)
+    v = jnp.asarray(rng.normal(size=len(parameters(ANSATZ)[0])))
+    local = jnp.asarray(rng.normal(size=len(X)) + 1j * rng.normal(size=len(X)))
 
     @jax.jit
     def problem(x: jax.Array, weight: jax.Array, local: jax.Array) -> list[Any]:

@@ -11,7 +11,7 @@ from neurho.derivatives import LocalDerivatives
 from neurho.generator import lindbladian_map
 
 
-@pytest.mark.parametrize(("dim", "sites"), [(2, 3), (3, 2)])
+@pytest.mark.parametrize(("dim", "sites"), [(2, 3), pytest.param(3, 2, marks=pytest.mark.slow)])
 def test_rows_are_those_of_the_dense_lindbladian(dim, sites):
     """M(x) = sum_x' L[x, x'] rho(x') O(x') / rho(x)."""
     model = helpers.driven_chain() if dim == 2 else helpers.random_lindbladian(1, sites, dim, widest=2)
