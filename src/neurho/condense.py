@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from neurho.generator import all_labels
+from neurho.generator import all_labels, place_values
 
 COPIES = 2
 """From so many samples for a configuration on, sums over configurations take less."""
@@ -61,4 +61,4 @@ def condense(
 
 
 def _places(x: Int[Array, "samples sites"], label_dim: int) -> Int[Array, " samples"]:
-    return x @ jnp.asarray([label_dim**k for k in reversed(range(x.shape[1]))], dtype=x.dtype)
+    return x @ jnp.asarray(place_values(x.shape[1], label_dim), dtype=x.dtype)

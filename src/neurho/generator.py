@@ -58,7 +58,7 @@ class Group(eqx.Module):
 
     def local_index(self, x: Int[Array, " sites"], label_dim: int) -> Int[Array, " instances"]:
         """The local configuration of every instance in configuration `x`."""
-        powers = label_dim ** jnp.arange(self.sites.shape[1] - 1, -1, -1)
+        powers = place_values(self.sites.shape[1], label_dim)
         return jnp.sum(x[self.sites] * powers, axis=1)
 
 
@@ -257,17 +257,22 @@ def all_labels(sites: int, label_dim: int) -> np.ndarray:
     return np.array(np.unravel_index(np.arange(label_dim**sites), (label_dim,) * sites), dtype=np.int32).T
 
 
+def place_values(sites: int, label_dim: int) -> np.ndarray:
+    """What a label counts at each site: `x @ place_values` is the place of x among `all_labels`."""
+    return label_dim ** np.arange(sites - 1, -1, -1)
+
+
 @eqx.filter_jit
 def apply(label_map: LabelMap, table: Complex[Array, " configurations"]) -> Complex[Array, "channels configurations"]:
     """The matrix-free product of a map with a table over all configurations (small systems)."""
     dim = label_map.label_dim
     x = jnp.asarray(all_labels(label_map.sites, dim))
-    strides = jnp.asarray(dim ** np.arange(label_map.sites - 1, -1, -1))
+    strides = jnp.asarray(place_values(label_map.sites, dim))
     index = x @ strides
 
     def add(total: Array, instance: tuple[Array, ...]) -> tuple[Array, None]:
         sites, labels, elements, diagonal = instance
-        local = x[:, sites] @ jnp.asarray(dim ** np.arange(len(sites) - 1, -1, -1))
+        local = x[:, sites] @ jnp.asarray(place_values(len(sites), dim))
         change = jnp.sum((labels[local] - x[:, sites][:, None]) * strides[sites], axis=-1)
         connected = table[index[:, None] + change]
         return total + diagonal[:, local] * table + jnp.sum(elements[:, local] * connected, axis=-1), None

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from neurho.generator import LabelMap
+from neurho.generator import LabelMap, place_values
 
 SETTLED = 1e-8
 """Largest |d rho_j/dt| of a state at rest, in units of the rates."""
@@ -39,7 +39,7 @@ def mean_field_rates(generator: LabelMap, tables: np.ndarray) -> np.ndarray:
         product = np.ones((count, 1), dtype=complex)
         for place in range(k):
             product = (product[:, :, None] * tables[group.sites[:, place]][:, None, :]).reshape(count, -1)
-        labels = group.labels @ dim ** np.arange(k - 1, -1, -1)
+        labels = group.labels @ place_values(k, dim)
         connected = product[np.arange(count)[:, None, None], labels]
         moved = np.sum(group.elements[0] * connected, axis=2) + group.diagonal[0] * product
         moved = moved.reshape(count, *(dim,) * k)

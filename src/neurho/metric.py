@@ -154,7 +154,7 @@ class Metric(eqx.Module):
         return lambda v: against(along(v))
 
     def condensed(self) -> Self:
-        """The same sums over all configurations in place of samples, where there are fewer of them."""
+        """The same S from distinct configurations in place of samples, where there are fewer of them."""
         parts = condense(self.ansatz.local_dim**2, self.x, self.weight, self.local)
         return eqx.tree_at(lambda m: (m.x, m.weight, m.local), self, parts)
 

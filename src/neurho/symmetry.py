@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from neurho._types import NeurhoError
-from neurho.generator import Group, LabelMap
+from neurho.generator import Group, LabelMap, place_values
 
 
 class Charge(NamedTuple):
@@ -110,7 +110,7 @@ def _by_support(label_map: LabelMap) -> Iterator[tuple[tuple[int, ...], np.ndarr
     label_dim = label_map.label_dim
     for group in label_map.groups:
         count, k = group.sites.shape
-        size, powers = label_dim**k, label_dim ** np.arange(k - 1, -1, -1)
+        size, powers = label_dim**k, place_values(k, label_dim)
         columns = np.asarray(group.labels) @ powers
         elements, diagonal, rows = np.asarray(group.elements), np.asarray(group.diagonal), np.arange(size)
         for n in range(count):

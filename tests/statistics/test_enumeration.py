@@ -51,7 +51,7 @@ def test_half_gives_full_sums(sites, dim):
 @pytest.mark.parametrize("hermitian", [True, False])
 @pytest.mark.parametrize("charge", [None, parity()])
 def test_one_of_all_that_translations_carry_into_each_other(hermitian, charge):
-    """On a 2x3 torus: the orbits, counted by hand in Python, and a weighted sum of an invariant function."""
+    """On a 2x3 torus: one of every orbit, counted as often as there are configurations in it."""
     torus = lattice.square(2, 3, periodic=True)
     sampler = enumerate_all(6, hermitian=hermitian, charge=charge, translations=torus.translations)
     moves = [tuple(int(j) for j in move) for move in torus.translations]
@@ -94,6 +94,8 @@ def test_refuses_large_systems():
         match=r"at most 16384 configurations for enumeration \(7 spins, or 9 with .* 8 sites of dimension 2 give 2\^16",
     ):
         enumerate_all(8)
+    with pytest.raises(NeurhoError, match=r"at most 262144 .* \(9 spins\).* 10 sites of dimension 2 give 2\^20"):
+        enumerate_all(10, translations=lattice.chain(10, periodic=True).translations)
     with pytest.raises(NeurhoError, match=r"leave at most 16384 .* 8 sites of dimension 2 leave 32896"):
         enumerate_all(8, hermitian=True, translations=np.arange(8)[None])
     with pytest.raises(NeurhoError, match=r"at most 16384 diagonal configurations, but it gives 32768"):

@@ -81,7 +81,7 @@ def test_limits_of_containers_and_queues(files, expected, tmp_path):
     assert memory.available(tmp_path) == (expected or psutil.virtual_memory().total)
 
 
-def test_without_groups_available_what_the_machine_has(tmp_path):
+def test_without_groups_all_of_the_machine_is_available(tmp_path):
     assert memory.available(tmp_path) == psutil.virtual_memory().total
     assert 1e8 < memory.available() <= psutil.virtual_memory().total
 

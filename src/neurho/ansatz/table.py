@@ -8,7 +8,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from neurho._types import NeurhoError, require
 from neurho.ansatz.base import AbstractAnsatz, Reevaluated
-from neurho.generator import to_table
+from neurho.generator import place_values, to_table
 
 MAX_CONFIGURATIONS = 4**6
 
@@ -27,7 +27,7 @@ class Table(AbstractAnsatz):
     def log_amplitude(self, x: Int[Array, " sites"]) -> Complex[Array, ""]:
         """Look up log rho(x)."""
         dim = self.local_dim**2
-        index = jnp.sum(x * jnp.asarray(dim ** np.arange(self.sites - 1, -1, -1)))
+        index = jnp.sum(x * jnp.asarray(place_values(self.sites, dim)))
         return jax.lax.complex(self.entries[0, index], self.entries[1, index])
 
     def amplitudes(self) -> Reevaluated:

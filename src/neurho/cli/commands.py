@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,6 +17,9 @@ from neurho.cli.printing import complain, print_deviations, print_facts, print_s
 if TYPE_CHECKING:
     from neurho.cli.progress import Voice
     from neurho.config import Config
+    from neurho.records import Run
+
+T = TypeVar("T")
 
 app = typer.Typer(
     add_completion=False,
@@ -127,13 +130,11 @@ def run_command(
     from neurho import records
 
     with ExitStack() as held:
-        run = None
 
-        def create() -> None:
-            nonlocal run
+        def create() -> "Run":
             directory = out if out is not None else _free_directory(config.problem_name(problem))
             held.enter_context(records.locked(directory))
-            run = records.create(
+            return records.create(
                 directory,
                 text,
                 fingerprint=config.fingerprint(settings),
@@ -143,7 +144,7 @@ def run_command(
                 keep=settings.output.keep,
             )
 
-        _by_first(create, first=first)
+        run = _by_first(create, first=first)
         if run is None:
             accompany(built, None)
         else:
@@ -178,10 +179,8 @@ def resume(
     settings, voice = _limited(settings, wall), _voice(quiet=quiet, json=json)
     built = _build(settings)
     with ExitStack() as held:
-        run = state = None
 
-        def reopen() -> None:
-            nonlocal run, state
+        def reopen() -> "tuple[Run, Any]":
             held.enter_context(records.locked(directory))
             run = records.reopen(
                 directory,
@@ -190,9 +189,9 @@ def resume(
                 pairs=settings.observables.pairs,
                 keep=settings.output.keep,
             )
-            state = run.restore(built.template())
+            return run, run.restore(built.template())
 
-        _by_first(reopen, first=first)
+        run, state = _by_first(reopen, first=first) or (None, None)
         # What the others hold has the shape of the state, and takes its numbers.
         state = parallel.share(state if first else built.template()) if parallel.agree(state is not None) else None
         if run is None:
@@ -399,19 +398,20 @@ def _join(processes: int | None, process: int | None, coordinator: str | None, *
     return parallel.is_first()
 
 
-def _by_first(action: Callable[[], None], *, first: bool) -> None:
-    """What only the first process does; where it fails, all end."""
+def _by_first(action: Callable[[], T], *, first: bool) -> T | None:
+    """What only the first process does, and gets; where it fails, all end."""
     from neurho import parallel
     from neurho._types import NeurhoError
 
-    error = None
+    error = result = None
     if first:
         try:
-            action()
+            result = action()
         except NeurhoError as raised:
             error = raised
     if parallel.agree(error is not None):
         raise error or typer.Exit(1)
+    return result
 
 
 def _double_precision() -> None:

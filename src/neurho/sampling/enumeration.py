@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes
-from neurho.generator import all_labels
+from neurho.generator import all_labels, place_values
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.symmetry import Charge
 
@@ -62,20 +62,19 @@ def enumerate_all(
 
     **Raises** `NeurhoError` above 4^9 configurations, or above 4^7 that are left.
     """
-    count = local_dim ** (2 * sites)
-    # In both sentences the size is that of the largest system of spins which is sure to fit.
+    tied = translations is not None
+    limit, spins = (MAX_LABELS, "9 spins") if tied else (MAX_CONFIGURATIONS, "7 spins, or 9 with `translations`")
     require(
-        count <= (MAX_LABELS if translations is not None else MAX_CONFIGURATIONS),
+        local_dim ** (2 * sites) <= limit,
         "sites",
-        f"give at most {MAX_CONFIGURATIONS} configurations for enumeration (7 spins, or 9 with `translations`); use "
-        "metropolis sampling beyond",
+        f"give at most {limit} configurations for enumeration ({spins}); use metropolis sampling beyond",
         f"{sites} sites of dimension {local_dim} give {local_dim}^{2 * sites}",
     )
-    labels, powers = all_labels(sites, local_dim**2), (local_dim**2) ** np.arange(sites - 1, -1, -1)
+    labels, powers = all_labels(sites, local_dim**2), place_values(sites, local_dim**2)
     if charge is not None:
         labels = labels[np.asarray(charge.of(jnp.asarray(labels))) == 0]
     mirrored = [labels, labels // local_dim + local_dim * (labels % local_dim)] if hermitian else [labels]
-    moves = np.arange(sites)[None] if translations is None else np.asarray(translations)
+    moves = np.asarray(translations) if tied else np.arange(sites)[None]
     # Of all that are equal, the first in order stands for the others.
     first = np.minimum.reduce([one[:, move] @ powers for one in mirrored for move in moves])
     kept, multiplicity = np.unique(first, return_counts=True)
