@@ -9,14 +9,17 @@ from .ansatz import RBM as RBM
 from .ansatz import AbstractAmplitudes as AbstractAmplitudes
 from .ansatz import AbstractAnsatz as AbstractAnsatz
 from .ansatz import HiddenUnits as HiddenUnits
+from .ansatz import LiouvilleRBM as LiouvilleRBM
 from .ansatz import Reevaluated as Reevaluated
 from .ansatz import Table as Table
 from .ansatz import TiedRBM as TiedRBM
+from .ansatz import as_liouville as as_liouville
 from .ansatz import density_matrix as density_matrix
 from .ansatz import level_amplitudes as level_amplitudes
 from .ansatz import level_state as level_state
 from .ansatz import parameter_count as parameter_count
 from .ansatz import product_state as product_state
+from .ansatz import random_liouville as random_liouville
 from .ansatz import random_ndm as random_ndm
 from .ansatz import random_rbm as random_rbm
 from .ansatz import random_tied as random_tied

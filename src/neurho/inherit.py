@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import equinox as eqx
 import jax
@@ -11,13 +11,15 @@ from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
 from neurho.ansatz import (
-    NDM,
     RBM,
     AbstractAnsatz,
+    LiouvilleRBM,
     Table,
     TiedRBM,
+    as_liouville,
     enlarged,
     parameters,
+    random_liouville,
     random_ndm,
     random_rbm,
     random_tied,
@@ -28,6 +30,12 @@ from neurho.generator import lindbladian_map
 from neurho.lattice import Lattice
 from neurho.records import PROBLEM, read_ansatz, read_problem
 from neurho.symmetry import Charge
+
+SPIN_NETWORKS = (RBM, TiedRBM, LiouvilleRBM)
+"""With parameters of units, and sectors."""
+
+KINDS: dict[str, Any] = {"rbm": (RBM, TiedRBM), "liouville": LiouvilleRBM, "table": Table}
+"""Which networks a problem takes over, by its `ansatz.kind`."""
 
 
 def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None) -> AbstractAnsatz:
@@ -44,7 +52,7 @@ def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge 
         network = _fitted(_last_network(asked.run, source), make_lattice(source), config, sites)
     except NeurhoError as error:
         raise NeurhoError(f"Key `initial.run` must be a run whose last state fits this problem: {error}") from None
-    if isinstance(network, RBM | TiedRBM):
+    if isinstance(network, SPIN_NETWORKS):
         network = dataclasses.replace(network, charge=charge)
     return _noisy(key, network, asked.noise)
 
@@ -58,7 +66,7 @@ def last_network(run: str | Path) -> AbstractAnsatz:
     if source.task.method == "exact":
         raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` is exact.")
     network = _last_network(run, source)
-    if isinstance(network, RBM | TiedRBM):
+    if isinstance(network, SPIN_NETWORKS):
         generator = lindbladian_map(make_lindbladian(source, make_lattice(source)))
         network = dataclasses.replace(network, charge=make_charge(source, generator))
     return network
@@ -81,34 +89,42 @@ def _blank(source: Config) -> AbstractAnsatz:
     key, sizes = jax.random.key(0), {"hidden": network.hidden, "mixing": network.mixing, "local_dim": d}
     if network.kind == "ndm":
         return random_ndm(key, count, **sizes)
-    if network.translations:
-        return random_tied(key, make_lattice(source).translations, **sizes)
-    return random_rbm(key, count, **sizes)
+    moves = make_lattice(source).translations if network.translations else None
+    if network.kind == "liouville":
+        return random_liouville(key, count, translations=moves, **sizes)
+    return random_rbm(key, count, **sizes) if moves is None else random_tied(key, moves, **sizes)
 
 
 def _fitted(network: AbstractAnsatz, old: Lattice, config: Config, new: Lattice) -> AbstractAnsatz:
     """The network on the lattice of this problem, in the sizes of this problem."""
     asked: Any = config.ansatz
     tied = getattr(asked, "translations", False)
-    if isinstance(network, TiedRBM):
+    if asked.kind == "liouville" and isinstance(network, RBM | TiedRBM):
+        network = as_liouville(network)
+    if _tied(network):
         network = enlarged(network, old, new)
         network = network if tied else network.expanded()
     elif tied:
         raise NeurhoError("its network is not translation-invariant.")
     elif (old.name, old.shape, old.sites) != (new.name, new.shape, new.sites):
         raise NeurhoError(f"it lives on {old}, this problem on {new}, and its network is not translation-invariant.")
-    if isinstance(network, NDM) or isinstance(network, Table) != (asked.kind == "table"):
+    if not isinstance(network, KINDS.get(asked.kind, ())):
         raise NeurhoError("its network is of another kind.")
     if network.local_dim != config.local_dim:
         raise NeurhoError(f"its sites have {network.local_dim} levels, those of this problem {config.local_dim}.")
-    if asked.kind == "rbm":
+    if isinstance(network, SPIN_NETWORKS):
         _check_sizes(network, asked)
     return network
 
 
+def _tied(network: AbstractAnsatz) -> TypeGuard[TiedRBM | LiouvilleRBM]:
+    """Whether a network is translation-invariant by construction."""
+    return isinstance(network, TiedRBM) or (isinstance(network, LiouvilleRBM) and network.tied)
+
+
 def _check_sizes(network: Any, asked: Any) -> None:
     """As many filters (or units) as this problem asks for."""
-    count = network.sites if isinstance(network, TiedRBM) else 1
+    count = network.sites if _tied(network) else 1
     for name, found in (("hidden", network.hidden_bias.shape[1]), ("mixing", len(network.mixing_bias))):
         if count * found != getattr(asked, name):
             raise NeurhoError(f"its network needs ansatz.{name} = {count * found}, but it is {getattr(asked, name)}.")
@@ -120,4 +136,4 @@ def _noisy(key: PRNGKeyArray, network: AbstractAnsatz, noise: float) -> Abstract
         return network
     vector, restore = parameters(network)
     moved = restore(vector + noise * jax.random.normal(key, vector.shape, dtype=float))
-    return dataclasses.replace(moved, visible=network.visible) if isinstance(network, RBM | TiedRBM) else moved
+    return dataclasses.replace(moved, visible=network.visible) if isinstance(network, SPIN_NETWORKS) else moved

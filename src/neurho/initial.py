@@ -12,10 +12,13 @@ from neurho import exact
 from neurho._types import NeurhoError
 from neurho.ansatz import (
     AbstractAnsatz,
+    as_liouville,
     density_matrix,
+    disturbed_liouville,
     level_amplitudes,
     level_state,
     product_state,
+    random_liouville,
     random_ndm,
     random_rbm,
     random_tied,
@@ -58,7 +61,7 @@ def make_initial(config: Config, sites: Lattice, generator: LabelMap, charge: Ch
     key = jax.random.fold_in(jax.random.key(config.seed), 3)
     asked: Any = config.initial
     network: Any = config.ansatz
-    if network.kind == "rbm" and network.translations:
+    if getattr(network, "translations", False):
         try:
             require_invariant(generator, sites.translations)
         except NeurhoError as error:
@@ -94,6 +97,9 @@ def _random(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | 
     if network.kind == "ndm":
         return random_ndm(key, sites.sites, **sizes)
     sizes |= {"charge": charge}
+    if network.kind == "liouville":
+        moves = sites.translations if network.translations else None
+        return random_liouville(key, sites.sites, translations=moves, **sizes)
     if network.translations:
         return random_tied(key, sites.translations, **sizes)
     return random_rbm(key, sites.sites, **sizes)
@@ -104,19 +110,24 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
     asked: Any = config.initial
     network: Any = config.ansatz
     sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing}
-    sizes |= {"noise": asked.noise, "tilt": asked.tilt}
+    labels = network.kind == "liouville"
+    sizes |= {"noise": 0.0 if labels else asked.noise, "tilt": asked.tilt}
+    near: dict[str, Any] = {"reach": getattr(asked, "reach", None), "distances": distances(sites)}
     if asked.kind == "levels":
         prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, mixed=asked.mixed, **sizes)
-        return Initial(ansatz=prepared.ansatz, target=prepared.target, tilt_loss=1 - prepared.overlap)
-    bloch = _mean_field_bloch(generator, network.mixing) if asked.kind == "mean-field" else asked.bloch
-    sizes |= {"charge": charge, "reach": asked.reach, "distances": distances(sites)}
-    if not network.translations:
-        prepared = product_state(key, bloch, sites.sites, **sizes)
     else:
-        if asked.kind == "mean-field":
-            bloch = _site_average(bloch)
-        prepared = uniform_product_state(key, bloch, sites.translations, **sizes)
-    return Initial(ansatz=prepared.ansatz, target=prepared.target, tilt_loss=1 - prepared.overlap)
+        sizes |= near | {"charge": charge}
+        bloch = _mean_field_bloch(generator, network.mixing) if asked.kind == "mean-field" else asked.bloch
+        if not network.translations:
+            prepared = product_state(key, bloch, sites.sites, **sizes)
+        else:
+            bloch = _site_average(bloch) if asked.kind == "mean-field" else bloch
+            prepared = uniform_product_state(key, bloch, sites.translations, **sizes)
+    start, target = prepared.ansatz, prepared.target
+    if labels:
+        target = as_liouville(target)
+        start = disturbed_liouville(key, target, asked.noise, **near)
+    return Initial(ansatz=start, target=target, tilt_loss=1 - prepared.overlap)
 
 
 def _mean_field_bloch(generator: LabelMap, mixing: int) -> np.ndarray:

@@ -14,11 +14,15 @@ from neurho.ansatz.hidden import HiddenUnits as HiddenUnits
 from neurho.ansatz.levels import PreparedLevels as PreparedLevels
 from neurho.ansatz.levels import level_amplitudes as level_amplitudes
 from neurho.ansatz.levels import level_state as level_state
+from neurho.ansatz.liouville import LiouvilleRBM as LiouvilleRBM
+from neurho.ansatz.liouville import as_liouville as as_liouville
+from neurho.ansatz.liouville import random_liouville as random_liouville
 from neurho.ansatz.ndm import NDM as NDM
 from neurho.ansatz.ndm import PoweredUnits as PoweredUnits
 from neurho.ansatz.ndm import random_ndm as random_ndm
 from neurho.ansatz.prepare import Prepared as Prepared
 from neurho.ansatz.prepare import disturbed as disturbed
+from neurho.ansatz.prepare import disturbed_liouville as disturbed_liouville
 from neurho.ansatz.prepare import product_state as product_state
 from neurho.ansatz.prepare import uniform_product_state as uniform_product_state
 from neurho.ansatz.rbm import RBM as RBM

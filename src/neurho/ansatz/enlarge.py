@@ -2,17 +2,21 @@
 
 import dataclasses
 from functools import reduce
+from typing import TypeVar
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from neurho._types import NeurhoError
+from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.tied import TiedRBM
 from neurho.lattice import Lattice
 
+Tied = TypeVar("Tied", bound=TiedRBM | LiouvilleRBM)
 
-def enlarged(network: TiedRBM, old: Lattice, new: Lattice) -> TiedRBM:
+
+def enlarged(network: Tied, old: Lattice, new: Lattice) -> Tied:
     """The network of a small periodic lattice on a larger one of the same kind.
 
     Filters are copied at equal displacement from site 0, -L/2 to L/2 per direction; the displacement L/2 of an even L
@@ -32,16 +36,19 @@ def enlarged(network: TiedRBM, old: Lattice, new: Lattice) -> TiedRBM:
     copies = reduce(np.kron, [_copies(o, n) for o, n in zip(old.shape, new.shape, strict=True)])
     move = jnp.asarray(copies)
 
+    labels = isinstance(network, LiouvilleRBM)
+    names = ("hidden_weights", "mixing_weights") if labels else ("hidden_filters", "mixing_filters")
+    features = network.local_dim**2 - 1 if labels else network.local_dim - 1
+    axes = (new.sites, features) if labels else (new.sites * features,)
+
     def spread(filters: Array) -> Array:
-        split = filters.reshape(2, filters.shape[1], network.sites, network.local_dim - 1)
-        return jnp.einsum("ij,cfjm->cfim", move, split).reshape(
-            2, filters.shape[1], new.sites * (network.local_dim - 1)
-        )
+        units = filters.shape[: filters.ndim - len(axes)]
+        moved = jnp.einsum("ij,...jm->...im", move, filters.reshape(*units, network.sites, features))
+        return moved.reshape(*units, *axes)
 
     return dataclasses.replace(
         network,
-        hidden_filters=spread(network.hidden_filters),
-        mixing_filters=spread(network.mixing_filters),
+        **{name: spread(getattr(network, name)) for name in names},
         translations=jnp.asarray(new.translations, dtype=network.translations.dtype),
         sites=new.sites,
     )

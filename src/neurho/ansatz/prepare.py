@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError, require
+from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.rbm import RBM, random_rbm
 from neurho.ansatz.tied import TiedRBM, random_tied
 from neurho.symmetry import Charge
@@ -170,13 +171,36 @@ def disturbed(
     envelope = np.ones(sites) if reach is None else _envelope(reach, distances, sites, np.zeros(1, dtype=int))[0]
     envelope = np.repeat(envelope, network.local_dim - 1)
     where = lambda r: (r.hidden_bias, r.mixing_bias, r.hidden_filters, r.mixing_filters)  # noqa: E731
-    keys = jax.random.split(key, 4)
-    leaves = where(network)
-    noisy = [
+    return eqx.tree_at(where, network, _with_noise(key, noise, where(network), (1.0, 1.0, envelope, envelope)))
+
+
+def disturbed_liouville(
+    key: PRNGKeyArray,
+    network: LiouvilleRBM,
+    noise: float,
+    *,
+    reach: float | None = None,
+    distances: np.ndarray | None = None,
+) -> LiouvilleRBM:
+    """The same for a machine on labels; without translations its units have places spread evenly over the sites."""
+    require(noise >= 0, "noise", "be >= 0", f"it is {noise}")
+
+    def envelope(units: int) -> Any:
+        places = np.zeros(units, dtype=int) if network.tied else _places(units, network.sites)
+        return 1.0 if reach is None else _envelope(reach, distances, network.sites, places)[..., None]
+
+    where = lambda r: (r.hidden_bias, r.mixing_bias, r.hidden_weights, r.mixing_weights)  # noqa: E731
+    scales = (1.0, 1.0, envelope(network.hidden_bias.shape[1]), envelope(len(network.mixing_bias)))
+    return eqx.tree_at(where, network, _with_noise(key, noise, where(network), scales))
+
+
+def _with_noise(key: PRNGKeyArray, noise: float, leaves: tuple, scales: tuple) -> tuple:
+    """Normal numbers of standard deviation noise scale added to each array."""
+    keys = jax.random.split(key, len(leaves))
+    return tuple(
         leaf + noise * scale * jax.random.normal(k, leaf.shape, dtype=float)
-        for k, leaf, scale in zip(keys, leaves, (1.0, 1.0, envelope, envelope), strict=True)
-    ]
-    return eqx.tree_at(where, network, tuple(noisy))
+        for k, leaf, scale in zip(keys, leaves, scales, strict=True)
+    )
 
 
 def _near(network: RBM, reach: float, distances: np.ndarray | None) -> RBM:
@@ -184,11 +208,16 @@ def _near(network: RBM, reach: float, distances: np.ndarray | None) -> RBM:
     sites = network.sites
 
     def envelope(units: int) -> np.ndarray:
-        return _envelope(reach, distances, sites, ((np.arange(units) + 0.5) * sites / max(units, 1)).astype(int))
+        return _envelope(reach, distances, sites, _places(units, sites))
 
     weights = (network.hidden_weights, network.mixing_weights)
     near = tuple(w * jnp.asarray(envelope(w.shape[1])) for w in weights)
     return eqx.tree_at(lambda r: (r.hidden_weights, r.mixing_weights), network, near)
+
+
+def _places(units: int, sites: int) -> np.ndarray:
+    """A site for each unit, spread evenly."""
+    return ((np.arange(units) + 0.5) * sites / max(units, 1)).astype(int)
 
 
 def _envelope(reach: float, distances: np.ndarray | None, sites: int, places: np.ndarray) -> np.ndarray:

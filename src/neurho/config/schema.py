@@ -18,6 +18,7 @@ from neurho.config.tables import (
     Heisenberg,
     Index,
     Ising,
+    Liouville,
     MeanField,
     Metropolis,
     Ndm,
@@ -41,7 +42,7 @@ TABLE_SITES = 6
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom
-Ansatzes: TypeAlias = Rbm | Ndm | ExactTable
+Ansatzes: TypeAlias = Rbm | Liouville | Ndm | ExactTable
 Initials: TypeAlias = Product | Levels | MeanField | Random | State
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
@@ -121,7 +122,7 @@ def _check_sizes(config: Config) -> None:
     if isinstance(config.ansatz, ExactTable) and not exact:
         at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all d^(2N) entries')
     if not isinstance(config.ansatz, Rbm) and isinstance(config.initial, MeanField):
-        raise Refusal("initial.kind", 'be another one unless ansatz.kind = "rbm"', 'it is "mean-field"')
+        raise Refusal("initial.kind", 'be another one unless ansatz.kind is "rbm" or "liouville"', 'it is "mean-field"')
     if isinstance(config.ansatz, Ndm) and not isinstance(config.initial, Random):
         raise Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
     for key in ("exponent", "blur"):

@@ -150,6 +150,12 @@ class Rbm(Table):
     symmetry: Literal["auto", "none", "parity", "number"] = "auto"
 
 
+class Liouville(Rbm):
+    """Hidden units that see labels (l, r): Eq. 2 with more weights per unit, Hermitian but not always positive."""
+
+    kind: Literal["liouville"]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
 class Ndm(Table):
     """The neural density matrix of Torlai and Melko, with as many parameters as the paper's network."""
 

@@ -22,12 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import NeurhoError
-from neurho.ansatz import NDM, RBM, AbstractAnsatz, Table, TiedRBM, parameter_count
+from neurho.ansatz import NDM, RBM, AbstractAnsatz, LiouvilleRBM, Table, TiedRBM, parameter_count
 from neurho.records.files import disk, replace
 from neurho.symmetry import Charge
 
 FORMAT, VERSION = "neurho parameters", 1
-KINDS: tuple[type[AbstractAnsatz], ...] = (RBM, TiedRBM, NDM, Table)
+KINDS: tuple[type[AbstractAnsatz], ...] = (RBM, TiedRBM, LiouvilleRBM, NDM, Table)
 
 
 def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
@@ -72,7 +72,7 @@ def load_parameters(path: str | Path, *, kinds: Sequence[type[AbstractAnsatz]] =
 
     **Arguments**
 
-    - `kinds`: classes of your own that the file may hold, besides RBM, TiedRBM, NDM and Table.
+    - `kinds`: classes of your own that the file may hold, besides RBM, TiedRBM, LiouvilleRBM, NDM and Table.
 
     **Raises** `NeurhoError` for a file of another kind or version, and for arrays that do not fit together.
     """
