@@ -3,11 +3,12 @@
 A new one is one export and one row here; tests/unit/test_protocols.py then holds it to its signature.
 """
 
+import jax
 import numpy as np
 
 import helpers
 from neurho import integrate, lattice
-from neurho.ansatz import table_from_matrix
+from neurho.ansatz import random_liouville, table_from_matrix
 from neurho.crossvalidation import CrossValidated
 from neurho.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
 from neurho.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
@@ -20,6 +21,7 @@ ANSATZES = {
     "RBM": lambda: helpers.network(0, SITES),
     "RBM of three levels": lambda: helpers.network(0, SITES, local_dim=3),
     "TiedRBM": lambda: helpers.tied_network(0, lattice.chain(SITES, periodic=True)),
+    "LiouvilleRBM": lambda: random_liouville(jax.random.key(0), SITES, hidden=2, mixing=2, scale=0.4),
     "NDM": lambda: helpers.neural_density_matrix(0, SITES),
     "Table": lambda: table_from_matrix(helpers.random_state(np.random.default_rng(0), 4), sites=SITES),
 }

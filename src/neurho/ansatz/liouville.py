@@ -2,7 +2,7 @@
 
 Eq. 2 of PRL 122, 250502 is a case of it. What it has more are weights between units and products l_j r_j, and units
 that see rows and columns of a site with unrelated weights; in return a density matrix of this form may have
-negative eigenvalues away from the exact one. The idea of a machine in Liouville space is that of Kothe & Kirton,
+negative eigenvalues away from the exact one. Machines in Liouville space are due to Kothe & Kirton,
 PRA 109, 062215 (2024).
 """
 
@@ -80,7 +80,7 @@ class LiouvilleRBM(AbstractAnsatz):
 
         def along(weights: Float[Array, "units sites features"]) -> tuple[Array, Array]:
             parts = (weights[..., :kinds], weights[..., kinds:])
-            first, second = (w.reshape(len(w), -1) @ s for w, s in zip(parts, seen, strict=True))
+            first, second = (w.reshape(len(w), len(s)) @ s for w, s in zip(parts, seen, strict=True))
             return first, second
 
         (even_re, odd_re), (even_im, odd_im) = along(self.hidden_weights[0]), along(self.hidden_weights[1])
@@ -196,7 +196,7 @@ def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
         )
 
     def split(weights: Array) -> Array:
-        return weights.reshape(*weights.shape[:-1], -1, d - 1)
+        return weights.reshape(*weights.shape[:-1], weights.shape[-1] // (d - 1), d - 1)
 
     w_re, w_im = split(network.hidden_filters if tied else network.hidden_weights) / 2
     u_re, u_im = split(network.mixing_filters if tied else network.mixing_weights)
