@@ -277,4 +277,5 @@ def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:
         "trace_distance": exact.trace_distance(rho, truth),
         "purity_network": exact.purity(rho),
         "purity_exact": exact.purity(truth),
+        "smallest_eigenvalue": float(np.linalg.eigvalsh(rho)[0]),
     }

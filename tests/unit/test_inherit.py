@@ -7,7 +7,7 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, config, initial, lattice, records
-from neurho.ansatz import RBM, TiedRBM, enlarged
+from neurho.ansatz import RBM, TiedRBM, as_liouville, enlarged, random_liouville
 from neurho.assembly import make_charge, make_lattice, make_lindbladian
 from neurho.estimators import Estimate
 from neurho.evolution import RunState
@@ -101,6 +101,55 @@ def test_a_tied_state_becomes_an_ordinary_one(run):
     found = begin(problem(initial={"run": run[0], "kind": "state"}, ansatz={"translations": False}))
     assert isinstance(found, RBM)
     assert same(found, run[1].expanded())
+
+
+def liouville(**changes):
+    return {"kind": "liouville", "hidden": 6, "mixing": 3} | changes
+
+
+@pytest.mark.parametrize("translations", [True, False])
+def test_a_state_of_the_paper_s_network_becomes_one_on_labels(run, translations):
+    asked = problem(initial={"run": run[0], "kind": "state"}, ansatz=liouville(translations=translations))
+    known = run[1] if translations else run[1].expanded()
+    assert same(begin(asked), as_liouville(known))
+    assert begin(asked).tied == translations
+
+
+def test_states_on_labels(tmp_path):
+    """On the same lattice, untied, and on a larger one; with the sector of the new problem, and not back to Eq. 2."""
+    small, large = lattice.chain(3, periodic=True), lattice.chain(5, periodic=True)
+    last = random_liouville(jax.random.key(0), 3, hidden=6, mixing=3, scale=0.3, translations=small.translations)
+    path = write(tmp_path / "labels", problem(ansatz=liouville(translations=True)), last)
+    state = {"run": path, "kind": "state"}
+    kept = begin(problem(ansatz=liouville(translations=True), initial=state))
+    assert same(kept, last)
+    assert kept.charge == parity()
+    assert same(begin(problem(ansatz=liouville(), initial=state)), last.expanded())
+    grown = liouville(translations=True, hidden=10, mixing=5)
+    assert same(begin(problem(5, ansatz=grown, initial=state)), enlarged(last, small, large))
+    with pytest.raises(NeurhoError, match="its network is of another kind"):
+        begin(problem(initial=state))
+
+
+@pytest.mark.parametrize("translations", [True, False])
+@pytest.mark.parametrize(
+    "start", [{"kind": "product", "bloch": [0.3, -0.2, 0.4]}, {"kind": "mean-field"}], ids=["product", "mean-field"]
+)
+def test_starts_on_labels_are_those_of_the_paper_s_network_with_noise_of_their_own(start, translations):
+    known, asked = (
+        problem(ansatz={"kind": kind, "hidden": 6, "mixing": 3, "translations": translations}, initial=start)
+        for kind in ("rbm", "liouville")
+    )
+    sites = make_lattice(asked)
+    generator = lindbladian_map(make_lindbladian(asked, sites))
+    of_paper, found = (initial.make_initial(one, sites, generator, None) for one in (known, asked))
+    assert same(found.target, as_liouville(of_paper.target))
+    assert found.tilt_loss == of_paper.tilt_loss
+    assert same(found.ansatz.visible, found.target.visible)
+    noise = np.asarray(found.ansatz.hidden_weights)
+    assert found.ansatz.tied == translations
+    assert 0.2 * asked.initial.noise < noise.std() < 1.2 * asked.initial.noise
+    assert np.all(noise != 0), "weights to products, too"
 
 
 def test_an_ordinary_state_on_the_same_lattice(tmp_path):

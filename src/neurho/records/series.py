@@ -34,6 +34,7 @@ _DESCRIPTIONS = {
     "trace_distance": ("trace distance to the exact state", "1"),
     "purity_network": ("purity of the density matrix of the network", "1"),
     "purity_exact": ("purity of the exact state", "1"),
+    "smallest_eigenvalue": ("smallest eigenvalue of the density matrix of the network", "1"),
     "wall_seconds": ("computing time since the start", "s"),
     "step": ("accepted steps since the start", "1"),
 }

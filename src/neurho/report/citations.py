@@ -70,6 +70,15 @@ _TORLAI = _article(
     "120 240503 2018",
     "10.1103/PhysRevLett.120.240503",
 )
+_KOTHE = _article(
+    "KotheKirton2024",
+    "restricted Boltzmann machines in Liouville space",
+    "Kothe, Simon and Kirton, Peter",
+    "Liouville-space neural network representation of density matrices",
+    "Phys. Rev. A",
+    "109 062215 2024",
+    "10.1103/PhysRevA.109.062215",
+)
 _SCHMITT = _article(
     "SchmittHeyl2020",
     "regularisation by the signal-to-noise ratio",
@@ -164,7 +173,7 @@ def citations(config: Config) -> list[Reference]:
     found += {"xyz": [_LEE], "ising": [_VICENTINI], "dephasing": [_ZNIDARIC]}.get(config.model.kind, [])
     if config.task.method != "exact":
         kind = getattr(config.ansatz, "kind", "")
-        found += [_TORLAI] if kind == "ndm" else []
+        found += {"ndm": [_TORLAI], "liouville": [_KOTHE]}.get(kind, [])
         found += [_SCHMITT] if getattr(config.task, "solver", "") == "snr" else []
         found += [_HOFMANN] if getattr(config.task, "solver", "") == "cross-validated" else []
         found += [_SINIBALDI] if getattr(config.sampling, "blur", 0) else []
