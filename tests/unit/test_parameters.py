@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 import helpers
 import neurho
 from neurho import NeurhoError, cli, lattice
-from neurho.ansatz import AbstractAnsatz, Reevaluated, table_from_matrix
+from neurho.ansatz import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
 from neurho.symmetry import number, parity
 
 RING = lattice.chain(3, periodic=True)
@@ -25,6 +26,7 @@ NETWORKS = {
     "RBM of three levels": lambda: helpers.network(0, 2, local_dim=3),
     "RBM without units": lambda: helpers.network(0, hidden=0, mixing=0),
     "TiedRBM": lambda: helpers.tied_network(0, RING, charge=parity()),
+    "LiouvilleRBM": lambda: random_liouville(jax.random.key(0), 3, hidden=2, mixing=2, charge=parity()),
     "NDM": lambda: helpers.neural_density_matrix(0),
     "Table": lambda: table_from_matrix(helpers.random_state(np.random.default_rng(0), 4), sites=2),
 }
