@@ -36,6 +36,10 @@ def rbm(hidden: int, mixing: int, *, translations: bool = False) -> str:
     return f'[ansatz]\nkind = "rbm"\nhidden = {hidden}\nmixing = {mixing}\ntranslations = {str(translations).lower()}\n'
 
 
+def labels(hidden: int, mixing: int, *, translations: bool = False) -> str:
+    return rbm(hidden, mixing, translations=translations).replace('"rbm"', '"liouville"')
+
+
 def xyz(shape: str, jy: str) -> str:
     return spins(shape, True, "0.0, 0.0, 0.0", f"0.9, {jy}, 1.0")
 
@@ -60,6 +64,13 @@ for side in (6, 8):
     sites = side * side
     many = TASK + rbm(sites, sites, translations=True) + samples(2048)
     CASES[f"xyz{side}{side}-1.2"] = xyz(f"{side}, {side}", "1.2") + many + STRUCTURE
+# States that Eq. 2 cannot represent, by the machine on labels.
+SLOW = ("0.0, 0.0, 1.0", "2.0, 0.0, 1.0")
+for kind, network in (("", rbm), ("-labels", labels)):
+    CASES[f"chain5-B1{kind}"] = spins("5", False, *SLOW) + TASK + network(10, 10) + EXACT
+    CASES[f"xyz23-1.2{kind}"] = xyz("2, 3", "1.2") + TASK + network(12, 12, translations=True) + EXACT + STRUCTURE
+CASES["xyz5-1.2-labels"] = xyz("5", "1.2") + TASK + labels(5, 5) + EXACT + STRUCTURE
+CASES["chain16-B1-labels"] = spins("16", False, *SLOW) + TASK + labels(16, 16) + samples(4096)
 SHIPPED = ("fig3-continuation",)
 KNOWN = {
     "xyz33-1.0": {"sz": -0.92903, "structure_xx": 0.0},

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, lattice, models
+from neurho import NeurhoError, exact, lattice, models
 from neurho.ansatz import (
     LiouvilleRBM,
     as_liouville,
@@ -15,12 +15,16 @@ from neurho.ansatz import (
     disturbed_liouville,
     enlarged,
     parameter_count,
+    parameters,
     random_liouville,
 )
 from neurho.ansatz.liouville import label_features
 from neurho.derivatives import LocalDerivatives, differentiated
 from neurho.generator import lindbladian_map
+from neurho.sampling import enumerate_all
+from neurho.solvers import Ridge
 from neurho.symmetry import parity
+from neurho.tdvp import TDVP
 
 RING = lattice.chain(3, periodic=True)
 values = eqx.filter_jit(lambda network, x: jax.vmap(network.log_amplitude)(x))
@@ -155,6 +159,21 @@ def test_noise(tied):
         np.testing.assert_allclose(found, 0.1 * np.exp(-(apart**2) / 8), rtol=0.6)
     plain = disturbed_liouville(jax.random.key(1), zero, 0.1)
     assert np.std(plain.hidden_weights) == pytest.approx(0.1, rel=0.1)
+
+
+def test_enough_units_follow_the_equation_of_motion():
+    """Two spins, 15 real numbers, 69 parameters: the velocity moves rho by L rho, in the direction of the trace too."""
+    model = models.heisenberg(lattice.chain(2), coupling=(0.5, 0.2, 0.4), field=(0.3, 0, 0.1), decay=0.5)
+    network = machine(4, 2, hidden=3, mixing=3, scale=0.6)
+    tdvp = TDVP(generator=lindbladian_map(model), sampler=enumerate_all(2), solver=Ridge(1e-12))
+    rates = tdvp(jax.random.key(0), jnp.asarray(0.0, dtype=float), network, tdvp.sampler.configurations[:0])
+    assert parameter_count(network) == 69
+    assert float(rates.residual) < 1e-6
+    vector, restore = parameters(network)
+    rho, step = density_matrix(network), 1e-5
+    ahead, behind = (density_matrix(restore(vector + sign * step * rates.velocity)) for sign in (1, -1))
+    expected = exact.ExactLindbladian(model).apply(rho)
+    np.testing.assert_allclose((ahead - behind) / (2 * step), expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize(
