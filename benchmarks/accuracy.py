@@ -69,7 +69,13 @@ SLOW = ("0.0, 0.0, 1.0", "2.0, 0.0, 1.0")
 for kind, network in (("", rbm), ("-labels", labels)):
     CASES[f"chain5-B1{kind}"] = spins("5", False, *SLOW) + TASK + network(10, 10) + EXACT
     CASES[f"xyz23-1.2{kind}"] = xyz("2, 3", "1.2") + TASK + network(12, 12, translations=True) + EXACT + STRUCTURE
+for g in ("2", "3"):
+    ring = spins("6", True, f"{float(g) / 2}, 0.0, 0.0", "0.0, 0.0, 0.5") + TASK
+    CASES[f"ising6-g{g}-labels"] = ring + labels(12, 12) + EXACT
 CASES["xyz5-1.2-labels"] = xyz("5", "1.2") + TASK + labels(5, 5) + EXACT + STRUCTURE
+CASES["xyz33-1.2-labels"] = (
+    xyz("3, 3", "1.2") + TASK + "patience = 30\n" + labels(72, 36, translations=True) + EXACT + STRUCTURE
+)
 CASES["chain16-B1-labels"] = spins("16", False, *SLOW) + TASK + labels(16, 16) + samples(4096)
 SHIPPED = ("fig3-continuation",)
 KNOWN = {

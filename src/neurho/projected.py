@@ -74,7 +74,9 @@ class ProjectedState(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """A tried step: the new state with its samples, the angle phi, the misfit, and its share of phi."""
+    """A tried step: the new state with its samples, the angle phi, the misfit (two standard errors above the smallest
+    that was measured, which chance made small), and the share of the smallest in phi.
+    """
 
     ansatz: AbstractAnsatz
     probe: Probe
@@ -215,8 +217,9 @@ def _try(evolution: Projected, state: ProjectedState, dt: float, key: PRNGKeyArr
         if not worth or smallest < GOOD**2 * start:
             break
     angle = start**0.5 * (1 + dt / 2)
-    misfit = smallest**0.5 * (1 + dt / 2)
-    return Trial(ansatz=best[0], probe=best[1], angle=angle, misfit=misfit, share=misfit / angle if angle > 0 else 0.0)
+    left = smallest**0.5 * (1 + dt / 2)
+    misfit = (smallest + 2 * float(best[1].misfit.error)) ** 0.5 * (1 + dt / 2)
+    return Trial(ansatz=best[0], probe=best[1], angle=angle, misfit=misfit, share=left / angle if angle > 0 else 0.0)
 
 
 def _snapshot(evolution: Projected, state: ProjectedState, root: PRNGKeyArray) -> Snapshot:
