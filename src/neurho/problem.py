@@ -26,6 +26,8 @@ from neurho.crosscheck import PlainNorm
 from neurho.driven import require_rates, with_energy
 from neurho.estimators import Estimate, overlap
 from neurho.evolution import follow, relax, start
+from neurho.fitting import fitted
+from neurho.implicit import Implicit
 from neurho.initial import product_matrix
 from neurho.observables import Snapshot
 from neurho.parallel import replicate
@@ -58,9 +60,9 @@ class Problem(Setup):
             return ExactState(step=0, t=0.0, rho=np.zeros((size, size), dtype=complex))
         return self._start()
 
-    def _start(self) -> Any:
+    def _start(self, ansatz: AbstractAnsatz | None = None) -> Any:
         """The first state, on all devices: a program that has seen another placing would be compiled again."""
-        ansatz, seed = replicate(self.initial.ansatz), self.config.seed
+        ansatz, seed = replicate(ansatz or self.initial.ansatz), self.config.seed
         task: Any = self.config.task
         if self.is_search:
             return replicate(begin(self.search, ansatz, seed, dt=task.dt, damping=task.damping))
@@ -68,6 +70,22 @@ class Problem(Setup):
             return replicate(begin_projected(self.evolution, ansatz, seed, task.dt))
         error = 0.0 if task.kind == "evolve" else None
         return replicate(start(self.flow, ansatz, seed, task.dt or 1e-3, error=error))
+
+    def _fitted(self, origin: Any) -> Any:
+        """The first state with its network moved towards the product state that it stands for."""
+        corrections, target = getattr(self.config.initial, "fit", 0), self.initial.target
+        if not corrections or target is None:
+            return origin
+        key = jax.random.fold_in(jax.random.key(self.config.seed), 4)
+        nearest = fitted(self._implicit, origin.ansatz, target, origin.chains, key, corrections=corrections)
+        return self._start(nearest)
+
+    @property
+    def _implicit(self) -> Implicit:
+        """The least-squares problem of implicit steps; that of the evolution, where it has one: compiled once."""
+        if self.is_projected:
+            return self.evolution.implicit
+        return Implicit(generator=self.generator, sampler=self.samplers[0], weight=0.5, chunk=self.chunk)
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
@@ -80,7 +98,7 @@ class Problem(Setup):
             return
         task: Any = self.config.task
         first = state is None
-        origin = self._start() if state is None else state
+        origin = self._fitted(self._start()) if state is None else state
         lost = self._lost(origin) if first else 0.0
         if first and task.kind == "evolve":
             origin = origin._replace(error=math.sqrt(max(2 - 2 * math.sqrt(max(1 - lost, 0.0)), 0.0)))

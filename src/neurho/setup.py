@@ -179,7 +179,9 @@ class Setup:
     def _need(self, sizes: Sizes) -> float:
         if self.is_search or self.is_projected:
             return memory.of_implicit(sizes, search=self.is_search)
-        return memory.of_flow(sizes, self._solver)
+        need = memory.of_flow(sizes, self._solver)
+        fits = getattr(self.config.initial, "fit", 0) > 0
+        return max(need, memory.of_implicit(sizes, search=False)) if fits else need
 
     @cached_property
     def chunk(self) -> int:

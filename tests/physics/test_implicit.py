@@ -10,6 +10,7 @@ import pytest
 import helpers
 from neurho import NeurhoError, NumericalError, exact, lattice, models
 from neurho.ansatz import density_matrix, parameters, product_state, random_rbm
+from neurho.fitting import fitted
 from neurho.generator import lindbladian_map
 from neurho.implicit import Implicit
 from neurho.observables import build_observables, pauli_quantities
@@ -166,6 +167,25 @@ def test_projected_steps_follow_the_exact_evolution():
     np.testing.assert_array_equal(parameters(again[-1].state.ansatz)[0], parameters(states[-1].state.ansatz)[0])
     with pytest.raises(NumericalError, match="it has taken max_steps = 2 steps"):
         list(follow_projected(problem, begin_projected(problem, prepared.ansatz, 0, 1e-2), times, seed=0, max_steps=2))
+
+
+def distance(network, other):
+    a, b = (m / np.linalg.norm(m) for m in (density_matrix(network), density_matrix(other)))
+    return np.linalg.norm(a - b)
+
+
+def test_a_fit_undoes_what_noise_costs_and_keeps_the_noise():
+    noise = 0.1
+    prepared = product_state(jax.random.key(0), [1, 0, 0], 3, hidden=3, mixing=3, noise=noise)
+    begun, target = prepared.ansatz, prepared.target
+    problem, none = implicit(0.5), jnp.zeros((0, 3), jnp.int32)
+    assert distance(begun, target) > 0.1
+    nearest = fitted(problem, begun, target, none, jax.random.key(1), corrections=25)
+    assert distance(nearest, target) < 1e-4
+    assert np.std(nearest.hidden_weights) > 0.3 * noise
+    assert fitted(problem, begun, target, none, jax.random.key(1), corrections=0) is begun
+    few = fitted(problem, begun, target, none, jax.random.key(1), corrections=3)
+    assert distance(nearest, target) < distance(few, target) < distance(begun, target)
 
 
 @pytest.mark.slow

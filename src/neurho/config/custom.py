@@ -61,6 +61,7 @@ class Levels(Table):
     mixed: Flag = False
     noise: NotNegative = 0.01
     tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
+    fit: Index = 0
 
     def check(self, sites: int, levels: int) -> None:
         """Raise a `Refusal` unless there is one number for each level and populations add up to one."""

@@ -178,6 +178,7 @@ class Product(Table):
     noise: NotNegative = 0.01
     tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
     reach: MaybePositive = None
+    fit: Index = 0
 
 
 class MeanField(Table):
