@@ -101,7 +101,7 @@ class Problem(Setup):
         origin = self._fitted(self._start()) if state is None else state
         lost = self._lost(origin) if first else 0.0
         if first and task.kind == "evolve":
-            origin = origin._replace(error=math.sqrt(max(2 - 2 * math.sqrt(max(1 - lost, 0.0)), 0.0)))
+            origin = origin._replace(error=math.sqrt(2 - 2 * math.sqrt(1 - min(lost, 1.0))))
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:
             run = search_stationary(self.search, origin, delta_l=task.delta_L, **options)
@@ -148,7 +148,7 @@ class Problem(Setup):
         if self.initial.target is None:
             return 0.0
         draw, _, _ = draw_samples(self.samplers[0], jax.random.key(0), state.ansatz, state.chains)
-        return 1 - float(eqx.filter_jit(overlap)(state.ansatz, self.initial.target, draw))
+        return max(0.0, 1 - float(eqx.filter_jit(overlap)(state.ansatz, self.initial.target, draw)))
 
     def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
