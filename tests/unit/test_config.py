@@ -6,6 +6,7 @@ import pytest
 
 from neurho import config
 from neurho._types import NeurhoError
+from neurho.config.files import identity
 
 SMALL = """
 [lattice]
@@ -273,6 +274,14 @@ def test_fingerprint_depends_on_the_physics_and_not_on_the_output(tmp_path):
     assert one == config.fingerprint(small("output.keep=7", tmp_path=tmp_path))
     assert one != config.fingerprint(small("seed=2", tmp_path=tmp_path))
     assert one != config.fingerprint(small("model.decay=1.0000000001", tmp_path=tmp_path))
+    assert one == config.fingerprint(config.loads(config.dumps(small(tmp_path=tmp_path)))), "defaults written out"
+
+
+def test_a_problem_is_told_apart_by_what_differs_from_defaults(tmp_path):
+    """So that a version with more keys resumes the runs of one with fewer."""
+    plain, changed = (identity(small(*extra, tmp_path=tmp_path))["initial"] for extra in ((), ("initial.fit=3",)))
+    assert "fit" not in plain
+    assert changed == plain | {"fit": 3}
 
 
 def test_configs_are_frozen(tmp_path):

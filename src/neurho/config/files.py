@@ -62,8 +62,12 @@ def _toml(value: Any) -> str:
 
 def fingerprint(config: Config) -> str:
     """Sixteen hexadecimal digits that tell problems apart; [output], which changes no number, is left out."""
-    data = config.model_dump(mode="json", exclude_none=True, exclude={"output"})
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """What a problem says beyond defaults: a new key with a default leaves runs of earlier versions what they are."""
+    return config.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"output"})
 
 
 def shipped() -> dict[str, str]:
