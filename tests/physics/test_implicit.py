@@ -1,6 +1,7 @@
 """Implicit steps: searches for stationary states and projected evolutions against exact solutions, by exact sums."""
 
 import itertools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +11,12 @@ import pytest
 import helpers
 from neurho import NeurhoError, NumericalError, exact, lattice, models
 from neurho.ansatz import density_matrix, parameters, product_state, random_rbm
+from neurho.estimators import Estimate
 from neurho.fitting import fitted
 from neurho.generator import lindbladian_map
 from neurho.implicit import Implicit
 from neurho.observables import build_observables, pauli_quantities
-from neurho.projected import Projected, begin_projected, follow_projected
+from neurho.projected import Projected, _try, begin_projected, follow_projected
 from neurho.sampling import (
     Automatic,
     Blurred,
@@ -167,6 +169,31 @@ def test_projected_steps_follow_the_exact_evolution():
     np.testing.assert_array_equal(parameters(again[-1].state.ansatz)[0], parameters(states[-1].state.ansatz)[0])
     with pytest.raises(NumericalError, match="it has taken max_steps = 2 steps"):
         list(follow_projected(problem, begin_projected(problem, prepared.ansatz, 0, 1e-2), times, seed=0, max_steps=2))
+
+
+class Noisy:
+    """Stands for an `Implicit` whose misfits are given, each with the same error."""
+
+    def __init__(self, misfits, error):
+        self.misfits, self.error = iter(misfits), error
+
+    def probe(self, *arguments):
+        estimate = Estimate(mean=jnp.asarray(next(self.misfits)), error=jnp.asarray(self.error))
+        return types.SimpleNamespace(misfit=estimate, chains=arguments[-1])
+
+    def correct(self, t, dt, damping, ansatz, *_):
+        return types.SimpleNamespace(delta=jnp.zeros_like(parameters(ansatz)[0]))
+
+
+def test_the_error_of_a_step_is_two_standard_errors_above_the_smallest_misfit():
+    """The smallest of several noisy numbers is too small by chance."""
+    network, dt = helpers.network(0, hidden=3, mixing=3), 0.1
+    run = Projected(implicit=Noisy([0.04, 0.01, 0.012], 0.003), observables=observables(), iterations=2)
+    state = types.SimpleNamespace(ansatz=network, chains=None, t=0.0)
+    trial = _try(run, state, dt, jax.random.key(0))
+    assert trial.angle == pytest.approx(0.2 * 1.05)
+    assert trial.misfit == pytest.approx(0.016**0.5 * 1.05)
+    assert trial.share == pytest.approx(0.5), "whether the network fails is judged by the smallest itself"
 
 
 def distance(network, other):
