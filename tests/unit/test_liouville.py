@@ -118,7 +118,9 @@ def test_zero_outside_the_sector():
     assert np.all(rho[~outside] != 0)
 
 
-@pytest.mark.parametrize("tied", [False, True], ids=["plain", "tied"])
+@pytest.mark.parametrize(
+    "tied", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="tied")]
+)
 def test_local_derivatives_are_those_of_the_local_value(tied):
     """By hidden units against automatic differentiation."""
     network = machine(0, translations=RING.translations if tied else None)

@@ -315,14 +315,17 @@ def test_the_page_is_whole_and_needs_nothing_from_outside():
     assert outline.images == 3
     for part in ("my run", "-0.5", "bad <b>", "the chains <disagree>", "[lattice]", "jax 1", "PhysRevLett.125.100503"):
         assert part in outline.text, part
-    assert "has reached its goal, but r_hat is" in " ".join(outline.text.split())
+    assert "The evolution is complete, but r_hat is" in " ".join(outline.text.split())
 
 
 def test_the_page_says_when_a_run_is_not_good():
     words = lambda **changes: " ".join(make_page(**changes).split())  # noqa: E731
     assert "no figure of merit is outside its limit" in words(r_hat=1.01)
-    assert "has not reached its goal, and r_hat is outside" in words(converged=False)
-    assert "has not reached its goal." in words(converged=None, r_hat=1.0)
+    assert "The evolution is not complete, and r_hat is outside" in words(converged=False)
+    assert "The evolution is not complete." in words(converged=None, r_hat=1.0)
+    useless = words(r_hat=1.01, verdict="do not use")
+    assert 'class="verdict bad">The evolution is complete' in useless
+    assert "Verdict: do not use." in useless
 
 
 def test_certificate_has_the_limits_of_the_problem():

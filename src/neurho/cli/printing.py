@@ -72,8 +72,11 @@ def _readable(name: str, value: Any) -> str:
 
 def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) -> None:
     """What `neurho show` prints."""
-    goal = "stationary state" if config.task.kind == "stationary" else f"evolution to t = {config.task.t_end:g}"
-    state = {True: "reached its goal", False: "has not reached its goal", None: "is not finished"}[summary["converged"]]
+    search = config.task.kind == "stationary"
+    goal = "stationary state" if search else f"evolution to t = {config.task.t_end:g}"
+    # An evolution that came to its end may be wrong all the same: the verdict says so, and not this line.
+    done = ("reached its goal", "has not reached its goal") if search else ("complete", "not complete")
+    state = {True: done[0], False: done[1], None: "is not finished"}[summary["converged"]]
     at = (
         f"t = {summary['t']:g}, {summary['step']} steps, {duration(summary['wall_seconds'])}"
         if summary["snapshots"]
