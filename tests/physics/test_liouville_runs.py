@@ -77,10 +77,10 @@ def test_an_evolution_from_a_start_that_was_fitted():
 
 @pytest.mark.slow
 def test_a_stationary_state_that_eq_2_cannot_represent():
-    """N = 5, B = 1, J = (2, 0, 1), exact purity 0.079: with about as many parameters in both."""
+    """N = 5, B = 1, J = (2, 0, 1), exact purity 0.079: with 10 + 10 units of both kinds."""
     ends = {}
-    for kind, units in (("liouville", 5), ("rbm", 10)):
-        ends[kind] = run(SEARCH, kind=kind, units=units)[-1].diagnostics
-    assert ends["liouville"]["delta_rho"] < 0.15
+    for kind in ("liouville", "rbm"):
+        ends[kind] = run(SEARCH, kind=kind, units=10)[-1].diagnostics
+    assert ends["liouville"]["delta_rho"] < 0.1
     assert ends["rbm"]["delta_rho"] > 0.3
-    assert np.sqrt(ends["liouville"]["lindblad_norm2"]) < 0.5 * np.sqrt(ends["rbm"]["lindblad_norm2"])
+    assert np.sqrt(ends["liouville"]["lindblad_norm2"]) < 0.3 * np.sqrt(ends["rbm"]["lindblad_norm2"])
