@@ -30,7 +30,10 @@ FINE = METHODS | {"flow": 'method = "bosh3"\ndt = 1e-4\ntolerance = 5e-4\nsolver
 
 
 class System(NamedTuple):
-    """A lattice with its model, the start, M = Mtilde, the last time, and the samples if sums are not exact."""
+    """A lattice with its model, the start, M = Mtilde, the last time, and the samples if sums are not exact.
+
+    `network` and `start` are lines of the tables `ansatz` and `initial`.
+    """
 
     lattice: str
     field: str
@@ -41,6 +44,7 @@ class System(NamedTuple):
     samples: int = 0
     exact: bool = True
     network: str = 'kind = "rbm"'
+    start: str = ""
 
 
 def chain(sites: int, *, periodic: bool = True) -> str:
@@ -66,9 +70,11 @@ SYSTEMS = {
 }
 for name in ("fig2", "ring5"):
     SYSTEMS[f"{name}-samples"] = SYSTEMS[name]._replace(samples=204_800 if name == "fig2" else 20_480, t=0.2)
-# The machine on labels, by the flow with its small ridge.
+# The machine on labels, by the flow with its small ridge: with units of their own, and with ten filters.
+TIED = 'kind = "liouville"\ntranslations = true'
 for name in ("fig2", "ring5", "fig2-up", "fig2-down", "fig2-mixed"):
     SYSTEMS[f"{name}-labels"] = SYSTEMS[name]._replace(network='kind = "liouville"')
+    SYSTEMS[f"{name}-tied"] = SYSTEMS[name]._replace(network=TIED, hidden=50, start="noise = 0.03\nfit = 40\n")
 CASES = [f"{name}-{method}" for name in SYSTEMS for method in METHODS]
 
 
@@ -80,7 +86,7 @@ def problem(system: System, task: str, *, distances: bool) -> str:
         f"seed = 1\n[lattice]\n{system.lattice}\n"
         f'[model]\nkind = "heisenberg"\nfield = [{system.field}]\ncoupling = [{system.coupling}]\ndecay = 1.0\n'
         f"[ansatz]\n{system.network}\nhidden = {system.hidden}\nmixing = {system.hidden}\n"
-        f"[initial]\nbloch = [{system.bloch}]\n[sampling]\n{sampling}\n"
+        f"[initial]\nbloch = [{system.bloch}]\n{system.start}[sampling]\n{sampling}\n"
         f'[task]\nkind = "evolve"\nt = {system.t}\npoints = 51\n{task}[observables]\nexact = {str(distances).lower()}\n'
     )
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from neurho import integrate, lattice, models
 from neurho._types import NeurhoError
+from neurho.ansatz import AbstractAnsatz, random_liouville, random_ndm, random_rbm, random_tied
 from neurho.config import Config, State, loads
 from neurho.driven import with_pulses
 from neurho.generator import LabelMap, lindbladian_map
@@ -106,6 +108,24 @@ def _begins_inside(config: Config, charge: Charge) -> bool:
 def _along_z(config: Config) -> bool:
     vectors = np.atleast_2d(getattr(config.initial, "bloch", [[1.0, 0.0, 0.0]]))
     return bool(np.all(vectors[:, :2] == 0))
+
+
+def random_network(
+    key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None = None, scale: float = 0.01
+) -> AbstractAnsatz:
+    """A network of hidden units in the sizes of a problem, with normal parameters of standard deviation `scale`."""
+    network: Any = config.ansatz
+    count = sites.sites
+    sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing, "scale": scale}
+    sizes |= {"local_dim": config.local_dim}
+    if network.kind == "ndm":
+        return random_ndm(key, count, **sizes)
+    moves = sites.translations if network.translations else None
+    if network.kind == "liouville":
+        return random_liouville(key, count, translations=moves, charge=charge, **sizes)
+    if moves is not None:
+        return random_tied(key, moves, charge=charge, **sizes)
+    return random_rbm(key, count, charge=charge, **sizes)
 
 
 def make_samplers(

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import NeurhoError, require
+from neurho._types import require
 from neurho.ansatz import AbstractAnsatz, parameter_count, parameters
 from neurho.estimators import CHUNK
 from neurho.generator import LabelMap, lindbladian_map
@@ -65,20 +65,10 @@ class Flow(NamedTuple):
     certificate: bool = True
 
 
-def require_x64() -> None:
-    """Raise a sentence unless JAX computes in double precision."""
-    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
-        raise NeurhoError(
-            "neurho computes in double precision, but JAX is set to single: run "
-            "`jax.config.update('jax_enable_x64', True)` first."
-        )
-
-
 def start(
     flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 0.0, *, error: float | None = 0.0
 ) -> RunState:
     """The state before the first step, with chains after their warm-up; `error` is that of the prepared state."""
-    require_x64()
     chains, diagonal_chains = start_chains(seed, flow.tdvp.sampler, flow.observables.sampler, ansatz)
     return RunState(
         ansatz=ansatz,
@@ -116,7 +106,6 @@ def follow(
 
     **Raises** `NumericalError` when parameters or measured numbers become NaN.
     """
-    require_x64()
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
     residual = ridge = float("nan")

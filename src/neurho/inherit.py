@@ -19,12 +19,8 @@ from neurho.ansatz import (
     as_liouville,
     enlarged,
     parameters,
-    random_liouville,
-    random_ndm,
-    random_rbm,
-    random_tied,
 )
-from neurho.assembly import make_charge, make_lattice, make_lindbladian
+from neurho.assembly import make_charge, make_lattice, make_lindbladian, random_network
 from neurho.config import Config, fingerprint, loads
 from neurho.generator import lindbladian_map
 from neurho.lattice import Lattice
@@ -83,16 +79,10 @@ def _last_network(run: str | Path, source: Config) -> AbstractAnsatz:
 def _blank(source: Config) -> AbstractAnsatz:
     """A network with the shapes of a problem's."""
     network: Any = source.ansatz
-    count, d = source.sites, source.local_dim
+    sites, d = make_lattice(source), source.local_dim
     if network.kind == "table":
-        return Table(entries=jnp.zeros((2, d ** (2 * count))), sites=count, local_dim=d)
-    key, sizes = jax.random.key(0), {"hidden": network.hidden, "mixing": network.mixing, "local_dim": d}
-    if network.kind == "ndm":
-        return random_ndm(key, count, **sizes)
-    moves = make_lattice(source).translations if network.translations else None
-    if network.kind == "liouville":
-        return random_liouville(key, count, translations=moves, **sizes)
-    return random_rbm(key, count, **sizes) if moves is None else random_tied(key, moves, **sizes)
+        return Table(entries=jnp.zeros((2, d ** (2 * sites.sites))), sites=sites.sites, local_dim=d)
+    return random_network(jax.random.key(0), source, sites)
 
 
 def _fitted(network: AbstractAnsatz, old: Lattice, config: Config, new: Lattice) -> AbstractAnsatz:

@@ -18,13 +18,11 @@ from neurho.ansatz import (
     level_amplitudes,
     level_state,
     product_state,
-    random_liouville,
-    random_ndm,
     random_rbm,
-    random_tied,
     table_from_matrix,
     uniform_product_state,
 )
+from neurho.assembly import random_network
 from neurho.config import Config
 from neurho.generator import LabelMap
 from neurho.inherit import inherited
@@ -71,7 +69,7 @@ def make_initial(config: Config, sites: Lattice, generator: LabelMap, charge: Ch
     if network.kind == "table":
         return _table(key, config, sites)
     if asked.kind == "random":
-        return Initial(ansatz=_random(key, config, sites, charge), target=None)
+        return Initial(ansatz=random_network(key, config, sites, charge, asked.scale), target=None)
     return _product(key, config, sites, generator, charge)
 
 
@@ -86,23 +84,6 @@ def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
         rho = product_matrix(asked, count)
     table = table_from_matrix(rho, sites=count, local_dim=dim, floor=1e-6)
     return Initial(ansatz=table, target=table)
-
-
-def _random(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None) -> AbstractAnsatz:
-    """Random parameters."""
-    asked: Any = config.initial
-    network: Any = config.ansatz
-    sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing, "scale": asked.scale}
-    sizes |= {"local_dim": config.local_dim}
-    if network.kind == "ndm":
-        return random_ndm(key, sites.sites, **sizes)
-    sizes |= {"charge": charge}
-    if network.kind == "liouville":
-        moves = sites.translations if network.translations else None
-        return random_liouville(key, sites.sites, translations=moves, **sizes)
-    if network.translations:
-        return random_tied(key, sites.translations, **sizes)
-    return random_rbm(key, sites.sites, **sizes)
 
 
 def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: LabelMap, charge: Charge | None) -> Initial:

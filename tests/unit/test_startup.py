@@ -3,9 +3,12 @@
 import os
 import sys
 
+import jax
 import pytest
 
-from neurho import NeurhoError, startup
+import helpers
+from neurho import NeurhoError, enumerate_all, enumerate_diagonal, startup
+from neurho.sampling import start_chains
 
 
 @pytest.fixture
@@ -48,3 +51,11 @@ def test_refuses(monkeypatch):
     monkeypatch.delitem(sys.modules, "jax")
     with pytest.raises(NeurhoError, match=r"Argument `devices` must be at least 1, but it is 0\."):
         startup.configure(devices=0)
+
+
+def test_single_precision_is_refused():
+    ansatz = helpers.network(0)
+    samplers = enumerate_all(ansatz.sites), enumerate_diagonal(ansatz.sites)
+    start_chains(0, *samplers, ansatz)
+    with jax.enable_x64(False), pytest.raises(NeurhoError, match=r"double precision, but JAX is set to single"):
+        start_chains(0, *samplers, ansatz)

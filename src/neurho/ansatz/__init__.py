@@ -21,7 +21,6 @@ from neurho.ansatz.ndm import NDM as NDM
 from neurho.ansatz.ndm import PoweredUnits as PoweredUnits
 from neurho.ansatz.ndm import random_ndm as random_ndm
 from neurho.ansatz.prepare import Prepared as Prepared
-from neurho.ansatz.prepare import disturbed as disturbed
 from neurho.ansatz.prepare import disturbed_liouville as disturbed_liouville
 from neurho.ansatz.prepare import product_state as product_state
 from neurho.ansatz.prepare import uniform_product_state as uniform_product_state

@@ -3,6 +3,7 @@
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from neurho._types import NeurhoError
 from neurho.ansatz.base import AbstractAnsatz
 from neurho.parallel import replicate
 from neurho.sampling.base import AbstractSampler, draw_samples
@@ -13,7 +14,11 @@ from neurho.sampling.metropolis import Metropolis
 def start_chains(
     seed: int, full: AbstractSampler, diagonal: AbstractSampler, ansatz: AbstractAnsatz
 ) -> tuple[Int[Array, "chains sites"], Int[Array, "chains sites"]]:
-    """The chains of p(l, r) and of q(l) with which a run begins, after their warm-up."""
+    """The chains of p(l, r) and of q(l) with which a run begins, after their warm-up.
+
+    **Raises** `NeurhoError` unless JAX computes in double precision.
+    """
+    _require_x64()
     key = jax.random.fold_in(jax.random.key(seed), 0)
     first, second = (_warm(s, jax.random.fold_in(key, n), ansatz) for n, s in enumerate((full, diagonal)))
     return first, second
@@ -31,3 +36,11 @@ def _warm(sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz) -
     for number in range(-(-chain.warmup // (chain.draws * chain.sweeps))):
         _, chains, _ = draw_samples(sampler, jax.random.fold_in(run, number), ansatz, chains)
     return chains
+
+
+def _require_x64() -> None:
+    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise NeurhoError(
+            "neurho computes in double precision, but JAX is set to single: run "
+            "`jax.config.update('jax_enable_x64', True)` first."
+        )
