@@ -110,6 +110,14 @@ def _along_z(config: Config) -> bool:
     return bool(np.all(vectors[:, :2] == 0))
 
 
+def moves_of(config: Config, sites: Lattice) -> np.ndarray | None:
+    """The moves of the lattice that leave the network as it is, or None where there are none."""
+    network: Any = config.ansatz
+    if not getattr(network, "translations", False):
+        return None
+    return sites.symmetries if network.point_group else sites.translations
+
+
 def random_network(
     key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None = None, scale: float = 0.01
 ) -> AbstractAnsatz:
@@ -120,7 +128,7 @@ def random_network(
     sizes |= {"local_dim": config.local_dim}
     if network.kind == "ndm":
         return random_ndm(key, count, **sizes)
-    moves = sites.translations if network.translations else None
+    moves = moves_of(config, sites)
     if network.kind == "liouville":
         return random_liouville(key, count, translations=moves, charge=charge, **sizes)
     if moves is not None:
@@ -137,7 +145,7 @@ def make_samplers(
     if asked.kind == "enumeration":
         hermitian = network.kind != "table"
         dim = config.local_dim
-        moves = sites.translations if getattr(network, "translations", False) else None
+        moves = moves_of(config, sites)
         every = enumerate_all(sites.sites, dim, hermitian=hermitian, charge=charge, translations=moves)
         return every, enumerate_diagonal(sites.sites, dim)
     chains: dict[str, Any] = {

@@ -20,7 +20,7 @@ from neurho.ansatz import (
     enlarged,
     parameters,
 )
-from neurho.assembly import make_charge, make_lattice, make_lindbladian, random_network
+from neurho.assembly import make_charge, make_lattice, make_lindbladian, moves_of, random_network
 from neurho.config import Config, fingerprint, loads
 from neurho.generator import lindbladian_map
 from neurho.lattice import Lattice
@@ -88,13 +88,16 @@ def _blank(source: Config) -> AbstractAnsatz:
 def _fitted(network: AbstractAnsatz, old: Lattice, config: Config, new: Lattice) -> AbstractAnsatz:
     """The network on the lattice of this problem, in the sizes of this problem."""
     asked: Any = config.ansatz
-    tied = getattr(asked, "translations", False)
+    moves = moves_of(config, new)
     if asked.kind == "liouville" and isinstance(network, RBM | TiedRBM):
         network = as_liouville(network)
     if _tied(network):
         network = enlarged(network, old, new)
-        network = network if tied else network.expanded()
-    elif tied:
+        if moves is None:
+            network = network.expanded()
+        elif len(network.translations) != len(moves):
+            raise NeurhoError("its network and that of this problem differ in ansatz.point_group.")
+    elif moves is not None:
         raise NeurhoError("its network is not translation-invariant.")
     elif (old.name, old.shape, old.sites) != (new.name, new.shape, new.sites):
         raise NeurhoError(f"it lives on {old}, this problem on {new}, and its network is not translation-invariant.")
@@ -114,7 +117,7 @@ def _tied(network: AbstractAnsatz) -> TypeGuard[TiedRBM | LiouvilleRBM]:
 
 def _check_sizes(network: Any, asked: Any) -> None:
     """As many filters (or units) as this problem asks for."""
-    count = network.sites if _tied(network) else 1
+    count = len(network.translations) if _tied(network) else 1
     for name, found in (("hidden", network.hidden_bias.shape[1]), ("mixing", len(network.mixing_bias))):
         if count * found != getattr(asked, name):
             raise NeurhoError(f"its network needs ansatz.{name} = {count * found}, but it is {getattr(asked, name)}.")

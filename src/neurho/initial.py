@@ -22,7 +22,8 @@ from neurho.ansatz import (
     table_from_matrix,
     uniform_product_state,
 )
-from neurho.assembly import random_network
+from neurho.ansatz.tied import filters_of
+from neurho.assembly import moves_of, random_network
 from neurho.config import Config
 from neurho.generator import LabelMap
 from neurho.inherit import inherited
@@ -59,9 +60,11 @@ def make_initial(config: Config, sites: Lattice, generator: LabelMap, charge: Ch
     key = jax.random.fold_in(jax.random.key(config.seed), 3)
     asked: Any = config.initial
     network: Any = config.ansatz
-    if getattr(network, "translations", False):
+    if (moves := moves_of(config, sites)) is not None:
         try:
-            require_invariant(generator, sites.translations)
+            for name in ("hidden", "mixing"):
+                filters_of(getattr(network, name), moves, name)
+            require_invariant(generator, moves)
         except NeurhoError as error:
             raise NeurhoError(f"In [ansatz]: {error}") from None
     if asked.kind == "state":
@@ -99,11 +102,11 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
     else:
         sizes |= near | {"charge": charge}
         bloch = _mean_field_bloch(generator, network.mixing) if asked.kind == "mean-field" else asked.bloch
-        if not network.translations:
+        if (moves := moves_of(config, sites)) is None:
             prepared = product_state(key, bloch, sites.sites, **sizes)
         else:
             bloch = _site_average(bloch) if asked.kind == "mean-field" else bloch
-            prepared = uniform_product_state(key, bloch, sites.translations, **sizes)
+            prepared = uniform_product_state(key, bloch, moves, **sizes)
     start, target = prepared.ansatz, prepared.target
     if labels:
         target = as_liouville(target)

@@ -24,6 +24,8 @@ class Lattice:
     - `bond_directions`: array `(bonds,)`, the index of the lattice vector along which a bond points.
     - `translations`: array `(translations, sites)`; row `g` maps site `j` to `translations[g, j]`. Only the
       identity where no direction is periodic.
+    - `point_group`: array `(operations, sites)` of the same kind: the rotations and reflections about site 0 that
+      carry bonds to bonds. Only the identity unless every direction is periodic.
     """
 
     name: str
@@ -33,6 +35,12 @@ class Lattice:
     bonds: np.ndarray
     bond_directions: np.ndarray
     translations: np.ndarray
+    point_group: np.ndarray
+
+    @property
+    def symmetries(self) -> np.ndarray:
+        """All products of a translation and an operation of the point group, `(translations operations, sites)`."""
+        return self.translations[:, self.point_group].reshape(-1, self.sites)
 
     @property
     def sites(self) -> int:
@@ -99,6 +107,7 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None) -> L
         bonds=np.array(pairs, dtype=int).reshape(-1, 2),
         bond_directions=np.zeros(len(pairs), dtype=int),
         translations=np.arange(count)[None],
+        point_group=np.arange(count)[None],
     )
 
 
@@ -145,7 +154,25 @@ def _bravais(
         bonds=bonds,
         bond_directions=directions,
         translations=np.array([np.ravel_multi_index(tuple(((cells + shift) % shape).T), shape) for shift in shifts]),
+        point_group=_point_group(cells, shape, flags, steps),
     )
+
+
+def _point_group(
+    cells: np.ndarray, shape: tuple[int, ...], flags: tuple[bool, ...], steps: list[tuple[int, ...]]
+) -> np.ndarray:
+    """Permutations of the sites by the linear maps that carry steps to steps, and the torus to itself."""
+    identity: Any = np.arange(len(cells))
+    if not all(flags):
+        return identity[None]
+    around = {tuple(sign * np.array(step)) for step in steps for sign in (1, -1)}
+    found: list[Any] = [identity]
+    for columns in product(sorted(around), repeat=len(shape)):
+        matrix = np.array(columns).T
+        wraps = matrix * np.array(shape)  # where the periods go: they must be periods again
+        if {tuple(matrix @ np.array(step)) for step in around} == around and not np.any(wraps.T % shape):
+            found.append(np.ravel_multi_index(tuple(((cells @ matrix.T) % shape).T), shape))
+    return np.unique(found, axis=0)
 
 
 def _bonds(

@@ -22,7 +22,8 @@ def enlarged(network: Tied, old: Lattice, new: Lattice) -> Tied:
     Filters are copied at equal displacement from site 0, -L/2 to L/2 per direction; the displacement L/2 of an even L
     is the same site as -L/2, and each of the two gets half of its weight. Beyond, filters are zero.
 
-    **Raises** `NeurhoError` unless both lattices have the same kind and the new one is nowhere smaller.
+    **Raises** `NeurhoError` unless both lattices have the same kind and, for networks with the point group, the same
+    point group, and the new one is nowhere smaller.
     """
     if old.name != new.name or len(old.shape) != len(new.shape):
         raise NeurhoError(
@@ -32,6 +33,12 @@ def enlarged(network: Tied, old: Lattice, new: Lattice) -> Tied:
         raise NeurhoError(
             f"A state moves only to a lattice that is at least as large, but its shape is {old.shape} and the new one "
             f"{new.shape}."
+        )
+    pointed = len(network.translations) > old.sites
+    if pointed and len(old.point_group) != len(new.point_group):
+        raise NeurhoError(
+            "A state with the point group of its lattice moves only to a lattice with the same, but it has "
+            f"{len(old.point_group)} operations and that of {new} {len(new.point_group)}."
         )
     copies = reduce(np.kron, [_copies(o, n) for o, n in zip(old.shape, new.shape, strict=True)])
     move = jnp.asarray(copies)
@@ -49,7 +56,7 @@ def enlarged(network: Tied, old: Lattice, new: Lattice) -> Tied:
     return dataclasses.replace(
         network,
         **{name: spread(getattr(network, name)) for name in names},
-        translations=jnp.asarray(new.translations, dtype=network.translations.dtype),
+        translations=jnp.asarray(new.symmetries if pointed else new.translations, dtype=network.translations.dtype),
         sites=new.sites,
     )
 

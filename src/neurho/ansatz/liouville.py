@@ -48,8 +48,9 @@ class LiouvilleRBM(AbstractAnsatz):
         log rho(x) = sum_j a_j.phi_j + sum_k [log cosh(b_k + W_k.phi) + log cosh(b_k* + W_k*.phi)]
                    + sum_p log cosh(c_p + U_p.phi)                          a, c, U real, b, W complex
 
-    and, where `translations` are all those of a lattice, each unit stands with all its translations. Hermitian for all
-    parameters, since phi(r, l) = phi(l, r)*, with populations rho(l, l) > 0; eigenvalues can be negative.
+    and, where `translations` are all those of a lattice (or all its symmetries), each unit stands with all its
+    translations. Hermitian for all parameters, since phi(r, l) = phi(l, r)*, with populations rho(l, l) > 0;
+    eigenvalues can be negative.
 
     **Attributes** (`features` = d^2 - 1, `hidden`, `mixing`: units, or filters with translations)
 
@@ -57,7 +58,7 @@ class LiouvilleRBM(AbstractAnsatz):
     - `hidden_bias`, `hidden_weights`: b `(2, hidden)`, W `(2, hidden, sites, features)`; the leading axis is (re, im).
     - `mixing_bias`, `mixing_weights`: c `(mixing,)`, U `(mixing, sites, features)`.
     - `translations`: `(moves, sites)`, row g maps site j to `translations[g, j]`; one row that moves nothing, or all
-      translations. Integers, not parameters.
+      translations or symmetries of a lattice. Integers, not parameters.
     - `charge`: a weak symmetry; rho(x) = 0 outside the sector of charge zero.
     """
 
@@ -151,8 +152,8 @@ def random_liouville(
     **Arguments**
 
     - `hidden`, `mixing`: numbers of conjugate pairs of units and of units that are their own conjugates, >= 0.
-    - `translations`: `(sites, sites)`, as in [`neurho.Lattice`][], for a state that they leave as it is; `hidden` and
-      `mixing` are then multiples of the number of sites.
+    - `translations`: `(moves, sites)`, the `translations` or the `symmetries` of a [`neurho.Lattice`][], for a state
+      that they leave as it is; `hidden` and `mixing` are then multiples of the number of moves.
     - `charge`: keep only the sector of charge zero of this weak symmetry.
 
     **Raises** `NeurhoError` for negative sizes, and as [`neurho.random_tied`][] does.
@@ -164,7 +165,7 @@ def random_liouville(
     if translations is not None:
         require_translations(translations)
         moves, cells = np.asarray(translations), 1
-        hidden, mixing = filters_of(hidden, sites, "hidden"), filters_of(mixing, sites, "mixing")
+        hidden, mixing = filters_of(hidden, moves, "hidden"), filters_of(mixing, moves, "mixing")
     features = local_dim**2 - 1
     shapes = {
         "visible": (cells, features),

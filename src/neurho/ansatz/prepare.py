@@ -123,7 +123,7 @@ def uniform_product_state(
     """A product of equal one-site states as a translation-invariant RBM with noise.
 
     As in [`neurho.product_state`][], with theta at site 0 of the first mixing filter, whose translations are one
-    mixing unit for every site.
+    mixing unit for every site. With the point group m units stand at each: cos(2 theta) is then the m-th root.
 
     **Arguments**
 
@@ -136,7 +136,7 @@ def uniform_product_state(
     **Raises** `NeurhoError` as [`neurho.product_state`][] and [`neurho.random_tied`][] do, and for Bloch vectors that
     are not the same on all sites.
     """
-    sites = len(translations)
+    moves, sites = np.asarray(translations).shape
     vectors = np.asarray(bloch, dtype=float)
     spread = float(np.max(np.ptp(vectors, axis=0), initial=0.0)) if vectors.ndim == 2 else 0.0
     require(
@@ -151,7 +151,10 @@ def uniform_product_state(
     where = lambda r: (r.visible, r.mixing_filters)  # noqa: E731
     filters = zero.mixing_filters
     if filters.shape[1]:
-        filters = filters.at[1, 0, 0].set(plain.target.mixing_weights[1, 0, 0])
+        theta = plain.target.mixing_weights[1, 0, 0]
+        if moves > sites:
+            theta = jnp.arccos(jnp.maximum(jnp.cos(2 * theta), 0) ** (sites / moves)) / 2
+        filters = filters.at[1, 0, 0].set(theta)
     target = eqx.tree_at(where, zero, (plain.target.visible[:, :1], filters))
     noisy = disturbed(key, target, noise, reach=reach, distances=distances)
     return Prepared(ansatz=noisy, target=target, bloch=plain.bloch, overlap=plain.overlap)

@@ -21,14 +21,16 @@ class TiedRBM(AbstractAnsatz):
                       + sum_p sum_g log cosh(2 Re c_p + sum_j (u_pj l_{g(j)} + u_pj* r_{g(j)}))
 
     It is the [`RBM`][neurho.RBM] with one hidden unit for each pair of a filter and a translation, with N times fewer
-    parameters. Filters are written around site 0. The leading axis 2 of complex parameters is (re, im).
+    parameters. Filters are written around site 0. The leading axis 2 of complex parameters is (re, im). With the
+    point group of the lattice g goes through the products of translations with rotations and reflections.
 
     **Attributes** (`features` = sites (d-1))
 
     - `visible`: a, `(2, d-1)`.
-    - `hidden_bias`, `hidden_filters`: b `(2, alpha)`, w `(2, alpha, features)`: M = alpha sites hidden units.
-    - `mixing_bias`, `mixing_filters`: Re c `(alpha_m,)`, u `(2, alpha_m, features)`: Mtilde = alpha_m sites.
-    - `translations`: `(sites, sites)`, row g maps site j to `translations[g, j]`; integers, not parameters.
+    - `hidden_bias`, `hidden_filters`: b `(2, alpha)`, w `(2, alpha, features)`: M = alpha moves hidden units.
+    - `mixing_bias`, `mixing_filters`: Re c `(alpha_m,)`, u `(2, alpha_m, features)`: Mtilde = alpha_m moves.
+    - `translations`: `(moves, sites)`, row g maps site j to `translations[g, j]`: all translations of a lattice, or all
+      its symmetries; integers, not parameters.
     - `charge`: as in the RBM.
     """
 
@@ -37,7 +39,7 @@ class TiedRBM(AbstractAnsatz):
     hidden_filters: Float[Array, "2 alpha features"]
     mixing_bias: Float[Array, " alpha_m"]
     mixing_filters: Float[Array, "2 alpha_m features"]
-    translations: Int[Array, "sites sites"]
+    translations: Int[Array, "moves sites"]
     sites: int = eqx.field(static=True)
     local_dim: int = eqx.field(static=True)
     hermitian: bool = eqx.field(static=True, default=True)
@@ -47,8 +49,8 @@ class TiedRBM(AbstractAnsatz):
         """Log rho(x) by products of the filters with all translations of l and r; weights are never expanded."""
         features = jnp.asarray(level_features(self.local_dim), self.visible.dtype)
         moved = x[self.translations]
-        left = features[moved // self.local_dim].reshape(self.sites, -1).T
-        right = features[moved % self.local_dim].reshape(self.sites, -1).T
+        left = features[moved // self.local_dim].reshape(len(moved), -1).T
+        right = features[moved % self.local_dim].reshape(len(moved), -1).T
         plus, minus = left + right, left - right
         (b_re, b_im), (w_re, w_im) = self.hidden_bias[:, :, None], self.hidden_filters
         u_re, u_im = self.mixing_filters
@@ -65,19 +67,20 @@ class TiedRBM(AbstractAnsatz):
         return self.expanded().amplitudes()
 
     def expanded(self) -> RBM:
-        """The same state as an RBM of `alpha sites` hidden and `alpha_m sites` mixing units, filter by filter."""
+        """The same state as an RBM of `alpha moves` hidden and `alpha_m moves` mixing units, filter by filter."""
+        moves = len(self.translations)
         # The weight of unit (f, g) at site i is that of filter f at the site that g moves to i.
         back = jnp.argsort(self.translations, axis=1)
 
         def weights(filters: Array) -> Array:
             split = filters.reshape(2, filters.shape[1], self.sites, self.local_dim - 1)
-            return split[:, :, back].reshape(2, filters.shape[1] * self.sites, filters.shape[2])
+            return split[:, :, back].reshape(2, filters.shape[1] * moves, filters.shape[2])
 
         return RBM(
             visible=jnp.tile(self.visible, self.sites),
-            hidden_bias=jnp.repeat(self.hidden_bias, self.sites, axis=1),
+            hidden_bias=jnp.repeat(self.hidden_bias, moves, axis=1),
             hidden_weights=weights(self.hidden_filters),
-            mixing_bias=jnp.repeat(self.mixing_bias, self.sites),
+            mixing_bias=jnp.repeat(self.mixing_bias, moves),
             mixing_weights=weights(self.mixing_filters),
             sites=self.sites,
             local_dim=self.local_dim,
@@ -86,24 +89,24 @@ class TiedRBM(AbstractAnsatz):
         )
 
 
-def filters_of(units: int, sites: int, name: str) -> int:
+def filters_of(units: int, translations: np.ndarray, name: str) -> int:
     """The number of filters that make `units` hidden units; a sentence if they do not come out even."""
+    moves, sites = np.asarray(translations).shape
+    kind = "translations" if moves == sites else "symmetries"
     require(
-        units >= 0 and units % sites == 0,
-        name,
-        f"be a multiple of the {sites} translations of the lattice",
-        f"it is {units}",
+        units >= 0 and units % moves == 0, name, f"be a multiple of the {moves} {kind} of the lattice", f"it is {units}"
     )
-    return units // sites
+    return units // moves
 
 
 def require_translations(translations: np.ndarray) -> None:
     """Raise a sentence unless the translations carry every site to every other one."""
-    count, sites = np.asarray(translations).shape
-    if count != sites:
+    moves = np.asarray(translations)
+    reached = len(np.unique(moves[:, 0]))
+    if reached != moves.shape[1]:
         raise NeurhoError(
-            "A translation-invariant network needs a lattice that is periodic in every direction, but this one has "
-            f"{count} translations of {sites} sites."
+            "A translation-invariant network needs a lattice that is periodic in every direction, but translations of "
+            f"this one carry a site to {reached} of {moves.shape[1]} sites."
         )
 
 
@@ -121,17 +124,18 @@ def random_tied(
 
     **Arguments**
 
-    - `translations`: `(sites, sites)`, as in [`neurho.Lattice`][]; the lattice must be periodic in every direction.
+    - `translations`: `(moves, sites)`, the `translations` or the `symmetries` of a [`neurho.Lattice`][], which must be
+      periodic in every direction.
     - `hidden`, `mixing`: numbers M and Mtilde of hidden and mixing units of the expanded network, multiples of the
-      number of sites.
+      number of moves.
     - `charge`: keep only the sector of charge zero of this weak symmetry.
 
     **Raises** `NeurhoError` for sizes that are no multiples and for lattices that are not periodic.
     """
     require_translations(translations)
     require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
-    sites = len(translations)
-    alpha, alpha_m = filters_of(hidden, sites, "hidden"), filters_of(mixing, sites, "mixing")
+    sites = np.asarray(translations).shape[1]
+    alpha, alpha_m = filters_of(hidden, translations, "hidden"), filters_of(mixing, translations, "mixing")
     features = sites * (local_dim - 1)
     shapes = ((2, local_dim - 1), (2, alpha), (2, alpha, features), (alpha_m,), (2, alpha_m, features))
     keys = jax.random.split(key, len(shapes))

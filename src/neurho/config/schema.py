@@ -90,8 +90,11 @@ class Config(Table):
         _check_sizes(self)
         _check_sites(self)
         _check_pulses(self)
-        if isinstance(self.ansatz, Rbm) and self.ansatz.translations:
-            _check_translations(self, self.ansatz)
+        if isinstance(self.ansatz, Rbm):
+            if self.ansatz.translations:
+                _check_translations(self, self.ansatz)
+            elif self.ansatz.point_group:
+                raise Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
         return self
 
 

@@ -147,6 +147,7 @@ class Rbm(Table):
     hidden: Index
     mixing: Index
     translations: Flag = False
+    point_group: Flag = False
     symmetry: Literal["auto", "none", "parity", "number"] = "auto"
 
 

@@ -1,5 +1,7 @@
 """All configurations with exact weights: a sampler like any other, without statistical error."""
 
+from functools import reduce
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -57,8 +59,9 @@ def enumerate_all(
 
     With `hermitian` only one of (l, r) and (r, l) is visited and counts twice: half the work for a Hermitian ansatz,
     whose local values and log-derivatives at the two are complex conjugates. With `charge` only the sector of charge
-    zero is visited. With `translations`, rows of moved sites as in [`neurho.Lattice`][], only one of each set that
-    they carry into each other: for an ansatz and a Lindbladian that are invariant.
+    zero is visited. With `translations`, rows of moved sites as the `translations` or `symmetries` of a
+    [`neurho.Lattice`][], only one of each set that they carry into each other: for an ansatz and a Lindbladian that are
+    invariant.
 
     **Raises** `NeurhoError` above 4^9 configurations, or above 4^7 that are left.
     """
@@ -76,7 +79,7 @@ def enumerate_all(
     mirrored = [labels, labels // local_dim + local_dim * (labels % local_dim)] if hermitian else [labels]
     moves = np.asarray(translations) if tied else np.arange(sites)[None]
     # Of all that are equal, the first in order stands for the others.
-    first = np.minimum.reduce([one[:, move] @ powers for one in mirrored for move in moves])
+    first = reduce(np.minimum, (one[:, move] @ powers for one in mirrored for move in moves))
     kept, multiplicity = np.unique(first, return_counts=True)
     require(
         len(kept) <= MAX_CONFIGURATIONS,
