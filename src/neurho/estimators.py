@@ -145,3 +145,19 @@ def overlap(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw) -> Float
     r = jnp.exp(log_r - jnp.max(log_r.real))
     weight = draw.weight.reshape(-1)
     return jnp.abs(jnp.sum(weight * r)) ** 2 / jnp.sum(weight * jnp.abs(r) ** 2)
+
+
+def distance(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diagonal: Draw) -> Float[Array, ""]:
+    """||rho - sigma||/||sigma|| of states of trace one (Eq. 16 of PRL 122, 250502), from samples.
+
+    With r = sigma/rho as the networks have it, Tr sigma/Tr rho = <r>_q =: c, and the square is
+    <|1 - r/c|^2>_p / <|r/c|^2>_p.
+    """
+
+    def log_ratios(draw: Draw) -> Complex[Array, " samples"]:
+        x = draw.x.reshape(-1, draw.x.shape[-1])
+        return jax.vmap(target.log_amplitude)(x) - jax.vmap(ansatz.log_amplitude)(x)
+
+    log_trace = jax.nn.logsumexp(log_ratios(diagonal).real, b=diagonal.weight.reshape(-1))
+    r, weight = jnp.exp(log_ratios(draw) - log_trace), draw.weight.reshape(-1)
+    return jnp.sqrt(jnp.sum(weight * jnp.abs(1 - r) ** 2) / jnp.sum(weight * jnp.abs(r) ** 2))

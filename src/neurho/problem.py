@@ -1,7 +1,6 @@
 """A problem that runs: snapshots by every method, and what they are compared with."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Array
 
 from neurho import exact, records, reference
 from neurho._types import NeurhoError
@@ -24,7 +24,7 @@ from neurho.assembly import (
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
 from neurho.driven import require_rates, with_energy
-from neurho.estimators import Estimate, overlap
+from neurho.estimators import Estimate, distance, overlap
 from neurho.evolution import follow, relax, start
 from neurho.fitting import fitted
 from neurho.implicit import Implicit
@@ -33,7 +33,7 @@ from neurho.observables import Snapshot
 from neurho.parallel import replicate
 from neurho.projected import begin_projected, follow_projected
 from neurho.quantities import exact_values
-from neurho.sampling import Blurred, draw_samples, tuned, unblurred
+from neurho.sampling import Blurred, Draw, draw_samples, tuned, unblurred
 from neurho.setup import Setup
 from neurho.steady import begin, search_stationary
 
@@ -47,6 +47,13 @@ class ExactState(NamedTuple):
     step: int
     t: float
     rho: np.ndarray
+
+
+class Noise(NamedTuple):
+    """How far noise in the parameters moves a prepared state: infidelity, and distance relative to its norm."""
+
+    infidelity: float
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -99,9 +106,9 @@ class Problem(Setup):
         task: Any = self.config.task
         first = state is None
         origin = self._fitted(self._start()) if state is None else state
-        lost = self._lost(origin) if first else 0.0
+        noise = self._cost_of_noise(origin) if first else Noise(0.0, 0.0)
         if first and task.kind == "evolve":
-            origin = origin._replace(error=math.sqrt(2 - 2 * math.sqrt(1 - min(lost, 1.0))))
+            origin = origin._replace(error=noise.distance)
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:
             run = search_stationary(self.search, origin, delta_l=task.delta_L, **options)
@@ -119,7 +126,7 @@ class Problem(Setup):
             extra = self._plain_norm(snapshot)
             if truth is not None:
                 extra |= _distances(snapshot.state.ansatz, next(truth))
-            first_words = (self._preparation(lost), self.several_states) if snapshot.step == 0 else ()
+            first_words = (self._preparation(noise.infidelity), self.several_states) if snapshot.step == 0 else ()
             message = " ".join(filter(None, (*first_words, snapshot.message)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
@@ -143,12 +150,17 @@ class Problem(Setup):
         found = plain(key, t, state.ansatz, state.chains)
         return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
 
-    def _lost(self, state: Any) -> float:
-        """The infidelity of the prepared state by noise."""
+    def _cost_of_noise(self, state: Any) -> Noise:
+        """What noise in the parameters takes from the prepared state."""
         if self.initial.target is None:
-            return 0.0
-        draw, _, _ = draw_samples(self.samplers[0], jax.random.key(0), state.ansatz, state.chains)
-        return max(0.0, 1 - float(eqx.filter_jit(overlap)(state.ansatz, self.initial.target, draw)))
+            return Noise(0.0, 0.0)
+        chains = (state.chains, state.diagonal_chains)
+        draws = [
+            draw_samples(sampler, jax.random.key(0), state.ansatz, begin)[0]
+            for sampler, begin in zip(self.samplers, chains, strict=True)
+        ]
+        kept, far = eqx.filter_jit(_comparison)(state.ansatz, self.initial.target, *draws)
+        return Noise(infidelity=max(0.0, 1 - float(kept)), distance=float(far))
 
     def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
@@ -286,6 +298,10 @@ def build(config: Config) -> Problem:
     if not problem.is_exact:
         _ = problem.initial, problem.observables
     return problem
+
+
+def _comparison(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diagonal: Draw) -> tuple[Array, Array]:
+    return overlap(ansatz, target, draw), distance(ansatz, target, draw, diagonal)
 
 
 def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:

@@ -72,7 +72,9 @@ def test_an_evolution_from_a_start_that_was_fitted():
         assert snapshot.diagnostics["smallest_eigenvalue"] > -1e-4
     assert found[-1].diagnostics["delta_rho"] < 0.02
     unfitted = run(EVOLVE, fit=0, t=1e-3)
-    assert unfitted[0].diagnostics["delta_rho"] > 0.1
+    start = unfitted[0].diagnostics
+    assert start["delta_rho"] > 0.1
+    assert float(start["error_estimate"]) == pytest.approx(start["delta_rho"], rel=1e-9), "all of it is noise"
 
 
 @pytest.mark.slow

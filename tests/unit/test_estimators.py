@@ -7,8 +7,8 @@ import pytest
 
 import helpers
 from neurho import lattice
-from neurho.ansatz import Reevaluated
-from neurho.estimators import convergence, estimate, local_values, overlap
+from neurho.ansatz import Reevaluated, density_matrix
+from neurho.estimators import convergence, distance, estimate, local_values, overlap
 from neurho.generator import lindbladian_map
 from neurho.operators import Lindbladian, local, sm, sx, sy, sz
 from neurho.sampling import Draw
@@ -87,3 +87,18 @@ def test_overlap_of_samples():
     assert compute(a, b, draw) == pytest.approx(expected, rel=1e-12)
     assert compute(a, a, draw) == pytest.approx(1, abs=1e-14)
     assert expected < 0.9
+
+
+def test_distance_of_states_of_trace_one():
+    """||rho - sigma||/||sigma|| from weights of p and q, whatever the norms of the networks."""
+    a, b = helpers.network(0), helpers.network(1)
+    x = jnp.asarray(helpers.configurations(3))
+    diagonal = x[np.all(np.asarray(x) % 3 == 0, axis=1)]
+    rho, sigma = (np.asarray(density_matrix(network)) for network in (a, b))
+    p = Draw(x=x[None], weight=draw_of(np.abs(helpers.literal_table(a)[None]) ** 2).weight)
+    q = Draw(x=diagonal[None], weight=draw_of(np.diag(rho).real[None]).weight)
+    compute = jax.jit(distance)
+    expected = np.linalg.norm(rho - sigma) / np.linalg.norm(sigma)
+    assert compute(a, b, p, q) == pytest.approx(expected, rel=1e-12)
+    assert compute(a, a, p, q) == pytest.approx(0, abs=1e-14)
+    assert expected > 0.1
