@@ -14,7 +14,7 @@ from neurho.ansatz import density_matrix, level_amplitudes, level_state
 from neurho.assembly import make_lattice, make_lindbladian
 from neurho.initial import product_matrix
 from neurho.observables import Snapshot
-from neurho.problem import Problem, build
+from neurho.problem import Noise, Problem, build
 
 SPIN1 = """
 [lattice]
@@ -212,7 +212,7 @@ def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
     monkeypatch.setattr(
         Problem, "_start", lambda self: SimpleNamespace(t=0.0, _replace=lambda **_: SimpleNamespace(t=0.0))
     )
-    monkeypatch.setattr(Problem, "_lost", lambda self, state: 0.01)
+    monkeypatch.setattr(Problem, "_cost_of_noise", lambda self, state: Noise(infidelity=0.01, distance=0.1))
     monkeypatch.setattr(Problem, "_preparation", lambda self, lost: "Infidelity 0.01.")
     monkeypatch.setattr("neurho.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
     found = [snapshot.message for snapshot in problem.snapshots()]
