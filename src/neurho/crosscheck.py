@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz
+from neurho.compiling import program
 from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values
 from neurho.generator import LabelMap
 from neurho.parallel import collect
@@ -34,6 +35,6 @@ class PlainNorm(eqx.Module):
         return _mean_square(local.reshape(draw.weight.shape), draw, exact=self.sampler.exact)
 
 
-@eqx.filter_jit
+@program
 def _mean_square(local: Complex[Array, "draws chains"], draw: Draw, *, exact: bool) -> Estimate:
     return collect(estimate(jnp.abs(local) ** 2, draw, exact=exact))

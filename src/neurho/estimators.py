@@ -3,13 +3,13 @@
 import math
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
+from neurho.compiling import program
 from neurho.condense import distinct
 from neurho.generator import Group, LabelMap
 from neurho.parallel import map_samples
@@ -74,7 +74,7 @@ def local_values(
     return values if few is None else values[few.place]
 
 
-@eqx.filter_jit
+@program
 def lindblad_values(
     ansatz: AbstractAnsatz, generator: LabelMap, t: Any, x: Int[Array, "samples sites"], chunk: int
 ) -> Complex[Array, " samples"]:

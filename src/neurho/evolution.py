@@ -69,7 +69,12 @@ def start(
     flow: Flow, ansatz: AbstractAnsatz, seed: int, dt: float, t0: float = 0.0, *, error: float | None = 0.0
 ) -> RunState:
     """The state before the first step, with chains after their warm-up; `error` is that of the prepared state."""
-    chains, diagonal_chains = start_chains(seed, flow.tdvp.sampler, flow.observables.sampler, ansatz)
+
+    def meanwhile() -> None:
+        flow.observables.rehearse(ansatz)
+        flow.tdvp.rehearse(jnp.asarray(t0, dtype=float), ansatz)
+
+    chains, diagonal_chains = start_chains(seed, flow.tdvp.sampler, flow.observables.sampler, ansatz, meanwhile)
     return RunState(
         ansatz=ansatz,
         chains=chains,

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Int
 
 from neurho._types import Coefficient
+from neurho.compiling import program
 from neurho.operators import Lindbladian, LocalTerm, Operator, embed, evaluate, marks_of
 
 
@@ -262,7 +263,7 @@ def place_values(sites: int, label_dim: int) -> np.ndarray:
     return label_dim ** np.arange(sites - 1, -1, -1)
 
 
-@eqx.filter_jit
+@program
 def apply(label_map: LabelMap, table: Complex[Array, " configurations"]) -> Complex[Array, "channels configurations"]:
     """The matrix-free product of a map with a table over all configurations (small systems)."""
     dim = label_map.label_dim

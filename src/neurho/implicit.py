@@ -23,16 +23,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
+import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
+from neurho.compiling import program, rehearse
 from neurho.condense import condense
 from neurho.derivatives import LocalDerivatives
 from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values, local_values
 from neurho.generator import LabelMap
 from neurho.metric import length, symmetric, upper_product
 from neurho.parallel import spread, sum_samples
-from neurho.sampling import AbstractSampler, Draw, Tuning, Worth, draw_samples, tuned
+from neurho.sampling import AbstractSampler, Draw, Tuning, Worth, blank_draw, draw_samples, tuned
 from neurho.tdvp import Certificate, certificate_of
 
 BATCH = 32
@@ -105,7 +107,17 @@ class Implicit(eqx.Module):
             certificate=certificate._replace(acceptance=info.acceptance),
         )
 
-    @eqx.filter_jit
+    def rehearse(self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz) -> None:
+        """Have the programs of a step compiled that come after the samples."""
+        if (draw := blank_draw(self.sampler)) is None:
+            return
+        local = jnp.asarray(np.zeros(draw.weight.shape, dtype=complex))
+        rehearse(lindblad_values, ansatz, self.generator, t, draw.x.reshape(-1, draw.x.shape[-1]), self.chunk)
+        rehearse(certificate_of, local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)
+        rehearse(Implicit._misfit, self, t, dt, ansatz, ansatz, draw, local)
+        rehearse(Implicit._correct, self, t, dt, damping, ansatz, ansatz, draw, local)
+
+    @program
     def _misfit(
         self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, draw: Draw, local: Array
     ) -> Estimate:
@@ -118,13 +130,24 @@ class Implicit(eqx.Module):
         squares = (jnp.abs(row + g * column) ** 2 + (u * g) ** 2).reshape(draw.weight.shape)
         return estimate(squares, draw, exact=self.sampler.exact)
 
-    @eqx.filter_jit
     def correct(
         self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
     ) -> Correction:
         """One Gauss-Newton correction of `ansatz` from its own samples."""
-        draw = probe.draw
-        samples = (draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), probe.local.reshape(-1))
+        return self._correct(t, dt, damping, ansatz, origin, probe.draw, probe.local)
+
+    @program
+    def _correct(
+        self,
+        t: Any,
+        dt: Any,
+        damping: Any,
+        ansatz: AbstractAnsatz,
+        origin: AbstractAnsatz,
+        draw: Draw,
+        local: Array,
+    ) -> Correction:
+        samples = (draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1))
         x, weight, local = condense(ansatz.local_dim**2, *samples)
         row, column = self._rows(t, dt, ansatz, origin, x, weight, local)
         gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)

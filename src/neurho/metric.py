@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
 from neurho.ansatz.base import AbstractAnsatz, log_derivatives, parameters
+from neurho.compiling import program
 from neurho.condense import condense, distinct, sums
 from neurho.estimators import CHUNK
 from neurho.parallel import map_samples, map_spread, spread, sum_samples
@@ -217,7 +218,7 @@ class Metric(eqx.Module):
         """r^2 = ||A v - b||^2/||b||^2: 0 if the network can follow the equation of motion, 1 if not at all."""
         return (self.norm - 2 * self.force @ v + v @ s_v) / jnp.where(self.norm > 0, self.norm, 1)
 
-    @eqx.filter_jit
+    @program
     def length(self, v: Vector) -> Float[Array, ""]:
         """sqrt(v^T S v), the change of rho along v: in the Fubini-Study norm an angle in radians."""
         return length(self.ansatz, self.x, self.weight, self.mean, v)

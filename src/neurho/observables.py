@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require, require_sites
 from neurho.ansatz import AbstractAnsatz
+from neurho.compiling import program, rehearse
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values, prepare_group
 from neurho.generator import Group, row_groups
 from neurho.lattice import Lattice
@@ -27,7 +28,7 @@ from neurho.operators import LocalTerm, Operator, sx, sy, sz
 from neurho.parallel import collect, map_samples
 from neurho.purity import Purity, estimate_purity, is_known, missing_sentence, with_entropy
 from neurho.reduced import REDUCED, as_matrices, matrix_units
-from neurho.sampling import AbstractSampler, Draw, draw_samples, enumerate_diagonal
+from neurho.sampling import AbstractSampler, Draw, blank_draw, draw_samples, enumerate_diagonal
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 
@@ -138,7 +139,12 @@ class Observables(eqx.Module):
         draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
         return self._estimate(ansatz, draw)._replace(acceptance=info.acceptance), chains
 
-    @eqx.filter_jit
+    def rehearse(self, ansatz: AbstractAnsatz) -> None:
+        """Have the program compiled that comes after the samples."""
+        if (draw := blank_draw(self.sampler)) is not None:
+            rehearse(Observables._estimate, self, ansatz, draw)
+
+    @program
     def _estimate(self, ansatz: AbstractAnsatz, draw: Draw) -> Measurement:
         """All estimates but the acceptance."""
         amplitudes, dim = ansatz.amplitudes(), self.local_dim

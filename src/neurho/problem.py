@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +20,7 @@ from neurho.assembly import (
     make_lattice,
     make_lindbladian,
 )
+from neurho.compiling import program
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
 from neurho.driven import require_rates, with_energy
@@ -33,7 +33,7 @@ from neurho.observables import Snapshot
 from neurho.parallel import replicate
 from neurho.projected import begin_projected, follow_projected
 from neurho.quantities import exact_values
-from neurho.sampling import Blurred, Draw, draw_samples, tuned, unblurred
+from neurho.sampling import Blurred, Draw, draw_samples, tuned
 from neurho.setup import Setup
 from neurho.steady import begin, search_stationary
 
@@ -135,7 +135,7 @@ class Problem(Setup):
         full = self.samplers[0]
         if not isinstance(full, Blurred) or not self.config.observables.certificate:
             return None
-        return PlainNorm(generator=self.generator, sampler=unblurred(full), chunk=self.chunk)
+        return PlainNorm(generator=self.generator, sampler=full.chain, chunk=self.chunk)
 
     def _plain_norm(self, snapshot: Snapshot) -> dict[str, float]:
         """||L rho||^2/||rho||^2 without blur; in a search for a stationary state only of the states that count."""
@@ -159,7 +159,7 @@ class Problem(Setup):
             draw_samples(sampler, jax.random.key(0), state.ansatz, begin)[0]
             for sampler, begin in zip(self.samplers, chains, strict=True)
         ]
-        kept, far = eqx.filter_jit(_comparison)(state.ansatz, self.initial.target, *draws)
+        kept, far = _comparison(state.ansatz, self.initial.target, *draws)
         return Noise(infidelity=max(0.0, 1 - float(kept)), distance=float(far))
 
     def _preparation(self, lost: float) -> str:
@@ -300,6 +300,7 @@ def build(config: Config) -> Problem:
     return problem
 
 
+@program
 def _comparison(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diagonal: Draw) -> tuple[Array, Array]:
     return overlap(ansatz, target, draw), distance(ansatz, target, draw, diagonal)
 

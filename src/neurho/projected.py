@@ -95,7 +95,15 @@ def begin_projected(
 ) -> ProjectedState:
     """The state before the first step, with chains after their warm-up."""
     require(dt > 0, "dt", "be > 0", f"it is {dt}")
-    chains, diagonal_chains = start_chains(seed, evolution.implicit.sampler, evolution.observables.sampler, ansatz)
+    tuning = tuning_of(evolution.implicit.sampler)
+    implicit = _implicit(evolution, tuning)
+
+    def meanwhile() -> None:
+        evolution.observables.rehearse(ansatz)
+        middle, length, damping = (jnp.asarray(a, dtype=float) for a in (t0 + dt / 2, dt, evolution.damping))
+        implicit.rehearse(middle, length, damping, ansatz)
+
+    chains, diagonal_chains = start_chains(seed, implicit.sampler, evolution.observables.sampler, ansatz, meanwhile)
     return ProjectedState(
         ansatz=ansatz,
         chains=chains,
@@ -105,7 +113,7 @@ def begin_projected(
         dt=float(dt),
         error=0.0,
         misfit=0.0,
-        tuning=tuning_of(evolution.implicit.sampler),
+        tuning=tuning,
     )
 
 
@@ -174,8 +182,8 @@ def _fitted(dt: float, t: float, t_stop: float) -> float:
     return t_stop - t if t + dt * (1 + 1e-6) >= t_stop else dt
 
 
-def _implicit(evolution: Projected, state: ProjectedState) -> Implicit:
-    return evolution.implicit.tuned(state.tuning) if any(evolution.automatic) else evolution.implicit
+def _implicit(evolution: Projected, tuning: Tuning) -> Implicit:
+    return evolution.implicit.tuned(tuning) if any(evolution.automatic) else evolution.implicit
 
 
 def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: float) -> ProjectedState:
@@ -197,7 +205,7 @@ def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: f
 
 def _try(evolution: Projected, state: ProjectedState, dt: float, key: PRNGKeyArray) -> Trial:
     """Gauss-Newton corrections with Levenberg-Marquardt damping, while they are worth it; the best state met."""
-    implicit, origin = _implicit(evolution, state), state.ansatz
+    implicit, origin = _implicit(evolution, state.tuning), state.ansatz
     middle, length = jnp.asarray(state.t + dt / 2, dtype=float), jnp.asarray(dt, dtype=float)
     probe = implicit.probe(jax.random.fold_in(key, 0), middle, length, origin, origin, state.chains)
     best, damping = (origin, probe), evolution.damping
@@ -226,7 +234,7 @@ def _snapshot(evolution: Projected, state: ProjectedState, root: PRNGKeyArray) -
     key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
     measured, diagonal_chains = evolution.observables(jax.random.fold_in(key, 0), state.ansatz, state.diagonal_chains)
     t, dt = jnp.asarray(state.t, dtype=float), jnp.asarray(state.dt, dtype=float)
-    probe = _implicit(evolution, state).probe(
+    probe = _implicit(evolution, state.tuning).probe(
         jax.random.fold_in(key, 1), t, dt, state.ansatz, state.ansatz, state.chains
     )
     return take(

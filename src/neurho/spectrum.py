@@ -1,6 +1,5 @@
 """The spectrum of the metric S (quantum geometric tensor) at one state: how many directions the network really has."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +7,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from neurho._types import require
 from neurho.ansatz import AbstractAnsatz, parameter_count
+from neurho.compiling import program
 from neurho.estimators import CHUNK
 from neurho.metric import Metric
 from neurho.sampling import AbstractSampler
@@ -34,7 +34,7 @@ def metric_spectrum(
     return np.linalg.eigvalsh(matrix)[::-1]
 
 
-@eqx.filter_jit
+@program
 def _metric(
     sampler: AbstractSampler, ansatz: AbstractAnsatz, key: PRNGKeyArray, chunk: int
 ) -> Float[Array, "parameters parameters"]:

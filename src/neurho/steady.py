@@ -78,7 +78,14 @@ def begin(
     """The state before the first step, with chains after their warm-up."""
     require(dt > 0, "dt", "be > 0", f"it is {dt}")
     require(damping > 0, "damping", "be > 0", f"it is {damping}")
-    chains, diagonal_chains = start_chains(seed, search.implicit.sampler, search.observables.sampler, ansatz)
+    tuning = tuning_of(search.implicit.sampler)
+    implicit = _tuned(search, tuning)
+
+    def meanwhile() -> None:
+        search.observables.rehearse(ansatz)
+        implicit.rehearse(_real(0.0), _real(dt), _real(damping), ansatz)
+
+    chains, diagonal_chains = start_chains(seed, implicit.sampler, search.observables.sampler, ansatz, meanwhile)
     return SearchState(
         ansatz=ansatz,
         chains=chains,
@@ -93,7 +100,7 @@ def begin(
         rejected=0,
         left=-1,
         reached=False,
-        tuning=tuning_of(search.implicit.sampler),
+        tuning=tuning,
     )
 
 
@@ -141,8 +148,12 @@ def search_stationary(
 
 
 def _implicit(search: Continuation, state: SearchState) -> Implicit:
-    implicit = search.final if state.left > 0 else search.implicit
-    return implicit.tuned(state.tuning) if any(search.automatic) else implicit
+    return _tuned(search, state.tuning, final=state.left > 0)
+
+
+def _tuned(search: Continuation, tuning: Tuning, *, final: bool = False) -> Implicit:
+    implicit = search.final if final else search.implicit
+    return implicit.tuned(tuning) if any(search.automatic) else implicit
 
 
 def _key(root: PRNGKeyArray, step: int, attempt: int) -> PRNGKeyArray:

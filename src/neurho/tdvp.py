@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho.ansatz import AbstractAnsatz
+from neurho.ansatz import AbstractAnsatz, parameter_count
+from neurho.compiling import program, rehearse
 from neurho.estimators import CHUNK, Estimate, convergence, estimate, lindblad_values
 from neurho.generator import LabelMap
 from neurho.metric import Metric
 from neurho.parallel import collect
-from neurho.sampling import AbstractSampler, Draw, draw_samples, effective_sample_size
+from neurho.sampling import AbstractSampler, Draw, blank_draw, draw_samples, effective_sample_size
 from neurho.sectors import Sectors, sectors_of
 from neurho.solvers import AbstractSolver, Solution
 
@@ -36,7 +38,7 @@ class Certificate(NamedTuple):
     sectors: Sectors
 
 
-@eqx.filter_jit
+@program
 def certificate_of(
     local: Complex[Array, "draws chains"], draw: Draw, *, exact: bool, local_dim: int = 2
 ) -> Certificate:
@@ -109,6 +111,15 @@ class TDVP(eqx.Module):
             ridge=solution.ridge,
         )
 
+    def rehearse(self, t: Any, ansatz: AbstractAnsatz) -> None:
+        """Have the programs of a right-hand side compiled that come after the samples."""
+        if (draw := blank_draw(self.sampler)) is None:
+            return
+        x, local = draw.x.reshape(-1, draw.x.shape[-1]), jnp.asarray(np.zeros(draw.weight.shape, dtype=complex))
+        rehearse(lindblad_values, ansatz, self.generator, t, x, self.chunk)
+        rehearse(certificate_of, local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)
+        rehearse(TDVP._solve, self, ansatz, draw, local, jnp.asarray(np.zeros(parameter_count(ansatz))))
+
     def assemble(
         self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
     ) -> tuple[Metric, Certificate]:
@@ -116,7 +127,7 @@ class TDVP(eqx.Module):
         local, certificate = self._estimate(t, ansatz, draw)
         return self._metric(ansatz, draw, local, guess), certificate
 
-    @eqx.filter_jit
+    @program
     def _solve(self, ansatz: AbstractAnsatz, draw: Draw, local: Array, guess: Array | None) -> tuple[Metric, Solution]:
         """The least-squares problem and its solution."""
         metric = self._metric(ansatz, draw, local, guess)

@@ -189,7 +189,7 @@ def test_the_error_of_a_step_is_two_standard_errors_above_the_smallest_misfit():
     """The smallest of several noisy numbers is too small by chance."""
     network, dt = helpers.network(0, hidden=3, mixing=3), 0.1
     run = Projected(implicit=Noisy([0.04, 0.01, 0.012], 0.003), observables=observables(), iterations=2)
-    state = types.SimpleNamespace(ansatz=network, chains=None, t=0.0)
+    state = types.SimpleNamespace(ansatz=network, chains=None, t=0.0, tuning=None)
     trial = _try(run, state, dt, jax.random.key(0))
     assert trial.angle == pytest.approx(0.2 * 1.05)
     assert trial.misfit == pytest.approx(0.016**0.5 * 1.05)

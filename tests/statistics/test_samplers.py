@@ -16,7 +16,7 @@ import scipy.stats
 
 import helpers
 from neurho import NeurhoError, lattice
-from neurho.sampling import Blurred, metropolis, metropolis_diagonal, unblurred
+from neurho.sampling import Blurred, metropolis, metropolis_diagonal
 
 CHAINS = 10_000
 FALSE_ALARM = 1e-4
@@ -159,7 +159,7 @@ def test_without_blur_samples_are_those_of_the_chain():
     blurred = Blurred(chain, 0.4)
     compiled = run._cache_size()
     one, _, _ = run(blurred, jax.random.key(3), state().amplitudes(), begin)
-    two, _, _ = run(unblurred(blurred), jax.random.key(3), state().amplitudes(), begin)
+    two, _, _ = run(Blurred(chain, 0.0), jax.random.key(3), state().amplitudes(), begin)
     assert run._cache_size() == compiled + 1
     plain, _, _ = run(chain, jax.random.key(3), state().amplitudes(), begin)
     np.testing.assert_array_equal(two.x, plain.x)

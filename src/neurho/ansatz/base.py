@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PyTree
 
 from neurho.ansatz.moduli import AbstractModuli
+from neurho.compiling import program
 from neurho.generator import Side, all_labels, to_matrix
 
 
@@ -183,7 +184,7 @@ def parameter_count(ansatz: AbstractAnsatz) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(ansatz, eqx.is_inexact_array)))
 
 
-@eqx.filter_jit
+@program
 def log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Complex[Array, " samples"]:
     """Logarithms of rho at many configurations."""
     return jax.vmap(ansatz.log_amplitude)(x)

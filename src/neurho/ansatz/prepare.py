@@ -12,6 +12,7 @@ from neurho._types import NeurhoError, require
 from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.rbm import RBM, random_rbm
 from neurho.ansatz.tied import TiedRBM, random_tied
+from neurho.compiling import program
 from neurho.symmetry import Charge
 
 Network = TypeVar("Network", RBM, TiedRBM)
@@ -197,6 +198,7 @@ def disturbed_liouville(
     return eqx.tree_at(where, network, _with_noise(key, noise, where(network), scales))
 
 
+@program
 def _with_noise(key: PRNGKeyArray, noise: float, leaves: tuple, scales: tuple) -> tuple:
     """Normal numbers of standard deviation noise scale added to each array."""
     keys = jax.random.split(key, len(leaves))

@@ -3,11 +3,12 @@
 from neurho.sampling.base import AbstractSampler as AbstractSampler
 from neurho.sampling.base import Draw as Draw
 from neurho.sampling.base import DrawInfo as DrawInfo
-from neurho.sampling.base import draw_samples as draw_samples
 from neurho.sampling.blur import Blurred as Blurred
 from neurho.sampling.diagnostics import autocorrelation_time as autocorrelation_time
 from neurho.sampling.diagnostics import effective_sample_size as effective_sample_size
 from neurho.sampling.diagnostics import split_r_hat as split_r_hat
+from neurho.sampling.drawing import blank_draw as blank_draw
+from neurho.sampling.drawing import draw_samples as draw_samples
 from neurho.sampling.enumeration import Enumeration as Enumeration
 from neurho.sampling.enumeration import enumerate_all as enumerate_all
 from neurho.sampling.enumeration import enumerate_diagonal as enumerate_diagonal
@@ -24,4 +25,3 @@ from neurho.sampling.tuning import named_tuning as named_tuning
 from neurho.sampling.tuning import retuned as retuned
 from neurho.sampling.tuning import tuned as tuned
 from neurho.sampling.tuning import tuning_of as tuning_of
-from neurho.sampling.tuning import unblurred as unblurred

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import equinox as eqx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz
+from neurho.ansatz.base import AbstractAmplitudes
 
 
 class Draw(NamedTuple):
@@ -40,11 +40,3 @@ class AbstractSampler(eqx.Module):
         self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, chains: Int[Array, "chains sites"]
     ) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:
         """Continue the chains and return what they visited."""
-
-
-@eqx.filter_jit
-def draw_samples(
-    sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
-) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:
-    """`sampler.sample` as one program: all that draws from one sampler in a run shares it, and compiles it once."""
-    return sampler.sample(key, ansatz.amplitudes(), chains)

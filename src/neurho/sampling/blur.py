@@ -50,9 +50,12 @@ class Blurred(AbstractSampler):
     ) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:
         """Draw from the chains, move some of the samples, and weigh all of them."""
         draw, chains, info = self.chain.sample(key, amplitudes, chains)
+        return self.blur(key, amplitudes, draw), chains, info
+
+    def blur(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, draw: Draw) -> Draw:
+        """Some of the samples of the chain moved, and all of them weighed."""
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        keys = jax.random.split(jax.random.fold_in(key, 1), len(x))
-        x = jax.vmap(self._move)(keys, x)
+        x = self._move(jax.random.fold_in(key, 1), x)
         dim = self.chain.local_dim**2
         tables = [prepare_changes(amplitudes, m.sites, m.labels[None], dim) for m in self.chain.moves]
 
@@ -63,22 +66,26 @@ class Blurred(AbstractSampler):
 
         logs = map_samples(log_weight, (x,), CHUNK)
         weight = jax.nn.softmax(logs).reshape(draw.weight.shape)
-        return Draw(x=x.reshape(draw.x.shape), weight=weight), chains, info
+        return Draw(x=x.reshape(draw.x.shape), weight=weight)
 
-    def _move(self, key: PRNGKeyArray, x: Int[Array, " sites"]) -> Int[Array, " sites"]:
-        coin, which, choose = jax.random.split(key, 3)
-        blur = jax.random.uniform(coin) < self.fraction
-        total = sum(len(m.sites) for m in self.chain.moves)
-        number, u = jax.random.randint(which, (), 0, total), jax.random.uniform(choose)
+    def _move(self, key: PRNGKeyArray, x: Int[Array, "samples sites"]) -> Int[Array, "samples sites"]:
+        """Some of the samples after one move each. Random numbers are drawn for all at once: that compiles faster."""
+        count = sum(len(m.sites) for m in self.chain.moves)
+        coin, which, choice = jax.random.uniform(key, (3, len(x)))
+        number = jnp.minimum((count * which).astype(jnp.int32), count - 1)
+        return jnp.where((coin < self.fraction)[:, None], jax.vmap(self._moved)(number, choice, x), x)
+
+    def _moved(self, number: Int[Array, ""], choice: Float[Array, ""], x: Int[Array, " sites"]) -> Int[Array, " sites"]:
+        """`x` after the instance `number` of all moves."""
         moved, begin = x, 0
         for moves in self.chain.moves:
             here = (number >= begin) & (number < begin + len(moves.sites))
             sites = moves.sites[jnp.clip(number - begin, 0, len(moves.sites) - 1)]
             local = _local_index(x, sites, self.chain.local_dim**2)
-            new = moves.labels[local, jnp.sum(u >= moves.cumulative[:-1])]
+            new = moves.labels[local, jnp.sum(choice >= moves.cumulative[:-1])]
             moved = jnp.where(here, x.at[sites].set(new), moved)
             begin += len(moves.sites)
-        return jnp.where(blur, moved, x)
+        return moved
 
     def _neighbours(
         self, amplitudes: AbstractAmplitudes, tables: list[Any], x: Int[Array, " sites"]

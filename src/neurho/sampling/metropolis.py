@@ -92,7 +92,7 @@ class Metropolis(AbstractSampler):
 
         chains, (x, acceptance) = collect(jax.lax.scan(draw, chains, jax.random.split(key, self.draws)))
         if isinstance(self.exponent, float) and self.power == self.exponent:
-            weight = jnp.full((self.draws, self.chains), 1 / (self.draws * self.chains))
+            weight = jnp.full((self.draws, self.chains), 1 / (self.draws * self.chains), dtype=float)
         else:
             log_rho = jax.vmap(jax.vmap(amplitudes.log_amplitude))(x).real
             weight = jax.nn.softmax(self.rest(log_rho), axis=(0, 1))

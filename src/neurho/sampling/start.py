@@ -1,27 +1,38 @@
 """The chains with which a run begins."""
 
+from collections.abc import Callable
+
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NeurhoError
 from neurho.ansatz.base import AbstractAnsatz
+from neurho.compiling import beside
 from neurho.parallel import replicate
-from neurho.sampling.base import AbstractSampler, draw_samples
+from neurho.sampling.base import AbstractSampler
 from neurho.sampling.blur import Blurred
+from neurho.sampling.drawing import draw_samples, rehearse_blur
 from neurho.sampling.metropolis import Metropolis
 
 
 def start_chains(
-    seed: int, full: AbstractSampler, diagonal: AbstractSampler, ansatz: AbstractAnsatz
+    seed: int,
+    full: AbstractSampler,
+    diagonal: AbstractSampler,
+    ansatz: AbstractAnsatz,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> tuple[Int[Array, "chains sites"], Int[Array, "chains sites"]]:
-    """The chains of p(l, r) and of q(l) with which a run begins, after their warm-up.
+    """The chains of p(l, r) and of q(l) with which a run begins, after their warm-up; `meanwhile` may have programs
+    compiled that the run will need.
 
     **Raises** `NeurhoError` unless JAX computes in double precision.
     """
     _require_x64()
     key = jax.random.fold_in(jax.random.key(seed), 0)
-    first, second = (_warm(s, jax.random.fold_in(key, n), ansatz) for n, s in enumerate((full, diagonal)))
-    return first, second
+    second = beside(lambda: _warm(diagonal, jax.random.fold_in(key, 1), ansatz))
+    meanwhile()
+    first = _warm(full, jax.random.fold_in(key, 0), ansatz)
+    return first, second()
 
 
 def _warm(sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz) -> Int[Array, "chains sites"]:
@@ -31,10 +42,11 @@ def _warm(sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz) -
     chain = sampler.chain if isinstance(sampler, Blurred) else sampler
     if not isinstance(chain, Metropolis):
         return jax.jit(lambda sampler, k, a: sampler.init(k, a))(sampler, key, ansatz.amplitudes())
+    rehearse_blur(sampler, ansatz)
     begin, run = jax.random.split(key)
     chains = replicate(chain.scatter(begin))
     for number in range(-(-chain.warmup // (chain.draws * chain.sweeps))):
-        _, chains, _ = draw_samples(sampler, jax.random.fold_in(run, number), ansatz, chains)
+        _, chains, _ = draw_samples(chain, jax.random.fold_in(run, number), ansatz, chains)
     return chains
 
 

@@ -76,11 +76,6 @@ def tuned(sampler: AbstractSampler, tuning: Tuning) -> AbstractSampler:
     return sampler
 
 
-def unblurred(sampler: Blurred) -> Blurred:
-    """The samples of the chain, by the program that also draws blurred ones."""
-    return dataclasses.replace(sampler, fraction=0.0)
-
-
 def retuned(tuning: Tuning, automatic: Automatic, worth: Worth) -> Tuning:
     """The values for the next step."""
     exponent, blur = tuning
