@@ -95,10 +95,6 @@ WRONG = [
     ("task.t=0", "key `task.t` must be a finite number > 0, but it is 0."),
     ("task.t=inf", "key `task.t` must be a finite number > 0, but it is"),
     ("task.method=rk5", 'but it is "rk5"; did you mean `rk4`?'),
-    (
-        "task.method=dopri5",
-        'key `task.tolerance` must be given for method "dopri5", which is adaptive, but it is missing.',
-    ),
     ("task.tolerance=1e-3", 'key `task.tolerance` must be left out, but method "heun" does not use it.'),
     ("task.cutoff=1e-3", 'key `task.cutoff` must be left out, but solver "ridge" does not use it.'),
     ("sampling.exponent=3", 'key `sampling.exponent` must be a number > 0 and <= 2, or "auto", but it is 3.'),
@@ -131,6 +127,13 @@ def test_one_sentence_for_each_wrong_value(tmp_path, override, sentence):
     assert message.endswith((".", "?"))
 
 
+def test_evolutions_follow_the_flow_by_adaptive_steps_unless_told():
+    left_out = config.loads(SMALL.replace('method = "heun"\n', "").replace("dt = 0.1\n", ""))
+    asked = config.loads(SMALL.replace('method = "heun"', 'method = "bosh3"').replace("dt = 0.1", "tolerance = 1e-3"))
+    assert left_out.task == asked.task
+    assert left_out.task.dt == left_out.task.tolerance == 1e-3
+
+
 def test_message_names_the_file(tmp_path):
     file = tmp_path / "wrong.toml"
     file.write_text(SMALL.replace("t = 1.0", "t = -1.0"))
@@ -150,7 +153,6 @@ def test_message_names_the_file(tmp_path):
             'key `sampling.chain` is not known for kind "metropolis"; did you mean `sampling.chains`?',
         ),
         ("dt = 0.1", "", 'key `task.dt` must be given for method "heun", which has fixed steps, but it is missing.'),
-        ('method = "heun"', "", 'key `task.method` is missing; it must be "euler", "heun"'),
         (
             'kind = "heisenberg"',
             "",

@@ -41,6 +41,10 @@ SOLVER_DEFAULTS: dict[str, dict[str, float]] = {
 }
 
 
+ADAPTIVE_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 1e-3}
+"""Keys of adaptive steps of the flow."""
+
+
 CONTINUATION_DEFAULTS: dict[str, float] = {
     "dt": 1e-2,
     "dt_max": 1e3,
@@ -107,7 +111,7 @@ class Flow(Table):
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
-            filled["dt"] = 1e-3
+            filled |= ADAPTIVE_DEFAULTS
         if "times" not in data:
             filled["points"] = 101
         return filled | data
@@ -119,8 +123,6 @@ class Flow(Table):
                 raise Refusal(f"task.{key}", "be left out", reason)
         if self.method in FIXED and self.dt is None:
             raise Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
-        if self.adaptive and self.tolerance is None:
-            raise Refusal("task.tolerance", f'be given for method "{self.method}", which is adaptive', "it is missing")
         if self.method == "continuation" and (self.times or self.points):
             given = "times" if self.times else "points"
             raise Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
@@ -144,6 +146,7 @@ class Evolve(Flow):
     """Dynamics from t = 0 to `t`, with output at `times` or at `points` equally spaced times."""
 
     kind: Literal["evolve"]
+    method: Method = "bosh3"
     t: Positive
     iterations: MaybeCount = None
 
@@ -151,6 +154,11 @@ class Evolve(Flow):
     def t_end(self) -> float:
         """The last time."""
         return self.t
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_method(cls, data: Any) -> Any:
+        return {"method": "bosh3", **data} if isinstance(data, dict) else data
 
     @model_validator(mode="after")
     def _moves_in_time(self) -> "Evolve":
