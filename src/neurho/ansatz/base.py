@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Complex, Float, Int, PyTree
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
 from neurho.ansatz.moduli import AbstractModuli
 from neurho.compiling import program
@@ -177,6 +177,20 @@ def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any
     leaves, rest = eqx.partition(ansatz, eqx.is_inexact_array)
     vector, unravel = ravel_pytree(leaves)
     return vector, lambda v: eqx.combine(unravel(v), rest)
+
+
+def random_leaves(key: PRNGKeyArray, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Normal numbers of standard deviation `scale` in arrays of these shapes."""
+    arrays = _normal_arrays(key, jnp.asarray(scale, dtype=float), tuple(shapes.values()))
+    return dict(zip(shapes, arrays, strict=True))
+
+
+@program
+def _normal_arrays(
+    key: PRNGKeyArray, scale: Float[Array, ""], shapes: tuple[tuple[int, ...], ...]
+) -> list[Float[Array, "..."]]:
+    keys = jax.random.split(key, len(shapes))
+    return [scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)]
 
 
 def parameter_count(ansatz: AbstractAnsatz) -> int:

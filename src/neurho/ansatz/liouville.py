@@ -7,7 +7,6 @@ PRA 109, 062215 (2024).
 """
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -16,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._types import require
-from neurho.ansatz.base import AbstractAnsatz
+from neurho.ansatz.base import AbstractAnsatz, random_leaves
 from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
 from neurho.ansatz.rbm import RBM, level_features
 from neurho.ansatz.tied import TiedRBM, filters_of, require_translations
@@ -174,13 +173,8 @@ def random_liouville(
         "mixing_bias": (mixing,),
         "mixing_weights": (mixing, sites, features),
     }
-    keys = jax.random.split(key, len(shapes))
-    leaves: dict[str, Any] = {
-        name: scale * jax.random.normal(k, shape, dtype=float)
-        for k, (name, shape) in zip(keys, shapes.items(), strict=True)
-    }
     fixed = {"sites": sites, "local_dim": local_dim, "charge": charge}
-    return LiouvilleRBM(**leaves, translations=jnp.asarray(moves, dtype=jnp.int32), **fixed)
+    return LiouvilleRBM(**random_leaves(key, scale, shapes), translations=jnp.asarray(moves, dtype=jnp.int32), **fixed)
 
 
 def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:

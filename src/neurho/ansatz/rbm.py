@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._types import require
-from neurho.ansatz.base import AbstractAnsatz
+from neurho.ansatz.base import AbstractAnsatz, random_leaves
 from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
 from neurho.symmetry import Charge
 
@@ -124,8 +124,4 @@ def normal_leaves(
         "mixing_bias": (mixing,),
         "mixing_weights": (2, mixing, features),
     }
-    keys = jax.random.split(key, len(shapes))
-    return {
-        name: scale * jax.random.normal(k, shape, dtype=float)
-        for k, (name, shape) in zip(keys, shapes.items(), strict=True)
-    }
+    return random_leaves(key, scale, shapes)

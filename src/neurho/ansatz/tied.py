@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._types import NeurhoError, require
-from neurho.ansatz.base import AbstractAnsatz
+from neurho.ansatz.base import AbstractAnsatz, random_leaves
 from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
 from neurho.ansatz.rbm import RBM, level_features
 from neurho.symmetry import Charge
@@ -137,17 +137,15 @@ def random_tied(
     sites = np.asarray(translations).shape[1]
     alpha, alpha_m = filters_of(hidden, translations, "hidden"), filters_of(mixing, translations, "mixing")
     features = sites * (local_dim - 1)
-    shapes = ((2, local_dim - 1), (2, alpha), (2, alpha, features), (alpha_m,), (2, alpha_m, features))
-    keys = jax.random.split(key, len(shapes))
-    visible, hidden_bias, hidden_filters, mixing_bias, mixing_filters = (
-        scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)
-    )
+    shapes = {
+        "visible": (2, local_dim - 1),
+        "hidden_bias": (2, alpha),
+        "hidden_filters": (2, alpha, features),
+        "mixing_bias": (alpha_m,),
+        "mixing_filters": (2, alpha_m, features),
+    }
     return TiedRBM(
-        visible=visible,
-        hidden_bias=hidden_bias,
-        hidden_filters=hidden_filters,
-        mixing_bias=mixing_bias,
-        mixing_filters=mixing_filters,
+        **random_leaves(key, scale, shapes),
         translations=jnp.asarray(translations, dtype=jnp.int32),
         sites=sites,
         local_dim=local_dim,
