@@ -11,9 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from neurho.generator import all_labels, place_values
-
-COPIES = 2
-"""From so many samples for a configuration on, sums over configurations take less."""
+from neurho.sampling.tabulated import COPIES
 
 
 class Distinct(NamedTuple):

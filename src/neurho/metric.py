@@ -221,7 +221,8 @@ class Metric(eqx.Module):
     @program
     def length(self, v: Vector) -> Float[Array, ""]:
         """sqrt(v^T S v), the change of rho along v: in the Fubini-Study norm an angle in radians."""
-        return length(self.ansatz, self.x, self.weight, self.mean, v)
+        few = self.condensed()
+        return length(self.ansatz, few.x, few.weight, self.mean, v)
 
 
 def length(

@@ -22,6 +22,7 @@ from neurho.sampling.moves import (
     single_site_moves,
     within_sector,
 )
+from neurho.sampling.tabulated import moduli_of
 from neurho.symmetry import Charge
 
 REFRESH = 4
@@ -73,7 +74,7 @@ class Metropolis(AbstractSampler):
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
         """Chains from random diagonal configurations (rho(l, l) >= 0 has no forced zeros), after `warmup` sweeps."""
         start, run = jax.random.split(key)
-        x, _ = self._run(run, amplitudes, self.scatter(start), self.warmup)
+        x, _ = self._run(run, self._proposals(amplitudes), self.scatter(start), self.warmup)
         return collect(x)
 
     def scatter(self, key: PRNGKeyArray) -> Int[Array, "chains sites"]:
@@ -85,9 +86,10 @@ class Metropolis(AbstractSampler):
         self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, chains: Int[Array, "chains sites"]
     ) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:
         """`draws` configurations of every chain, `sweeps` sweeps apart."""
+        proposals = self._proposals(amplitudes)
 
         def draw(x: Array, k: PRNGKeyArray) -> tuple[Array, tuple[Array, Array]]:
-            x, acceptance = self._run(k, amplitudes, x, self.sweeps)
+            x, acceptance = self._run(k, proposals, x, self.sweeps)
             return x, (x, acceptance)
 
         chains, (x, acceptance) = collect(jax.lax.scan(draw, chains, jax.random.split(key, self.draws)))
@@ -103,11 +105,18 @@ class Metropolis(AbstractSampler):
         left = self.power - self.exponent
         return jnp.where(left == 0, 0.0, left * log_rho)  # not 0 times infinity
 
-    def _run(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes, x: Array, sweeps: int) -> tuple[Array, Array]:
+    def _proposals(self, amplitudes: AbstractAmplitudes) -> tuple[AbstractModuli, list[PyTree[Array]]]:
+        """What knows |rho|, and the prepared changes of all moves."""
+        dim = self.local_dim**2
+        moduli = moduli_of(amplitudes, self.sites, dim, samples=self.draws * self.chains)
+        return moduli, [_columns(prepare_changes(moduli, m.sites, m.labels[None], dim)) for m in self.moves]
+
+    def _run(
+        self, key: PRNGKeyArray, proposals: tuple[AbstractModuli, list[PyTree[Array]]], x: Array, sweeps: int
+    ) -> tuple[Array, Array]:
         """`sweeps` sweeps of all chains; the new configurations and the mean acceptance."""
-        moduli, dim = amplitudes.moduli(), self.local_dim**2
-        tables = [_columns(prepare_changes(moduli, m.sites, m.labels[None], dim)) for m in self.moves]
-        proposals = sum(len(moves.sites) for moves in self.moves)
+        moduli, tables = proposals
+        visits = sum(len(moves.sites) for moves in self.moves)
 
         def sweep(state: tuple[Array, Array], k: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
             x, accepted = state
@@ -119,7 +128,7 @@ class Metropolis(AbstractSampler):
         # Accepted proposals are counted chain by chain: devices need not meet within a sweep to add them up.
         begin = (spread(x.T, axis=1), spread(jnp.zeros(len(x), jnp.int32)))
         (x, accepted), _ = jax.lax.scan(sweep, begin, jax.random.split(key, sweeps))
-        return x.T, jnp.mean(accepted) / max(sweeps * proposals, 1)
+        return x.T, jnp.mean(accepted) / max(sweeps * visits, 1)
 
     def _visit(self, key: PRNGKeyArray, moduli: AbstractModuli, moves: Moves, table: PyTree[Array], walk: Walk) -> Walk:
         """One proposal to every chain at every instance of a set of moves, in stretches between refreshed caches."""
