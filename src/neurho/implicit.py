@@ -28,7 +28,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
 from neurho.compiling import program, rehearse
-from neurho.condense import condense
+from neurho.condense import condense, distinct
 from neurho.derivatives import LocalDerivatives
 from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values, local_values
 from neurho.generator import LabelMap
@@ -179,7 +179,10 @@ class Implicit(eqx.Module):
     ) -> tuple[Complex[Array, " samples"], Complex[Array, " samples"]]:
         """R at g = 0, and h."""
         u = self._share(dt)
-        log_ratio = log_amplitudes(origin, x) - log_amplitudes(ansatz, x)
+        few = distinct(x, ansatz.local_dim**2)
+        here = x if few is None else few.x
+        log_ratio = log_amplitudes(origin, here) - log_amplitudes(ansatz, here)
+        log_ratio = log_ratio if few is None else log_ratio[few.place]
         ratio = jnp.exp(log_ratio - jnp.max(log_ratio.real))
         ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
         before = jnp.full(len(x), 1 - u, dtype=complex)
