@@ -4,6 +4,7 @@ Where there are fewer configurations than samples, most samples are copies of ot
 worked out once for every configuration, and estimates are the same up to the order of sums.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -31,6 +32,16 @@ def distinct(x: Int[Array, "samples sites"], label_dim: int) -> Distinct | None:
     every, place = jnp.asarray(all_labels(x.shape[1], label_dim)), _places(x, label_dim)
     seen = jnp.zeros(len(every), bool).at[place].set(True)
     return Distinct(x=jnp.where(seen[:, None], every, x[0]), place=place)
+
+
+def at_each(
+    function: Callable[[Int[Array, "configurations sites"]], Shaped[Array, "configurations *rest"]],
+    x: Int[Array, "samples sites"],
+    label_dim: int,
+) -> Shaped[Array, "samples *rest"]:
+    """`function` of every sample, called with the distinct configurations where there are fewer of them."""
+    few = distinct(x, label_dim)
+    return function(x) if few is None else function(few.x)[few.place]
 
 
 def sums(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
 from neurho.compiling import program
-from neurho.condense import distinct
+from neurho.condense import at_each
 from neurho.generator import Group, LabelMap
 from neurho.parallel import map_samples
 from neurho.sampling import Draw, autocorrelation_time, split_r_hat
@@ -66,12 +66,12 @@ def local_values(
     amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, "samples sites"], *, chunk: int = CHUNK
 ) -> Complex[Array, "samples channels"]:
     """L_loc(x) = sum_x' L[x, x'] rho(x')/rho(x) for every channel of a map; memory grows with `chunk`, not samples."""
-    few = distinct(x, label_map.label_dim)
     changes = [prepare_group(amplitudes, g, label_map.label_dim) for g in label_map.groups]
-    values = map_samples(
-        lambda x: _local_value(amplitudes, label_map, changes, x), (x if few is None else few.x,), chunk
-    )
-    return values if few is None else values[few.place]
+
+    def values(x: Int[Array, "configurations sites"]) -> Complex[Array, "configurations channels"]:
+        return map_samples(lambda x: _local_value(amplitudes, label_map, changes, x), (x,), chunk)
+
+    return at_each(values, x, label_map.label_dim)
 
 
 @program

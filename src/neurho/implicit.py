@@ -23,19 +23,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
-import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz, log_amplitudes, parameters
 from neurho.compiling import program, rehearse
-from neurho.condense import condense, distinct
+from neurho.condense import at_each, condense
 from neurho.derivatives import LocalDerivatives
 from neurho.estimators import CHUNK, Estimate, estimate, lindblad_values, local_values
 from neurho.generator import LabelMap
 from neurho.metric import length, symmetric, upper_product
 from neurho.parallel import spread, sum_samples
 from neurho.sampling import AbstractSampler, Draw, Tuning, Worth, blank_draw, draw_samples, tuned
-from neurho.tdvp import Certificate, certificate_of
+from neurho.tdvp import Certificate, certificate_of, rehearse_local
 
 BATCH = 32
 """Samples whose derivatives are computed together: few enough that their tables stay in the cache."""
@@ -111,9 +110,7 @@ class Implicit(eqx.Module):
         """Have the programs of a step compiled that come after the samples."""
         if (draw := blank_draw(self.sampler)) is None:
             return
-        local = jnp.asarray(np.zeros(draw.weight.shape, dtype=complex))
-        rehearse(lindblad_values, ansatz, self.generator, t, draw.x.reshape(-1, draw.x.shape[-1]), self.chunk)
-        rehearse(certificate_of, local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)
+        local = rehearse_local(self.generator, self.sampler, t, ansatz, draw, self.chunk)
         rehearse(Implicit._misfit, self, t, dt, ansatz, ansatz, draw, local)
         rehearse(Implicit._correct, self, t, dt, damping, ansatz, ansatz, draw, local)
 
@@ -179,10 +176,7 @@ class Implicit(eqx.Module):
     ) -> tuple[Complex[Array, " samples"], Complex[Array, " samples"]]:
         """R at g = 0, and h."""
         u = self._share(dt)
-        few = distinct(x, ansatz.local_dim**2)
-        here = x if few is None else few.x
-        log_ratio = log_amplitudes(origin, here) - log_amplitudes(ansatz, here)
-        log_ratio = log_ratio if few is None else log_ratio[few.place]
+        log_ratio = at_each(lambda x: log_amplitudes(origin, x) - log_amplitudes(ansatz, x), x, ansatz.local_dim**2)
         ratio = jnp.exp(log_ratio - jnp.max(log_ratio.real))
         ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
         before = jnp.full(len(x), 1 - u, dtype=complex)

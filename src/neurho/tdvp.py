@@ -58,6 +58,16 @@ def certificate_of(
     return collect(certificate)
 
 
+def rehearse_local(
+    generator: LabelMap, sampler: AbstractSampler, t: Any, ansatz: AbstractAnsatz, draw: Draw, chunk: int
+) -> Complex[Array, "draws chains"]:
+    """Have the programs of L_loc and its certificate compiled for samples like `draw`; zeros in place of L_loc."""
+    local = jnp.asarray(np.zeros(draw.weight.shape, dtype=complex))
+    rehearse(lindblad_values, ansatz, generator, t, draw.x.reshape(-1, draw.x.shape[-1]), chunk)
+    rehearse(certificate_of, local, draw, exact=sampler.exact, local_dim=generator.local_dim)
+    return local
+
+
 class Rates(NamedTuple):
     """What one evaluation of the right-hand side leaves behind."""
 
@@ -115,9 +125,7 @@ class TDVP(eqx.Module):
         """Have the programs of a right-hand side compiled that come after the samples."""
         if (draw := blank_draw(self.sampler)) is None:
             return
-        x, local = draw.x.reshape(-1, draw.x.shape[-1]), jnp.asarray(np.zeros(draw.weight.shape, dtype=complex))
-        rehearse(lindblad_values, ansatz, self.generator, t, x, self.chunk)
-        rehearse(certificate_of, local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)
+        local = rehearse_local(self.generator, self.sampler, t, ansatz, draw, self.chunk)
         rehearse(TDVP._solve, self, ansatz, draw, local, jnp.asarray(np.zeros(parameter_count(ansatz))))
 
     def assemble(
