@@ -18,14 +18,18 @@ from jax.core import Tracer
 
 # An option that XLA does not know is an error: only for the versions on which it was tried.
 _KNOWN = version("jaxlib").startswith("0.10.")
-OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1} if _KNOWN else {}
+_LEVEL = {"xla_backend_optimization_level": 1} if _KNOWN else {}
+OPTIONS = {"xla_cpu_use_fusion_emitters": False} | _LEVEL if _KNOWN else {}
 """How XLA compiles programs for processors."""
 
 
-def program(function: Callable[..., Any]) -> Any:
-    """`function`, or a method, as one program that compiles quickly; within another program it is a part of that."""
+def program(function: Callable[..., Any], *, loops: bool = False) -> Any:
+    """`function`, or a method, as one program that compiles quickly; within another program it is a part of that.
+
+    With `loops` by the newer generator, for what spends its time in loops.
+    """
     jit: Any = eqx.filter_jit
-    quick, plain = jit(function, compiler_options=OPTIONS), jit(function)
+    quick, plain = jit(function, compiler_options=_LEVEL if loops else OPTIONS), jit(function)
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:

@@ -135,29 +135,29 @@ def convergence(series: Float[Array, "draws chains"], *, exact: bool) -> Converg
     return Convergence(r_hat=split_r_hat(series), tau=autocorrelation_time(series))
 
 
-def overlap(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw) -> Float[Array, ""]:
-    """|Tr sigma^+ rho|^2 / (Tr rho^2 Tr sigma^2) = |<r>|^2/<|r|^2> with r = sigma/rho, from samples of |rho|^2.
+class Comparison(NamedTuple):
+    """Two states rho and sigma side by side.
 
-    One for equal states; for pure states it is the square of their fidelity.
+    - `overlap`: |Tr sigma^+ rho|^2 / (Tr rho^2 Tr sigma^2); for pure states the square of their fidelity.
+    - `distance`: ||rho - sigma||/||sigma|| with both traces one (Eq. 16 of PRL 122, 250502).
     """
-    x = draw.x.reshape(-1, draw.x.shape[-1])
+
+    overlap: Float[Array, ""]
+    distance: Float[Array, ""]
+
+
+@program
+def comparison(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diagonal: Draw) -> Comparison:
+    """Rho = `ansatz` and sigma = `target` compared on samples of rho.
+
+    With r = sigma/rho as the networks have it the overlap is |<r>_p|^2/<|r|^2>_p; Tr sigma/Tr rho = <r>_q =: c, and
+    the square of the distance is <|1 - r/c|^2>_p / <|r/c|^2>_p.
+    """
+    x = jnp.concatenate([part.x.reshape(-1, part.x.shape[-1]) for part in (draw, diagonal)])
     log_r = jax.vmap(target.log_amplitude)(x) - jax.vmap(ansatz.log_amplitude)(x)
-    r = jnp.exp(log_r - jnp.max(log_r.real))
-    weight = draw.weight.reshape(-1)
-    return jnp.abs(jnp.sum(weight * r)) ** 2 / jnp.sum(weight * jnp.abs(r) ** 2)
-
-
-def distance(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diagonal: Draw) -> Float[Array, ""]:
-    """||rho - sigma||/||sigma|| of states of trace one (Eq. 16 of PRL 122, 250502), from samples.
-
-    With r = sigma/rho as the networks have it, Tr sigma/Tr rho = <r>_q =: c, and the square is
-    <|1 - r/c|^2>_p / <|r/c|^2>_p.
-    """
-
-    def log_ratios(draw: Draw) -> Complex[Array, " samples"]:
-        x = draw.x.reshape(-1, draw.x.shape[-1])
-        return jax.vmap(target.log_amplitude)(x) - jax.vmap(ansatz.log_amplitude)(x)
-
-    log_trace = jax.nn.logsumexp(log_ratios(diagonal).real, b=diagonal.weight.reshape(-1))
-    r, weight = jnp.exp(log_ratios(draw) - log_trace), draw.weight.reshape(-1)
-    return jnp.sqrt(jnp.sum(weight * jnp.abs(1 - r) ** 2) / jnp.sum(weight * jnp.abs(r) ** 2))
+    log_r, log_q = log_r[: draw.weight.size], log_r[draw.weight.size :]
+    r, weight = jnp.exp(log_r - jnp.max(log_r.real)), draw.weight.reshape(-1)
+    size = jnp.sum(weight * jnp.abs(r) ** 2)
+    over_c = jnp.exp(log_r - jax.nn.logsumexp(log_q.real, b=diagonal.weight.reshape(-1)))
+    apart = jnp.sum(weight * jnp.abs(1 - over_c) ** 2) / jnp.sum(weight * jnp.abs(over_c) ** 2)
+    return Comparison(overlap=jnp.abs(jnp.sum(weight * r)) ** 2 / size, distance=jnp.sqrt(apart))

@@ -82,7 +82,7 @@ def start(
         step=0,
         t=float(t0),
         dt=float(dt),
-        velocity=jnp.zeros(parameter_count(ansatz)),
+        velocity=jax.device_put(np.zeros(parameter_count(ansatz))),
         error=error,
     )
 

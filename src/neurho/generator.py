@@ -158,8 +158,8 @@ def row_groups(operators: Sequence[Operator]) -> tuple[Group, ...]:
     terms = [LabelTerm(c, t.sites, t.matrix) for c, operator in enumerate(operators) for t in operator.merged().terms]
     groups = []
     for g in _groups(terms, dim, 1, len(operators)):
-        columns = jnp.asarray(all_labels(g.sites.shape[1], dim))
-        labels = dim * g.labels + columns[:, None, :]
+        columns = all_labels(g.sites.shape[1], dim)
+        labels = jax.device_put(dim * np.asarray(g.labels) + columns[:, None, :])
         groups.append(Group(sites=g.sites, labels=labels, elements=g.elements, diagonal=g.diagonal, sides=g.sides))
     return tuple(groups)
 
@@ -245,10 +245,10 @@ def _group(stack: list[_Support], sides: tuple[int, ...], label_dim: int) -> Gro
         elements.append(np.where(real, values, 0))
         diagonal.append(np.diagonal(matrices, axis1=1, axis2=2))
     return Group(
-        sites=jnp.asarray(np.array([support.sites for support in stack], dtype=np.int32).reshape(len(stack), k)),
-        labels=jnp.asarray(np.stack(labels)),
-        elements=jnp.asarray(np.stack(elements, axis=1)),
-        diagonal=jnp.asarray(np.stack(diagonal, axis=1)),
+        sites=jax.device_put(np.array([support.sites for support in stack], dtype=np.int32).reshape(len(stack), k)),
+        labels=jax.device_put(np.stack(labels)),
+        elements=jax.device_put(np.stack(elements, axis=1)),
+        diagonal=jax.device_put(np.stack(diagonal, axis=1)),
         sides=sides,
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from scipy.integrate import solve_ivp
+import scipy
 
 from neurho.generator import LabelMap, place_values
 
@@ -68,7 +68,9 @@ def mean_field(generator: LabelMap, *, t_max: float = 200.0, seed: int = 0) -> M
 
     y = start.reshape(-1).astype(complex)
     for _ in range(20):
-        y = np.asarray(solve_ivp(rhs, (0, t_max / 20), y, method="RK45", rtol=1e-8, atol=1e-10).y[:, -1])
+        y = np.asarray(
+            scipy.integrate.solve_ivp(rhs, (0, t_max / 20), y, method="RK45", rtol=1e-8, atol=1e-10).y[:, -1]
+        )
         if np.max(np.abs(rhs(0.0, y))) < SETTLED:
             break
     states = y.reshape(sites, d, d)

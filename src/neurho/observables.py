@@ -269,7 +269,9 @@ def build_observables(
         names=tuple(q.name for q in quantities),
         slices=tuple(places),
         averaged=tuple(q.average and q.weights is None for q in quantities),
-        weights=tuple(None if q.weights is None else jnp.asarray(q.weights, dtype=float) for q in quantities),
+        weights=tuple(
+            None if q.weights is None else jax.device_put(np.asarray(q.weights, dtype=float)) for q in quantities
+        ),
         local_dim=operators[0].local_dim,
         count=len(operators),
         chunk=chunk,
@@ -331,5 +333,5 @@ def _slots(operators: Sequence[Operator]) -> tuple[tuple[Group, ...], tuple[Arra
         for instance, support in enumerate(np.asarray(group.sites)):
             terms = supports[tuple(int(j) for j in support)]
             target[: len(terms), instance] = [number for number, _ in terms]
-        targets.append(jnp.asarray(target))
+        targets.append(jax.device_put(target))
     return groups, tuple(targets)

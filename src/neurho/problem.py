@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array
 
 from neurho import exact, records, reference
 from neurho._types import NeurhoError
@@ -20,11 +19,10 @@ from neurho.assembly import (
     make_lattice,
     make_lindbladian,
 )
-from neurho.compiling import program
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
 from neurho.driven import require_rates, with_energy
-from neurho.estimators import Estimate, distance, overlap
+from neurho.estimators import Estimate, comparison
 from neurho.evolution import follow, relax, start
 from neurho.fitting import fitted
 from neurho.implicit import Implicit
@@ -33,7 +31,7 @@ from neurho.observables import Snapshot
 from neurho.parallel import replicate
 from neurho.projected import begin_projected, follow_projected
 from neurho.quantities import exact_values
-from neurho.sampling import Blurred, Draw, draw_samples, tuned
+from neurho.sampling import Blurred, draw_samples, tuned
 from neurho.setup import Setup
 from neurho.steady import begin, search_stationary
 
@@ -159,8 +157,8 @@ class Problem(Setup):
             draw_samples(sampler, jax.random.key(0), state.ansatz, begin)[0]
             for sampler, begin in zip(self.samplers, chains, strict=True)
         ]
-        kept, far = _comparison(state.ansatz, self.initial.target, *draws)
-        return Noise(infidelity=max(0.0, 1 - float(kept)), distance=float(far))
+        found = comparison(state.ansatz, self.initial.target, *draws)
+        return Noise(infidelity=max(0.0, 1 - float(found.overlap)), distance=float(found.distance))
 
     def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
@@ -298,11 +296,6 @@ def build(config: Config) -> Problem:
     if not problem.is_exact:
         _ = problem.initial, problem.observables
     return problem
-
-
-@program
-def _comparison(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diagonal: Draw) -> tuple[Array, Array]:
-    return overlap(ansatz, target, draw), distance(ansatz, target, draw, diagonal)
 
 
 def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+import scipy
 
 from neurho._types import as_reals, require
 
@@ -201,7 +201,7 @@ def tabulated(times: Sequence[float], values: Sequence[float], *, smooth: bool =
     slopes = np.diff(v) / np.diff(t)
     pieces = np.stack([0 * slopes, 0 * slopes, slopes, v[:-1]], axis=1)
     if smooth:
-        pieces = PchipInterpolator(t, v).c.T
+        pieces = scipy.interpolate.PchipInterpolator(t, v).c.T
     return Tabulated(tuple(map(float, t)), tuple(tuple(map(float, row)) for row in pieces))
 
 

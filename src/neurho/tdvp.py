@@ -6,6 +6,7 @@ rho_alpha(t):   S(alpha) d alpha/dt = f(alpha)            Hartmann & Carleo, PRL
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
@@ -62,7 +63,7 @@ def rehearse_local(
     generator: LabelMap, sampler: AbstractSampler, t: Any, ansatz: AbstractAnsatz, draw: Draw, chunk: int
 ) -> Complex[Array, "draws chains"]:
     """Have the programs of L_loc and its certificate compiled for samples like `draw`; zeros in place of L_loc."""
-    local = jnp.asarray(np.zeros(draw.weight.shape, dtype=complex))
+    local = jax.device_put(np.zeros(draw.weight.shape, dtype=complex))
     rehearse(lindblad_values, ansatz, generator, t, draw.x.reshape(-1, draw.x.shape[-1]), chunk)
     rehearse(certificate_of, local, draw, exact=sampler.exact, local_dim=generator.local_dim)
     return local
@@ -126,7 +127,7 @@ class TDVP(eqx.Module):
         if (draw := blank_draw(self.sampler)) is None:
             return
         local = rehearse_local(self.generator, self.sampler, t, ansatz, draw, self.chunk)
-        rehearse(TDVP._solve, self, ansatz, draw, local, jnp.asarray(np.zeros(parameter_count(ansatz))))
+        rehearse(TDVP._solve, self, ansatz, draw, local, jax.device_put(np.zeros(parameter_count(ansatz))))
 
     def assemble(
         self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None

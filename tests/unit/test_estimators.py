@@ -8,7 +8,7 @@ import pytest
 import helpers
 from neurho import lattice
 from neurho.ansatz import Reevaluated, density_matrix
-from neurho.estimators import convergence, distance, estimate, local_values, overlap
+from neurho.estimators import comparison, convergence, estimate, local_values
 from neurho.generator import lindbladian_map
 from neurho.operators import Lindbladian, local, sm, sx, sy, sz
 from neurho.sampling import Draw
@@ -77,28 +77,19 @@ def test_one_sample_has_no_finite_error():
     assert np.isinf(found.error)
 
 
-def test_overlap_of_samples():
-    """One for a state with itself, |Tr sigma^+ rho|^2/(Tr rho^2 Tr sigma^2) for two."""
-    a, b = helpers.network(0), helpers.network(1)
-    rho, sigma = helpers.literal_table(a), helpers.literal_table(b)
-    draw = Draw(x=jnp.asarray(helpers.configurations(3))[None], weight=draw_of(np.abs(rho[None]) ** 2).weight)
-    expected = abs(np.vdot(sigma, rho)) ** 2 / (np.vdot(rho, rho) * np.vdot(sigma, sigma)).real
-    compute = jax.jit(overlap)
-    assert compute(a, b, draw) == pytest.approx(expected, rel=1e-12)
-    assert compute(a, a, draw) == pytest.approx(1, abs=1e-14)
-    assert expected < 0.9
-
-
-def test_distance_of_states_of_trace_one():
-    """||rho - sigma||/||sigma|| from weights of p and q, whatever the norms of the networks."""
+def test_states_compared_on_samples():
+    """|Tr sigma^+ rho|^2/(Tr rho^2 Tr sigma^2), and ||rho - sigma||/||sigma|| of states of trace one, from weights of p
+    and q, whatever the norms of the networks.
+    """
     a, b = helpers.network(0), helpers.network(1)
     x = jnp.asarray(helpers.configurations(3))
     diagonal = x[np.all(np.asarray(x) % 3 == 0, axis=1)]
     rho, sigma = (np.asarray(density_matrix(network)) for network in (a, b))
     p = Draw(x=x[None], weight=draw_of(np.abs(helpers.literal_table(a)[None]) ** 2).weight)
     q = Draw(x=diagonal[None], weight=draw_of(np.diag(rho).real[None]).weight)
-    compute = jax.jit(distance)
-    expected = np.linalg.norm(rho - sigma) / np.linalg.norm(sigma)
-    assert compute(a, b, p, q) == pytest.approx(expected, rel=1e-12)
-    assert compute(a, a, p, q) == pytest.approx(0, abs=1e-14)
-    assert expected > 0.1
+    kept = abs(np.vdot(sigma, rho)) ** 2 / (np.vdot(rho, rho) * np.vdot(sigma, sigma)).real
+    far = np.linalg.norm(rho - sigma) / np.linalg.norm(sigma)
+    assert comparison(a, b, p, q) == (pytest.approx(kept, rel=1e-12), pytest.approx(far, rel=1e-12))
+    assert comparison(a, a, p, q) == (pytest.approx(1, abs=1e-14), pytest.approx(0, abs=1e-14))
+    assert kept < 0.9
+    assert far > 0.1

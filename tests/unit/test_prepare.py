@@ -11,7 +11,7 @@ import pytest
 import helpers
 from neurho import NeurhoError
 from neurho.ansatz import product_state
-from neurho.estimators import overlap
+from neurho.estimators import comparison
 from neurho.sampling import Draw
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -97,7 +97,7 @@ def test_noise_disturbs_all_but_the_visible_biases_and_its_cost_is_the_overlap()
     assert expected < 0.999
     weight = np.abs(noisy) ** 2
     draw = Draw(x=jnp.asarray(helpers.configurations(3))[None], weight=jnp.asarray(weight / weight.sum())[None])
-    assert jax.jit(overlap)(prepared.ansatz, prepared.target, draw) == pytest.approx(expected, rel=1e-12)
+    assert comparison(prepared.ansatz, prepared.target, draw, draw).overlap == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(

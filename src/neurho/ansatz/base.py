@@ -175,13 +175,22 @@ class ReevaluatedModuli(AbstractModuli):
 def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any]:
     """The real parameters as one vector, and the function that puts a vector back: `ansatz = restore(vector)`."""
     leaves, rest = eqx.partition(ansatz, eqx.is_inexact_array)
-    vector, unravel = ravel_pytree(leaves)
-    return vector, lambda v: eqx.combine(unravel(v), rest)
+    return _joined(leaves), lambda v: eqx.combine(_parted(v, leaves), rest)
+
+
+@jax.jit
+def _joined(leaves: Any) -> Array:
+    return ravel_pytree(leaves)[0]
+
+
+@jax.jit
+def _parted(vector: Array, like: Any) -> Any:
+    return ravel_pytree(like)[1](vector)
 
 
 def random_leaves(key: PRNGKeyArray, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     """Normal numbers of standard deviation `scale` in arrays of these shapes."""
-    arrays = _normal_arrays(key, jnp.asarray(scale, dtype=float), tuple(shapes.values()))
+    arrays = _normal_arrays(key, jax.device_put(np.asarray(scale, dtype=float)), tuple(shapes.values()))
     return dict(zip(shapes, arrays, strict=True))
 
 

@@ -97,11 +97,13 @@ def product_state(
     weights = np.zeros((2, mixing, sites))
     weights[1, np.arange(min(mixing, sites)), np.arange(min(mixing, sites))] = theta[:mixing]
     where = lambda r: (r.visible, r.mixing_weights)  # noqa: E731
-    target = eqx.tree_at(where, zero, (jnp.asarray(visible), jnp.asarray(weights)))
-    disturbance = eqx.tree_at(lambda r: r.visible, random_rbm(key, sites, scale=noise, **sizes), jnp.zeros((2, sites)))
+    target = eqx.tree_at(where, zero, jax.device_put((visible, weights)))
+    disturbance = eqx.tree_at(
+        lambda r: r.visible, random_rbm(key, sites, scale=noise, **sizes), jax.device_put(np.zeros((2, sites)))
+    )
     if reach is not None:
         disturbance = _near(disturbance, reach, distances)
-    noisy = jax.tree.map(lambda a, b: a + b, target, disturbance)
+    noisy = jax.tree.map(lambda a, b: jax.device_put(np.asarray(a) + np.asarray(b)), target, disturbance)
     bloch = _bloch_of(visible, theta)
     norms = (1 + np.sum(vectors**2, axis=1)) * (1 + np.sum(bloch**2, axis=1))
     overlap = float(np.prod((1 + np.sum(vectors * bloch, axis=1)) ** 2 / norms))
@@ -216,7 +218,7 @@ def _near(network: RBM, reach: float, distances: np.ndarray | None) -> RBM:
         return _envelope(reach, distances, sites, _places(units, sites))
 
     weights = (network.hidden_weights, network.mixing_weights)
-    near = tuple(w * jnp.asarray(envelope(w.shape[1])) for w in weights)
+    near = tuple(jax.device_put(np.asarray(w) * envelope(w.shape[1])) for w in weights)
     return eqx.tree_at(lambda r: (r.hidden_weights, r.mixing_weights), network, near)
 
 

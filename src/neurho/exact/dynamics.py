@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.integrate import DOP853
+import scipy
 
 from neurho._types import NumericalError, require
 from neurho.exact.density import require_memory, require_shape
@@ -97,7 +97,9 @@ def _runge_kutta(exact: ExactLindbladian, rho: np.ndarray, times: np.ndarray, to
         # Marks are stops as outputs are, so that no step passes over a pulse.
         for stop in (*exact.lindbladian.marks(now, target), target):
             first = None if last is None else min(last, stop - now) or None
-            solver = DOP853(rate, now, rho.ravel(), stop, rtol=relative, atol=relative * scale, first_step=first)
+            solver = scipy.integrate.DOP853(
+                rate, now, rho.ravel(), stop, rtol=relative, atol=relative * scale, first_step=first
+            )
             while solver.status == "running":
                 message = solver.step()
                 if solver.status == "failed":

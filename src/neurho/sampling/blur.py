@@ -15,6 +15,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require
@@ -35,11 +36,11 @@ class Blurred(AbstractSampler):
     """
 
     chain: Metropolis
-    fraction: Float[Array, ""] = eqx.field(converter=lambda value: jnp.asarray(value, dtype=float))
+    fraction: Float[Array, ""] = eqx.field(converter=lambda value: jax.device_put(np.asarray(value, dtype=float)))
     exact: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
-        require(0 <= self.fraction < 1, "fraction", "lie in [0, 1)", f"it is {self.fraction}")
+        require(0 <= float(self.fraction) < 1, "fraction", "lie in [0, 1)", f"it is {self.fraction}")
 
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "chains sites"]:
         """The chains after their warm-up."""

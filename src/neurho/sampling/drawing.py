@@ -1,8 +1,8 @@
 """Drawing as programs, which all that draws from a sampler in a run shares and compiles once."""
 
-import equinox as eqx
+from functools import partial
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
@@ -35,10 +35,10 @@ def blank_draw(sampler: AbstractSampler) -> Draw | None:
     if not isinstance(chain, Metropolis):
         return None
     size = (chain.draws, chain.chains)
-    return Draw(x=jnp.asarray(np.zeros((*size, chain.sites), np.int32)), weight=jnp.asarray(np.zeros(size)))
+    return Draw(x=jax.device_put(np.zeros((*size, chain.sites), np.int32)), weight=jax.device_put(np.zeros(size)))
 
 
-@eqx.filter_jit
+@partial(program, loops=True)
 def _sampled(
     sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
 ) -> tuple[Draw, Int[Array, "chains sites"], DrawInfo]:

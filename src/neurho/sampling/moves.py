@@ -3,6 +3,7 @@
 from itertools import product
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
@@ -39,9 +40,9 @@ class Moves(eqx.Module):
 
 def _moves(sites: np.ndarray, labels: list, probabilities: list[float]) -> Moves:
     return Moves(
-        sites=jnp.asarray(sites.reshape(len(sites), -1), dtype=jnp.int32),
-        labels=jnp.asarray(np.array(labels), dtype=jnp.int32),
-        cumulative=jnp.asarray(np.cumsum(probabilities), dtype=jnp.float32),
+        sites=jax.device_put(sites.reshape(len(sites), -1).astype(np.int32)),
+        labels=jax.device_put(np.array(labels, dtype=np.int32)),
+        cumulative=jax.device_put(np.cumsum(probabilities).astype(np.float32)),
     )
 
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NeurhoError
 from neurho.ansatz.base import AbstractAnsatz
-from neurho.compiling import beside
+from neurho.compiling import beside, program
 from neurho.parallel import replicate
 from neurho.sampling.base import AbstractSampler
 from neurho.sampling.blur import Blurred
@@ -43,11 +43,18 @@ def _warm(sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz) -
     if not isinstance(chain, Metropolis):
         return jax.jit(lambda sampler, k, a: sampler.init(k, a))(sampler, key, ansatz.amplitudes())
     rehearse_blur(sampler, ansatz)
-    begin, run = jax.random.split(key)
-    chains = replicate(chain.scatter(begin))
+    chains, run = _scattered(chain, key)
+    chains = replicate(chains)
     for number in range(-(-chain.warmup // (chain.draws * chain.sweeps))):
         _, chains, _ = draw_samples(chain, jax.random.fold_in(run, number), ansatz, chains)
     return chains
+
+
+@program
+def _scattered(chain: Metropolis, key: PRNGKeyArray) -> tuple[Int[Array, "chains sites"], PRNGKeyArray]:
+    """Chains anywhere, and a key to go on with."""
+    begin, run = jax.random.split(key)
+    return chain.scatter(begin), run
 
 
 def _require_x64() -> None:
