@@ -12,7 +12,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from neurho.generator import all_labels, place_values
-from neurho.sampling.tabulated import COPIES
+
+COPIES = 2
+"""From so many samples for a configuration on, working with configurations takes less."""
 
 
 class Distinct(NamedTuple):

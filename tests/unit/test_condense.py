@@ -15,6 +15,7 @@ from neurho.ansatz import parameters, table_from_matrix
 from neurho.estimators import local_values
 from neurho.implicit import Implicit
 from neurho.metric import Metric
+from neurho.sampling import Blurred, metropolis
 
 SITES, DIM = 2, 4
 MODEL = neurho.heisenberg(neurho.chain(SITES), field=(0.5, 0, 1.0), coupling=(1.0, 0.3, 0.7), decay=1.0)
@@ -115,3 +116,15 @@ def test_implicit_correction(both: Callable) -> None:
     short, long = both(correction)
     for a, b in zip(jax.tree.leaves(short), jax.tree.leaves(long), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.4])
+def test_weights_of_samples(both: Callable[[Callable[[], Any]], tuple[Any, Any]], blur: float) -> None:
+    """What the chains leave to the weights, and the neighbours of blurred samples, once for each configuration."""
+    chain = metropolis(neurho.chain(SITES), samples=64, chains=32, exponent=1.0)
+    sampler = Blurred(chain, blur) if blur else chain
+    amplitudes, key = ANSATZ.amplitudes(), jax.random.key(0)
+    few, all_ = both(lambda: sampler.sample(key, amplitudes, chain.scatter(key))[0])
+    np.testing.assert_array_equal(few.x, all_.x)
+    np.testing.assert_allclose(few.weight, all_.weight, rtol=1e-12)
+    assert np.ptp(few.weight) > 0.01

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
+from neurho.condense import at_each
 from neurho.parallel import map_samples
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.sampling.metropolis import Metropolis
@@ -65,7 +66,7 @@ class Blurred(AbstractSampler):
             rest = self.chain.rest(amplitudes.log_amplitude(x).real)
             return rest - jnp.log(1 - self.fraction + self.fraction * near)
 
-        logs = map_samples(log_weight, (x,), CHUNK)
+        logs = at_each(lambda x: map_samples(log_weight, (x,), CHUNK), x, dim)
         weight = jax.nn.softmax(logs).reshape(draw.weight.shape)
         return Draw(x=x.reshape(draw.x.shape), weight=weight)
 

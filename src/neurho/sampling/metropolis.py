@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
 from neurho.ansatz.moduli import AbstractModuli
+from neurho.condense import at_each
 from neurho.lattice import Lattice
 from neurho.parallel import collect, spread
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
@@ -96,8 +97,9 @@ class Metropolis(AbstractSampler):
         if isinstance(self.exponent, float) and self.power == self.exponent:
             weight = jnp.full((self.draws, self.chains), 1 / (self.draws * self.chains), dtype=float)
         else:
-            log_rho = jax.vmap(jax.vmap(amplitudes.log_amplitude))(x).real
-            weight = jax.nn.softmax(self.rest(log_rho), axis=(0, 1))
+            flat = x.reshape(-1, x.shape[-1])
+            log_rho = at_each(jax.vmap(amplitudes.log_amplitude), flat, self.local_dim**2).real
+            weight = jax.nn.softmax(self.rest(log_rho.reshape(x.shape[:2])), axis=(0, 1))
         return Draw(x=x, weight=weight), chains, DrawInfo(acceptance=jnp.mean(acceptance))
 
     def rest(self, log_rho: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -9,10 +9,8 @@ from jaxtyping import Array, Float, Int
 
 from neurho.ansatz.base import AbstractAmplitudes
 from neurho.ansatz.moduli import LARGEST, AbstractModuli
+from neurho.condense import COPIES
 from neurho.generator import all_labels, place_values
-
-COPIES = 2
-"""From so many samples for a configuration on, a table takes less."""
 
 
 class Place(NamedTuple):
