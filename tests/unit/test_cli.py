@@ -146,7 +146,7 @@ def test_check_prints_and_writes_nothing(place):
 
 
 def test_set_changes_the_problem(place):
-    call("run", "walk.toml", "--quiet", "--out", "here", "--set", "seed=9", "--set", "output.keep=1")
+    call("run", "walk.toml", "--quiet", "--out", "here", "--set", "seed=9", "output.keep=1")
     assert config.load(place / "here" / "problem.toml").seed == 9
     assert len(list((place / "here" / "checkpoints").iterdir())) == 1
 

@@ -112,8 +112,8 @@ WRONG = [
     ("observables.pairs=[0]", "key `observables.pairs` must be pairs of different sites, as in [[0, 1], [3, 7]], but"),
     ("output.keep=0", "key `output.keep` must be a whole number >= 1, but it is 0."),
     ("output.checkpoint_seconds=-1", "key `output.checkpoint_seconds` must be a finite number >= 0, but it is -1."),
-    ("task.t", "`--set` must be followed by key=value, as in task.t=1.0, but it is `task.t`."),
-    ("a..c=1", "`--set` must be followed by key=value, as in task.t=1.0, but it is `a..c=1`."),
+    ("task.t", "A change must be key=value, as in task.t=1.0, but it is `task.t`."),
+    ("a..c=1", "A change must be key=value, as in task.t=1.0, but it is `a..c=1`."),
 ]
 
 

@@ -55,6 +55,9 @@ Reference = Annotated[bool, typer.Option(help="Draw the exact or shipped referen
 Spectrum = Annotated[
     bool, typer.Option("--spectrum", help="Also the spectrum of S at the last state, from new samples.")
 ]
+Plainly = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="The same as after --set.", show_default=False)
+]
 Wall = Annotated[
     str, typer.Option(metavar="TIME", help="Stop after so long with all saved: 3600, 90m, 12h [default: no limit].")
 ]
@@ -91,6 +94,7 @@ def run_command(
     problem: Annotated[
         str, typer.Argument(metavar="PROBLEM", help="A TOML file or a shipped problem.", show_default=False)
     ],
+    plainly: Plainly = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The run directory, new or empty [default: runs/PROBLEM-N].")
     ] = None,
@@ -114,7 +118,7 @@ def run_command(
 
     _configure(devices, cache=cache)
     first = _join(processes, process_id, coordinator, distributed=distributed)
-    settings = config.load(problem, changes or ())
+    settings = config.load(problem, [*(changes or ()), *(plainly or ())])
     if out is not None and not check:
         _by_first(lambda: _refuse_used(out), first=first)
     voice, text = _voice(quiet=quiet, json=json), config.dumps(settings)
@@ -342,6 +346,7 @@ def sweep(
         str,
         typer.Argument(metavar="PROBLEM|DIR", help="A problem, or a sweep to go on with.", show_default=False),
     ],
+    plainly: Plainly = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUES", help="first:last:number or a,b,c sweeps a key; repeatable."),
@@ -358,7 +363,7 @@ def sweep(
 
     directory = out if out is not None else _free_directory(f"{problem_name(problem)}-sweep")
     options: dict[str, Any] = {"scheduler": scheduler, "workers": workers, "retries": retries, "quiet": quiet}
-    if sweep_problems(problem, changes or (), directory, **options):
+    if sweep_problems(problem, [*(changes or ()), *(plainly or ())], directory, **options):
         raise typer.Exit(1)
 
 

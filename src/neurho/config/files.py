@@ -119,7 +119,7 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
         table, dot, rest = path.partition(".")
         key, *deeper = rest.split(".")
         if not equals or not all(path.split(".")):
-            raise NeurhoError(f"`--set` must be followed by key=value, as in task.t=1.0, but it is `{item}`.")
+            raise NeurhoError(f"A change must be key=value, as in task.t=1.0, but it is `{item}`.")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
