@@ -5,12 +5,14 @@ Of a hidden-unit density matrix only the modulus is kept, in float32; phases, an
     |rho(x)| = exp A(x) prod_g cosh(theta_g)^power_g prod_k |cosh(theta_k)|      theta_g real, theta_k complex.
 
 Each unit has two numbers P : Q = 1 : exp(2 theta), P >= 0, up to a factor that is chosen when they are refreshed, so
-that
-|P + Q| = 1. A change of labels that moves theta by Delta multiplies Q by e = exp(2 Delta) and nothing else, and
+that |P + Q| = 1. A change of labels that moves theta by Delta multiplies P by exp(-Re Delta), Q by exp(Re Delta + 2i Im
+Delta), and
 
-    |rho(x')/rho(x)| = exp(dA - sum power Re Delta) prod (|P + Q'|/|P + Q|)^power.
+    |rho(x')/rho(x)| = exp(dA) prod (|P' + Q'|/|P + Q|)^power.
 
-One logarithm of each unit costs less than products in blocks that are rescaled.
+One logarithm of each unit costs less than products in blocks that are rescaled. Between two refreshes P and Q may move
+by a factor of exp(`RANGE`), near a zero of a cosh as well, before squares leave the range of float32: what overflowed
+would be accepted, and then never left.
 """
 
 import abc
@@ -19,12 +21,15 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from neurho.symmetry import Charge
 
 LARGEST = 1e38
-"""Factors are cut here, logarithms of forbidden changes at its negative: both must survive a product with 0."""
+"""Logarithms of forbidden changes are cut at its negative: they must survive a product with 0."""
+
+RANGE = 28.0
+"""Changes of Re theta between two refreshes add up to this at most; larger single ones are cut to it."""
 
 
 class AbstractModuli(eqx.Module):
@@ -46,6 +51,12 @@ class AbstractModuli(eqx.Module):
     def refresh(self, cache: PyTree[Array]) -> PyTree[Array]:
         """The same cache, ready for a few more changes."""
 
+    @abc.abstractmethod
+    def due(self, changes: PyTree[Array]) -> Bool[Array, " instances"]:
+        """Before which of these instances, visited in turn, the cache must be refreshed; `changes` are the prepared
+        ones of each, `(instances, local, moves, ...)`.
+        """
+
 
 class ModuliCache(NamedTuple):
     """P and Q of all units (P is real, Q of the complex units has two parts), and sum power log |P + Q|."""
@@ -62,7 +73,8 @@ class HiddenModuli(AbstractModuli):
     """|rho| of hidden units: real ones to the powers `power`, and complex ones. Zero outside the sector of charge zero.
 
     The last axis of `bias` and `weights` holds the real units, and the real and the imaginary parts of the complex
-    ones. A prepared change is one vector, e in the same order and the logarithm of the prefactor.
+    ones. A prepared change is one vector: the factors of P and of Q of the real units, those of P and of Q (real and
+    imaginary part) of the complex ones, and the logarithm of the prefactor.
     """
 
     visible: Float[Array, "sites labels"]
@@ -91,24 +103,29 @@ class HiddenModuli(AbstractModuli):
     def prepare(self, sites: Int[Array, " k"], old: Int[Array, " k"], new: Int[Array, " k"]) -> Float[Array, " change"]:
         """The factors of one change of labels."""
         real, re, im = self._parts(jnp.sum(self.weights[sites, new] - self.weights[sites, old], axis=0))
-        scale = jnp.sum(self.visible[sites, new] - self.visible[sites, old]) - _dot(self.power, real) - jnp.sum(re)
+        scale = jnp.sum(self.visible[sites, new] - self.visible[sites, old])
         if self.charge is not None:
             scale = jnp.where(self.charge.of(new) == self.charge.of(old), scale, -LARGEST)
-        factor = jnp.exp(2 * re)
-        change = [jnp.exp(2 * real), factor * jnp.cos(2 * im), factor * jnp.sin(2 * im), scale[None]]
-        return jnp.clip(jnp.concatenate(change), -LARGEST, LARGEST)
+        real, re = (jnp.clip(a, -RANGE, RANGE) for a in (real, re))
+        factor = jnp.exp(re)
+        q = (factor * jnp.cos(2 * im), factor * jnp.sin(2 * im))
+        return jnp.concatenate([jnp.exp(-real), jnp.exp(real), jnp.exp(-re), *q, scale[None]])
 
     def propose(self, cache: ModuliCache, change: Float[Array, " change"]) -> tuple[Float[Array, ""], ModuliCache]:
-        """Three multiplications and a logarithm for each unit."""
-        e, e_re, e_im = self._parts(change[:-1])
+        """Five multiplications and a logarithm for each unit."""
+        p, q, rest, e_re, e_im = self._factors(change)
         moved = cache._replace(
-            q=cache.q * e, re=cache.re * e_re - cache.im * e_im, im=cache.re * e_im + cache.im * e_re
+            p=cache.p * p,
+            q=cache.q * q,
+            rest=cache.rest * rest,
+            re=cache.re * e_re - cache.im * e_im,
+            im=cache.re * e_im + cache.im * e_re,
         )
         logs = jnp.sum(self.power * jnp.log(moved.p + moved.q)) + 0.5 * jnp.sum(jnp.log(_squares(moved)))
         return change[-1] + logs - cache.log, moved._replace(log=logs)
 
     def refresh(self, cache: ModuliCache) -> ModuliCache:
-        """Make |P + Q| = 1 again. In between, the changes of any theta may add up to 20."""
+        """Make |P + Q| = 1 again."""
         real, hidden = 1 / (cache.p + cache.q), jax.lax.rsqrt(_squares(cache))
         return ModuliCache(
             p=cache.p * real,
@@ -118,6 +135,25 @@ class HiddenModuli(AbstractModuli):
             im=cache.im * hidden,
             log=jnp.zeros_like(cache.log),
         )
+
+    def due(self, changes: Float[Array, "instances local moves change"]) -> Bool[Array, " instances"]:
+        """Before the first one, and where otherwise the changes of some Re theta might add up to more than `RANGE`."""
+        real, _, hidden, _, _ = self._factors(changes)
+        largest = jnp.max(jnp.abs(jnp.log(jnp.concatenate([real, hidden], axis=-1))), axis=(1, 2))
+
+        def visit(total: Array, step: Array) -> tuple[Array, Array]:
+            due = jnp.any(total + step > RANGE)
+            return jnp.where(due, step, total + step), due
+
+        begin = jnp.full(largest.shape[1:], RANGE, largest.dtype)
+        return jax.lax.scan(visit, begin, largest)[1].at[0].set(True)
+
+    def _factors(self, change: Float[Array, "... change"]) -> list[Array]:
+        """Those of P and Q of the real units, of P and of both parts of Q of the complex ones."""
+        real = len(self.power)
+        hidden = (change.shape[-1] - 1 - 2 * real) // 3
+        sizes = (real, real, hidden, hidden, hidden)
+        return jnp.split(change[..., :-1], [sum(sizes[:k]) for k in range(1, 5)], axis=-1)
 
     def _parts(self, values: Float[Array, " tables"]) -> tuple[Array, Array, Array]:
         """Those of the real units, and real and imaginary parts of those of the complex units."""

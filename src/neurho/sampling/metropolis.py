@@ -5,7 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
@@ -26,11 +26,16 @@ from neurho.sampling.moves import (
 from neurho.sampling.tabulated import moduli_of
 from neurho.symmetry import Charge
 
-REFRESH = 4
-"""Visits between two refreshed caches."""
-
 SMALL = 64
 """Up to so many changes to choose from, a product with zeros and ones picks faster than an index."""
+
+
+class Proposals(NamedTuple):
+    """What knows |rho|, and for every set of moves the prepared changes and when to refresh what is known."""
+
+    moduli: AbstractModuli
+    tables: list[PyTree[Array]]
+    due: list[Bool[Array, " instances"]]
 
 
 class Walk(NamedTuple):
@@ -107,24 +112,24 @@ class Metropolis(AbstractSampler):
         left = self.power - self.exponent
         return jnp.where(left == 0, 0.0, left * log_rho)  # not 0 times infinity
 
-    def _proposals(self, amplitudes: AbstractAmplitudes) -> tuple[AbstractModuli, list[PyTree[Array]]]:
+    def _proposals(self, amplitudes: AbstractAmplitudes) -> Proposals:
         """What knows |rho|, and the prepared changes of all moves."""
         dim = self.local_dim**2
         moduli = moduli_of(amplitudes, self.sites, dim, samples=self.draws * self.chains)
-        return moduli, [_columns(prepare_changes(moduli, m.sites, m.labels[None], dim)) for m in self.moves]
+        changes = [prepare_changes(moduli, m.sites, m.labels[None], dim) for m in self.moves]
+        return Proposals(moduli, [_columns(c) for c in changes], [moduli.due(c) for c in changes])
 
-    def _run(
-        self, key: PRNGKeyArray, proposals: tuple[AbstractModuli, list[PyTree[Array]]], x: Array, sweeps: int
-    ) -> tuple[Array, Array]:
+    def _run(self, key: PRNGKeyArray, proposals: Proposals, x: Array, sweeps: int) -> tuple[Array, Array]:
         """`sweeps` sweeps of all chains; the new configurations and the mean acceptance."""
-        moduli, tables = proposals
+        moduli = proposals.moduli
         visits = sum(len(moves.sites) for moves in self.moves)
 
         def sweep(state: tuple[Array, Array], k: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
             x, accepted = state
             walk = Walk(x=x, cache=jax.vmap(moduli.cache, in_axes=-1, out_axes=-1)(x), accepted=accepted)
-            for number, (moves, table) in enumerate(zip(self.moves, tables, strict=True)):
-                walk = self._visit(jax.random.fold_in(k, number), moduli, moves, table, walk)
+            for number, moves in enumerate(self.moves):
+                steps = (proposals.tables[number], proposals.due[number])
+                walk = self._visit(jax.random.fold_in(k, number), moduli, moves, steps, walk)
             return (spread(walk.x, axis=1), walk.accepted), None
 
         # Accepted proposals are counted chain by chain: devices need not meet within a sweep to add them up.
@@ -132,50 +137,37 @@ class Metropolis(AbstractSampler):
         (x, accepted), _ = jax.lax.scan(sweep, begin, jax.random.split(key, sweeps))
         return x.T, jnp.mean(accepted) / max(sweeps * visits, 1)
 
-    def _visit(self, key: PRNGKeyArray, moduli: AbstractModuli, moves: Moves, table: PyTree[Array], walk: Walk) -> Walk:
-        """One proposal to every chain at every instance of a set of moves, in stretches between refreshed caches."""
+    def _visit(self, key: PRNGKeyArray, moduli: AbstractModuli, moves: Moves, steps: tuple, walk: Walk) -> Walk:
+        """One proposal to every chain at every instance of a set of moves."""
         instances, count, k = len(moves.sites), moves.labels.shape[1], moves.sites.shape[1]
         powers = ((self.local_dim**2) ** jnp.arange(k - 1, -1, -1, dtype=jnp.int32))[:, None]
         bits = spread(jax.random.bits(key, (instances, self.chains), dtype=jnp.uint32), axis=1)
         labels = moves.labels.reshape(-1, k).T
 
         def visit(walk: Walk, instance: tuple) -> tuple[Walk, None]:
-            sites, columns, bits, real = instance
+            sites, (columns, due), bits = instance
+            refresh = jax.vmap(moduli.refresh, in_axes=-1, out_axes=-1)
+            cache = jax.lax.cond(due, refresh, lambda cache: cache, walk.cache)
             move, u = moves.choose(bits)
             here = walk.x[sites]
             index = jnp.sum(here * powers, axis=0) * count + move
             change = jax.tree.map(lambda a: _pick(a, index), columns)
-            log_r, moved = jax.vmap(moduli.propose, in_axes=-1, out_axes=(0, -1))(walk.cache, change)
+            log_r, moved = jax.vmap(moduli.propose, in_axes=-1, out_axes=(0, -1))(cache, change)
             log_r = jnp.asarray(self.exponent, log_r.dtype) * log_r
-            accept = real & (jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r))
+            accept = jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r)
             new = jnp.where(accept, _pick(labels, index), here)
             return Walk(
                 x=walk.x.at[sites].set(new),
-                cache=jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, walk.cache),
+                cache=jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, cache),
                 accepted=walk.accepted + jnp.any(new != here, axis=0).astype(jnp.int32),
             ), None
 
-        def stretch(walk: Walk, part: tuple) -> tuple[Walk, None]:
-            walk = walk._replace(cache=jax.vmap(moduli.refresh, in_axes=-1, out_axes=-1)(walk.cache))
-            return jax.lax.scan(visit, walk, part)[0], None
-
-        parts = _stretches((moves.sites, table, bits, jnp.ones(instances, bool)), instances)
-        return jax.lax.scan(stretch, walk, parts)[0]
+        return jax.lax.scan(visit, walk, (moves.sites, steps, bits))[0]
 
 
 def _columns(table: PyTree[Array]) -> PyTree[Array]:
     """Changes `(instances, local, moves, *shape)` as `(instances, *shape, local moves)`."""
     return jax.tree.map(lambda a: jnp.moveaxis(a.reshape(a.shape[0], -1, *a.shape[3:]), 1, -1), table)
-
-
-def _stretches(arrays: PyTree[Array], count: int) -> PyTree[Array]:
-    """Cut into equal parts of at most `REFRESH`; what the last one lacks is zero."""
-    parts = max(1, -(-count // REFRESH))
-    length = -(-count // parts)
-    pad = parts * length - count
-    return jax.tree.map(
-        lambda a: jnp.pad(a, [(0, pad)] + [(0, 0)] * (a.ndim - 1)).reshape(parts, length, *a.shape[1:]), arrays
-    )
 
 
 def _pick(columns: Shaped[Array, "*shape choices"], index: Int[Array, " chains"]) -> Shaped[Array, "*shape chains"]:
