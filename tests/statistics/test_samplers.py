@@ -149,6 +149,17 @@ def peaked():
     return eqx.tree_at(lambda r: r.visible, rbm, rbm.visible.at[0].set(jnp.asarray([1.2, -1.0, 1.4])))
 
 
+def steep():
+    """The same, with a hidden unit of weights 6, whose angle moves from 0 to 36 and back: what it takes from some
+    configurations the visible biases give back.
+    """
+    rbm = peaked()
+    where = lambda r: (r.visible, r.hidden_bias, r.hidden_weights)  # noqa: E731
+    visible, bias, weights = where(rbm)
+    new = (visible.at[0].add(-6.0), bias.at[:, 0].set([18.0, 0.0]), weights.at[:, 0].set(jnp.asarray([[6.0], [0.0]])))
+    return eqx.tree_at(where, rbm, new)
+
+
 def three_levels():
     return helpers.network(2, 2, local_dim=3, scale=0.3)
 
@@ -161,7 +172,9 @@ def test_flat_states_are_forgotten():
 
 
 @pytest.mark.parametrize(
-    ("make", "sites", "dim"), [(peaked, CHAIN, 2), (three_levels, lattice.chain(2), 3)], ids=["peaked", "three levels"]
+    ("make", "sites", "dim"),
+    [(peaked, CHAIN, 2), (steep, CHAIN, 2), (three_levels, lattice.chain(2), 3)],
+    ids=["peaked", "steep", "three levels"],
 )
 def test_slow_chains_follow_their_transition_matrix(make, sites, dim):
     """Twenty sweeps do not forget the start here: the distribution is that of the start times the matrix of a sweep."""
