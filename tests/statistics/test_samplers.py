@@ -151,12 +151,12 @@ def peaked():
 
 def steep():
     """The same, with a hidden unit of weights 6, whose angle moves from 0 to 36 and back: what it takes from some
-    configurations the visible biases give back.
+    configurations the visible biases give back, and more.
     """
     rbm = peaked()
     where = lambda r: (r.visible, r.hidden_bias, r.hidden_weights)  # noqa: E731
     visible, bias, weights = where(rbm)
-    new = (visible.at[0].add(-6.0), bias.at[:, 0].set([18.0, 0.0]), weights.at[:, 0].set(jnp.asarray([[6.0], [0.0]])))
+    new = (visible.at[0].add(-7.0), bias.at[:, 0].set([18.0, 0.0]), weights.at[:, 0].set(jnp.asarray([[6.0], [0.0]])))
     return eqx.tree_at(where, rbm, new)
 
 

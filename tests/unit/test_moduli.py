@@ -18,20 +18,15 @@ SITES, STEPS, WALKS = 3, 8, 256
 
 @jax.jit
 def follow(moduli, x, sites, new):
-    """log |rho(x')/rho(x)| of every step of many walks, with the cache refreshed as often as in a sweep."""
-    site, label = jnp.arange(SITES)[:, None], jnp.arange(4)
-    every = jax.vmap(jax.vmap(jax.vmap(moduli.prepare, (None, None, 0)), (None, 0, None)), (0, None, None))
-    changes = every(site, label[:, None], label[:, None])
+    """log |rho(x')/rho(x)| of every step of many walks, refreshed at the beginning, as in a sweep."""
 
     def step(state, change):
-        (x, cache), (due, site, label) = state, change
-        cache = jax.lax.cond(due, lambda c: moduli.refresh(c), lambda c: c, cache)
+        (x, cache), (site, label) = state, change
         log_r, cache = moduli.propose(cache, moduli.prepare(site[None], x[site, None], label[None]))
         return (x.at[site].set(label), cache), log_r
 
     def walk(x, sites, new):
-        due = moduli.due(jax.tree.map(lambda a: a[sites], changes))
-        return jax.lax.scan(step, (x, moduli.cache(x)), (due, sites, new))[1]
+        return jax.lax.scan(step, (x, moduli.refresh(moduli.cache(x))), (sites, new))[1]
 
     return jax.vmap(walk)(x, sites, new)
 

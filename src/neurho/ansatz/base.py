@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Complex, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
 from neurho.ansatz.moduli import AbstractModuli
 from neurho.compiling import program
@@ -170,10 +170,6 @@ class ReevaluatedModuli(AbstractModuli):
     def refresh(self, cache: tuple[Array, Array]) -> tuple[Array, Array]:
         """Nothing to do."""
         return cache
-
-    def due(self, changes: PyTree[Array]) -> Bool[Array, " instances"]:
-        """Never."""
-        return jnp.zeros(len(jax.tree.leaves(changes)[0]), bool)
 
 
 def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any]:

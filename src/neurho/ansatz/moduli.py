@@ -10,9 +10,9 @@ Delta), and
 
     |rho(x')/rho(x)| = exp(dA) prod (|P' + Q'|/|P + Q|)^power.
 
-One logarithm of each unit costs less than products in blocks that are rescaled. Between two refreshes P and Q may move
-by a factor of exp(`RANGE`), near a zero of a cosh as well, before squares leave the range of float32: what overflowed
-would be accepted, and then never left.
+One logarithm of each unit costs less than products in blocks that are rescaled. P, Q and their squares stay in the
+range of float32 as long as |Re theta| is below `RANGE`, however far it moves between two refreshes. (With exp(2 Delta)
+on Q alone that would be half as far: what overflows is accepted, and then never left.)
 """
 
 import abc
@@ -21,15 +21,18 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from neurho.symmetry import Charge
 
 LARGEST = 1e38
 """Logarithms of forbidden changes are cut at its negative: they must survive a product with 0."""
 
-RANGE = 28.0
-"""Changes of Re theta between two refreshes add up to this at most; larger single ones are cut to it."""
+RANGE = 40.0
+"""Single changes of Re theta are cut to this."""
+
+TINY = 1e-38
+"""Squares are kept between this and `LARGEST`: a zero of a cosh must not make infinities."""
 
 
 class AbstractModuli(eqx.Module):
@@ -50,12 +53,6 @@ class AbstractModuli(eqx.Module):
     @abc.abstractmethod
     def refresh(self, cache: PyTree[Array]) -> PyTree[Array]:
         """The same cache, ready for a few more changes."""
-
-    @abc.abstractmethod
-    def due(self, changes: PyTree[Array]) -> Bool[Array, " instances"]:
-        """Before which of these instances, visited in turn, the cache must be refreshed; `changes` are the prepared
-        ones of each, `(instances, local, moves, ...)`.
-        """
 
 
 class ModuliCache(NamedTuple):
@@ -136,18 +133,6 @@ class HiddenModuli(AbstractModuli):
             log=jnp.zeros_like(cache.log),
         )
 
-    def due(self, changes: Float[Array, "instances local moves change"]) -> Bool[Array, " instances"]:
-        """Before the first one, and where otherwise the changes of some Re theta might add up to more than `RANGE`."""
-        real, _, hidden, _, _ = self._factors(changes)
-        largest = jnp.max(jnp.abs(jnp.log(jnp.concatenate([real, hidden], axis=-1))), axis=(1, 2))
-
-        def visit(total: Array, step: Array) -> tuple[Array, Array]:
-            due = jnp.any(total + step > RANGE)
-            return jnp.where(due, step, total + step), due
-
-        begin = jnp.full(largest.shape[1:], RANGE, largest.dtype)
-        return jax.lax.scan(visit, begin, largest)[1].at[0].set(True)
-
     def _factors(self, change: Float[Array, "... change"]) -> list[Array]:
         """Those of P and Q of the real units, of P and of both parts of Q of the complex ones."""
         real = len(self.power)
@@ -164,7 +149,7 @@ class HiddenModuli(AbstractModuli):
 
 def _squares(cache: ModuliCache) -> Float[Array, " hidden"]:
     """|P + Q|^2 of the complex units."""
-    return (cache.rest + cache.re) ** 2 + cache.im**2
+    return jnp.clip((cache.rest + cache.re) ** 2 + cache.im**2, TINY, LARGEST)
 
 
 def _dot(a: Float[Array, " n"], b: Float[Array, "n *rest"]) -> Float[Array, " *rest"]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 from neurho._types import require
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
@@ -28,14 +28,6 @@ from neurho.symmetry import Charge
 
 SMALL = 64
 """Up to so many changes to choose from, a product with zeros and ones picks faster than an index."""
-
-
-class Proposals(NamedTuple):
-    """What knows |rho|, and for every set of moves the prepared changes and when to refresh what is known."""
-
-    moduli: AbstractModuli
-    tables: list[PyTree[Array]]
-    due: list[Bool[Array, " instances"]]
 
 
 class Walk(NamedTuple):
@@ -112,24 +104,24 @@ class Metropolis(AbstractSampler):
         left = self.power - self.exponent
         return jnp.where(left == 0, 0.0, left * log_rho)  # not 0 times infinity
 
-    def _proposals(self, amplitudes: AbstractAmplitudes) -> Proposals:
+    def _proposals(self, amplitudes: AbstractAmplitudes) -> tuple[AbstractModuli, list[PyTree[Array]]]:
         """What knows |rho|, and the prepared changes of all moves."""
         dim = self.local_dim**2
         moduli = moduli_of(amplitudes, self.sites, dim, samples=self.draws * self.chains)
-        changes = [prepare_changes(moduli, m.sites, m.labels[None], dim) for m in self.moves]
-        return Proposals(moduli, [_columns(c) for c in changes], [moduli.due(c) for c in changes])
+        return moduli, [_columns(prepare_changes(moduli, m.sites, m.labels[None], dim)) for m in self.moves]
 
-    def _run(self, key: PRNGKeyArray, proposals: Proposals, x: Array, sweeps: int) -> tuple[Array, Array]:
+    def _run(
+        self, key: PRNGKeyArray, proposals: tuple[AbstractModuli, list[PyTree[Array]]], x: Array, sweeps: int
+    ) -> tuple[Array, Array]:
         """`sweeps` sweeps of all chains; the new configurations and the mean acceptance."""
-        moduli = proposals.moduli
+        moduli, tables = proposals
         visits = sum(len(moves.sites) for moves in self.moves)
 
         def sweep(state: tuple[Array, Array], k: PRNGKeyArray) -> tuple[tuple[Array, Array], None]:
             x, accepted = state
             walk = Walk(x=x, cache=jax.vmap(moduli.cache, in_axes=-1, out_axes=-1)(x), accepted=accepted)
-            for number, moves in enumerate(self.moves):
-                steps = (proposals.tables[number], proposals.due[number])
-                walk = self._visit(jax.random.fold_in(k, number), moduli, moves, steps, walk)
+            for number, (moves, table) in enumerate(zip(self.moves, tables, strict=True)):
+                walk = self._visit(jax.random.fold_in(k, number), moduli, moves, table, walk)
             return (spread(walk.x, axis=1), walk.accepted), None
 
         # Accepted proposals are counted chain by chain: devices need not meet within a sweep to add them up.
@@ -137,7 +129,7 @@ class Metropolis(AbstractSampler):
         (x, accepted), _ = jax.lax.scan(sweep, begin, jax.random.split(key, sweeps))
         return x.T, jnp.mean(accepted) / max(sweeps * visits, 1)
 
-    def _visit(self, key: PRNGKeyArray, moduli: AbstractModuli, moves: Moves, steps: tuple, walk: Walk) -> Walk:
+    def _visit(self, key: PRNGKeyArray, moduli: AbstractModuli, moves: Moves, table: PyTree[Array], walk: Walk) -> Walk:
         """One proposal to every chain at every instance of a set of moves."""
         instances, count, k = len(moves.sites), moves.labels.shape[1], moves.sites.shape[1]
         powers = ((self.local_dim**2) ** jnp.arange(k - 1, -1, -1, dtype=jnp.int32))[:, None]
@@ -145,24 +137,23 @@ class Metropolis(AbstractSampler):
         labels = moves.labels.reshape(-1, k).T
 
         def visit(walk: Walk, instance: tuple) -> tuple[Walk, None]:
-            sites, (columns, due), bits = instance
-            refresh = jax.vmap(moduli.refresh, in_axes=-1, out_axes=-1)
-            cache = jax.lax.cond(due, refresh, lambda cache: cache, walk.cache)
+            sites, columns, bits = instance
             move, u = moves.choose(bits)
             here = walk.x[sites]
             index = jnp.sum(here * powers, axis=0) * count + move
             change = jax.tree.map(lambda a: _pick(a, index), columns)
-            log_r, moved = jax.vmap(moduli.propose, in_axes=-1, out_axes=(0, -1))(cache, change)
+            log_r, moved = jax.vmap(moduli.propose, in_axes=-1, out_axes=(0, -1))(walk.cache, change)
             log_r = jnp.asarray(self.exponent, log_r.dtype) * log_r
             accept = jnp.log(u) < (-jax.nn.softplus(-log_r) if self.barker else log_r)
             new = jnp.where(accept, _pick(labels, index), here)
             return Walk(
                 x=walk.x.at[sites].set(new),
-                cache=jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, cache),
+                cache=jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, walk.cache),
                 accepted=walk.accepted + jnp.any(new != here, axis=0).astype(jnp.int32),
             ), None
 
-        return jax.lax.scan(visit, walk, (moves.sites, steps, bits))[0]
+        walk = walk._replace(cache=jax.vmap(moduli.refresh, in_axes=-1, out_axes=-1)(walk.cache))
+        return jax.lax.scan(visit, walk, (moves.sites, table, bits))[0]
 
 
 def _columns(table: PyTree[Array]) -> PyTree[Array]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from neurho.ansatz.base import AbstractAmplitudes
 from neurho.ansatz.moduli import LARGEST, AbstractModuli
@@ -45,10 +45,6 @@ class TabulatedModuli(AbstractModuli):
     def refresh(self, cache: Place) -> Place:
         """Nothing to do."""
         return cache
-
-    def due(self, changes: Int[Array, "instances *rest"]) -> Bool[Array, " instances"]:
-        """Never."""
-        return jnp.zeros(len(changes), bool)
 
     def _strides(self) -> Int[Array, " sites"]:
         return jnp.asarray(place_values(self.sites, self.label_dim), dtype=jnp.int32)
