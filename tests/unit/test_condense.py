@@ -124,7 +124,7 @@ def test_weights_of_samples(both: Callable[[Callable[[], Any]], tuple[Any, Any]]
     chain = metropolis(neurho.chain(SITES), samples=64, chains=32, exponent=1.0)
     sampler = Blurred(chain, blur) if blur else chain
     amplitudes, key = ANSATZ.amplitudes(), jax.random.key(0)
-    few, all_ = both(lambda: sampler.sample(key, amplitudes, chain.scatter(key))[0])
+    few, all_ = both(lambda: jax.jit(lambda s, k, a: s.sample(k, a, chain.scatter(k))[0])(sampler, key, amplitudes))
     np.testing.assert_array_equal(few.x, all_.x)
     np.testing.assert_allclose(few.weight, all_.weight, rtol=1e-12)
     assert np.ptp(few.weight) > 0.01
