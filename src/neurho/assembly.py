@@ -139,7 +139,7 @@ def random_network(
 def make_samplers(
     config: Config, sites: Lattice, charge: Charge | None, *, more: int = 1
 ) -> tuple[AbstractSampler, AbstractSampler]:
-    """Samplers of p(l, r), with `more` times the samples asked for, and of q(l)."""
+    """Samplers of p(l, r) and of q(l), with `more` times the samples asked for."""
     asked: Any = config.sampling
     network: Any = config.ansatz
     if asked.kind == "enumeration":
@@ -157,7 +157,7 @@ def make_samplers(
     exponent = START.exponent if asked.exponent == "auto" else asked.exponent
     blur = START.blur if asked.blur == "auto" else asked.blur
     full = metropolis(sites, samples=more * asked.samples, exponent=exponent, charge=charge, **chains)
-    diagonal = metropolis_diagonal(sites, samples=asked.diagonal_samples, **chains)
+    diagonal = metropolis_diagonal(sites, samples=more * asked.diagonal_samples, **chains)
     return (Blurred(chain=full, fraction=blur) if blur else full), diagonal
 
 

@@ -1,6 +1,7 @@
 """Local values and estimates with errors."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 from neurho.ansatz.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
 from neurho.compiling import program
 from neurho.condense import at_each
-from neurho.generator import Group, LabelMap
+from neurho.generator import Group, LabelMap, Side
 from neurho.parallel import map_samples
 from neurho.sampling import Draw, autocorrelation_time, split_r_hat
 
@@ -48,13 +49,69 @@ def group_values(
     """sum_x' L[x, x'] rho(x')/rho(x) of one configuration, for every instance and channel of a group."""
     parts = [(amplitudes.part(side), amplitudes.cut(cache, side)) for side, _ in group.by_side()]
 
-    def ratios(part: tuple[AbstractAmplitudes, PyTree[Array]], moves: PyTree[Array]) -> Complex[Array, " moves"]:
-        return jax.vmap(lambda change: part[0].ratio(part[1], change).value())(moves)
+    def ratios(moves: list[PyTree[Array]]) -> list[Complex[Array, " moves"]]:
+        return [_ratios(*part, changes) for part, changes in zip(parts, moves, strict=True)]
+
+    return _over_instances(group, changes, local, ratios)
+
+
+def prepare_balanced(
+    amplitudes: AbstractAmplitudes, group: Group, levels: int
+) -> tuple[list[PyTree[Array]], list[PyTree[Array]]]:
+    """What [`balanced_values`][neurho.estimators.balanced_values] needs: the moves from (l, l) to (l', l), and those to
+    (l', l').
+    """
+    ends = [(group.labels // levels) * (levels + 1)] if any(group.sides) else []
+    both = amplitudes.part(Side.BOTH)
+    return (
+        prepare_group(amplitudes, group, levels, diagonal=True),
+        [prepare_changes(both, group.sites, labels, levels, diagonal=True) for labels in ends],
+    )
+
+
+def balanced_values(
+    amplitudes: AbstractAmplitudes,
+    group: Group,
+    changes: tuple[list[PyTree[Array]], list[PyTree[Array]]],
+    cache: PyTree[Array],
+    local: Int[Array, " instances"],
+) -> Complex[Array, "instances channels"]:
+    """Local values of Hermitian operators in a Hermitian state, of a configuration l of the diagonal,
+
+        X_loc(l) = X(l, l) + sum_{l' != l} 2 X(l, l') rho(l', l)/(rho(l, l) + rho(l', l')),
+
+    for every instance and channel of a group. Its mean over q(l) = rho(l, l) is that of Eq. 13 of PRL 122, 250502: a
+    pair (l, l') adds q(l) X_loc(l) + q(l') X_loc(l') = 2 Re X(l, l') rho(l', l) in both, but here each end has the part
+    of it that its probability is of both (the balance heuristic of Veach & Guibas, SIGGRAPH 1995). In a positive state
+    |rho(l', l)| is at most sqrt(rho(l, l) rho(l', l')), so nothing exceeds |X(l, l')|, whereas rho(l', l)/rho(l, l) can
+    be as large as the inverse root of a probability.
+    """
+    rows = [(amplitudes.part(side), amplitudes.cut(cache, side)) for side, _ in group.by_side()]
+    both = amplitudes.part(Side.BOTH), amplitudes.cut(cache, Side.BOTH)
+
+    def ratios(moves: tuple[list[PyTree[Array]], list[PyTree[Array]]]) -> list[Complex[Array, " moves"]]:
+        across = [_ratios(*part, to) for part, to in zip(rows, moves[0], strict=True)]
+        along = [_ratios(*both, to).real for to in moves[1]]
+        return [2 * jnp.concatenate(across) / (1 + s) for s in along]
+
+    return _over_instances(group, changes, local, ratios)
+
+
+def _ratios(part: AbstractAmplitudes, cache: PyTree[Array], moves: PyTree[Array]) -> Complex[Array, " moves"]:
+    return jax.vmap(lambda change: part.ratio(cache, change).value())(moves)
+
+
+def _over_instances(
+    group: Group,
+    changes: PyTree[Array],
+    local: Int[Array, " instances"],
+    ratios: Callable[[Any], list[Complex[Array, " moves"]]],
+) -> Complex[Array, "instances channels"]:
+    """Diagonal elements, and elements times ratios, of every instance."""
 
     def instance(_: None, inputs: tuple) -> tuple[None, Array]:
         tables, elements, diagonal, c = inputs
-        here = jax.tree.map(lambda a: a[c], tables)
-        ratio = [ratios(part, moves) for part, moves in zip(parts, here, strict=True)]
+        ratio = ratios(jax.tree.map(lambda a: a[c], tables))
         moved = elements[:, c] @ jnp.concatenate(ratio) if ratio else 0
         return None, diagonal[:, c] + moved
 

@@ -2,6 +2,9 @@
 
 <X> = Tr[X rho]/Tr rho = sum_l q(l) X_loc(l),    X_loc(l) = sum_l' X(l, l') rho(l', l)/rho(l, l)      (PRL 122,
 250502, Eq. 13)
+
+For Hermitian networks X_loc is replaced by local values with the same mean that cannot become large, see
+[`neurho.estimators.balanced_values`][].
 """
 
 import math
@@ -20,7 +23,16 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from neurho._types import require, require_sites
 from neurho.ansatz import AbstractAnsatz
 from neurho.compiling import program, rehearse
-from neurho.estimators import CHUNK, Estimate, convergence, estimate, group_values, prepare_group
+from neurho.estimators import (
+    CHUNK,
+    Estimate,
+    balanced_values,
+    convergence,
+    estimate,
+    group_values,
+    prepare_balanced,
+    prepare_group,
+)
 from neurho.generator import Group, row_groups
 from neurho.lattice import Lattice
 from neurho.momentum import structure_weights
@@ -148,13 +160,17 @@ class Observables(eqx.Module):
     def _estimate(self, ansatz: AbstractAnsatz, draw: Draw) -> Measurement:
         """All estimates but the acceptance."""
         amplitudes, dim = ansatz.amplitudes(), self.local_dim
-        changes = [prepare_group(amplitudes, g, dim, diagonal=True) for g in self.groups]
+        if ansatz.hermitian:
+            changes = [prepare_balanced(amplitudes, g, dim) for g in self.groups]
+        else:
+            changes = [prepare_group(amplitudes, g, dim, diagonal=True) for g in self.groups]
+        values_of: Any = balanced_values if ansatz.hermitian else group_values
 
         def one(x: Array) -> Array:
             cache, levels = amplitudes.cache(x), x // (dim + 1)
             total = jnp.zeros(self.count)
             for group, target, table in zip(self.groups, self.targets, changes, strict=True):
-                values = group_values(amplitudes, group, table, cache, group.local_index(levels, dim)).real
+                values = values_of(amplitudes, group, table, cache, group.local_index(levels, dim)).real
                 total = total.at[target.T].add(values)
             return total
 

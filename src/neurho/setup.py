@@ -167,11 +167,12 @@ class Setup:
         sampling: Any = config.sampling
         dim, refine = self.lindbladian.local_dim, getattr(config.task, "refine", None)
         exact = sampling.kind == "enumeration"
+        more = 1 if exact else refine or 1
         return Sizes(
             parameters=parameter_count(self.initial.ansatz),
             units=2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0),
-            samples=self.samples * (refine or 1 if not exact else 1),
-            diagonal=dim**self.lattice.sites if exact else sampling.diagonal_samples,
+            samples=more * self.samples,
+            diagonal=dim**self.lattice.sites if exact else more * sampling.diagonal_samples,
             operators=sum(len(shared) for shared in {id(q.operators): q.operators for q in self._quantities}.values()),
             chunk=sampling.chunk or CHUNK,
         )
@@ -277,14 +278,17 @@ def _search(problem: Setup) -> Continuation:
     task: Any = problem.config.task
     full, _ = problem.samplers
     implicit = Implicit(generator=problem.generator, sampler=full, trust=task.trust, chunk=problem.chunk)
-    final = implicit
+    final, observables = implicit, _observables(problem)
+    closing = observables
     if not full.exact:
-        more, _ = make_samplers(problem.config, problem.lattice, problem.charge, more=task.refine)
+        more, diagonal = make_samplers(problem.config, problem.lattice, problem.charge, more=task.refine)
         final = dataclasses.replace(implicit, sampler=more)
+        closing = dataclasses.replace(observables, sampler=diagonal)
     return Continuation(
         implicit=implicit,
         final=final,
-        observables=_observables(problem),
+        observables=observables,
+        closing=closing,
         growth=task.growth,
         dt_max=task.dt_max,
         patience=task.patience,

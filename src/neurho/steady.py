@@ -29,7 +29,8 @@ class Continuation(NamedTuple):
     """A search for a stationary state.
 
     - `implicit`: the backward Euler problem (weight 1); `observables`: what to measure.
-    - `final`: the same with more samples, for the last steps, where noise is what keeps the state from its best.
+    - `final`, `closing`: the same with more samples, for the last steps, where noise is what keeps the state from its
+      best, and over which results are averaged.
     - `growth`, `dt_max`: dt grows by this factor with every accepted step, up to dt_max.
     - `damping_min`: the smallest damping, relative to the mean diagonal entry of the normal matrix.
     - `patience`: the search stagnates when ||L rho||^2/||rho||^2 has not fallen by a tenth in so many accepted steps
@@ -42,6 +43,7 @@ class Continuation(NamedTuple):
     implicit: Implicit
     final: Implicit
     observables: Observables
+    closing: Observables
     growth: float = 1.2
     dt_max: float = 1e3
     damping_min: float = 1e-6
@@ -231,9 +233,10 @@ def _judge(
 
 def _snapshot(search: Continuation, state: SearchState, probe: Probe, root: PRNGKeyArray) -> Snapshot:
     key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
-    measured, diagonal_chains = search.observables(key, state.ansatz, state.diagonal_chains)
+    observables = search.observables if state.left < 0 else search.closing
+    measured, diagonal_chains = observables(key, state.ansatz, state.diagonal_chains)
     snapshot = take(
-        search.observables,
+        observables,
         measured,
         probe.certificate,
         state._replace(diagonal_chains=diagonal_chains),

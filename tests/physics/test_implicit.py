@@ -44,7 +44,8 @@ def observables(sampler=None):
 
 def search(**options):
     problem = implicit(1.0)
-    return Continuation(implicit=problem, final=problem, observables=observables(), **options)
+    what = observables()
+    return Continuation(implicit=problem, final=problem, observables=what, closing=what, **options)
 
 
 def start_state():
@@ -130,7 +131,7 @@ def test_sampled_search_in_a_sector(monkeypatch):
     problem = Implicit(generator=lindbladian_map(model), sampler=sampler, trust=0.2)
     what = build_observables(pauli_quantities(CHAIN), metropolis_diagonal(CHAIN, samples=512, **sizes), 3)
     automatic = Automatic(exponent=True, blur=True)
-    run = Continuation(implicit=problem, final=problem, observables=what, growth=1.4, automatic=automatic)
+    run = Continuation(implicit=problem, final=problem, observables=what, closing=what, growth=1.4, automatic=automatic)
     ansatz = product_state(
         jax.random.key(0), [0, 0, -0.5], 3, hidden=3, mixing=3, noise=0.1, charge=charge, reach=1.0
     ).ansatz

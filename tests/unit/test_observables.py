@@ -8,6 +8,8 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, exact, lattice
+from neurho.estimators import balanced_values, group_values, prepare_balanced, prepare_group
+from neurho.generator import row_groups
 from neurho.observables import Quantity, build_observables, pauli_quantities
 from neurho.operators import local, sm, sx, sy, sz
 from neurho.sampling import enumerate_diagonal, metropolis_diagonal
@@ -82,6 +84,56 @@ def test_sampled():
     assert np.abs(pulls).max() < 5
     assert 0.2 < np.sqrt(np.mean(pulls**2)) < 2.5
     assert 0 < measurement.acceptance < 1
+
+
+def local_values_of(operator, rbm, *, balanced):
+    """X_loc(l) at all l, and q(l)."""
+    amplitudes, (group,) = rbm.amplitudes(), row_groups([operator])
+    levels = np.arange(8)[:, None] // np.array([4, 2, 1]) % 2
+    prepare, values = (prepare_balanced, balanced_values) if balanced else (prepare_plain, group_values)
+    changes = prepare(amplitudes, group, 2)
+
+    def one(x):
+        return values(amplitudes, group, changes, amplitudes.cache(3 * x), group.local_index(x, 2)).sum()
+
+    rho = helpers.matrix_of(helpers.literal_table(rbm), 3)
+    return np.asarray(jax.vmap(one)(jax.numpy.asarray(levels, dtype="int32"))), rho
+
+
+def prepare_plain(amplitudes, group, levels):
+    return prepare_group(amplitudes, group, levels, diagonal=True)
+
+
+def hermitian_operator():
+    matrix = helpers.random_matrix(np.random.default_rng(5), 8)
+    return matrix + matrix.conj().T
+
+
+def test_balanced_local_values():
+    """Each is what its definition says, none exceeds the row of X, and their mean is the trace."""
+    x, rbm = hermitian_operator(), helpers.network(1)
+    found, rho = local_values_of(local(x, (0, 1, 2)), rbm, balanced=True)
+    q = np.diag(rho).real
+    off = x - np.diag(np.diag(x))
+    wanted = np.diag(x) + np.sum(2 * off * rho.T / (q[:, None] + q), axis=1)
+    np.testing.assert_allclose(found, wanted, rtol=1e-11)
+    assert np.all(np.abs(found - np.diag(x)) <= np.sum(np.abs(off), axis=1))
+    assert q @ found.real == pytest.approx(np.trace(x @ rho).real, rel=1e-11)
+
+
+def test_balanced_local_values_have_no_tails_near_a_pole():
+    """A product of pure states with populations 1 : t^2: by Eq. 13 sigma^x of a site has the variance 1 - m^2, m =
+    2t/(1 + t^2), which rare configurations with X_loc = 1/t make; balanced, X_loc is m everywhere. Network noise 1e-3.
+    """
+    rbm = dataclasses.replace(helpers.network(1, scale=1e-3), visible=jax.numpy.asarray([[-1.5] * 3, [0.0] * 3]))
+    variance = {}
+    for balanced in (False, True):
+        values, rho = local_values_of((sx(0) + sx(1) + sx(2)).merged(), rbm, balanced=balanced)
+        q, real = np.diag(rho).real, values.real
+        variance[balanced] = q @ (real - q @ real) ** 2
+    m = 1 / np.cosh(3.0)
+    assert variance[False] == pytest.approx(3 * (1 - m**2), rel=0.01)
+    assert variance[True] < 1e-4
 
 
 def test_operators_that_share_sites_share_ratios():
