@@ -77,8 +77,7 @@ class LocalDerivatives(eqx.Module):
                 weights=here[:, :, None] * total[:-1] + moved[:, :, :-1],
             )
         )
-        own = self._pull(Tables(visible=here.astype(complex), bias=t[:-1], weights=here[:, :, None] * t[:-1]))
-        return Derivatives(local=total[-1], o=own, moved=pulled)
+        return Derivatives(local=total[-1], o=log_derivatives(self.ansatz, x), moved=pulled)
 
     def _group(
         self, group: Group, table: PyTree[Array], cache: Any, x: Array, local: Array, sums: tuple[Array, Array]
@@ -98,7 +97,10 @@ class LocalDerivatives(eqx.Module):
             flow = jnp.where(elements[c] != 0, elements[c] * ratio, 0)[:, None] * t
             difference = jax.nn.one_hot(labels[c], label_dim) - jax.nn.one_hot(x[sites], label_dim)
             total, moved = sums
-            moved = moved.at[sites].add(jnp.einsum("mu,mkl->klu", flow, difference))
+            for j, change in enumerate(jnp.einsum("mu,mkl->klu", flow, difference)):
+                # One site after the other: all at once would be a scatter, which XLA does number by number.
+                here = jax.lax.dynamic_index_in_dim(moved, sites[j], keepdims=False)
+                moved = jax.lax.dynamic_update_index_in_dim(moved, here + change, sites[j], axis=0)
             return (total + jnp.sum(flow, axis=0), moved), None
 
         inputs = (group.sites, table, group.labels, group.elements[0], local)

@@ -36,7 +36,7 @@ from neurho.parallel import spread, sum_samples
 from neurho.sampling import AbstractSampler, Draw, Tuning, Worth, blank_draw, draw_samples, tuned
 from neurho.tdvp import Certificate, certificate_of, rehearse_local
 
-BATCH = 32
+BATCH = 16
 """Samples whose derivatives are computed together: few enough that their tables stay in the cache."""
 
 

@@ -305,8 +305,10 @@ def _observables(problem: Setup) -> Observables:
 def _quantities(problem: Setup) -> list[Quantity]:
     quantities = pauli_of(problem.config, problem.lattice) + problem.named
     if size := problem.corrected_size:
-        bonds = problem.config.observables.bonds
-        quantities += stationary_quantities(problem.lindbladian, bonds=bonds, size=size)
+        asked = problem.config.observables
+        quantities += stationary_quantities(
+            problem.lindbladian, bonds=asked.bonds, structure=asked.structure, size=size
+        )
     if problem._energy is not None:
         quantities += problem._energy[0]
     elif problem.config.observables.energy:

@@ -34,6 +34,9 @@ SIZE = 2
 well: which is better depends on the model (docs/accuracy.md).
 """
 
+STRUCTURE = 16
+"""Sites up to which sums over all pairs are corrected: they have a term for every pair of a bond and a site."""
+
 TOLERANCE = 1e-10
 """Singular values of a cluster's Lindbladian below this share of the largest one count as zero."""
 
@@ -113,15 +116,19 @@ def averaged(lindbladian: Lindbladian, operator: Operator, size: int) -> Operato
     return (total(corrected(lindbladian, operator, c) for c in sets) / len(sets)).merged()
 
 
-def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size: int = SIZE) -> list[Quantity]:
-    """Corrected one-site Pauli means (`sz_corrected`, `sz_corrected_site`) and bond averages (`sxsx_corrected`).
+def stationary_quantities(
+    lindbladian: Lindbladian, *, bonds: bool = True, structure: bool = False, size: int = SIZE
+) -> list[Quantity]:
+    """Corrected one-site Pauli means (`sz_corrected`, `sz_corrected_site`), bond averages (`sxsx_corrected`) and
+    S^aa(k=0) (`structure_xx_corrected`; up to `STRUCTURE` sites).
 
-    `size` is that of the clusters; a bond is at least its own two sites. None at all where a cluster does not
+    `size` is that of the clusters; a pair is at least its own two sites. None at all where a cluster does not
     relax (`neurho.stationarity.relaxes`).
     """
     lattice, quantities = lindbladian.lattice, []
     pairs = [(int(i), int(j)) for i, j in lattice.bonds] if bonds else []
-    supports = [*((j,) for j in range(lattice.sites)), *pairs]
+    every = list(combinations(range(lattice.sites), 2)) if structure and lattice.sites <= STRUCTURE else []
+    supports = [*((j,) for j in range(lattice.sites)), *pairs, *every]
     if not all(relaxes(lindbladian, c) for c in {c for s in supports for c in clusters(lattice, s, size)}):
         return []
     for axis, pauli in PAULI.items():
@@ -130,4 +137,7 @@ def stationary_quantities(lindbladian: Lindbladian, *, bonds: bool = True, size:
         if pairs:
             two = tuple(averaged(lindbladian, pauli(i) @ pauli(j), size) for i, j in pairs)
             quantities.append(Quantity(f"s{axis}s{axis}{CORRECTED}", two, average=True))
+        if every:
+            mean = total(averaged(lindbladian, pauli(i) @ pauli(j), 2) for i, j in every) / len(every)
+            quantities.append(Quantity(f"structure_{axis}{axis}{CORRECTED}", (mean.merged(),), average=True))
     return quantities

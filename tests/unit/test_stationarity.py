@@ -90,6 +90,24 @@ def test_errors_of_the_state_matter_less():
         assert rms[1] < 0.5 * rms[0]
 
 
+def test_sums_over_all_pairs(ring):
+    """S^aa(0) keeps its value in the stationary state, and one percent of the maximally mixed state moves it less."""
+    model, rho = ring
+    found = {q.name: q for q in stationary_quantities(model, structure=True)}
+    wrong = 0.99 * rho + 0.01 * np.eye(16) / 16
+    plain = exact.expectations(rho, model, structure=True)
+    for name in ("structure_xx", "structure_yy", "structure_zz"):
+        (operator,) = found[f"{name}_corrected"].operators
+        value, moved = (exact.expectation(r, operator, 4).real for r in (rho, wrong))
+        assert value == pytest.approx(plain[name], abs=1e-9)
+        assert abs(moved - value) < 0.75 * 0.01 * abs(value)
+    assert not any(q.name.startswith("structure") for q in stationary_quantities(model))
+    large = neurho.heisenberg(neurho.chain(17), coupling=(1.0, 0, 0))
+    assert not any(
+        q.name.startswith("structure") for q in stationary_quantities(large, bonds=False, structure=True, size=1)
+    )
+
+
 def test_measured_in_a_network_they_agree_with_its_density_matrix(ring):
     model, _ = ring
     ansatz = neurho.random_rbm(jax.random.key(0), 4, hidden=2, mixing=2, scale=0.3)

@@ -18,7 +18,7 @@ from neurho._types import require
 from neurho.ansatz.base import AbstractAnsatz, random_leaves
 from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
 from neurho.ansatz.rbm import RBM, level_features
-from neurho.ansatz.tied import TiedRBM, filters_of, require_translations
+from neurho.ansatz.tied import TiedRBM, along_moves, filters_of, require_translations
 from neurho.symmetry import Charge
 
 
@@ -116,13 +116,10 @@ class LiouvilleRBM(AbstractAnsatz):
     def expanded(self) -> "LiouvilleRBM":
         """The same state without shared weights, unit by unit."""
         moves = len(self.translations)
-        # The weight of unit (k, g) at site i is that of filter k at the site that g moves to i.
-        back = jnp.argsort(self.translations, axis=1)
 
         def moved(filters: Array) -> Array:
-            return filters[..., back, :].reshape(
-                *filters.shape[:-3], filters.shape[-3] * moves, self.sites, filters.shape[-1]
-            )
+            units = (*filters.shape[:-3], filters.shape[-3] * moves)
+            return along_moves(filters, self.translations).reshape(*units, self.sites, filters.shape[-1])
 
         return dataclasses.replace(
             self,

@@ -69,12 +69,10 @@ class TiedRBM(AbstractAnsatz):
     def expanded(self) -> RBM:
         """The same state as an RBM of `alpha moves` hidden and `alpha_m moves` mixing units, filter by filter."""
         moves = len(self.translations)
-        # The weight of unit (f, g) at site i is that of filter f at the site that g moves to i.
-        back = jnp.argsort(self.translations, axis=1)
 
         def weights(filters: Array) -> Array:
             split = filters.reshape(2, filters.shape[1], self.sites, self.local_dim - 1)
-            return split[:, :, back].reshape(2, filters.shape[1] * moves, filters.shape[2])
+            return along_moves(split, self.translations).reshape(2, filters.shape[1] * moves, filters.shape[2])
 
         return RBM(
             visible=jnp.tile(self.visible, self.sites),
@@ -87,6 +85,30 @@ class TiedRBM(AbstractAnsatz):
             hermitian=self.hermitian,
             charge=self.charge,
         )
+
+
+@jax.custom_vjp
+def along_moves(
+    filters: Float[Array, "*units sites features"], translations: Int[Array, "moves sites"]
+) -> Float[Array, "*units moves sites features"]:
+    """Filters after every move g: the weight of unit (f, g) at site i is that of filter f at the site that g moves to i.
+
+    Its derivative backwards, which is needed for every sample, is written out: a sum over moves of what lies where they
+    lead. The one that JAX finds adds up numbers one by one, and takes as long as all the rest of a derivative of L rho.
+    """
+    return jnp.take(filters, jnp.argsort(translations, axis=1), axis=-2)
+
+
+def _along_moves_and_back(filters: Array, translations: Array) -> tuple[Array, Array]:
+    return along_moves(filters, translations), translations
+
+
+def _summed_over_moves(translations: Array, change: Array) -> tuple[Array, None]:
+    ahead = translations.reshape((1,) * (change.ndim - 3) + (*translations.shape, 1))
+    return jnp.sum(jnp.take_along_axis(change, ahead, axis=-2), axis=-3), None
+
+
+along_moves.defvjp(_along_moves_and_back, _summed_over_moves)
 
 
 def filters_of(units: int, translations: np.ndarray, name: str) -> int:
