@@ -91,7 +91,7 @@ class TiedRBM(AbstractAnsatz):
 def along_moves(
     filters: Float[Array, "*units sites features"], translations: Int[Array, "moves sites"]
 ) -> Float[Array, "*units moves sites features"]:
-    """Filters after every move g: the weight of unit (f, g) at site i is that of filter f at the site that g moves to i.
+    """Filters after every move g: unit (f, g) has at site i the weight of filter f at the site that g moves to i.
 
     Its derivative backwards, which is needed for every sample, is written out: a sum over moves of what lies where they
     lead. The one that JAX finds adds up numbers one by one, and takes as long as all the rest of a derivative of L rho.
