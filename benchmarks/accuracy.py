@@ -65,10 +65,12 @@ CASES["chain16-xyz"] = spins("16", False, "0.0, 0.0, 0.5", "0.9, 1.2, 1.0") + TA
 ISING = ("0.25, 0.0, 0.0", "0.0, 0.0, 0.5")
 CASES["ising16"] = spins("16", False, *ISING) + TASK + rbm(16, 16) + samples(4096)
 CASES["ising32"] = spins("32", True, *ISING) + TASK + rbm(32, 32, translations=True) + samples(4096)
+# The larger the system, the fewer samples weigh anything at a small exponent.
 for side in (6, 8):
     sites = side * side
-    many = TASK + rbm(sites, sites, translations=True) + samples(2048)
-    CASES[f"xyz{side}{side}-1.2"] = xyz(f"{side}, {side}", "1.2") + many + STRUCTURE
+    many = TASK + rbm(sites, sites, translations=True) + samples(4096, exponent=1.6, blur=0.2, diagonal=1024)
+    for jy in ("1.0", "1.2"):
+        CASES[f"xyz{side}{side}-{jy}"] = xyz(f"{side}, {side}", jy) + many + STRUCTURE
 # States that Eq. 2 cannot represent, by the machine on labels.
 SLOW = ("0.0, 0.0, 1.0", "2.0, 0.0, 1.0")
 for kind, network in (("", rbm), ("-labels", labels)):
@@ -82,7 +84,7 @@ CASES["xyz33-1.2-labels"] = (
     xyz("3, 3", "1.2") + TASK + "patience = 30\n" + labels(72, 36, translations=True) + EXACT + STRUCTURE
 )
 CASES["chain16-B1-labels"] = spins("16", False, *SLOW) + TASK + labels(16, 16) + samples(4096)
-SHIPPED = ("fig3-continuation",)
+SHIPPED = ("fig3-continuation", "fig3-labels")
 KNOWN = {
     "xyz33-1.0": {"sz": -0.92903, "structure_xx": 0.0},
     "xyz33-1.2": {"sz": -0.46647, "structure_xx": 0.22298},

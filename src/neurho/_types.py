@@ -1,5 +1,6 @@
 """Shape names, argument checks in one sentence, and the one exception that users see."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -10,6 +11,11 @@ Coefficient: TypeAlias = Callable[[Any], Any]
 
 CORRECTED = "_corrected"
 """Ends the names of stationary values that the equation of motion has corrected."""
+
+
+def closing_steps(average: float, step: int) -> int:
+    """How many steps follow a search that ends at `step`, to be the part `average` of all (one if that is 1)."""
+    return math.ceil(average / (1 - average) * (step + 1)) if average < 1 else 1
 
 
 class NeurhoError(ValueError):

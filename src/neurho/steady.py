@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from neurho._types import require
+from neurho._types import closing_steps, require
 from neurho.ansatz import AbstractAnsatz, parameters
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
@@ -224,7 +224,7 @@ def _judge(
     reached = settled and float(certificate.delta_l.mean) <= delta_l and math.sqrt(norm2) <= 10 * delta_l
     stagnates = state.since >= search.patience or state.rejected >= search.patience
     if reached or stagnates or state.step >= max_steps:
-        final = math.ceil(search.average / (1 - search.average) * (state.step + 1)) if search.average < 1 else 1
+        final = closing_steps(search.average, state.step)
         # More samples bear less damping; where they do not, rejected steps bring it back.
         damping = max(state.damping * FINER, search.damping_min)
         return state._replace(left=final, reached=reached, damping=damping)

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from neurho import cli, config, records
 from neurho._types import NeurhoError
+from neurho.cli import status
 from walks import Estimate, Snapshot, call, numbers
 
 HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
@@ -205,6 +206,19 @@ def test_a_run_goes_on_between_two_outputs(place):
     assert (restored.step, restored.t) == (10, 0.25)
     call("resume", "cut", "--quiet")
     xr.testing.assert_identical(numbers("whole"), numbers("cut"))
+
+
+def test_the_time_left_of_a_search_counts_its_last_steps(monkeypatch):
+    """Ten steps of one second each; then come ceil(11/4) = 3 with four times the samples: 12 seconds."""
+    problem = config.load("fig3-continuation", ["task.max_steps=10"])
+    now = 0.0
+    monkeypatch.setattr(status.time, "monotonic", lambda: now)
+    meter = status.Meter(problem, [])
+    for step in range(11):
+        now, found = float(step), meter.step(0.0, step)
+    assert (found["steps"], found["left_seconds"]) == (13, pytest.approx(12.0))
+    now, found = 14.0, meter.step(0.0, 11)
+    assert found["left_seconds"] == pytest.approx(8.0)
 
 
 @pytest.mark.parametrize(("steps", "saves"), [(1, 40), (4, 11), (100, 2)])

@@ -6,6 +6,7 @@ import time
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from neurho._types import closing_steps
 from neurho.cli.printing import duration, with_error
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ class Meter:
 
     def __init__(self, config: "Config", rows: "list[Any]") -> None:
         self.end = last_time(config)
-        self.steps = config.task.max_steps if config.task.method == "continuation" else None
+        task: Any = config.task
+        sampled = config.sampling is not None and config.sampling.kind == "metropolis"
+        self.search: int = task.max_steps if task.method == "continuation" else 0
+        self.slower: int = task.refine if self.search and sampled else 1
+        self.steps = self.search + closing_steps(task.average, self.search) if self.search else None
         self.at_most = config.task.kind == "stationary"
         self.began = time.monotonic()
         self.start: tuple[float, float] | None = None
@@ -72,13 +77,17 @@ class Meter:
         if self.start is None and self.step_before is not None and step > self.step_before:
             self.start = (
                 time.monotonic(),
-                step if self.steps else t,
+                self._work(step) if self.steps else t,
             )  # the first step compiles and says nothing about the speed
         self.step_before = step if self.step_before is None else self.step_before
         self.status |= {"state": "running", "t": t, "step": step}
         if dt is not None:
             self.status["diagnostics"] = self.status["diagnostics"] | {"dt": dt}
         return self._clock()
+
+    def _work(self, step: int) -> int:
+        """What has been done until a step of a search: its last ones take `refine` times as many samples."""
+        return min(step, self.search) + self.slower * max(0, step - self.search)
 
     def finish(self, state: str, message: str = "") -> dict[str, Any]:
         """The last status of a session: "finished" or "stopped"."""
@@ -87,7 +96,9 @@ class Meter:
 
     def _clock(self) -> dict[str, Any]:
         now, left = time.monotonic(), None
-        end, done = (self.steps, self.status["step"]) if self.steps else (self.end, self.status["t"])
+        end, done = self.end, self.status["t"]
+        if self.steps:
+            end, done = self._work(self.steps), self._work(self.status["step"])
         if self.start is not None and done > self.start[1]:
             left = max(0.0, (now - self.start[0]) * (end - done) / (done - self.start[1]))
         kilo = 1 if sys.platform == "darwin" else 1024
