@@ -215,10 +215,11 @@ def test_the_time_left_of_a_search_counts_its_last_steps(monkeypatch):
     monkeypatch.setattr(status.time, "monotonic", lambda: now)
     meter = status.Meter(problem, [])
     for step in range(11):
-        now, found = float(step), meter.step(0.0, step)
+        now = float(step)
+        found = meter.step(0.0, step)
     assert (found["steps"], found["left_seconds"]) == (13, pytest.approx(12.0))
-    now, found = 14.0, meter.step(0.0, 11)
-    assert found["left_seconds"] == pytest.approx(8.0)
+    now = 14.0
+    assert meter.step(0.0, 11)["left_seconds"] == pytest.approx(8.0)
 
 
 @pytest.mark.parametrize(("steps", "saves"), [(1, 40), (4, 11), (100, 2)])
