@@ -88,6 +88,20 @@ def test_profile_shows_the_deviation_from_all_down():
     assert report.profile(oscillation(TIMES)).axes[0].get_yscale() == "linear"
 
 
+def test_profile_shows_corrected_values_beside_those_of_the_network():
+    run = stationary(TIMES)
+    better = {"sz_corrected": run.sz - 0.001, "sz_corrected_site": run.sz_site - 0.001, "sxsx_corrected": run.sxsx / 2}
+    better |= {f"{name}_error": 0 * values for name, values in better.items()}
+    total, _, correlations, sites = report.profile(run.assign(better), average=0.1).axes
+    assert_allclose(total.lines[1].get_ydata(), 3 * (1 + run.sz - 0.001))
+    assert [text.get_text() for text in total.get_legend().get_texts()] == ["network", "corrected"]
+    assert [text.get_text() for text in sites.get_legend().get_texts()] == ["network", "corrected"]
+    dotted = [line for line in correlations.lines if line.get_linestyle() == ":" and len(line.get_xdata())]
+    (line,) = dotted
+    assert_allclose(line.get_ydata(), run.sxsx / 2)
+    assert "named" not in report.all_figures(run.assign(better), average=0.1)
+
+
 def test_diagnostics_show_what_there_is():
     assert labels(report.diagnostics(oscillation(TIMES))) == [report.SYMBOLS[n][0] for n in ("delta_L", "r_hat")]
     with pytest.raises(NeurhoError, match="no diagnostics"):

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from neurho._types import NeurhoError
+from neurho._types import CORRECTED, NeurhoError
 from neurho.report.compare import align, averaged, error_of
 from neurho.report.maps import (
     correlation_map,
@@ -106,7 +106,7 @@ def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, lab
 def named(series: xr.Dataset, place: str) -> list[str]:
     """Names of the problem's own operators on sites or bonds."""
     found = [str(name) for name in series.data_vars if f"{name}_{place}" in series]
-    return [name for name in found if name not in PAULI_NAMES]
+    return [name for name in found if name.removesuffix(CORRECTED) not in PAULI_NAMES]
 
 
 def all_figures(

@@ -17,6 +17,9 @@ from neurho.records import EVOLUTION
 from neurho.report.compare import error_of
 from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
 
+SOURCES = (("sz", GREEN, "network"), (f"sz{CORRECTED}", ORANGE, "corrected"))
+"""Where a magnetisation comes from, and how it is drawn."""
+
 
 def image(figure: Figure, ending: str, *, dpi: int = 200) -> bytes:
     """A figure as the bytes of a PNG, PDF or SVG file, the same for the same figure."""
@@ -46,8 +49,12 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
         _band(axis, series, name, colour, symbol(name))
         if name in PAULI_NAMES:
             _belief(axis, series, name, colour, end=number == 0)
+        if has_values(series, name + CORRECTED):
+            axis.plot(series.t, series[name + CORRECTED], color=colour, linestyle=":", linewidth=1.3)
         if reference is not None and name in reference:
             draw_reference(axis, reference, name, colour, None)
+    if any(has_values(series, name + CORRECTED) for name in drawn):
+        axis.plot([], [], color=GREY, linestyle=":", linewidth=1.3, label="corrected")
     if reference is not None and any(name in reference for name in drawn):
         axis.plot([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=label)
     if not drawn:
@@ -61,27 +68,30 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
 def draw_magnetisation(
     axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool
 ) -> None:
-    """The total magnetisation, or its deviation from all-down."""
+    """The total magnetisation, or its deviation from all-down: of the network, and corrected where that is known."""
     if not has_values(series, "sz"):
         _nothing(axis)
         return
     count, offset = series.sizes.get("site", 1), 1.0 if near_down else 0.0
+    for name, colour, kind in SOURCES:
+        if has_values(series, name):
+            values, error = count * (offset + series[name].values), count * error_of(series, name)
+            axis.fill_between(series.t, values - error, values + error, color=colour, alpha=0.25, linewidth=0)
+            axis.plot(series.t, values, color=colour, label=kind)
     total = count * (offset + series.sz.values)
-    error = count * error_of(series, "sz")
-    axis.fill_between(series.t, total - error, total + error, color=GREEN, alpha=0.25, linewidth=0)
-    axis.plot(series.t, total, color=GREEN, label="network")
     if reference is not None and "sz" in reference:
         shifted = count * (offset + reference[["sz"]])
         draw_reference(axis, shifted, "sz", GREY, label)
-    if near_down and np.nanmin(total) > 0:
+    if near_down and (least := np.nanmin(total)) > 0:
         axis.set_yscale("log")
+        axis.set_ylim(bottom=least / 3)  # corrected values can cross zero before the state settles
     what = r"\sum_j\langle\sigma^z_j\rangle"
     axis.set_ylabel(rf"${count} + {what}$" if near_down else f"${what}$")
     axis.legend()
 
 
 def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool) -> None:
-    """The magnetisation of each site with error bars."""
+    """The magnetisation of each site with error bars: in the network, and corrected where that is known."""
     if "sz_site" not in last:
         _draw_other_sites(axis, last)
         return
@@ -91,8 +101,10 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
         axis.plot(
             sites, values, color=GREY, linestyle="none", marker="_", markersize=10, markeredgewidth=1.3, label=label
         )
-    error = error_of(last, "sz_site")
-    axis.errorbar(sites, offset + last.sz_site, error, color=GREEN, fmt="o", markersize=4, capsize=2, label="network")
+    for name, colour, kind in SOURCES:
+        if (there := f"{name}_site") in last:
+            style: dict[str, Any] = {"fmt": "o", "markersize": 4, "capsize": 2}
+            axis.errorbar(sites, offset + last[there], error_of(last, there), color=colour, label=kind, **style)
     axis.set_xlabel("site $j$")
     axis.set_ylabel(r"$1 + \langle\sigma^z_j\rangle$" if near_down else r"$\langle\sigma^z_j\rangle$")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
