@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, NumericalError, exact, lattice, models
+from neurho import NeurhoError, NumericalError, config, exact, lattice, models
 from neurho.ansatz import density_matrix, parameters, product_state, random_rbm
 from neurho.estimators import Estimate
 from neurho.fitting import fitted
 from neurho.generator import lindbladian_map
 from neurho.implicit import Implicit
-from neurho.observables import build_observables, pauli_quantities
+from neurho.observables import Quantity, build_observables, pauli_quantities
+from neurho.operators import sz
+from neurho.problem import build
 from neurho.projected import Projected, _try, begin_projected, follow_projected
 from neurho.sampling import (
     Automatic,
@@ -115,10 +117,21 @@ def test_search_finds_the_stationary_state():
 
 
 def test_a_search_that_fails_says_so():
-    last = list(search_stationary(search(), begin(search(), start_state(), 0), seed=0, delta_l=1e-9, max_steps=5))[-1]
-    assert not last.converged
+    """And its last steps, ceil(6/4) = 2 after the fifth, measure what is measured with more samples."""
+    closing = build_observables([Quantity("closing", (sz(0),), average=True)], enumerate_diagonal(3), 3)
+    run = search()._replace(closing=closing)
+    states = list(search_stationary(run, begin(run, start_state(), 0), seed=0, delta_l=1e-9, max_steps=5))
+    assert not states[-1].converged
+    assert [tuple(s.observables) == ("closing",) for s in states] == 5 * [False] + 3 * [True]
     with pytest.raises(NeurhoError, match="`delta_l` must be > 0"):
         next(search_stationary(search(), begin(search(), start_state(), 0), seed=0, delta_l=0.0))
+
+
+def test_the_last_steps_take_refine_times_as_many_samples_of_p_and_of_q():
+    small = ["lattice.shape=[3]", "ansatz.hidden=3", "ansatz.mixing=3", "observables.corrected=0", "task.refine=3"]
+    run = build(config.load("fig3-continuation", small)).search
+    assert (run.implicit.sampler.chain.draws, run.final.sampler.chain.draws) == (8, 24)
+    assert (run.observables.sampler.draws, run.closing.sampler.draws) == (16, 48)
 
 
 def test_sampled_search_in_a_sector(monkeypatch):
