@@ -83,7 +83,7 @@ def draw_magnetisation(
         shifted = count * (offset + reference[["sz"]])
         draw_reference(axis, shifted, "sz", GREY, label)
     if near_down and (least := np.nanmin(total)) > 0:
-        axis.set_yscale("log")
+        axis.set_yscale("log", nonpositive="mask")
         axis.set_ylim(bottom=least / 3)  # corrected values can cross zero before the state settles
     what = r"\sum_j\langle\sigma^z_j\rangle"
     axis.set_ylabel(rf"${count} + {what}$" if near_down else f"${what}$")
