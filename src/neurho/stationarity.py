@@ -123,14 +123,16 @@ def stationary_quantities(
     S^aa(k=0) (`structure_xx_corrected`; up to `STRUCTURE` sites).
 
     `size` is that of the clusters; a pair is at least its own two sites. None at all where a cluster does not
-    relax (`neurho.stationarity.relaxes`).
+    relax (`neurho.stationarity.relaxes`), and no S^aa where two sites that share no bond do not.
     """
     lattice, quantities = lindbladian.lattice, []
     pairs = [(int(i), int(j)) for i, j in lattice.bonds] if bonds else []
     every = list(combinations(range(lattice.sites), 2)) if structure and lattice.sites <= STRUCTURE else []
-    supports = [*((j,) for j in range(lattice.sites)), *pairs, *every]
+    supports = [*((j,) for j in range(lattice.sites)), *pairs]
     if not all(relaxes(lindbladian, c) for c in {c for s in supports for c in clusters(lattice, s, size)}):
         return []
+    if not all(relaxes(lindbladian, pair) for pair in every):
+        every = []
     for axis, pauli in PAULI.items():
         one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
         quantities += [Quantity(f"s{axis}{CORRECTED}", one, average=True), Quantity(f"s{axis}{CORRECTED}_site", one)]

@@ -102,6 +102,11 @@ def test_sums_over_all_pairs(ring):
         assert value == pytest.approx(plain[name], abs=1e-9)
         assert abs(moved - value) < 0.75 * 0.01 * abs(value)
     assert not any(q.name.startswith("structure") for q in stationary_quantities(model))
+    # Sites 1 and 3 decay through their neighbours only, so the pair (1, 3) alone does not; means are corrected still.
+    half = neurho.heisenberg(neurho.chain(4), field=(0.3, 0, 0.5), coupling=(1.0, 0.2, 0.4), decay=[1.0, 0.0, 1.0, 0.0])
+    assert not relaxes(half, (1, 3))
+    names = [[q.name for q in stationary_quantities(half, structure=s)] for s in (False, True)]
+    assert names[0] == names[1] != []
     large = neurho.heisenberg(neurho.chain(17), coupling=(1.0, 0, 0))
     assert not any(
         q.name.startswith("structure") for q in stationary_quantities(large, bonds=False, structure=True, size=1)
