@@ -122,8 +122,8 @@ def superoperator(left: np.ndarray, right: np.ndarray, k: int, dim: int) -> np.n
     return full.transpose([*order, *(2 * k + np.array(order, dtype=int))]).reshape((dim ** (2 * k),) * 2)
 
 
-def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
-    """The Lindbladian on labels, terms with the same support merged into one matrix (Eq. 1 of PRL 122, 250502)."""
+def lindbladian_terms(lindbladian: Lindbladian) -> tuple[list[LabelTerm], list[Coefficient | None]]:
+    """The local matrices on labels that a Lindbladian is the sum of, and the coefficients of their channels."""
     dim = lindbladian.local_dim
     channels: dict[Any, int] = {None: 0}
     terms = []
@@ -144,7 +144,13 @@ def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
                 continue  # so does the constant part of a jump operator with itself
             rate, function = (1.0, jump.rate) if callable(jump.rate) else (jump.rate, None)
             add(sites, rate * matrix, _channel_key(function, a.coefficient, b.coefficient))
-    functions = [None if key is None else _ChannelCoefficient(key) for key in channels]
+    return terms, [None if key is None else _ChannelCoefficient(key) for key in channels]
+
+
+def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
+    """The Lindbladian on labels, terms with the same support merged into one matrix (Eq. 1 of PRL 122, 250502)."""
+    dim = lindbladian.local_dim
+    terms, functions = lindbladian_terms(lindbladian)
     groups = _groups(terms, dim**2, dim, len(functions))
     return LabelMap(groups=groups, sites=lindbladian.sites, local_dim=dim, coefficients=tuple(functions))
 

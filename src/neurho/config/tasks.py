@@ -65,8 +65,8 @@ PROJECTED_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 3e-4, "damping"
 """Keys of implicit projected steps."""
 
 
-CORRELATOR_DEFAULTS: dict[str, float] = {}
-"""Keys of correlator networks."""
+CORRELATOR_DEFAULTS: dict[str, Any] = {"strings": 50_000, "weight": None, "tolerance": 1e-7}
+"""Keys of hierarchies of correlators."""
 
 
 TRAJECTORY_DEFAULTS: dict[str, float] = {}
@@ -80,7 +80,7 @@ MATRIX_PRODUCT_DEFAULTS: dict[str, float] = {}
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
     "continuation": CONTINUATION_DEFAULTS,
     "projected": PROJECTED_DEFAULTS,
-    "correlators": CORRELATOR_DEFAULTS,
+    "correlators": CORRELATOR_DEFAULTS | {"goal": 1e-3},
     "trajectories": TRAJECTORY_DEFAULTS,
     "matrix-product": MATRIX_PRODUCT_DEFAULTS,
 }
@@ -122,6 +122,8 @@ class Flow(Table):
     points: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
     damping: MaybePositive = None
     trust: MaybePositive = None
+    strings: MaybeCount = None
+    weight: MaybeCount = None
 
     @property
     def adaptive(self) -> bool:
@@ -136,7 +138,8 @@ class Flow(Table):
         filled: dict[str, Any] = {}
         if data.get("method") == "continuation":
             return CONTINUATION_DEFAULTS | data
-        filled |= OWN_DEFAULTS.get(str(data.get("method")), {})
+        own = OWN_DEFAULTS.get(str(data.get("method")), {})
+        filled |= {key: value for key, value in own.items() if key in cls.model_fields}
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
@@ -206,6 +209,7 @@ class Stationary(Flow):
     t_max: MaybePositive = None
     delta_L: Positive = 1e-2
     growth: Annotated[Number | None, Field(gt=1, description="a number > 1")] = None
+    goal: MaybePositive = None
     patience: MaybeCount = None
     refine: MaybeCount = None
     average: Annotated[Number, Field(gt=0, le=1, description="a number > 0 and <= 1")] = 0.2

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from neurho.drivers.base import Driver
+from neurho.drivers.correlators import make_correlators
 from neurho.setup import Setup
 
-DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({})
+DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({"correlators": make_correlators})
 """What makes the driver of a method, by its name in the problem file."""
 
 __all__ = ["DRIVERS", "Driver"]
