@@ -14,11 +14,11 @@ from neurho.operators import Operator
 
 
 class Measured(NamedTuple):
-    """Operators as sums of strings: `matrix @ c` of the first `count` strings, one row for each operator."""
+    """Operators as sums of strings: `matrix @ c` of the first `number` strings, one row for each operator."""
 
     strings: Strings
     matrix: csr_array
-    count: int
+    number: int
 
 
 class Block(NamedTuple):
@@ -44,7 +44,7 @@ def measured(operators: Sequence[Operator]) -> Measured:
         for sites, word in known
     ]
     matrix = csr_array((values, (rows, columns)), shape=(len(operators), len(known)))
-    return Measured(strings=joined(parts), matrix=matrix, count=len(known))
+    return Measured(strings=joined(parts), matrix=matrix, number=len(known))
 
 
 def blocks(hierarchy: Hierarchy, strings: Strings) -> tuple[Block, ...]:

@@ -107,7 +107,7 @@ class Picture:
     def read(self, member: Member, moments: co.Moments, t: float) -> Reading:
         """All named values."""
         means = co.string_means(member.blocks, self.measured.strings.size, moments.c, moments.reference)
-        own = self.measured.count
+        own = self.measured.number
         named = self.setup.readout.combine(self.measured.matrix @ means[:own], t)
         smallest = co.smallest_eigenvalue(means[own:], self.setup.lindbladian.local_dim)
         return Reading(np.concatenate([np.ravel(value) for value in named.values()]), smallest)
