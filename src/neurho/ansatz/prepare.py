@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, require, require_whole
+from neurho.ansatz.base import as_key
 from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.rbm import RBM, random_rbm
 from neurho.ansatz.tied import TiedRBM, random_tied
@@ -71,6 +72,7 @@ def product_state(
 
     **Raises** `NeurhoError` for vectors longer than 1 and for mixed states without enough mixing units.
     """
+    require_whole(sites, "sites", 1)
     vectors = np.asarray(bloch, dtype=float)
     require(
         vectors.shape in ((3,), (sites, 3)),
@@ -177,7 +179,7 @@ def disturbed(
     envelope = np.ones(sites) if reach is None else _envelope(reach, distances, sites, np.zeros(1, dtype=int))[0]
     envelope = np.repeat(envelope, network.local_dim - 1)
     where = lambda r: (r.hidden_bias, r.mixing_bias, r.hidden_filters, r.mixing_filters)  # noqa: E731
-    return eqx.tree_at(where, network, _with_noise(key, noise, where(network), (1.0, 1.0, envelope, envelope)))
+    return eqx.tree_at(where, network, _with_noise(as_key(key), noise, where(network), (1.0, 1.0, envelope, envelope)))
 
 
 def disturbed_liouville(
@@ -197,7 +199,7 @@ def disturbed_liouville(
 
     where = lambda r: (r.hidden_bias, r.mixing_bias, r.hidden_weights, r.mixing_weights)  # noqa: E731
     scales = (1.0, 1.0, envelope(network.hidden_bias.shape[1]), envelope(len(network.mixing_bias)))
-    return eqx.tree_at(where, network, _with_noise(key, noise, where(network), scales))
+    return eqx.tree_at(where, network, _with_noise(as_key(key), noise, where(network), scales))
 
 
 @program

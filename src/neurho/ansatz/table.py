@@ -47,6 +47,8 @@ def table_from_matrix(rho: np.ndarray, *, sites: int, local_dim: int = 2, floor:
         f"give at most {MAX_CONFIGURATIONS} configurations for a table",
         f"it gives {count}",
     )
+    side = local_dim**sites
+    require(np.shape(rho) == (side, side), "rho", f"have shape ({side}, {side})", f"its shape is {np.shape(rho)}")
     entries = to_table(rho, sites, local_dim)
     if not np.all(np.isfinite(entries)):
         raise NeurhoError("Argument `rho` must be finite, but it contains NaN or infinity.")
