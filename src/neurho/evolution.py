@@ -221,8 +221,8 @@ def make_flow(
     - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
     - `solver`: [`neurho.Ridge`][] with its default unless given.
     - `method`, `tolerance`: the Bogacki-Shampine pair at 1e-3 unless given; `tolerance=None` keeps dt fixed.
-    - `quantities`: what to measure, or a table of Hermitian operators by name, measured as their mean; one-site and bond
-      means of Pauli matrices for spins unless given.
+    - `quantities`: what to measure, or a table of Hermitian operators by name, measured as their mean; one-site and
+      bond means of Pauli matrices for spins unless given.
     - `centred`: Fubini-Study norm (True) or the plain norm.
     - `hermitian`: the ansatz is Hermitian, and sums over all configurations may take half of them.
     - `purity`: also estimate purity and Renyi-2 entropy with every snapshot.

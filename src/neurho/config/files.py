@@ -22,8 +22,8 @@ from neurho.config.validation import validate
 def load(source: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Config:
     """The problem in a TOML file, or the shipped problem of that name.
 
-    `overrides` are texts ``"task.t=2.0"``, or values by key, applied before anything is checked. One that changes a `kind`, `method` or
-    `solver` also takes out the keys of its table that the new choice does not know.
+    `overrides` are texts ``"task.t=2.0"``, or values by key, applied before anything is checked. One that changes a
+    `kind`, `method` or `solver` also takes out the keys of its table that the new choice does not know.
 
     **Raises** `NeurhoError`: a sentence with the file, the key, what it is and what it must be, for all that is wrong.
     """

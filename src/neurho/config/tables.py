@@ -213,13 +213,13 @@ _Blur: TypeAlias = Annotated[Number, Field(ge=0, lt=1)]
 
 class Metropolis(Table):
     """Markov chains for p(l, r), run at |rho|^`exponent` and blurred with probability `blur`, and, with
-    `diagonal_samples`, for q(l).
+    `diagonal_samples`, for q(l). Both `chains` and `diagonal_samples` follow from `samples` where they are not given.
     """
 
     kind: Literal["metropolis"]
     samples: Count
-    chains: Count
-    diagonal_samples: Count
+    chains: Count = 0
+    diagonal_samples: Count = 0
     sweeps: Count = 1
     warmup: Index = 10
     exponent: Annotated[_Exponent | Literal["auto"], Field(description='a number > 0 and <= 2, or "auto"')] = 2.0

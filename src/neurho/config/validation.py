@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from neurho.config.messages import Refusal, Refusals, ending, one_of, require_none, shown, suggest
 from neurho.config.schema import KINDS, NESTED, PLAIN, PULSES, Config
-from neurho.config.tables import Table
+from neurho.config.tables import Index, Table
 
 
 def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
@@ -30,6 +30,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
         else:
             tables[name] = _table(name, raw, wrong)
     if wrong:
+        wrong += _wrong_seed(data)
         needed = [name for name, field in Config.model_fields.items() if field.is_required()]
         wrong += [f"the table [{name}] is missing." for name in needed if name not in data and name not in meant]
         require_none(where, wrong)
@@ -39,6 +40,31 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
         wrong += _sentences("", Config, error, data)
     require_none(where, wrong)
     raise AssertionError  # a problem that is refused has a sentence
+
+
+class _Seed(Table):
+    seed: Index = 0
+
+
+def _wrong_seed(data: Mapping[str, Any]) -> list[str]:
+    """What is wrong in the one key that stands in no table."""
+    try:
+        _Seed.model_validate({"seed": data.get("seed", 0)})
+    except ValidationError as error:
+        return list(_sentences("", _Seed, error, data))
+    return []
+
+
+def _hint(model: type[Table], prefix: str, key: str, given: Any) -> str:
+    """What is meant by a value that cannot be, or ""."""
+    parts = given.split(":") if isinstance(given, str) else []
+    if len(parts) == 3 and not given.startswith(":"):
+        return "first:last:number is for `neurho sweep`"
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if number and "three numbers" in _expected(model, key):
+        return f"one of the three is `{prefix}{key}.0`, `{prefix}{key}.1` or `{prefix}{key}.2`"
+    literals = [c for c in get_args(model.model_fields[key].annotation) if isinstance(c, str)]
+    return suggest(str(given), literals) if literals else ""
 
 
 def _table(name: str, raw: object, wrong: list[str]) -> Table | None:
@@ -51,9 +77,7 @@ def _table(name: str, raw: object, wrong: list[str]) -> Table | None:
     kind = PLAIN[name] if name in PLAIN else _kind(name, raw, KINDS[name], wrong)
     if kind is None:
         return None
-    told = {
-        key for key, model in NESTED.get(kind, {}).items() if _entries(f"{name}.{key}", model, raw.get(key), wrong)
-    }
+    told = {key for key, model in NESTED.get(kind, {}).items() if _entries(f"{name}.{key}", model, raw.get(key), wrong)}
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
@@ -122,7 +146,8 @@ def _sentences(
             yield from [f"{refusal}." for refusal in _refusals(problem)] or [f"{problem['msg']}."]
             continue
         key = str(problem["loc"][0])
-        if key in done:
+        filled = key not in raw and problem["type"] != "missing"  # with what another key says, which is wrong as well
+        if key in done or filled:
             continue
         done.add(key)
         if key in strange:
@@ -131,9 +156,8 @@ def _sentences(
             there = f"key `{prefix}{key}` is missing; it must be {_expected(model, key)}."
             yield there if prefix else f"the table [{key}] is missing."
         else:
-            literal = problem["type"] == "literal_error"
-            hint = suggest(str(raw[key]), list(get_args(model.model_fields[key].annotation))) if literal else ""
-            yield f"key `{prefix}{key}` must be {_expected(model, key)}, but it is {shown(raw[key])}{ending(hint)}"
+            but = f"it is {shown(raw[key])}{ending(_hint(model, prefix, key, raw[key]))}"
+            yield f"key `{prefix}{key}` must be {_expected(model, key)}, but {but}"
 
 
 def _refusals(problem: Mapping[str, Any]) -> list[Refusal]:
