@@ -20,9 +20,9 @@ def closing_steps(average: float, step: int) -> int:
 
 def default_chains(*samples: int) -> int:
     """How many chains are run where only numbers of samples are given: the most, up to 512, that divide all of them and
-    leave at least four samples to each chain (one chain where there is no such number).
+    leave at least 16 samples to each chain, or 4 for up to 64 chains (one chain where there is no such number).
     """
-    most = min(512, *(count // 4 for count in samples))
+    most = min(512, *(max(count // 16, min(64, count // 4)) for count in samples))
     return next((n for n in range(most, 1, -1) if not any(count % n for count in samples)), 1)
 
 

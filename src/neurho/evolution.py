@@ -217,7 +217,7 @@ def make_flow(
 
     - `generator`: the Lindbladian on labels, where it is there already.
     - `samples`: kept configurations per evaluation for both chains (Metropolis); None sums over all configurations.
-    - `chains`: a divisor of `samples`; the largest up to 512 and `samples`/4 unless given.
+    - `chains`: a divisor of `samples`; see `neurho._types.default_chains` unless given.
     - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
     - `solver`: [`neurho.Ridge`][] with its default unless given.
     - `method`, `tolerance`: the Bogacki-Shampine pair at 1e-3 unless given; `tolerance=None` keeps dt fixed.
