@@ -247,8 +247,8 @@ def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str]
             f"{both[0]}, the second {both[1]}."
         )
     inside, aligned = align(series, other)
-    columns = min(len(names), WIDEST)
-    blocks = -(-len(names) // columns)
+    blocks = -(-len(names) // WIDEST)
+    columns = -(-len(names) // blocks)
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(2 * blocks, columns, width=max(2.6 * columns, 4.0), height=4.4 * blocks, sharex=True)
         pairs = [pair for block in range(blocks) for pair in axes[2 * block : 2 * block + 2].T]
@@ -266,6 +266,7 @@ def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str]
             below.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
             above.set_title(symbol(name), fontsize=10)
             below.set_xlabel(TIME)
+            below.tick_params(labelbottom=True)
         axes[0, 0].legend()
         for block in range(blocks):
             axes[2 * block, 0].set_ylabel("value")
