@@ -53,10 +53,10 @@ def require_whole(value: object, name: str, least: int = 0) -> None:
     require(whole, name, f"be a whole number >= {least}", f"it is {brief(value)}")
 
 
-def require_positive(value: object, name: str, must: str = "be a number > 0") -> None:
+def require_positive(value: Any, name: str, must: str = "be a number > 0") -> None:
     """Check that a number is real and above zero; infinity is."""
-    real = (isinstance(value, int | float) or hasattr(value, "dtype")) and np.ndim(value) == 0  # pyright: ignore[reportArgumentType]
-    require(real and not np.iscomplexobj(value) and value > 0, name, must, f"it is {brief(value)}")  # pyright: ignore[reportOperatorIssue]
+    real = (isinstance(value, int | float) or hasattr(value, "dtype")) and np.ndim(value) == 0
+    require(real and not np.iscomplexobj(value) and value > 0, name, must, f"it is {brief(value)}")
 
 
 def require_sites(sites: Sequence[int], count: int, name: str = "sites") -> None:

@@ -282,7 +282,8 @@ def evolve(
     network, times = network_on(lindbladian, ansatz), as_times(times)
     require_steps_of(dt, seed)
     require_options(options, make_flow)
-    flow = make_flow(lindbladian, **{"hermitian": network.hermitian} | options)
+    options.setdefault("hermitian", network.hermitian)
+    flow = make_flow(lindbladian, **options)
     return follow(flow, start(flow, network, seed, dt, times[0]), times, seed=seed)
 
 
@@ -308,7 +309,8 @@ def stationary_state(
     require_positive(delta_l, "delta_l")
     require_whole(points, "points", 2)
     require_options(options, make_flow)
-    flow = make_flow(lindbladian, **{"hermitian": network.hermitian} | options)
+    options.setdefault("hermitian", network.hermitian)
+    flow = make_flow(lindbladian, **options)
     times = np.linspace(0, t_max, points)
     return relax(flow, start(flow, network, seed, dt, error=None), times, seed=seed, delta_l=delta_l)
 

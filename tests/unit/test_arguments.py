@@ -103,6 +103,7 @@ WRONG = {
     "load": (lambda: neurho.load(3), "`source` must be the path of a TOML file or the name of a shipped problem"),
     "table": (lambda: neurho.table_from_matrix(np.eye(4), sites=3), "`rho` must have shape (8, 8)"),
     "reduced": (lambda: neurho.reduced_density_matrix(NETWORK, "01"), "`sites` must be one to three different sites"),
+    "bloch": (lambda: neurho.product_state(0, (0, 0, 1j), 2, **UNITS), "`bloch` must be finite real numbers"),
     "quantities of": (lambda: neurho.pauli_quantities(MODEL), "`lattice` must be a Lattice"),
 }
 

@@ -341,6 +341,8 @@ def test_values_of_changes_may_be_written_as_on_paper(tmp_path):
     ("change", "hint"),
     [
         ("model.field=0.2:0.8:4", "; first:last:number is for `neurho sweep`."),
+        ("task.t=2,5", "; numbers are written with a point, as in 2.5."),
+        ("task.times=0:1:5", "; equally spaced times are `task.points`, as in task.points=11."),
         ("model.field=0.2", "; one of the three is `model.field.0`, `model.field.1` or `model.field.2`."),
     ],
 )

@@ -211,12 +211,13 @@ def as_key(key: Any, name: str = "key") -> PRNGKeyArray:
     """
     if isinstance(key, int | np.integer) and not isinstance(key, bool) and key >= 0:
         return jax.random.key(int(key))
-    dtype = getattr(key, "dtype", None)
-    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and key.ndim == 0
-    plain = dtype == np.uint32 and key.ndim == 1
+    given: Any = key
+    dtype = getattr(given, "dtype", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and given.ndim == 0
+    plain = dtype == np.uint32 and given.ndim == 1
     must = "be a random key or a whole number >= 0, as in jax.random.key(0)"
-    require(typed or plain, name, must, f"it is {brief(key)}")
-    return key
+    require(typed or plain, name, must, f"it is {brief(given)}")
+    return given
 
 
 def random_leaves(key: PRNGKeyArray | int, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:

@@ -176,8 +176,9 @@ def random_liouville(
 
 def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
     """The same density matrix: W.l = W.(even + odd)/2, and U.l + U*.r = Re U.even + i Im U.odd."""
-    network = network_of(network, "network")
-    require(isinstance(network, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(network)}")
+    given: Any = network_of(network, "network")
+    require(isinstance(given, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(given)}")
+    network = given
     d, sites = network.local_dim, network.sites
     tied = isinstance(network, TiedRBM)
     even, odd = (table.shape[1] for table in label_features(d))

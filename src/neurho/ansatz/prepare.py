@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import NeurhoError, require, require_whole
+from neurho._types import NeurhoError, as_reals, require, require_whole
 from neurho.ansatz.base import as_key
 from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.rbm import RBM, random_rbm
@@ -73,14 +73,13 @@ def product_state(
     **Raises** `NeurhoError` for vectors longer than 1 and for mixed states without enough mixing units.
     """
     require_whole(sites, "sites", 1)
-    vectors = np.asarray(bloch, dtype=float)
+    vectors = as_reals(bloch, "bloch")
     require(
         vectors.shape in ((3,), (sites, 3)),
         "bloch",
         f"have shape (3,) or ({sites}, 3)",
         f"its shape is {vectors.shape}",
     )
-    require(np.all(np.isfinite(vectors)), "bloch", "be finite", f"it is {bloch}")
     require(0 < tilt < 0.5, "tilt", "lie between 0 and 0.5", f"it is {tilt}")
     require(noise >= 0, "noise", "be >= 0", f"it is {noise}")
     vectors = np.broadcast_to(vectors, (sites, 3))
@@ -142,7 +141,7 @@ def uniform_product_state(
     are not the same on all sites.
     """
     moves, sites = np.asarray(translations).shape
-    vectors = np.asarray(bloch, dtype=float)
+    vectors = as_reals(bloch, "bloch")
     spread = float(np.max(np.ptp(vectors, axis=0), initial=0.0)) if vectors.ndim == 2 else 0.0
     require(
         spread <= UNIFORM,

@@ -109,7 +109,8 @@ def _read(source: str | Path) -> tuple[str, str]:
     if str(source) in names:
         file = resources.files("neurho").joinpath("problems", f"{source}.toml")
         return file.read_text(encoding="utf-8"), str(source)
-    hint = suggest(str(source), names) or f"shipped are {', '.join(names)}"
+    beside = [str(file) for file in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+    hint = suggest(str(source), [*names, *beside]) or f"shipped are {', '.join(names)}"
     raise NeurhoError(f"There is no problem file and no shipped problem `{source}`{ending(hint)}")
 
 

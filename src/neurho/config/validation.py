@@ -1,6 +1,7 @@
 """From parsed TOML to a `Config`, or to sentences on all that is wrong."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -58,8 +59,11 @@ def _wrong_seed(data: Mapping[str, Any]) -> list[str]:
 def _hint(model: type[Table], prefix: str, key: str, given: Any) -> str:
     """What is meant by a value that cannot be, or ""."""
     parts = given.split(":") if isinstance(given, str) else []
-    if len(parts) == 3 and not given.startswith(":"):
-        return "first:last:number is for `neurho sweep`"
+    if len(parts) == 3:
+        spaced = "equally spaced times are `task.points`, as in task.points=11"
+        return spaced if key == "times" else "first:last:number is for `neurho sweep`"
+    if isinstance(given, str) and re.fullmatch(r"[-+]?\d+,\d+", given):
+        return f"numbers are written with a point, as in {given.replace(',', '.')}"
     number = isinstance(given, int | float) and not isinstance(given, bool)
     if number and "three numbers" in _expected(model, key):
         return f"one of the three is `{prefix}{key}.0`, `{prefix}{key}.1` or `{prefix}{key}.2`"
@@ -134,7 +138,7 @@ def _kind(name: str, raw: dict[str, Any], kinds: dict[str, type[Table]], wrong: 
 
 
 def _sentences(
-    prefix: str, model: type[Table], error: ValidationError, raw: Mapping[str, Any], told: set[str] = frozenset()
+    prefix: str, model: type[Table], error: ValidationError, raw: Mapping[str, Any], told: Set[str] = frozenset()
 ) -> Iterator[str]:
     """One sentence for each key that is wrong, but for those of which all is `told`."""
     problems, known = error.errors(), list(model.model_fields)
