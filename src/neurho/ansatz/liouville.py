@@ -8,6 +8,8 @@ PRA 109, 062215 (2024).
 
 import dataclasses
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
