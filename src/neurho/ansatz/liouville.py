@@ -7,7 +7,6 @@ PRA 109, 062215 (2024).
 """
 
 import dataclasses
-
 from typing import Any
 
 import equinox as eqx
