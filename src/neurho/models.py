@@ -267,12 +267,12 @@ def custom(
 
     **Raises** `NeurhoError` with the term and the character at which it goes wrong.
     """
-    energy, pairs = Operator(local_dim, ()), []
+    energy, pairs, wrong = Operator(local_dim, ()), [], []
     for number, term in enumerate(hamiltonian):
-        with _inside(f"hamiltonian[{number}]"):
+        with _noting(f"hamiltonian[{number}]", wrong):
             energy = energy + total([Operator(local_dim, ()), *_placed(lattice, term, values, local_dim)])
     for number, term in enumerate(jumps):
-        with _inside(f"jumps[{number}]"):
+        with _noting(f"jumps[{number}]", wrong):
             rest = {key: value for key, value in term.items() if key != "rate"}
             where = {key: value for key, value in rest.items() if key != "operator"}
             rates = rates_on(lattice, term.get("rate", 1.0), **where, values=values)
@@ -282,6 +282,8 @@ def custom(
                     require_rate(rate, "rate")
                 if callable(rate) or rate > 0:
                     pairs.append(Jump(rate, operator))
+    if wrong:
+        raise NeurhoError("\n  ".join(wrong))
     return Lindbladian(lattice, energy, pairs)
 
 
@@ -299,3 +301,12 @@ def _inside(where: str) -> Iterator[None]:
         yield
     except NeurhoError as error:
         raise NeurhoError(f"In {where}: {error}") from None
+
+
+@contextmanager
+def _noting(where: str, wrong: list[str]) -> Iterator[None]:
+    """Note what is wrong in a term, and go on: the other terms may be wrong too."""
+    try:
+        yield
+    except NeurhoError as error:
+        wrong.append(f"In {where}: {error}")

@@ -1,12 +1,13 @@
 """The table [task]: evolution and relaxation, with the keys that each method and solver uses."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import inf
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from neurho.config.messages import Refusal, shown
+from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.tables import MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
 
 FIXED = ("euler", "heun", "midpoint", "rk4")
@@ -150,28 +151,29 @@ class Flow(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Flow":
-        for key in self.model_fields_set & CHOSEN:
-            if (reason := unused(key, self.method, self.solver)) is not None:
-                raise Refusal(f"task.{key}", "be left out", reason)
-        if self.method in FIXED and self.dt is None:
-            raise Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
-        if self.method == "continuation" and (self.times or self.points):
-            given = "times" if self.times else "points"
-            raise Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
-        if self.times is not None and self.points is not None:
-            raise Refusal("task.points", "be left out where task.times is given", "both are there")
-        self._check_times()
+        refuse((*self._misfits(), *self._odd_times()))
         return self
 
-    def _check_times(self) -> None:
+    def _misfits(self) -> Iterator[Refusal]:
+        for key in sorted(self.model_fields_set & CHOSEN):
+            if (reason := unused(key, self.method, self.solver)) is not None:
+                yield Refusal(f"task.{key}", "be left out", reason)
+        if self.method in FIXED and self.dt is None:
+            yield Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
+        if self.method == "continuation" and (self.times or self.points):
+            given = "times" if self.times else "points"
+            yield Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
+        if self.times is not None and self.points is not None:
+            yield Refusal("task.points", "be left out where task.times is given", "both are there")
+
+    def _odd_times(self) -> Iterator[Refusal]:
         times, end_key = self.times or (), "t" if "t" in type(self).model_fields else "t_max"
         end = getattr(self, end_key)
         if any(b <= a for a, b in pairwise(times)):
-            raise Refusal("task.times", "increase", f"it is {shown(times)}")
-        if times and times[-1] > end:
-            raise Refusal(
-                "task.times", f"end at or before task.{end_key} = {end:g}", f"its last entry is {times[-1]:g}"
-            )
+            yield Refusal("task.times", "increase", f"it is {shown(times)}")
+        if times and end is not None and times[-1] > end:
+            must = f"end at or before task.{end_key} = {end:g}"
+            yield Refusal("task.times", must, f"its last entry is {times[-1]:g}")
 
 
 class Evolve(Flow):
