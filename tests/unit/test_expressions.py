@@ -249,7 +249,9 @@ def test_places():
             operators_on(sites, "sx(i)", **options)
     with pytest.raises(NeurhoError, match=r"sites are 0\.\.5, but this is 6"):
         operators_on(sites, "sx(6)", on="once")
-    with pytest.raises(NeurhoError, match="`distance` is not known"):
+    with pytest.raises(
+        NeurhoError, match="at character 1: `distance` is known on open lattices only, but this one is periodic"
+    ):
         operators_on(lattice.chain(3, periodic=True), "distance * sx(i)", on="pairs")
     with pytest.raises(NeurhoError, match="`h` has 4 values, but there are 6 sites"):
         operators_on(sites, "h * sx(i)", values={"h": [1, 2, 3, 4]})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from neurho import interchange, lattice, models, operators
 from neurho._types import NeurhoError
+from neurho.generator import lindbladian_map
 from neurho.operators import Lindbladian, Operator, destroy, embed, evaluate, identity, local
 
 from neurho.operators import sm, sp, spin, sx, sy, sz, total  # isort: skip
@@ -160,19 +161,19 @@ def on_two(*arguments):
         (lambda: sx(0) @ destroy(0, 3), "`other` must have local dimension 2, but it has 3"),
         (lambda: sx(0) * np.nan, "`other` must be a finite number, but it is nan"),
         (lambda: sx(3).to_sparse(2), r"`sites` must lie in 0\.\.1 on a lattice of 2 sites, but it is \(3,\)"),
-        (lambda: on_two(sp(0)), "`hamiltonian` must be Hermitian, but some term differs"),
+        (lambda: on_two(sp(0)), r"`hamiltonian` must be Hermitian, but the sum of its terms on sites \(0,\) differs"),
         (lambda: on_two(sz(2)), r"`sites of hamiltonian` must lie in 0\.\.1 .* but it is \(2,\)"),
         (lambda: on_two(sz(0), [(-1, sm(0))]), r"`jumps\[0\].rate` must be a finite real number >= 0, but it is -1"),
         (lambda: on_two(sz(0), [(np.nan, sm(0))]), r"`jumps\[0\].rate` must be a finite real number"),
         (lambda: on_two(sz(0), [(1j, sm(0))]), r"`jumps\[0\].rate` must be a finite real number"),
         (lambda: on_two(sz(0), [(1, destroy(0, 3))]), "`other` must have local dimension 2"),
         (
-            lambda: Lindbladian(lattice.chain(6), sz(0), [(1.0, total(sm(j) for j in range(6)))]),
-            r"`jumps\[0\]` must be local, acting on at most 4 sites at once .*, but it acts collectively on 6 sites",
+            lambda: lindbladian_map(Lindbladian(lattice.chain(6), sz(0), [(1.0, total(sm(j) for j in range(6)))])),
+            r"`jumps\[0\]` must be local for a network, acting on at most 4 sites .* it acts collectively on 6 sites",
         ),
         (
-            lambda: Lindbladian(lattice.chain(5), sz(0) * sz(1) * sz(2) * sz(3) * sz(4)),
-            r"`hamiltonian` must be local, acting on at most 4 sites at once .*, but a term of it acts on 5 sites",
+            lambda: lindbladian_map(Lindbladian(lattice.chain(5), sz(0) * sz(1) * sz(2) * sz(3) * sz(4))),
+            r"`hamiltonian` must be local for a network, acting on at most 4 sites .* a term of it acts on 5 sites",
         ),
     ],
 )
@@ -248,7 +249,9 @@ def test_to_qutip_at_a_time():
     np.testing.assert_allclose(jump.full(), qutip.sigmam().full())
     with pytest.raises(NeurhoError, match="`t` must be given where a coefficient or a rate depends on time"):
         interchange.to_qutip(model)
-    with pytest.raises(NeurhoError, match=r"`jumps\[0\].rate` must be >= 0, but it is -4.0 at t = -1"):
+    with pytest.raises(
+        NeurhoError, match=r"`jumps\[0\].rate` must be a finite real .* at all times, but `<lambda>` is -4 at t = -1"
+    ):
         interchange.to_qutip(model, -1.0)
 
 

@@ -9,44 +9,73 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import Coefficient
-from neurho.operators import marks_of
+from neurho.operators import marks_of, shown, value_in
 
-FUNCTIONS: dict[str, str] = {"sqrt": "sqrt", "exp": "exp", "sin": "sin", "cos": "cos", "tanh": "tanh"}
+FUNCTIONS = ("sqrt", "exp", "sin", "cos", "tanh")
 """Functions of one number, as NumPy calls them."""
+
+
+def _divided(a: Any, b: Any) -> Any:
+    if isinstance(b, int | float | complex) and b == 0:
+        raise ZeroDivisionError("0/0" if np.all(a == 0) else "division by zero")
+    return a / b
+
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
+    "/": _divided,
     "**": lambda a, b: a**b,
 }
 
 
 @dataclass(frozen=True)
 class Moving:
-    """A number that depends on time: `name` is "t", a function of one number, "real", a binary operation or "call",
-    whose argument is a function of time.
+    """A number that depends on time: `name` is "t", a function of one number, a binary operation or "call", whose
+    argument is a function of time.
     """
 
     name: str
     arguments: tuple["complex | Moving | Coefficient", ...] = ()
 
     def __call__(self, t: Any) -> Any:
-        """The value at time t, traced by JAX where t is."""
+        """The value at time t.
+
+        **Raises** `ZeroDivisionError` where it divides by zero.
+        """
+        return self.value_in(jnp if isinstance(t, jax.Array) else np, t, lambda function: function(t))
+
+    def value_in(self, library: Any, t: Any, opaque: Callable[[Coefficient], Any]) -> Any:
+        """The value where `library` has the functions of numbers and `opaque` the values of other functions of time."""
         if self.name == "t":
             return t
         if self.name == "call":
-            return self.arguments[0](t)  # pyright: ignore[reportCallIssue]
-        values: list[Any] = [a(t) if isinstance(a, Moving) else a for a in self.arguments]
-        if self.name in _BINARY:
-            return _BINARY[self.name](*values)
-        library: Any = jnp if isinstance(t, jax.Array) else np
-        return library.real(values[0]) if self.name == "real" else getattr(library, FUNCTIONS[self.name])(values[0])
+            return value_in(self.arguments[0], library, t, opaque)  # pyright: ignore[reportArgumentType]
+        values: list[Any] = [a.value_in(library, t, opaque) if isinstance(a, Moving) else a for a in self.arguments]
+        if self.name == "**" and hasattr(library, "mpf"):
+            return library.power(*values)
+        return _BINARY[self.name](*values) if self.name in _BINARY else getattr(library, self.name)(values[0])
+
+    def __str__(self) -> str:
+        """As it could be written in a problem file."""
+        if self.name == "t":
+            return "t"
+        parts = [a if isinstance(a, Moving) else _number(a) for a in self.arguments]
+        if self.name == "call":
+            return shown(self.arguments[0])
+        if self.name not in _BINARY:
+            return f"{self.name}({parts[0]})"
+        left, right = (f"({p})" if isinstance(p, Moving) and p.name in _BINARY else str(p) for p in parts)
+        return f"{left} {self.name} {right}" if self.name in "+-" else f"{left}{self.name}{right}"
 
     def marks(self, t0: float, t1: float) -> tuple[float, ...]:
         """Times at which some part has integrators stop."""
         return marks_of(self.arguments, t0, t1)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, int | float | complex) else shown(value)
 
 
 def called(function: Coefficient) -> Moving:
@@ -68,12 +97,7 @@ def combine(name: str, *arguments: Scalar) -> Scalar:
         return _tidy(_BINARY[name](*arguments))
     value: complex = complex(arguments[0])  # pyright: ignore[reportArgumentType, reportCallIssue]
     with np.errstate(all="ignore"):
-        return _tidy(getattr(np, FUNCTIONS[name])(value if value.imag or value.real < 0 else value.real))
-
-
-def real_part(value: Scalar) -> Scalar:
-    """The real part of a number or function, for rates."""
-    return Moving("real", (value,)) if isinstance(value, Moving) else complex(value).real
+        return _tidy(getattr(np, name)(value if value.imag or value.real < 0 else value.real))
 
 
 def _tidy(value: Any) -> complex:

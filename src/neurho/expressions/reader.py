@@ -33,11 +33,23 @@ OPERATORS = (*PAULI, *LEVELS, "proj", "trans", "dag")
 
 Values: TypeAlias = Mapping[str, "float | Sequence[float] | np.ndarray | Coefficient"]
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_UNKNOWN: dict[type[ast.AST], tuple[str, str]] = {
+    ast.BitXor: ("^", "; write powers with `**`"),
+    ast.MatMult: ("@", "; write products of operators with `*`"),
+    ast.Mod: ("%", ""),
+    ast.FloorDiv: ("//", ""),
+    ast.BitAnd: ("&", ""),
+    ast.BitOr: ("|", ""),
+    ast.LShift: ("<<", ""),
+    ast.RShift: (">>", ""),
+}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What names mean: `sites` (name to number), `values`; bare lists stand for their entry `item` of `items`."""
+    """What names mean: `sites` (name to number), `values`; bare lists stand for their entry `item` of `items`. Names
+    that are known `elsewhere` only come with a sentence.
+    """
 
     local_dim: int = 2
     sites: Mapping[str, int] | None = None
@@ -46,6 +58,7 @@ class Scope:
     item: int | None = None
     items: int = 0
     what: str = "items"
+    elsewhere: Mapping[str, str] | None = None
 
 
 def parse_operator(
@@ -131,8 +144,21 @@ class _Reader:
         self.scope = scope
 
     def refuse(self, node: ast.AST, what: str) -> NoReturn:
-        line = self.text.replace("\n", " ").replace("\t", " ").lstrip()
-        ahead = line.encode()[: getattr(node, "col_offset", 0)].decode(errors="ignore")
+        self.refuse_at(getattr(node, "col_offset", 0), what)
+
+    def unknown_sign(self, node: ast.BinOp) -> NoReturn:
+        """An operation that is not known, at its sign: behind the left side and its brackets."""
+        sign, hint = _UNKNOWN[type(node.op)]
+        start = node.left.end_col_offset or 0
+        self.refuse_at(start + self.line().encode()[start:].index(sign.encode()), f"`{sign}` is not known{hint}")
+
+    def line(self) -> str:
+        """The text as it was parsed."""
+        return self.text.replace("\n", " ").replace("\t", " ").lstrip()
+
+    def refuse_at(self, offset: int, what: str) -> NoReturn:
+        """Refuse what stands `offset` bytes behind the first character."""
+        ahead = self.line().encode()[:offset].decode(errors="ignore")
         place = len(self.text) - len(self.text.lstrip()) + len(ahead) + 1
         raise NeurhoError(
             f"{_named(self.text)} cannot be read at character {place}: {what}{'' if what.endswith('?') else '.'}"
@@ -165,8 +191,8 @@ class _Reader:
             if isinstance(node.op, ast.UAdd):
                 return inner
             return -inner if isinstance(inner, Operator) else combine("*", -1.0, inner)
-        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-            return self.binary(node)
+        if isinstance(node, ast.BinOp):
+            return self.binary(node) if type(node.op) in _BINARY else self.unknown_sign(node)
         if isinstance(node, ast.Call):
             return self.call(node)
         return self.refuse(node, "only numbers, names, operators of sites, brackets and + - * / ** are known")
@@ -188,12 +214,12 @@ class _Reader:
         if callable(value):
             return called(value)
         if np.ndim(value) == 0:
-            return float(value) if np.isrealobj(value) else complex(value)
+            return _plain_number(value)
         scope = self.scope
         if scope.item is None or len(value) != scope.items:
             there = f"there are {scope.items} {scope.what}" if scope.item is not None else "it is used as one"
             self.refuse(node, f"`{name}` has {len(value)} values, but {there}; take one entry with `{name}[...]`")
-        return float(value[scope.item])
+        return _plain_number(value[scope.item])
 
     def entry(self, node: ast.Subscript) -> Scalar:
         values = self.scope.values or {}
@@ -207,7 +233,7 @@ class _Reader:
         index = self.whole(node.slice, "an index")
         if not 0 <= index < len(array):
             self.refuse(node.slice, f"`{node.value.id}` has the entries 0..{len(array) - 1}, but the index is {index}")
-        return float(array[index])
+        return _plain_number(array[index])
 
     def binary(self, node: ast.BinOp) -> Operator | Scalar:
         left, right, sign = self.value(node.left), self.value(node.right), _BINARY[type(node.op)]
@@ -319,9 +345,15 @@ class _Reader:
         return int(value)
 
     def unknown(self, node: ast.AST, name: str, known: Sequence[str]) -> NoReturn:
+        if name in (self.scope.elsewhere or {}):
+            self.refuse(node, f"`{name}` {self.scope.elsewhere[name]}")  # pyright: ignore[reportOptionalSubscript]
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(known)}"
         self.refuse(node, f"`{name}` is not known{hint}")
+
+
+def _plain_number(value: Any) -> complex:
+    return float(value) if np.isrealobj(value) else complex(value)
 
 
 def _apply(sign: str, left: Any, right: Any) -> Operator:

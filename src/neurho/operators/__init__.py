@@ -4,13 +4,20 @@ from neurho.operators.algebra import (
     LocalTerm,
     Operator,
     embed,
-    evaluate,
     identity,
     local,
-    marks_of,
-    product,
     require_same_dim,
     total,
+)
+from neurho.operators.coefficients import (
+    evaluate,
+    marks_of,
+    product,
+    rate_at,
+    require_function,
+    shown,
+    value_at,
+    value_in,
 )
 from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
@@ -33,7 +40,10 @@ __all__ = [
     "local",
     "marks_of",
     "product",
+    "rate_at",
+    "require_function",
     "require_same_dim",
+    "shown",
     "sm",
     "sp",
     "spin",
@@ -41,4 +51,6 @@ __all__ = [
     "sy",
     "sz",
     "total",
+    "value_at",
+    "value_in",
 ]
