@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
+from neurho._types import require
 from neurho.ansatz.moduli import AbstractModuli
 from neurho.compiling import program
 from neurho.generator import Side, all_labels, to_matrix
@@ -42,6 +43,20 @@ class Ratio(NamedTuple):
             scale * (cos * self.re - sin * self.im).astype(scale.dtype),
             scale * (sin * self.re + cos * self.im).astype(scale.dtype),
         )
+
+
+def as_key(key: Any) -> PRNGKeyArray:
+    """A random key, or the one that a whole number stands for: `jax.random.key(number)`.
+
+    **Raises** `NeurhoError` for anything else.
+    """
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        return jax.random.key(int(key))
+    fits = isinstance(key, jax.Array) and (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or (key.dtype == jnp.uint32 and key.shape == (2,))
+    )
+    require(fits, "key", "be a random key, jax.random.key(seed), or a seed", f"it is {key!r}"[:80])
+    return key
 
 
 class AbstractAmplitudes(eqx.Module):
@@ -190,7 +205,7 @@ def _parted(vector: Array, like: Any) -> Any:
 
 def random_leaves(key: PRNGKeyArray, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     """Normal numbers of standard deviation `scale` in arrays of these shapes."""
-    arrays = _normal_arrays(key, jax.device_put(np.asarray(scale, dtype=float)), tuple(shapes.values()))
+    arrays = _normal_arrays(as_key(key), jax.device_put(np.asarray(scale, dtype=float)), tuple(shapes.values()))
     return dict(zip(shapes, arrays, strict=True))
 
 

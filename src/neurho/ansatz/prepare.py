@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError, require
+from neurho.ansatz.base import as_key
 from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.rbm import RBM, random_rbm
 from neurho.ansatz.tied import TiedRBM, random_tied
@@ -203,7 +204,7 @@ def disturbed_liouville(
 @program
 def _with_noise(key: PRNGKeyArray, noise: float, leaves: tuple, scales: tuple) -> tuple:
     """Normal numbers of standard deviation noise scale added to each array."""
-    keys = jax.random.split(key, len(leaves))
+    keys = jax.random.split(as_key(key), len(leaves))
     return tuple(
         leaf + noise * scale * jax.random.normal(k, leaf.shape, dtype=float)
         for k, leaf, scale in zip(keys, leaves, scales, strict=True)

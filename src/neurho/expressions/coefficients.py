@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import Coefficient
-from neurho.operators import marks_of, shown, value_in
+from neurho.operators import marks_of, value_in, written
 
 FUNCTIONS = ("sqrt", "exp", "sin", "cos", "tanh")
 """Functions of one number, as NumPy calls them."""
@@ -33,11 +33,11 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 @dataclass(frozen=True)
 class Moving:
     """A number that depends on time: `name` is "t", a function of one number, a binary operation or "call", whose
-    argument is a function of time.
+    arguments are a function of time and how the text calls it.
     """
 
     name: str
-    arguments: tuple["complex | Moving | Coefficient", ...] = ()
+    arguments: tuple["complex | Moving | Coefficient | str", ...] = ()
 
     def __call__(self, t: Any) -> Any:
         """The value at time t.
@@ -61,9 +61,9 @@ class Moving:
         """As it could be written in a problem file."""
         if self.name == "t":
             return "t"
-        parts = [a if isinstance(a, Moving) else _number(a) for a in self.arguments]
         if self.name == "call":
-            return shown(self.arguments[0])
+            return str(self.arguments[1])
+        parts = [a if isinstance(a, Moving) else written(a) for a in self.arguments]  # pyright: ignore[reportArgumentType]
         if self.name not in _BINARY:
             return f"{self.name}({parts[0]})"
         left, right = (f"({p})" if isinstance(p, Moving) and p.name in _BINARY else str(p) for p in parts)
@@ -74,13 +74,9 @@ class Moving:
         return marks_of(self.arguments, t0, t1)
 
 
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, int | float | complex) else shown(value)
-
-
-def called(function: Coefficient) -> Moving:
+def called(function: Coefficient, name: str) -> Moving:
     """A function of time as part of expressions."""
-    return function if isinstance(function, Moving) else Moving("call", (function,))
+    return function if isinstance(function, Moving) else Moving("call", (function, name))
 
 
 Scalar: TypeAlias = complex | Moving

@@ -109,7 +109,8 @@ def rates_on(
         value = _real(read_number(tree, rate, scope), rate)
         if not place.directed:
             other = read_number(tree, rate, _exchanged(scope))
-            same = value == other if isinstance(value, Moving) else np.isclose(value, other, rtol=1e-12, atol=0)
+            moving = isinstance(value, Moving) or isinstance(other, Moving)
+            same = value == other if moving else abs(value - other) <= 1e-12 * abs(value)
             _require_symmetric(same, "rate", rate, place)
         found.append(value)
     return found

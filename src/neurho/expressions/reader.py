@@ -3,6 +3,7 @@
 import ast
 import difflib
 import math
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,16 +34,8 @@ OPERATORS = (*PAULI, *LEVELS, "proj", "trans", "dag")
 
 Values: TypeAlias = Mapping[str, "float | Sequence[float] | np.ndarray | Coefficient"]
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-_UNKNOWN: dict[type[ast.AST], tuple[str, str]] = {
-    ast.BitXor: ("^", "; write powers with `**`"),
-    ast.MatMult: ("@", "; write products of operators with `*`"),
-    ast.Mod: ("%", ""),
-    ast.FloorDiv: ("//", ""),
-    ast.BitAnd: ("&", ""),
-    ast.BitOr: ("|", ""),
-    ast.LShift: ("<<", ""),
-    ast.RShift: (">>", ""),
-}
+_INSTEAD = {"^": "; write powers with `**`", "@": "; write products of operators with `*`"}
+_SIGN = re.compile(r"[\s)]*(\w+|//|<<|>>|[<>=!]=|.)")
 
 
 @dataclass(frozen=True)
@@ -146,11 +139,12 @@ class _Reader:
     def refuse(self, node: ast.AST, what: str) -> NoReturn:
         self.refuse_at(getattr(node, "col_offset", 0), what)
 
-    def unknown_sign(self, node: ast.BinOp) -> NoReturn:
+    def unknown_sign(self, left: ast.expr) -> NoReturn:
         """An operation that is not known, at its sign: behind the left side and its brackets."""
-        sign, hint = _UNKNOWN[type(node.op)]
-        start = node.left.end_col_offset or 0
-        self.refuse_at(start + self.line().encode()[start:].index(sign.encode()), f"`{sign}` is not known{hint}")
+        start = left.end_col_offset or 0
+        found = _SIGN.match(self.line().encode()[start:].decode())
+        sign, skipped = (found[1], found.start(1)) if found else ("", 0)
+        self.refuse_at(start + skipped, f"`{sign}` is not known{_INSTEAD.get(sign, '')}")
 
     def line(self) -> str:
         """The text as it was parsed."""
@@ -192,7 +186,10 @@ class _Reader:
                 return inner
             return -inner if isinstance(inner, Operator) else combine("*", -1.0, inner)
         if isinstance(node, ast.BinOp):
-            return self.binary(node) if type(node.op) in _BINARY else self.unknown_sign(node)
+            return self.binary(node) if type(node.op) in _BINARY else self.unknown_sign(node.left)
+        if isinstance(node, ast.Compare | ast.BoolOp | ast.IfExp):
+            sides = {ast.Compare: "left", ast.IfExp: "body"}
+            self.unknown_sign(node.values[0] if isinstance(node, ast.BoolOp) else getattr(node, sides[type(node)]))
         if isinstance(node, ast.Call):
             return self.call(node)
         return self.refuse(node, "only numbers, names, operators of sites, brackets and + - * / ** are known")
@@ -212,7 +209,7 @@ class _Reader:
     def plain_value(self, node: ast.AST, name: str) -> Scalar:
         value: Any = (self.scope.values or {})[name]
         if callable(value):
-            return called(value)
+            return called(value, name)
         if np.ndim(value) == 0:
             return _plain_number(value)
         scope = self.scope

@@ -18,6 +18,7 @@ from neurho.operators.coefficients import (
     shown,
     value_at,
     value_in,
+    written,
 )
 from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
@@ -53,4 +54,5 @@ __all__ = [
     "total",
     "value_at",
     "value_in",
+    "written",
 ]

@@ -116,7 +116,7 @@ class Operator:
                 self.local_dim, tuple(LocalTerm(t.sites, scale * t.matrix, t.coefficient) for t in self.terms)
             )
         if callable(other):
-            require_function(other, "other")
+            require_function(other, "coefficient")
             return Operator(
                 self.local_dim,
                 tuple(LocalTerm(t.sites, t.matrix, product(t.coefficient, other)) for t in self.terms),

@@ -78,7 +78,15 @@ def shown(function: Any) -> str:
     """How messages and printed operators call a function of time."""
     if type(function).__str__ is not object.__str__ and not inspect.isroutine(function):
         return str(function)
-    return getattr(function, "__name__", type(function).__name__)
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def written(number: complex) -> str:
+    """A number in a few digits, without parts that are zero."""
+    z = complex(number)
+    if not z.imag:
+        return f"{z.real:.6g}"
+    return f"({z:.6g})" if z.real else f"{z.imag:.6g}j"
 
 
 def require_function(function: Any, name: str) -> None:
@@ -117,13 +125,14 @@ def _value_or_fault(coefficient: float | Coefficient | None, t: float) -> tuple[
     """The value, and what is wrong with it or ""."""
     try:
         with np.errstate(all="ignore"):
-            value = np.asarray(evaluate(coefficient, t))
+            found = evaluate(coefficient, t)
+            value = np.asarray(found)
     except ZeroDivisionError as error:
         return np.nan, "0/0" if str(error) == "0/0" else "infinite (it divides by zero)"
     except OverflowError:
         return np.nan, "too large"
     if value.ndim or value.dtype.kind not in "biufc":
-        return np.nan, f"no number but {value!r}"[:80]
+        return np.nan, f"no number but {found!r}"[:80]
     number = complex(value)
     return number, "" if np.isfinite(number) else str(value)
 
@@ -149,7 +158,7 @@ def rate_at(rate: float | Coefficient, t: float, name: str) -> float:
     value, fault = _value_or_fault(rate, t)
     slack = SMALL * max(1.0, abs(value))
     if not fault and (abs(value.imag) > slack or value.real < -slack):
-        fault = f"{value:.6g}" if abs(value.imag) > slack else f"{value.real:.6g}"
+        fault = written(value if abs(value.imag) > slack else value.real)
     must = "be a finite real number >= 0"
     require(
         not fault, name, f"{must} at all times" if callable(rate) else must, f"{_subject(rate)} is {fault} at t = {t:g}"

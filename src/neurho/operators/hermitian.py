@@ -60,7 +60,7 @@ class HermitianAt:
             where = self.conditions.supports[int(np.argmax(wrong))]
             raise NeurhoError(
                 "Argument `hamiltonian` must be Hermitian at all times, but at t = "
-                f"{t:g} its terms on sites {where} are not."
+                f"{t:g} the sum of its terms on sites {where} differs from its adjoint."
             )
 
 
@@ -195,9 +195,9 @@ class _Hidden:
         for function, seen in self.seen.items():
             values[function] = self._from_earlier(seen, values)
             if values[function] is None:
-                real, imag = source.uniform(0.5, 2), source.uniform(0.5, 2)
-                is_complex = seen is not None and np.any(np.abs(seen.imag) > ALIKE * np.abs(seen))
-                values[function] = mpmath.mpc(real, imag) if is_complex else mpmath.mpf(real)
+                real, imag = (mpmath.mpf(source.uniform(0.5, 2)) for _ in range(2))
+                is_complex = seen is not None and bool(np.any(np.abs(np.imag(seen)) > ALIKE * np.abs(seen)))
+                values[function] = real + 1j * imag if is_complex else real
         return values
 
     def _from_earlier(self, seen: np.ndarray | None, values: dict[Coefficient, Any]) -> Any:
