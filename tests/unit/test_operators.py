@@ -2,6 +2,7 @@
 
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import qutip
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from neurho import interchange, lattice, models, operators
 from neurho._types import NeurhoError
+from neurho.expressions import parse_operator
 from neurho.generator import lindbladian_map
 from neurho.operators import Lindbladian, Operator, destroy, embed, evaluate, identity, local
 
@@ -180,6 +182,49 @@ def on_two(*arguments):
 def test_bad_input(make, sentence):
     with pytest.raises(NeurhoError, match=sentence):
         make()
+
+
+def test_numbers_of_any_library_multiply_operators():
+    for two in (2, 2.0, np.float64(2), np.array(2.0), jnp.float64(2), jnp.asarray(2)):
+        for made in (sx(0) * two, two * sx(0), 4 * sx(0) / two, sx(0) + two - two + sx(0)):
+            np.testing.assert_allclose(dense(made, 1), [[0, 2], [2, 0]])
+
+
+def test_powers_are_products():
+    made = sx(0) + 0.5 * sz(1)
+    np.testing.assert_allclose(dense(made**3), np.linalg.matrix_power(dense(made), 3), atol=1e-14)
+    np.testing.assert_allclose(dense(made**0), np.eye(16))
+    for power in (0.5, -1):
+        with pytest.raises(NeurhoError, match="`power` must be a whole number >= 0"):
+            made**power
+    with pytest.raises(NeurhoError, match="`other` must not be zero"):
+        made / 0
+
+
+@pytest.mark.parametrize(
+    ("operator", "text"),
+    [
+        (0.5 * sx(0) + 0.25 * sz(0) * sz(1), "0.5 sx(0) + 0.25 sz(0) sz(1)"),
+        (sp(0) * sp(1), "sp(0) sp(1)"),
+        (-1 * sx(3) - 2j * sy(1), "-sx(3) - 2j sy(1)"),
+        ((1 + 2j) * sp(0), "(1+2j) sp(0)"),
+        ((sx(0) + sz(1)) ** 2, "2 + 2 sx(0) sz(1)"),
+        (np.cos * sx(0), "sx(0) * (cos)"),
+        (destroy(0, 4).adjoint() * destroy(1, 4), "ad(0) a(1)"),
+        (spin(2, 2, 3), "Sz(2)"),
+        (local(np.diag([0, 1.0, 0, 0]), 5, local_dim=4), "proj(5, 1)"),
+        (Operator(2, ()), "0"),
+        (total(sx(j) for j in range(14)), " + ".join(f"sx({j})" for j in range(12)) + " + ..."),
+    ],
+)
+def test_operators_print_themselves(operator, text):
+    assert repr(operator) == str(operator) == text
+
+
+def test_printed_operators_can_be_read():
+    made = total([0.3 * sp(0) * sm(1) + 0.3 * sm(0) * sp(1), 0.7 * sx(2), -1.5 * sz(0) * sy(1) * sx(2)])
+    read = parse_operator(repr(made).replace(" s", " * s").replace("+ *", "+").replace("- *", "-"))
+    np.testing.assert_allclose(dense(read), dense(made), atol=1e-14)
 
 
 @pytest.mark.parametrize("make", [lambda: sx(0) + "a", lambda: sx(0) * "a", lambda: sx(0) @ 2])

@@ -76,9 +76,8 @@ def product(left: Coefficient | None, right: Coefficient | None) -> Coefficient 
 
 def shown(function: Any) -> str:
     """How messages and printed operators call a function of time."""
-    if type(function).__str__ is not object.__str__ and not inspect.isroutine(function):
-        return str(function)
-    return str(getattr(function, "__name__", type(function).__name__))
+    plain = "__str__" not in vars(type(function))
+    return str(getattr(function, "__name__", type(function).__name__ if plain else function))
 
 
 def written(number: complex) -> str:
