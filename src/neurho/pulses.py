@@ -1,6 +1,6 @@
 """Pulse shapes: functions f(t) that multiply terms of a Hamiltonian or rates.
 
-Any Python function that JAX can trace is a coefficient; these know besides when they change, `marks(t0, t1)`, so that
+Any Python function of time is a coefficient; these know besides when they change, `marks(t0, t1)`, so that
 no integrator steps over a short pulse or across an edge. Times are in the units of the model.
 """
 

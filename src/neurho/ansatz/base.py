@@ -50,7 +50,7 @@ def as_key(key: Any) -> PRNGKeyArray:
 
     **Raises** `NeurhoError` for anything else.
     """
-    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+    if isinstance(key, int | np.integer):
         return jax.random.key(int(key))
     fits = isinstance(key, jax.Array) and (
         jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or (key.dtype == jnp.uint32 and key.shape == (2,))

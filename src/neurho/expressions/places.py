@@ -65,6 +65,13 @@ def operators_on(
     return found
 
 
+def _alike(value: Scalar, other: Scalar) -> bool:
+    """Whether rates are the same: functions of time if they are written alike."""
+    if isinstance(value, Moving) or isinstance(other, Moving):
+        return value == other
+    return abs(value - other) <= 1e-12 * abs(value)
+
+
 def _exchanged(scope: Scope) -> Scope:
     sites = scope.sites or {}
     return replace(scope, sites={"i": sites["j"], "j": sites["i"]})
@@ -109,9 +116,7 @@ def rates_on(
         value = _real(read_number(tree, rate, scope), rate)
         if not place.directed:
             other = read_number(tree, rate, _exchanged(scope))
-            moving = isinstance(value, Moving) or isinstance(other, Moving)
-            same = value == other if moving else abs(value - other) <= 1e-12 * abs(value)
-            _require_symmetric(same, "rate", rate, place)
+            _require_symmetric(_alike(value, other), "rate", rate, place)
         found.append(value)
     return found
 
