@@ -133,7 +133,9 @@ def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
     **Raises** `NeurhoError` for graphs with parallel edges or with weights, and for whole numbers as nodes that are
     neither 0 ... N-1 nor in ascending order.
     """
-    require(not graph.is_multigraph(), "graph", "have one edge for each pair of nodes", "it is a multigraph")
+    plain = hasattr(graph, "is_multigraph") and not graph.is_multigraph()
+    must = "be a Graph or a DiGraph of networkx, with one edge for each pair of nodes"
+    require(plain, "graph", must, f"it is a {type(graph).__name__}")
     for a, b, data in graph.edges(data=True):
         weighty = sorted(k for k, v in data.items() if k == "weight" or isinstance(v, float | complex))
         require(

@@ -1,5 +1,6 @@
 """Functions of time that come from text: trees of a few operations, equal if they are written alike."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -19,6 +20,13 @@ def _divided(a: Any, b: Any) -> Any:
     if isinstance(b, int | float | complex) and b == 0:
         raise ZeroDivisionError("0/0" if np.all(a == 0) else "division by zero")
     return a / b
+
+
+def _power(a: Any, b: Any) -> Any:
+    """NaN for a negative number to a fractional power, as NumPy's square root has it."""
+    if isinstance(a, int | float) and isinstance(b, int | float) and a < 0 and b != int(b):
+        return math.nan
+    return a**b
 
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
@@ -53,8 +61,8 @@ class Moving:
         if self.name == "call":
             return value_in(self.arguments[0], library, t, opaque)  # pyright: ignore[reportArgumentType]
         values: list[Any] = [a.value_in(library, t, opaque) if isinstance(a, Moving) else a for a in self.arguments]
-        if self.name == "**" and hasattr(library, "mpf"):
-            return library.power(*values)
+        if self.name == "**":
+            return _power(*values) if library in (np, jnp) else library.power(*values)
         return _BINARY[self.name](*values) if self.name in _BINARY else getattr(library, self.name)(values[0])
 
     def __str__(self) -> str:
@@ -88,7 +96,7 @@ def combine(name: str, *arguments: Scalar) -> Scalar:
     **Raises** `ZeroDivisionError` or `OverflowError`, as numbers do.
     """
     if any(isinstance(a, Moving) for a in arguments):
-        return Moving(name, arguments)
+        return 0.0 if name == "*" and 0 in arguments else Moving(name, arguments)
     if name in _BINARY:
         return _tidy(_BINARY[name](*arguments))
     value: complex = complex(arguments[0])  # pyright: ignore[reportArgumentType, reportCallIssue]

@@ -1,4 +1,4 @@
-"""Operators as sums of local terms, and the Lindbladian that they make. NumPy only."""
+"""Operators as sums of local terms, and the Lindbladian that they make: nothing here is compiled."""
 
 from neurho.operators.algebra import (
     LocalTerm,

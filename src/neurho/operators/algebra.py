@@ -1,4 +1,4 @@
-"""Operators as sums of local terms. NumPy only."""
+"""Operators as sums of local terms."""
 
 import itertools
 import operator as _op

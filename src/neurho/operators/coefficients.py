@@ -1,7 +1,7 @@
 """Functions of time that multiply operators: products, conjugates, and their values at one time. NumPy only."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,17 @@ def value_in(function: Coefficient | None, library: Any, t: Any, opaque: Callabl
         return library.one
     inside: Any = getattr(function, "value_in", None)
     return opaque(function) if inside is None else inside(library, t, opaque)
+
+
+def leaves(function: Coefficient) -> Iterator[Coefficient]:
+    """The functions in a coefficient whose inside cannot be seen."""
+    if not hasattr(function, "value_in"):
+        yield function
+        return
+    for part in vars(function).values():
+        for item in part if isinstance(part, tuple) else (part,):
+            if callable(item):
+                yield from leaves(item)
 
 
 def evaluate(coefficient: float | Coefficient | None, t: Any) -> Any:

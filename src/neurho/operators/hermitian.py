@@ -5,13 +5,11 @@ X(t) = sum_n f_n(t) X_n is Hermitian if for every entry (a, b) of the matrix on 
     sum_n [X_n]_ab f_n - [X_n]_ba^* f_n^* = 0.
 
 Looking at a few times does not decide it: a pulse may be zero there. Coefficients are therefore sorted into classes of
-functions that are multiples of one another or of one another's conjugate, g and g^* of each class are taken for
-independent (for one where g is real up to a phase), and the factors of both must vanish class by class. Pulses and
-Python functions have random values in this; what is written as text is evaluated at random times in numbers whose
-exponents have no bounds, so that no Gaussian is ever zero.
+functions that are multiples of one another or of one another's conjugate, as far as their values at random times tell;
+g and g^* of each class are taken for independent (for one where g is real up to a phase), and the factors of both must
+vanish class by class.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,19 +18,8 @@ import mpmath
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError
-from neurho.operators.coefficients import evaluate, shown, value_at, value_in
-from neurho.pulses import Pulse
-
-SAMPLES = 5
-"""Random times at which coefficients are compared."""
-
-PROBES = (0.0, *np.geomspace(1e-4, 100.0, 61).tolist())
-"""Times at which Python functions are looked at, to see which are complex and which belong together."""
-
-LARGEST = 10_000
-"""Largest binary exponent of an argument of exp and its like."""
-
-ALIKE = 1e-9
+from neurho.operators.coefficients import shown, value_at
+from neurho.operators.numbers import ALIKE, FEWEST, SAMPLES, Sampled, samples_of
 
 
 class Conditions(NamedTuple):
@@ -95,7 +82,7 @@ def broken(conditions: Conditions) -> str:
         return ""
     functions, count = conditions.functions, len(conditions.functions)
     used = [n for n in range(count) if np.any(conditions.rows[:, [n, count + n]])]
-    samples = _samples([functions[n] for n in used])
+    samples = samples_of([functions[n] for n in used])
     classes = _classes(samples)
     for row, support in zip(conditions.rows, conditions.supports, strict=True):
         pairs = [(row[n], row[count + n]) for n in used]
@@ -107,38 +94,6 @@ def broken(conditions: Conditions) -> str:
     return ""
 
 
-def opaque_functions(functions: Sequence[Coefficient | None]) -> list[Coefficient]:
-    """The Python functions in coefficients; shapes of [`neurho.pulses`][] are known to be real."""
-    found: dict[Coefficient, None] = {}
-
-    def note(function: Coefficient) -> Any:
-        found[function] = None
-        return mpmath.mpf(1)
-
-    for function in functions:
-        _try_value(function, mpmath.mpf("0.7"), note)
-    return [f for f in found if not isinstance(f, Pulse)]
-
-
-def _bounded(x: Any) -> Any:
-    if x != 0 and mpmath.mag(x) > LARGEST:
-        raise OverflowError
-    return x
-
-
-class _Numbers:
-    """Functions of numbers with exponents of any size; what would be larger still raises `OverflowError`."""
-
-    one = mpmath.mpf(1)
-
-    def __getattr__(self, name: str) -> Any:
-        function = getattr(mpmath, name)
-        return lambda *arguments: function(*map(_bounded, arguments))
-
-
-NUMBERS = _Numbers()
-
-
 class _Class(NamedTuple):
     """Functions c g, or c g^*: their places with c and whether it is g^*; `phase` is g^*/g where that is constant."""
 
@@ -146,119 +101,51 @@ class _Class(NamedTuple):
     phase: complex | None
 
 
-class _Sampled(NamedTuple):
-    """Values of a function at random times, or None where one is lost; whether it looks real."""
-
-    values: list[Any] | None
-    real: bool
-
-
-def _samples(functions: Sequence[Coefficient | None]) -> list[_Sampled]:
-    """Every function at random times, with random values of what cannot be seen."""
-    source, hidden = random.Random(7), _Hidden(functions)
-    with mpmath.workdps(40):
-        draws = [(mpmath.mpf(10) ** source.uniform(-3, 3), hidden.draw(source)) for _ in range(SAMPLES)]
-        return [_sampled(f, draws) for f in functions]
-
-
-def _sampled(function: Coefficient | None, draws: list[Any]) -> _Sampled:
-    values = [_try_value(function, t, known.__getitem__) for t, known in draws]
-    real = not any(isinstance(v, mpmath.mpc) and v.imag != 0 for v in values)
-    lost = any(v is None or v == 0 or not mpmath.isfinite(v) for v in values)
-    return _Sampled(None if lost else [mpmath.mpmathify(v) for v in values], real)
-
-
-def _try_value(function: Coefficient | None, t: Any, opaque: Any) -> Any:
-    try:
-        return value_in(function, NUMBERS, t, opaque)
-    except (OverflowError, ZeroDivisionError, ValueError):
-        return None
-
-
-class _Hidden:
-    """Python functions and pulses: which are multiples of which, as far as their values tell."""
-
-    def __init__(self, functions: Sequence[Coefficient | None]) -> None:
-        found: dict[Coefficient, None] = {}
-
-        def note(function: Coefficient) -> Any:
-            found[function] = None
-            return mpmath.mpf(1)
-
-        for function in functions:
-            _try_value(function, mpmath.mpf("0.7"), note)
-        self.seen = {f: None if isinstance(f, Pulse) else _probed(f) for f in found}
-
-    def draw(self, source: random.Random) -> dict[Coefficient, Any]:
-        """Random values of all."""
-        values: dict[Coefficient, Any] = {}
-        for function, seen in self.seen.items():
-            values[function] = self._from_earlier(seen, values)
-            if values[function] is None:
-                real, imag = (mpmath.mpf(source.uniform(0.5, 2)) for _ in range(2))
-                is_complex = seen is not None and bool(np.any(np.abs(np.imag(seen)) > ALIKE * np.abs(seen)))
-                values[function] = real + 1j * imag if is_complex else real
-        return values
-
-    def _from_earlier(self, seen: np.ndarray | None, values: dict[Coefficient, Any]) -> Any:
-        if seen is None:
-            return None
-        for other, value in values.items():
-            before = self.seen[other]
-            if before is None:
-                continue
-            for known, number in ((before, value), (before.conj(), value.conjugate())):
-                if (factor := _constant_ratio(seen, known)) is not None:
-                    return number * mpmath.mpmathify(factor)
-        return None
-
-
-def _probed(function: Coefficient) -> np.ndarray:
-    """Values of a function at the probes, NaN where it has none."""
-    values = np.full(len(PROBES), np.nan, complex)
-    for n, t in enumerate(PROBES):
-        try:
-            with np.errstate(all="ignore"):
-                values[n] = complex(evaluate(function, t))
-        except Exception:  # a user's function may fail anywhere; it will say so where it is needed
-            continue
-    return values
-
-
-def _constant_ratio(values: np.ndarray, others: np.ndarray) -> complex | float | None:
-    """The number c with values = c others, if at least three non-zero ones say so."""
-    known = np.isfinite(values) & np.isfinite(others)
-    alive = known & (others != 0)
-    if np.sum(alive) < 3 or np.any(values[known & ~alive] != 0):
-        return None
-    ratios = values[alive] / others[alive]
-    if ratios[0] == 0 or np.any(np.abs(ratios - ratios[0]) > ALIKE * np.abs(ratios[0])):
-        return None
-    return ratios[0].real if ratios[0].imag == 0 else complex(ratios[0])
-
-
 def _ratio(values: list[Any], others: list[Any]) -> complex | None:
-    """The number c with values = c others at all samples, or None."""
-    ratios = [a / b for a, b in zip(values, others, strict=True)]
-    return complex(ratios[0]) if all(abs(r - ratios[0]) <= ALIKE * abs(ratios[0]) for r in ratios) else None
+    """The number c with values = c others at all samples at which both are known, or None."""
+    both = [(a, b) for a, b in zip(values, others, strict=True) if a is not None and b is not None]
+    if len(both) < FEWEST:
+        return None
+    first, *rest = both
+    ratio = first[0] / first[1]
+    constant = all(abs(a / b - ratio) <= ALIKE * abs(ratio) for a, b in rest) and abs(mpmath.log(abs(ratio))) < 600
+    return complex(ratio) if constant else None
 
 
-def _classes(samples: list[_Sampled]) -> list[_Class]:
-    found: list[tuple[list[Any], _Class]] = []
+def _conjugated(values: list[Any]) -> list[Any]:
+    return [None if v is None else v.conjugate() for v in values]
+
+
+def _classes(samples: list[Sampled]) -> list[_Class]:
+    found: list[tuple[tuple[float, float], list[Any], _Class]] = []
     lost: list[_Class] = []
-    for n, (values, real) in enumerate(samples):
-        if values is None:
-            lost.append(_Class({n: (1.0, False)}, 1.0 if real else None))
-        elif not any(_joined(class_, n, values, first) for first, class_ in found):
-            phase = _ratio([g.conjugate() for g in values], values)
-            found.append((values, _Class({n: (1.0, False)}, phase)))
-    return [class_ for _, class_ in found] + lost
+    for n, sampled in enumerate(samples):
+        if not sampled.known:
+            lost.append(_Class({n: (1.0, False)}, 1.0 if sampled.real else None))
+            continue
+        values, mark = sampled.values, _mark(sampled.values)
+        alike = ((first, class_) for other, first, class_ in found if _near(mark, other))
+        if not any(_joined(class_, n, values, first) for first, class_ in alike):
+            found.append((mark, values, _Class({n: (1.0, False)}, _ratio(_conjugated(values), values))))
+    return [class_ for *_, class_ in found] + lost
+
+
+def _near(mark: tuple[float, float], other: tuple[float, float]) -> bool:
+    return all(abs(a - b) <= 1e-6 * max(1.0, abs(a)) for a, b in zip(mark, other, strict=True))
+
+
+def _mark(values: list[Any]) -> tuple[float, float]:
+    """The same for all multiples of a function and of its conjugate: rules most pairs of functions out quickly."""
+    first, second, *_ = (v for v in values if v is not None)
+    ratio = second / first
+    size = mpmath.log(abs(ratio))
+    return float(max(min(size, 1e300), -1e300)), float(abs(mpmath.arg(ratio)))
 
 
 def _joined(class_: _Class, n: int, values: list[Any], first: list[Any]) -> bool:
     """Whether function n is a multiple of the first of a class, or of its conjugate; it then is a member."""
     for conjugated in (False, True):
-        if (factor := _ratio(values, [g.conjugate() if conjugated else g for g in first])) is not None:
+        if (factor := _ratio(values, _conjugated(first) if conjugated else first)) is not None:
             class_.members[n] = (factor, conjugated)
             return True
     return False
@@ -279,16 +166,15 @@ def _vanishes(pairs: list[tuple[complex, complex]], classes: list[_Class]) -> bo
     return True
 
 
-def _cancels(pairs: list[tuple[complex, complex]], samples: list[_Sampled]) -> bool:
+def _cancels(pairs: list[tuple[complex, complex]], samples: list[Sampled]) -> bool:
     """Whether a sum vanishes at all samples although its classes do not, as in exp(i t) = cos t + i sin t; only where
     all summands are of one order, so that none is too small to be seen.
     """
-    used = [(p, q, values) for (p, q), (values, _) in zip(pairs, samples, strict=True) if p or q]
-    if any(values is None for *_, values in used):
-        return False
-    for s in range(SAMPLES):
-        parts = [c * v for p, q, g in used if g for c, v in ((p, g[s]), (q, g[s].conjugate())) if c]
+    used = [(p, q, sampled.values) for (p, q), sampled in zip(pairs, samples, strict=True) if p or q]
+    known = [s for s in range(SAMPLES) if all(values[s] is not None for *_, values in used)]
+    for s in known:
+        parts = [c * v for p, q, g in used for c, v in ((p, g[s]), (q, g[s].conjugate())) if c]
         sizes = [abs(part) for part in parts]
         if abs(mpmath.fsum(parts)) > ALIKE * max(sizes) or min(sizes) < 1e-6 * max(sizes):
             return False
-    return True
+    return len(known) >= FEWEST

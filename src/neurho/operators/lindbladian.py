@@ -11,7 +11,8 @@ from neurho._types import Coefficient, NeurhoError, require, require_rate, requi
 from neurho.lattice import Lattice
 from neurho.operators.algebra import Operator, require_same_dim
 from neurho.operators.coefficients import marks_of, require_function
-from neurho.operators.hermitian import HermitianAt, conditions_of, opaque_functions
+from neurho.operators.hermitian import HermitianAt, conditions_of
+from neurho.operators.numbers import opaque_functions
 
 MAX_LABELS = 729
 """Largest local space d^(2k) of one term of a Lindbladian that networks can take: 4 sites for d = 2, 3 for d = 3."""
@@ -92,8 +93,9 @@ class Lindbladian:
     @cached_property
     def hermitian_at(self) -> HermitianAt | None:
         """What refuses a time at which Python functions make the Hamiltonian other than Hermitian; None without any."""
-        conditions = conditions_of(self.hamiltonian.terms, 1e-12)
-        return HermitianAt(conditions) if opaque_functions(conditions.functions) else None
+        terms = self.hamiltonian.terms
+        hidden = opaque_functions(term.coefficient for term in terms)
+        return HermitianAt(conditions_of(terms, 1e-12)) if hidden else None
 
     def require_local(self) -> None:
         """Refuse terms whose local space is too large for networks.
