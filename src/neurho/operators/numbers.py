@@ -130,7 +130,7 @@ class _Hidden:
             for known, number in ((before, value), (before.conj(), value.conjugate())):
                 if (factor := _constant_ratio(seen, known)) is not None:
                     return number * mpmath.mpmathify(factor)
-        return real + 1j * imag if np.any(np.abs(seen.imag) > ALIKE * np.abs(seen)) else real
+        return real + 1j * imag if np.any(np.abs(np.imag(seen)) > ALIKE * np.abs(seen)) else real
 
 
 def _probed(function: Coefficient) -> np.ndarray:
