@@ -152,7 +152,7 @@ BAD = {
     "a negative rate": (
         "last = 4.0",
         "last = -4.0",
-        "rate` must be a finite real number >= 0 at all times, but `0.1*slow` is -0",
+        "rate` must be a finite real number >= 0 at all times, but `0.1.slow` is -0",
     ),
     "a name that is taken": ("[pulses.slow]", "[pulses.sx]", "one is called `sx`"),
     "a table that is not sorted": (
