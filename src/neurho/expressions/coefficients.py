@@ -98,13 +98,13 @@ def combine(name: str, *arguments: Scalar) -> Scalar:
     if any(isinstance(a, Moving) for a in arguments):
         return 0.0 if name == "*" and 0 in arguments else Moving(name, arguments)
     if name in _BINARY:
-        return _tidy(_BINARY[name](*arguments))
+        return tidy(_BINARY[name](*arguments))
     value: complex = complex(arguments[0])  # pyright: ignore[reportArgumentType, reportCallIssue]
     with np.errstate(all="ignore"):
-        return _tidy(getattr(np, name)(value if value.imag or value.real < 0 else value.real))
+        return tidy(getattr(np, name)(value if value.imag or value.real < 0 else value.real))
 
 
-def _tidy(value: Any) -> complex:
+def tidy(value: Any) -> complex:
     """A float where the imaginary part is zero; integers never, so that no power takes forever."""
     number = complex(value)
     return number if number.imag else number.real

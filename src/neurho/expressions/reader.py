@@ -3,7 +3,6 @@
 import ast
 import difflib
 import math
-import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, require
-from neurho.expressions.coefficients import FUNCTIONS, Moving, Scalar, called, combine
+from neurho.expressions.coefficients import FUNCTIONS, Moving, Scalar, called, combine, tidy
+from neurho.expressions.sentences import named, plain, unknown_sign
 from neurho.operators import Operator, destroy, identity, local, sm, sp, spin, sx, sy, sz
 
 LONGEST, LARGEST_POWER = 2000, 12
@@ -34,8 +34,6 @@ OPERATORS = (*PAULI, *LEVELS, "proj", "trans", "dag")
 
 Values: TypeAlias = Mapping[str, "float | Sequence[float] | np.ndarray | Coefficient"]
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
-_INSTEAD = {"^": "; write powers with `**`", "@": "; write products of operators with `*`"}
-_SIGN = re.compile(r"[\s)]*(\w+|//|<<|>>|[<>=!]=|.)")
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,12 @@ def parse(text: str) -> ast.expr:
     except SyntaxError as error:
         if not error.offset:
             raise NeurhoError(
-                f"{_named(text)} cannot be read at character {len(text) + 1}: it ends too early."
+                f"{named(text)} cannot be read at character {len(text) + 1}: it ends too early."
             ) from None
         place = error.offset + len(text) - len(text.lstrip())
-        raise NeurhoError(f"{_named(text)} cannot be read at character {place}: {_plain(error.msg)}.") from None
+        raise NeurhoError(f"{named(text)} cannot be read at character {place}: {plain(error.msg)}.") from None
     except (ValueError, RecursionError, MemoryError):
-        raise NeurhoError(f"{_named(text)} cannot be read: it has forbidden characters or too many brackets.") from None
+        raise NeurhoError(f"{named(text)} cannot be read: it has forbidden characters or too many brackets.") from None
 
 
 def read_operator(tree: ast.expr, text: str, scope: Scope) -> Operator:
@@ -125,7 +123,7 @@ def read_number(tree: ast.expr, text: str, scope: Scope) -> Scalar:
     """The number of a parsed text."""
     value = _Reader(text, scope).checked(tree)
     if isinstance(value, Operator):
-        raise NeurhoError(f"{_named(text)} must be a number, but it contains an operator.")
+        raise NeurhoError(f"{named(text)} must be a number, but it contains an operator.")
     return value
 
 
@@ -141,10 +139,7 @@ class _Reader:
 
     def unknown_sign(self, left: ast.expr) -> NoReturn:
         """An operation that is not known, at its sign: behind the left side and its brackets."""
-        start = left.end_col_offset or 0
-        found = _SIGN.match(self.line().encode()[start:].decode())
-        sign, skipped = (found[1], found.start(1)) if found else ("", 0)
-        self.refuse_at(start + skipped, f"`{sign}` is not known{_INSTEAD.get(sign, '')}")
+        self.refuse_at(*unknown_sign(self.line(), left.end_col_offset or 0))
 
     def line(self) -> str:
         """The text as it was parsed."""
@@ -155,7 +150,7 @@ class _Reader:
         ahead = self.line().encode()[:offset].decode(errors="ignore")
         place = len(self.text) - len(self.text.lstrip()) + len(ahead) + 1
         raise NeurhoError(
-            f"{_named(self.text)} cannot be read at character {place}: {what}{'' if what.endswith('?') else '.'}"
+            f"{named(self.text)} cannot be read at character {place}: {what}{'' if what.endswith('?') else '.'}"
         )
 
     def checked(self, node: ast.expr) -> Operator | Scalar:
@@ -164,7 +159,7 @@ class _Reader:
             with np.errstate(all="ignore"):  # what overflows is refused below
                 value = self.value(node)
         except RecursionError:
-            raise NeurhoError(f"{_named(self.text)} cannot be read: it has too many brackets.") from None
+            raise NeurhoError(f"{named(self.text)} cannot be read: it has too many brackets.") from None
         self.require_finite(node, value)
         return value
 
@@ -211,12 +206,12 @@ class _Reader:
         if callable(value):
             return called(value, name)
         if np.ndim(value) == 0:
-            return _plain_number(value)
+            return tidy(value)
         scope = self.scope
         if scope.item is None or len(value) != scope.items:
             there = f"there are {scope.items} {scope.what}" if scope.item is not None else "it is used as one"
             self.refuse(node, f"`{name}` has {len(value)} values, but {there}; take one entry with `{name}[...]`")
-        return _plain_number(value[scope.item])
+        return tidy(value[scope.item])
 
     def entry(self, node: ast.Subscript) -> Scalar:
         values = self.scope.values or {}
@@ -230,7 +225,7 @@ class _Reader:
         index = self.whole(node.slice, "an index")
         if not 0 <= index < len(array):
             self.refuse(node.slice, f"`{node.value.id}` has the entries 0..{len(array) - 1}, but the index is {index}")
-        return _plain_number(array[index])
+        return tidy(array[index])
 
     def binary(self, node: ast.BinOp) -> Operator | Scalar:
         left, right, sign = self.value(node.left), self.value(node.right), _BINARY[type(node.op)]
@@ -349,22 +344,9 @@ class _Reader:
         self.refuse(node, f"`{name}` is not known{hint}")
 
 
-def _plain_number(value: Any) -> complex:
-    return float(value) if np.isrealobj(value) else complex(value)
-
-
 def _apply(sign: str, left: Any, right: Any) -> Operator:
     return (left + right if sign == "+" else left - right if sign == "-" else left * right).merged()
 
 
 def _support(value: Operator | Scalar) -> set[int]:
     return set(value.support) if isinstance(value, Operator) else set()
-
-
-def _named(text: str) -> str:
-    shown = " ".join(text.split())
-    return f"The operator `{shown if len(shown) <= 80 else shown[:77] + '...'}`"
-
-
-def _plain(message: str) -> str:
-    return message.rstrip(".").replace("'", "`") or "invalid syntax"
