@@ -20,7 +20,6 @@ import numpy as np
 import tomli_w
 import xarray as xr
 
-from neurho import exact
 from neurho.config import loads
 from neurho.problem import build
 
@@ -171,10 +170,9 @@ def main():
             if "failed" in row:
                 print(f"{name:20} failed: {row['failed']}", flush=True)
                 continue
-            print(
-                f"{name:20} {row['seconds']:6.1f} s  K = {row['weight']:g}, {row['strings']:g} strings{', central' if row['central'] else ''}  {row['verdict']}",
-                flush=True,
-            )
+            about = ", central" if row["central"] else ""
+            size = f"K = {row['weight']:g}, {row['strings']:g} strings{about}"
+            print(f"{name:20} {row['seconds']:6.1f} s  {size}  {row['verdict']}", flush=True)
             for key, v in row["values"].items():
                 off = f"  off {v['off']:.1e}, covered {v['covered']:.0%}" if "off" in v else ""
                 print(

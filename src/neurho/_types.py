@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Coefficient: TypeAlias = Callable[[Any], Any]
-"""A real or complex function of time, f(t), written with functions that JAX can trace."""
+"""A real or complex function of time, f(t), called with a float."""
 
 CORRECTED = "_corrected"
 """Ends the names of stationary values that the equation of motion has corrected."""

@@ -21,7 +21,7 @@ from neurho.assembly import (
 )
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
-from neurho.driven import require_rates, with_energy
+from neurho.driven import require_drive, with_energy
 from neurho.drivers import DRIVERS, Driver
 from neurho.estimators import Estimate, comparison
 from neurho.evolution import follow, relax, start
@@ -315,7 +315,7 @@ def build(config: Config) -> Problem:
             raise NeurhoError(
                 'Key `initial.kind` must not be "mean-field" for a model that depends on time, but it is.'
             )
-        require_rates(config, sites, problem.times)
+        require_drive(config, problem.lindbladian, problem.times)
     _ = problem.named  # what is wrong in a problem is said before it runs
     if problem.driver is None and not problem.is_exact:
         _ = problem.initial, problem.observables

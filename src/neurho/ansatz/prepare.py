@@ -204,7 +204,7 @@ def disturbed_liouville(
 @program
 def _with_noise(key: PRNGKeyArray, noise: float, leaves: tuple, scales: tuple) -> tuple:
     """Normal numbers of standard deviation noise scale added to each array."""
-    keys = jax.random.split(key, len(leaves))
+    keys = jax.random.split(as_key(key), len(leaves))
     return tuple(
         leaf + noise * scale * jax.random.normal(k, leaf.shape, dtype=float)
         for k, leaf, scale in zip(keys, leaves, scales, strict=True)

@@ -180,7 +180,7 @@ AXES = ("", "_x", "_y", "_z")
 DRIVEN: dict[type[Table], tuple[str, ...]] = {
     Heisenberg: (*(f"{k}{a}" for k in ("field", "coupling") for a in AXES), "decay", "pump", "dephasing"),
     Xyz: (*(f"coupling{a}" for a in AXES), "decay"),
-    Ising: ("interaction", "transverse", "decay"),
+    Ising: ("interaction", "transverse", "decay", "dephasing"),
     Dephasing: (*(f"coupling{a}" for a in AXES), "dephasing"),
     Processor: ("crosstalk", "detuning"),
 }

@@ -123,12 +123,13 @@ class Xyz(Table):
 
 
 class Ising(Table):
-    """H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j with decay."""
+    """H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j with decay and dephasing."""
 
     kind: Literal["ising"]
     interaction: Real = 2.0
     transverse: Real = 1.0
     decay: Rates = 1.0
+    dephasing: Rates = 0.0
     pulses: Pulsed = {}
 
 
