@@ -103,6 +103,10 @@ CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max"}
 """Keys of [task] that only some methods or solvers use."""
 
 
+SEARCHED_STRINGS = 300_000
+"""Default of `strings` in a search for a stationary state, which goes through its equations a few hundred times."""
+
+
 class Flow(Table):
     """What evolution and relaxation share. Keys that the method or the solver does not use are None."""
 
@@ -141,6 +145,8 @@ class Flow(Table):
             return CONTINUATION_DEFAULTS | data
         own = OWN_DEFAULTS.get(str(data.get("method")), {})
         filled |= {key: value for key, value in own.items() if key in cls.model_fields}
+        if data.get("method") == "correlators" and "goal" in cls.model_fields:
+            filled["strings"] = SEARCHED_STRINGS
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:

@@ -27,6 +27,9 @@ REFERENCES = (False, True)
 MEMORY = 0.3
 """Part of the largest difference so far below which no error falls: differences may cross zero."""
 
+FLOOR = 0.1
+"""Part of the root mean square of all differences below which no error falls, for the same reason."""
+
 BOTH = 4
 """Strings of so many sites, from which on a search goes on about the better reference only."""
 
@@ -134,6 +137,18 @@ class Picture:
         """Mean over all quantities, but energies, of the mean square of a difference."""
         parts = [np.mean(part**2) for name, part in self.split(difference).items() if name != "energy" and part.size]
         return float(np.mean(parts)) if parts else float(np.mean(difference**2))
+
+    def errors(self, difference: np.ndarray, earlier: np.ndarray | float) -> np.ndarray:
+        """Errors from how two cuts differ, and how much they differed before; values that vanish by symmetry have none
+        but rounding.
+        """
+        floor = FLOOR * np.sqrt(self.size_of(difference)) * (difference > 10 * self.task.tolerance)
+        return np.maximum.reduce([difference, MEMORY * earlier * np.ones_like(difference), floor, self.rounding])
+
+    @property
+    def rounding(self) -> np.ndarray:
+        """Errors of values without a cut."""
+        return np.full(self.count, 10 * self.task.tolerance)
 
     def snapshot(self, state: Any, reading: Reading, errors: np.ndarray, rung: co.Rung, *, central: bool) -> Snapshot:
         """An output."""
@@ -256,14 +271,13 @@ class CorrelatorFlow:
             for m, c, means in zip(self.members, state.c, state.means, strict=True)
         ]
         if len(found) == 1:
-            errors = np.full(picture.count, 10 * picture.task.tolerance)
-            return state, picture.snapshot(state, found[0], errors, rung, central=False)
+            return state, picture.snapshot(state, found[0], picture.rounding, rung, central=False)
         differences = np.abs([found[2 * k + 1].values - found[2 * k].values for k in range(len(REFERENCES))])
         lost = [not (np.any(state.c[2 * k]) and np.any(state.c[2 * k + 1])) for k in range(len(REFERENCES))]
         more = [1e300 if gone else picture.size_of(d) for gone, d in zip(lost, differences, strict=True)]
         state = state._replace(worst=np.maximum(state.worst, differences), score=state.score + more)
         best = int(np.argmin(state.score))
-        errors = np.maximum(differences[best], MEMORY * state.worst[best])
+        errors = picture.errors(differences[best], state.worst[best])
         return state, picture.snapshot(state, found[2 * best + 1], errors, rung, central=REFERENCES[best])
 
 
@@ -278,6 +292,18 @@ class Climbing(NamedTuple):
     before: np.ndarray
     alive: np.ndarray
     means: np.ndarray
+    best: "Best"
+
+
+class Best(NamedTuple):
+    """The rung whose two cuts agree best so far."""
+
+    size: float
+    rung: int
+    reference: int
+    smallest: float
+    values: np.ndarray
+    errors: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -300,13 +326,19 @@ class CorrelatorSearch:
         none = np.zeros((len(REFERENCES), self.picture.count))
         letters = np.zeros((self.picture.setup.lattice.sites, self.picture.terms.letters))
         alive = np.ones(len(REFERENCES))
-        return Climbing(step=0, t=0.0, dt=0.0, found=none, difference=none, before=none, alive=alive, means=letters)
+        best = Best(size=np.inf, rung=0, reference=0, smallest=0.0, values=none[0], errors=none[0])
+        return Climbing(
+            step=0, t=0.0, dt=0.0, found=none, difference=none, before=none, alive=alive, means=letters, best=best
+        )
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
-        """One output for each rung but the first; the last is that whose errors are below `task.goal`."""
+        """One output for each rung but the first, until errors are below `task.goal`; if the last rung is not the
+        best one, the best once more.
+        """
         self.picture.require_purity()
         here: Climbing = self.template() if state is None else state
-        for number, rung in enumerate(self.picture.rungs, start=1):
+        rungs = self.picture.rungs
+        for number, rung in enumerate(rungs, start=1):
             if number <= here.step:
                 continue
             here, smallest = self._solved(rung, here._replace(step=number, t=float(number)))
@@ -318,6 +350,18 @@ class CorrelatorSearch:
                 return
             if watch is not None:
                 watch(here)
+        if 0 < here.best.rung < len(rungs) >= here.step:
+            yield self._once_more(here, rungs[here.best.rung - 1])
+
+    def _once_more(self, state: Climbing, rung: co.Rung) -> Snapshot:
+        """The best rung, behind one that is worse."""
+        best, number = state.best, state.step + 1
+        reading = Reading(best.values, float(best.smallest))
+        state = state._replace(step=number, t=float(number))
+        snapshot = self.picture.snapshot(state, reading, best.errors, rung, central=REFERENCES[int(best.reference)])
+        return snapshot._replace(
+            message=f"Strings of more sites agree less well; values and errors are those of up to {rung.weight} sites."
+        )
 
     def _solved(self, rung: co.Rung, state: Climbing) -> tuple[Climbing, np.ndarray]:
         """One rung about every reference that is alive.
@@ -349,12 +393,20 @@ class CorrelatorSearch:
         sizes = [picture.size_of(d) if on else np.inf for d, on in zip(state.difference, state.alive, strict=True)]
         best = 0 if rung.complete and state.alive[0] else int(np.argmin(sizes))
         earlier = state.before[best] if state.step > 2 else 0.0
-        errors = np.maximum(state.difference[best], MEMORY * earlier)
-        if rung.complete:
-            errors = np.full(picture.count, 10 * picture.task.tolerance)
+        errors = picture.rounding if rung.complete else picture.errors(state.difference[best], earlier)
         if rung.weight >= BOTH:
             state = state._replace(alive=np.eye(len(REFERENCES))[best] * state.alive)
         reading = Reading(state.found[best], float(smallest[best]))
+        if rung.complete or sizes[best] < state.best.size:
+            found = Best(
+                size=0.0 if rung.complete else sizes[best],
+                rung=int(state.step),
+                reference=best,
+                smallest=reading.smallest,
+                values=reading.values,
+                errors=errors,
+            )
+            state = state._replace(best=found)
         snapshot = picture.snapshot(state, reading, errors, rung, central=REFERENCES[best])
         reached = snapshot.diagnostics["error_estimate"] <= picture.task.goal
         return state, snapshot._replace(converged=reached and (rung.complete or state.step > 2))
