@@ -1,0 +1,76 @@
+"""Matrix products that move in time: steps of a splitting, and how far they can be trusted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from neurho._types import NumericalError
+from neurho.matrix_product.decompose import Cut
+from neurho.matrix_product.splitting import Splitting
+from neurho.matrix_product.state import State, apply
+
+REACH = 0.8
+"""Steps are chosen so that step times the largest norm of L on one pair is at most this: about 1e-6 in local means."""
+
+
+class Settings(NamedTuple):
+    """How exact a flow is: the cut of bonds, and the longest step."""
+
+    cut: Cut
+    step: float
+
+    def coarser(self, factor: float) -> "Settings":
+        """The same with bonds and accuracy reduced: what a result is compared with to learn its error."""
+        cut = Cut(bond=max(1, int(self.cut.bond / factor)), cutoff=min(1e-4, self.cut.cutoff * 10))
+        return Settings(cut=cut, step=self.step * factor)
+
+
+@dataclass(eq=False)
+class Flow:
+    """exp(L t) with given settings; `steps` counts those made, `outgrown` is when the bond first was too small."""
+
+    splitting: Splitting
+    settings: Settings
+    steps: int = 0
+    outgrown: float | None = None
+
+    def run(self, state: State, t0: float, t1: float) -> State:
+        """The state at t1 from that at t0."""
+        model = self.splitting.generator.model
+        now = t0
+        for stop in (*model.marks(t0, t1), t1):
+            number = max(1, int(np.ceil((stop - now) / self.settings.step * (1 - 1e-9))))
+            dt = (stop - now) / number
+            if dt == 0:
+                continue
+            for k in range(number):
+                state = self._step(state, now + k * dt, dt)
+            now = stop
+        return state
+
+    def _step(self, state: State, t: float, dt: float) -> State:
+        cut = self.settings.cut
+        state = replace(state, worst=0.0)
+        for gates in self.splitting.gates(t, dt):
+            behind = state.centre > (len(state.tensors) - 1) / 2
+            state = apply(state, gates[::-1] if behind else gates, cut)
+        self.steps += 1
+        if not np.isfinite(state.norm):
+            raise NumericalError(f"The matrix product became infinite at t = {t:g}; take a smaller step than {dt:g}.")
+        if state.worst > self.settings.cut.cutoff and self.outgrown is None:
+            self.outgrown = t + dt
+        return state
+
+
+def automatic_step(splitting: Splitting, times: np.ndarray) -> float:
+    """The longest step: REACH over the largest norm of L on one pair, at a few times."""
+    looked = np.linspace(times[0], times[-1], 33) if splitting.generator.moving else times[:1]
+    norm = max(splitting.norm(float(t)) for t in looked)
+    return REACH / norm if norm > 0 else max(float(times[-1] - times[0]), 1.0)
+
+
+def intervals(times: np.ndarray) -> Iterator[tuple[float, float]]:
+    """Neighbouring times."""
+    yield from zip(map(float, times[:-1]), map(float, times[1:]), strict=True)

@@ -1,0 +1,113 @@
+"""What a matrix product says at one time, and arrays from which it goes on."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from neurho._types import require
+from neurho.estimators import Estimate
+from neurho.matrix_product.flow import Settings
+from neurho.matrix_product.generator import LineGenerator
+from neurho.matrix_product.measure import Means
+from neurho.matrix_product.places import positions
+from neurho.matrix_product.state import State, is_even, product_state
+from neurho.observables import Quantity
+from neurho.operators import LocalTerm, Operator
+from neurho.reduced import REDUCED, as_matrices
+
+ROUNDING = 1e-13
+"""Smallest error of a mean."""
+
+
+class Record(NamedTuple):
+    """A matrix-product density matrix at one time.
+
+    - `t`: time, in units of 1/rate.
+    - `observables`: name to mean and error, as asked for.
+    - `diagnostics`: `bond`, the largest bond dimension; `discarded`, the sum of the weights cut so far, each in units of
+      the squared norm; `drift`, by how much cutting changed the trace since the last record; `purity`; `step`; for
+      stationary states `change`, the relative change of rho in one unit of time, and with the last `residual` =
+      ||L rho||/||rho||.
+    - `state`: plain arrays from which to go on.
+    - `message`: a sentence worth keeping, or "".
+    - `converged`: whether a search for a stationary state has ended well.
+    """
+
+    t: float
+    observables: dict[str, Estimate]
+    diagnostics: dict[str, float]
+    state: dict[str, np.ndarray]
+    message: str = ""
+    converged: bool = False
+
+
+def one_site_matrices(initial: object, generator: LineGenerator) -> np.ndarray:
+    """A product start in the order of the line, `(sites, d, d)`.
+
+    **Raises** `NeurhoError` unless there is one density matrix for each site.
+    """
+    array = np.asarray(initial)
+    shape = (generator.sites, generator.dim, generator.dim)
+    require(
+        array.dtype.kind in "iufc" and array.shape == shape,
+        "initial",
+        f"be a product state, one density matrix for each site, of shape {shape}",
+        f"its shape is {array.shape}",
+    )
+    matrices = array.astype(complex)
+    traces = np.trace(matrices, axis1=1, axis2=2)
+    hermitian = np.allclose(matrices, matrices.conj().transpose(0, 2, 1), rtol=0, atol=1e-10)
+    require(hermitian, "initial", "hold Hermitian matrices", "one differs from its adjoint")
+    require(np.allclose(traces, 1, rtol=0, atol=1e-8), "initial", "hold matrices of trace 1", f"traces are {traces}")
+    lowest = float(np.min(np.linalg.eigvalsh(matrices)))
+    require(lowest >= -1e-8, "initial", "hold positive matrices", f"one has the eigenvalue {lowest:.3g}")
+    return matrices[generator.order]
+
+
+def start(matrices: np.ndarray, generator: LineGenerator) -> State:
+    """The product state, with parity where generator and state conserve it."""
+    return product_state(matrices, parity=generator.keeps_parity() and is_even(matrices))
+
+
+def means_of(state: State, generator: LineGenerator) -> Means:
+    """Means in a state."""
+    return Means(state, generator.dim, positions(generator.order))
+
+
+def values_of(means: Means, quantities: Sequence[Quantity]) -> dict[str, np.ndarray]:
+    """The values of quantities by name."""
+    return {quantity.name: means.quantity(quantity) for quantity in quantities}
+
+
+def estimates_of(
+    values: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray], dim: int
+) -> dict[str, Estimate]:
+    """Means with errors by name; those of reduced density matrices as matrices."""
+    found: dict[str, Estimate] = {}
+    for name, mean in values.items():
+        estimate = Estimate(mean=np.asarray(mean), error=np.asarray(errors[name]) + ROUNDING)
+        found |= as_matrices(estimate, dim**2) if name == REDUCED else {name: estimate}
+    return found
+
+
+def diagnostics_of(state: State, trace: float, settings: Settings) -> dict[str, float]:
+    """Numbers that say how far to trust a state whose trace was `trace` before it was divided out."""
+    return {
+        "bond": float(max(state.bonds, default=1)),
+        "discarded": state.discarded,
+        "drift": abs(trace - 1),
+        "purity": state.norm**2,
+        "step": settings.step,
+    }
+
+
+def site_means(dim: int, sites: int) -> list[Quantity]:
+    """The populations of all levels of all sites: what a run looks at if nothing is asked for."""
+    levels = [np.diag(row) for row in np.eye(dim)]
+    return [
+        Quantity(
+            f"p{level}_site", tuple(Operator(dim, (LocalTerm((j,), matrix.astype(complex)),)) for j in range(sites))
+        )
+        for level, matrix in enumerate(levels)
+    ]
