@@ -29,6 +29,7 @@ from neurho.generator import LabelMap
 from neurho.inherit import inherited
 from neurho.lattice import Lattice
 from neurho.meanfield import mean_field
+from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.symmetry import Charge, require_invariant
 
 UNIFORM = 1e-6
@@ -143,3 +144,22 @@ def product_matrix(asked: Any, sites: int) -> np.ndarray:
         rho = exact.product_of(level_amplitudes(asked.populations, sites, asked.phases))
         return np.diag(np.diag(rho)) if asked.mixed else rho
     return exact.product_state(np.asarray(asked.bloch), sites)
+
+
+def product_factors(config: Config, sites: int) -> np.ndarray:
+    """The density matrices of single sites of a product state, `(sites, d, d)`.
+
+    **Raises** `NeurhoError` for a start that is no product.
+    """
+    asked: Any = config.initial
+    if asked.kind == "levels":
+        amplitudes = level_amplitudes(asked.populations, sites, asked.phases)
+        factors = np.einsum("ja,jb->jab", amplitudes, np.conj(amplitudes))
+        return np.stack([np.diag(np.diag(f)) for f in factors]) if asked.mixed else factors
+    if asked.kind != "product":
+        raise NeurhoError(
+            f'Key `initial.kind` must be "product" or "levels" for task.method = "{config.task.method}", but it is '
+            f'"{asked.kind}".'
+        )
+    bloch = np.broadcast_to(np.asarray(asked.bloch, dtype=float), (sites, 3))
+    return 0.5 * (np.eye(2) + np.einsum("ja,abc->jbc", bloch, np.stack([PAULI_X, PAULI_Y, PAULI_Z])))

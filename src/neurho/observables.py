@@ -218,7 +218,7 @@ class Observables(eqx.Module):
                 result |= as_matrices(Estimate(mean=single.mean[a:b], error=single.error[a:b]), self.local_dim**2)
             elif name.endswith("_pair"):
                 result[name] = Estimate(
-                    mean=_symmetric(single.mean[a:b], sites, 1.0), error=_symmetric(single.error[a:b], sites, 0.0)
+                    mean=symmetric(single.mean[a:b], sites, 1.0), error=symmetric(single.error[a:b], sites, 0.0)
                 )
             else:
                 result[name] = Estimate(mean=single.mean[a:b], error=single.error[a:b])
@@ -233,7 +233,8 @@ class Observables(eqx.Module):
         return missing_sentence(measurement.purity)
 
 
-def _symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
+def symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
+    """A symmetric matrix from the values of pairs j < l."""
     matrix = np.full((sites, sites), diagonal)
     matrix[np.triu_indices(sites, 1)] = values
     return np.triu(matrix) + np.triu(matrix, 1).T
@@ -272,7 +273,7 @@ def build_observables(
                 "hold Hermitian operators",
                 f"`{quantity.name}` has one that is not",
             )
-        key = tuple(_fingerprint(o) for o in quantity.operators)
+        key = tuple(fingerprint(o) for o in quantity.operators)
         if key not in slices:
             slices[key] = (len(operators), len(operators) + len(key))
             operators += quantity.operators
@@ -326,7 +327,8 @@ def reduced_density_matrix(
     return Estimate(mean=real.mean[0] + 1j * imag.mean[0], error=np.hypot(real.error[0], imag.error[0]))
 
 
-def _fingerprint(operator: Operator) -> int:
+def fingerprint(operator: Operator) -> int:
+    """A number that is the same for operators of the same terms."""
     return hash(tuple((t.sites, t.matrix.tobytes()) for t in operator.terms))
 
 

@@ -22,6 +22,7 @@ from neurho.assembly import (
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
 from neurho.driven import require_rates, with_energy
+from neurho.drivers import DRIVERS, Driver
 from neurho.estimators import Estimate, comparison
 from neurho.evolution import follow, relax, start
 from neurho.fitting import fitted
@@ -58,8 +59,16 @@ class Noise(NamedTuple):
 class Problem(Setup):
     """A validated problem, ready to run."""
 
+    @cached_property
+    def driver(self) -> Driver | None:
+        """The method, where it is one that answers a problem by itself."""
+        make = DRIVERS.get(self.config.task.method)
+        return None if make is None else make(self)
+
     def template(self) -> Any:
         """A state of the right structure, to read a checkpoint into."""
+        if self.driver is not None:
+            return self.driver.template()
         if self.is_exact:
             size = self.lindbladian.local_dim**self.lattice.sites
             return ExactState(step=0, t=0.0, rho=np.zeros((size, size), dtype=complex))
@@ -98,6 +107,9 @@ class Problem(Setup):
         `watch` is called with the state after every step of a flow, where one is taken.
         """
         self.require_memory()
+        if self.driver is not None:
+            yield from self.driver.snapshots(state, watch=watch)
+            return
         if self.is_exact:
             yield from self._exact_snapshots(state)
             return
@@ -226,6 +238,11 @@ class Problem(Setup):
             converged=self.config.task.kind == "stationary",
         )
 
+    @property
+    def peak_bytes(self) -> float:
+        """Predicted bytes at the peak of a run."""
+        return super().peak_bytes if self.driver is None else self.driver.peak_bytes
+
     def describe(self) -> dict[str, Any]:
         """Sizes, and the predicted peak of the memory that a run takes."""
         facts: dict[str, Any] = {
@@ -233,6 +250,8 @@ class Problem(Setup):
             "bonds": len(self.lattice.bonds),
             "method": self.config.task.method,
         }
+        if self.driver is not None:
+            return facts | self.driver.describe() | {"memory_bytes": int(self.peak_bytes)}
         if self.is_exact:
             return facts | {"memory_bytes": int(self.peak_bytes)}
         count, dim = parameter_count(self.initial.ansatz), self.lindbladian.local_dim**self.lattice.sites
@@ -293,7 +312,7 @@ def build(config: Config) -> Problem:
             )
         require_rates(config, sites, problem.times)
     _ = problem.named  # what is wrong in a problem is said before it runs
-    if not problem.is_exact:
+    if problem.driver is None and not problem.is_exact:
         _ = problem.initial, problem.observables
     return problem
 

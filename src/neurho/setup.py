@@ -17,20 +17,21 @@ from neurho.assembly import (
     make_charge,
     make_samplers,
 )
-from neurho.config import Config
+from neurho.config import WITHOUT_NETWORK, Config
 from neurho.crossvalidation import MAX_PARAMETERS, CrossValidated
 from neurho.driven import energy_parts
 from neurho.estimators import CHUNK
 from neurho.evolution import Flow, make_flow
 from neurho.generator import LabelMap, lindbladian_map
 from neurho.implicit import Implicit
-from neurho.initial import Initial, make_initial
+from neurho.initial import Initial, make_initial, product_factors
 from neurho.lattice import Lattice
 from neurho.memory import Sizes
 from neurho.observables import Observables, Quantity, build_observables
 from neurho.operators import Lindbladian
 from neurho.projected import Projected
 from neurho.quantities import named_quantities, pauli_of
+from neurho.readout import Readout, make_readout
 from neurho.sampling import AbstractSampler, Enumeration
 from neurho.solvers import AbstractSolver
 from neurho.stationarity import stationary_quantities
@@ -132,6 +133,21 @@ class Setup:
         return _quantities(self)
 
     @cached_property
+    def readout(self) -> Readout:
+        """What is measured by methods that know every mean: Pauli means, named operators, the energy."""
+        quantities, moving = pauli_of(self.config, self.lattice) + self.named, self._energy
+        if moving is not None:
+            return make_readout(quantities + moving[0], self.lattice.sites, moving[1])
+        if self.config.observables.energy:
+            quantities = [*quantities, Quantity("energy", (self.lindbladian.hamiltonian,), average=True)]
+        return make_readout(quantities, self.lattice.sites)
+
+    @cached_property
+    def factors(self) -> np.ndarray:
+        """The density matrices of the sites of a product start without noise or tilt, `(sites, d, d)`."""
+        return product_factors(self.config, self.lattice.sites)
+
+    @cached_property
     def named(self) -> list[Quantity]:
         """Populations and operators written as text."""
         return named_quantities(self.config, self.lattice)
@@ -192,7 +208,7 @@ class Setup:
             return self._sizes.chunk
         return memory.fitting_chunk(self._sizes, self._need, sampling.memory_gb * memory.GIGA)
 
-    @cached_property
+    @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak of a run."""
         if self.is_exact:
@@ -206,8 +222,8 @@ class Setup:
 
         **Raises** `NeurhoError` with what is needed, and what to change.
         """
-        ways = ["fewer sites"] if self.is_exact else ["a smaller network", "fewer samples"]
-        if not (self.is_exact or self.is_search or self.is_projected):
+        ways = ["fewer sites"] if self.config.task.method in WITHOUT_NETWORK else ["a smaller network", "fewer samples"]
+        if self.config.task.method in METHODS:
             ways += ['task.solver = "cg"'] * (not isinstance(self._solver, solvers.ConjugateGradient))
         memory.require(self.peak_bytes, getattr(self.config.sampling, "memory_gb", None), ways)
 

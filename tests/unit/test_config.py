@@ -163,7 +163,8 @@ def test_message_names_the_file(tmp_path):
         (
             '[ansatz]\nkind = "rbm"\nhidden = 4\nmixing = 4\n',
             "",
-            'key `ansatz` must be a table of its own unless task.method = "exact", but it is missing.',
+            'key `ansatz` must be a table of its own unless task.method is "exact" or another method '
+            'without a network, but it is missing for "heun".',
         ),
         ("shape = [4]", "shape = [4", "the TOML is not valid:"),
         (

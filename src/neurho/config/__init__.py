@@ -11,7 +11,18 @@ from neurho.config.grid import Grid, grid
 from neurho.config.messages import shown
 from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
 from neurho.config.tables import Enumeration, Metropolis, Observables, Output, Product, Random, State, Table
-from neurho.config.tasks import ADAPTIVE, CHOSEN, FIXED, SOLVER_DEFAULTS, SOLVER_KEYS, Evolve, Flow, Stationary, unused
+from neurho.config.tasks import (
+    ADAPTIVE,
+    CHOSEN,
+    FIXED,
+    SOLVER_DEFAULTS,
+    SOLVER_KEYS,
+    WITHOUT_NETWORK,
+    Evolve,
+    Flow,
+    Stationary,
+    unused,
+)
 from neurho.config.validation import validate
 
 __all__ = [
@@ -25,6 +36,7 @@ __all__ = [
     "SOLVER_DEFAULTS",
     "SOLVER_KEYS",
     "TABLE_SITES",
+    "WITHOUT_NETWORK",
     "Config",
     "Custom",
     "Enumeration",

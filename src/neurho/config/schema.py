@@ -33,7 +33,7 @@ from neurho.config.tables import (
     Triangular,
     Xyz,
 )
-from neurho.config.tasks import Evolve, Stationary
+from neurho.config.tasks import WITHOUT_NETWORK, Evolve, Stationary
 
 ENUMERATION_SITES = 7
 TIED_ENUMERATION_SITES = 9
@@ -49,7 +49,7 @@ Tasks: TypeAlias = Evolve | Stationary
 
 
 class Config(Table):
-    """A whole problem, all defaults resolved. `ansatz` and `sampling` may be None only for method "exact"."""
+    """A whole problem, all defaults resolved. `ansatz` and `sampling` may be None for methods without a network."""
 
     seed: Index = 0
     lattice: Annotated[Lattices, Field(discriminator="kind")]
@@ -114,8 +114,9 @@ def _check_sizes(config: Config) -> None:
     if isinstance(config.lattice, Edges) and config.lattice.sites is not None and config.lattice.sites < count:
         raise Refusal("lattice.sites", f"be at least {count}, which the edges need", f"it is {config.lattice.sites}")
     for key in ("ansatz", "sampling"):
-        if getattr(config, key) is None and not exact:
-            raise Refusal(key, 'be a table of its own unless task.method = "exact"', "it is missing")
+        if getattr(config, key) is None and task.method not in WITHOUT_NETWORK:
+            must = 'be a table of its own unless task.method is "exact" or another method without a network'
+            raise Refusal(key, must, f'it is missing for "{task.method}"')
     if exact:
         at_most(EXACT_SITES[task.kind], 'task.method = "exact"')
     elif isinstance(config.sampling, Enumeration):
@@ -129,7 +130,8 @@ def _check_sizes(config: Config) -> None:
     if isinstance(config.ansatz, Ndm) and not isinstance(config.initial, Random):
         raise Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
     for key in ("exponent", "blur"):
-        if getattr(config.sampling, key, None) == "auto" and task.method not in ("continuation", "projected", "exact"):
+        chooses = {"continuation", "projected", *WITHOUT_NETWORK}
+        if getattr(config.sampling, key, None) == "auto" and task.method not in chooses:
             raise Refusal(f"sampling.{key}", f'be a number for method "{task.method}"', 'it is "auto"')
     if task.kind == "stationary" and not config.observables.certificate:
         raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")

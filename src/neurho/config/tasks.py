@@ -27,6 +27,9 @@ Method: TypeAlias = Literal[
     "exact",
     "continuation",
     "projected",
+    "correlators",
+    "trajectories",
+    "matrix-product",
 ]
 
 
@@ -62,10 +65,37 @@ PROJECTED_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 3e-4, "damping"
 """Keys of implicit projected steps."""
 
 
+CORRELATOR_DEFAULTS: dict[str, float] = {}
+"""Keys of correlator networks."""
+
+
+TRAJECTORY_DEFAULTS: dict[str, float] = {}
+"""Keys of quantum trajectories."""
+
+
+MATRIX_PRODUCT_DEFAULTS: dict[str, float] = {}
+"""Keys of matrix products."""
+
+
+OWN_DEFAULTS: dict[str, dict[str, Any]] = {
+    "continuation": CONTINUATION_DEFAULTS,
+    "projected": PROJECTED_DEFAULTS,
+    "correlators": CORRELATOR_DEFAULTS,
+    "trajectories": TRAJECTORY_DEFAULTS,
+    "matrix-product": MATRIX_PRODUCT_DEFAULTS,
+}
+"""Keys of [task] of the methods that have keys of their own, with their defaults."""
+
+
+WITHOUT_NETWORK = frozenset({"exact", "correlators", "trajectories", "matrix-product"})
+"""Methods that need no [ansatz] and no [sampling]."""
+
+
 SOLVER_KEYS = frozenset(key for keys in SOLVER_DEFAULTS.values() for key in keys)
 
 
-SEARCH_KEYS = frozenset(CONTINUATION_DEFAULTS | PROJECTED_DEFAULTS) - {"dt", "dt_max", "max_steps", "tolerance"}
+SHARED = frozenset({"dt", "dt_max", "max_steps", "tolerance"})
+SEARCH_KEYS = frozenset(key for keys in OWN_DEFAULTS.values() for key in keys) - SHARED
 
 
 CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max"}
@@ -106,8 +136,7 @@ class Flow(Table):
         filled: dict[str, Any] = {}
         if data.get("method") == "continuation":
             return CONTINUATION_DEFAULTS | data
-        if data.get("method") == "projected":
-            filled |= PROJECTED_DEFAULTS
+        filled |= OWN_DEFAULTS.get(str(data.get("method")), {})
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
@@ -198,17 +227,16 @@ class Stationary(Flow):
             raise Refusal("task.method", 'be another one for task.kind = "stationary"', 'it is "projected"')
         if searches and self.t_max is not None:
             raise Refusal("task.t_max", "be left out", 'method "continuation" ends after task.max_steps')
-        if not searches and self.method != "exact" and self.t_max is None:
+        if not searches and self.method not in WITHOUT_NETWORK and self.t_max is None:
             raise Refusal("task.t_max", f'be given for method "{self.method}"', "it is missing")
         return self
 
 
 def unused(key: str, method: str, solver: str) -> str | None:
     """Why the key of [task] has no effect with this method and solver, or None if it has one."""
-    if method == "continuation":
-        return None if key in CONTINUATION_DEFAULTS else f'method "{method}" does not use it'
-    if method == "projected":
-        return None if key in PROJECTED_DEFAULTS or key == "dt_max" else f'method "{method}" does not use it'
+    if (own := OWN_DEFAULTS.get(method)) is not None:
+        used = key in own or (method == "projected" and key == "dt_max")
+        return None if used else f'method "{method}" does not use it'
     if key in SEARCH_KEYS:
         return f'method "{method}" does not use it'
     if method == "exact" or (key in ("tolerance", "dt_max") and method in FIXED):

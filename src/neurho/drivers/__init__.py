@@ -1,0 +1,16 @@
+"""Methods that answer a problem by themselves: correlator networks, quantum trajectories, matrix products.
+
+A driver is what a problem file's `task.method` stands for. The loop around it, with checkpoints, progress and signals,
+is one for all.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from neurho.drivers.base import Driver
+from neurho.setup import Setup
+
+DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({})
+"""What makes the driver of a method, by its name in the problem file."""
+
+__all__ = ["DRIVERS", "Driver"]
