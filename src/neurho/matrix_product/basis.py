@@ -45,7 +45,7 @@ def parities(dim: int) -> np.ndarray:
 def columns(dim: int, sites: int) -> np.ndarray:
     """The matrix whose columns are the products of B_a on `sites` sites, read row by row, `(d^2k, d^2k)`."""
     one = hermitian_basis(dim)
-    products = reduce(lambda a, b: np.einsum("aij,bkl->abikjl", a, b).reshape(len(a) * len(b), *_size(a, b)), [one] * sites)
+    products = reduce(_products, [one] * sites)
     return products.reshape(len(products), -1).T
 
 
@@ -56,16 +56,16 @@ def coefficients(matrix: np.ndarray, dim: int, sites: int) -> np.ndarray:
 
 
 def commutator(matrix: np.ndarray, dim: int, sites: int) -> np.ndarray:
-    """x -> -i [X, .] in the basis, `(d^2k, d^2k)`; real for Hermitian X."""
+    """X -> -i [X, .] in the basis, `(d^2k, d^2k)`; real for Hermitian X."""
     eye = np.eye(len(matrix))
     return _in_basis(-1j * (np.kron(matrix, eye) - np.kron(eye, matrix.T)), dim, sites)
 
 
 def dissipator(matrix: np.ndarray, dim: int, sites: int) -> np.ndarray:
-    """x -> c . c^+ - (c^+ c . + . c^+ c)/2 in the basis, real."""
+    """X -> c . c^+ - (c^+ c . + . c^+ c)/2 in the basis, real."""
     eye, loss = np.eye(len(matrix)), matrix.conj().T @ matrix
     gain = np.kron(matrix, matrix.conj())
-    return _in_basis(gain - (np.kron(loss, eye) + np.kron(eye, loss.T)) / 2, dim, sites).real
+    return np.real(_in_basis(gain - (np.kron(loss, eye) + np.kron(eye, loss.T)) / 2, dim, sites))
 
 
 def _in_basis(superoperator: np.ndarray, dim: int, sites: int) -> np.ndarray:
@@ -73,5 +73,7 @@ def _in_basis(superoperator: np.ndarray, dim: int, sites: int) -> np.ndarray:
     return basis.conj().T @ superoperator @ basis
 
 
-def _size(a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
-    return (a.shape[1] * b.shape[1],) * 2
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """All Kronecker products of matrices of two lists, those of the second faster."""
+    size = a.shape[1] * b.shape[1]
+    return np.einsum("aij,bkl->abikjl", a, b).reshape(-1, size, size)

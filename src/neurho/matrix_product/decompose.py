@@ -14,6 +14,10 @@ SPARE = 8
 """Singular values that a decomposition by QR looks for beyond a quarter more than there were."""
 
 
+ENOUGH = 0.9
+"""Share of what a decomposition by QR looks for that may be kept; with more it is done again in full."""
+
+
 class Cut(NamedTuple):
     """How bonds are cut: at most `bond` singular values, of which the smallest go whose squares add up to less than
     `cutoff` times the square of the norm.
@@ -59,9 +63,7 @@ def split(matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, before: np.
         values = np.concatenate([block.values for block in blocks])
         kept = _kept(values, norm, cut)
         weight = max(0.0, 1 - float(np.sum((values[kept] / norm) ** 2)))
-        missed = max(0.0, 1 - float(np.sum((values / norm) ** 2)))
-        # a guess that was too small, of a bond that may still grow
-        if not guess or missed <= cut.cutoff or np.sum(kept) >= cut.bond:
+        if not guess or _wide_enough(blocks, kept):
             break
     charges = np.concatenate([np.full(len(block.values), block.parity) for block in blocks])
     if len(blocks) == 1 and isinstance(blocks[0].rows, slice):
@@ -76,6 +78,19 @@ def split(matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, before: np.
             start = stop
         a, b = a[:, kept], b[kept]
     return Parts(a, values[kept], b, charges[kept], weight, full=bool(np.sum(kept) >= cut.bond))
+
+
+def _wide_enough(blocks: list[_Block], kept: np.ndarray) -> bool:
+    """Whether no block of a guess keeps nearly all that was looked for, so that more would have been kept."""
+    start = 0
+    for block in blocks:
+        stop = start + len(block.values)
+        if np.sum(kept[start:stop]) > ENOUGH * len(block.values) and len(block.values) < min(
+            len(block.a), block.b.shape[1]
+        ):
+            return False
+        start = stop
+    return True
 
 
 def _kept(values: np.ndarray, norm: float, cut: Cut) -> np.ndarray:

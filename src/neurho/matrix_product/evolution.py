@@ -11,14 +11,14 @@ from neurho.matrix_product.decompose import Cut
 from neurho.matrix_product.flow import Flow, Settings, automatic_step, intervals
 from neurho.matrix_product.generator import LineGenerator, line_generator
 from neurho.matrix_product.record import (
+    Reader,
     Record,
     diagnostics_of,
     estimates_of,
     means_of,
     one_site_matrices,
-    site_means,
+    reading,
     start,
-    values_of,
 )
 from neurho.matrix_product.splitting import Splitting
 from neurho.matrix_product.state import State, from_arrays, scaled, to_arrays
@@ -37,14 +37,15 @@ class _Run:
     state: State
     trace: float = 1.0
 
-    def to(self, t0: float, t1: float, generator: LineGenerator, quantities: Sequence[Quantity]) -> dict[str, Any]:
+    def to(self, t0: float, t1: float, generator: LineGenerator, read: Reader) -> dict[str, np.ndarray]:
         """Move from t0 to t1, divide by the trace, and measure."""
+        means = means_of(self.state, generator)
         if t1 > t0:
             self.state = self.flow.run(self.state, t0, t1)
-        means = means_of(self.state, generator)
+            means = means_of(self.state, generator)
+            self.state = scaled(self.state, 1 / means.trace)
         self.trace = means.trace
-        self.state = scaled(self.state, 1 / means.trace)
-        return values_of(means, quantities)
+        return read(means, t1)
 
 
 def evolve(
@@ -52,7 +53,7 @@ def evolve(
     initial: np.ndarray | Mapping[str, np.ndarray],
     times: Sequence[float] | np.ndarray,
     *,
-    quantities: Sequence[Quantity] | None = None,
+    quantities: Sequence[Quantity] | Reader | None = None,
     bond: int = 64,
     cutoff: float = 1e-14,
     step: float | None = None,
@@ -68,10 +69,11 @@ def evolve(
 
     - `initial`: one-site density matrices `(sites, d, d)` of a product state at times[0], or the `state` of a record.
     - `times`: not decreasing, in units of 1/rate.
-    - `quantities`: what to measure; populations of all sites unless given.
+    - `quantities`: what to measure, or a function that reads named values from means at time t; populations of all
+      sites unless given.
     - `bond`: the largest bond dimension.
     - `cutoff`: the largest weight cut from a bond at once, in units of the squared norm, where `bond` allows it.
-    - `step`: the longest step; unless given 0.6 divided by the norm of L on one pair of sites.
+    - `step`: the longest step; unless given 0.4 divided by the norm of L on one pair of sites.
 
     **Returns** an iterator over [`neurho.matrix_product.Record`][], one for each time. `message` says from what time on
     the bond dimension was too small.
@@ -80,11 +82,11 @@ def evolve(
     """
     generator, at = line_generator(model), checked_times(times)
     check_settings(bond, cutoff, step)
-    asked = site_means(generator.dim, generator.sites) if quantities is None else list(quantities)
+    read = reading(quantities, generator)
     splitting = Splitting(generator)
     fine = Settings(Cut(bond=int(bond), cutoff=cutoff), step or automatic_step(splitting, at))
     runs = _runs(initial, generator, splitting, fine)
-    return _records(generator, asked, runs, at)
+    return _records(generator, read, runs, at)
 
 
 def _runs(initial: Any, generator: LineGenerator, splitting: Splitting, fine: Settings) -> list[_Run]:
@@ -101,11 +103,9 @@ def _runs(initial: Any, generator: LineGenerator, splitting: Splitting, fine: Se
     ]
 
 
-def _records(
-    generator: LineGenerator, quantities: Sequence[Quantity], runs: Sequence[_Run], times: np.ndarray
-) -> Iterator[Record]:
+def _records(generator: LineGenerator, read: Reader, runs: Sequence[_Run], times: np.ndarray) -> Iterator[Record]:
     for t0, t1 in intervals(np.array([times[0], *times])):
-        values, other = (run.to(t0, t1, generator, quantities) for run in runs)
+        values, other = (run.to(t0, t1, generator, read) for run in runs)
         errors = {name: np.abs(values[name] - other[name]) for name in values}
         fine = runs[0]
         state = {}
@@ -114,7 +114,7 @@ def _records(
             state[f"{name}/outgrown"] = np.asarray(np.nan if run.flow.outgrown is None else run.flow.outgrown)
         yield Record(
             t=t1,
-            observables=estimates_of(values, errors, generator.dim),
+            observables=estimates_of(values, errors),
             diagnostics=diagnostics_of(fine.state, fine.trace, fine.flow.settings),
             state=state,
             message=_message(fine.flow),
@@ -126,8 +126,8 @@ def _message(flow: Flow) -> str:
         return ""
     cut = flow.settings.cut
     return (
-        f"From t = {flow.outgrown:.4g} on the operator entanglement needs more than bond = {cut.bond}: weights above the "
-        f"cut-off {cut.cutoff:.0e} are lost. The errors say how much that matters; a larger `bond` would do."
+        f"From t = {flow.outgrown:.4g} on the operator entanglement outgrows bond = {cut.bond}; the errors say how "
+        "much that matters, and a larger bond dimension would do."
     )
 
 
@@ -135,7 +135,9 @@ def checked_times(times: Any) -> np.ndarray:
     """Times as an array, finite and not decreasing."""
     at = np.asarray(times, dtype=float)
     require(at.ndim == 1 and len(at) > 0, "times", "be at least one time", f"its shape is {at.shape}")
-    require(np.all(np.isfinite(at)) and np.all(np.diff(at) >= 0), "times", "be finite and not decrease", f"it is {times}")
+    require(
+        np.all(np.isfinite(at)) and np.all(np.diff(at) >= 0), "times", "be finite and not decrease", f"it is {times}"
+    )
     return at
 
 

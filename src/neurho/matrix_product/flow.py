@@ -11,8 +11,11 @@ from neurho.matrix_product.decompose import Cut
 from neurho.matrix_product.splitting import Splitting
 from neurho.matrix_product.state import State, apply
 
-REACH = 0.8
+REACH = 0.4
 """Steps are chosen so that step times the largest norm of L on one pair is at most this: about 1e-6 in local means."""
+
+LOST = 1e-10
+"""A weight cut at once for want of bond dimension that is worth a sentence: 1e-5 in amplitude."""
 
 
 class Settings(NamedTuple):
@@ -29,11 +32,10 @@ class Settings(NamedTuple):
 
 @dataclass(eq=False)
 class Flow:
-    """exp(L t) with given settings; `steps` counts those made, `outgrown` is when the bond first was too small."""
+    """exp(L t) with given settings; `outgrown` is when the bond first was too small."""
 
     splitting: Splitting
     settings: Settings
-    steps: int = 0
     outgrown: float | None = None
 
     def run(self, state: State, t0: float, t1: float) -> State:
@@ -56,10 +58,9 @@ class Flow:
         for gates in self.splitting.gates(t, dt):
             behind = state.centre > (len(state.tensors) - 1) / 2
             state = apply(state, gates[::-1] if behind else gates, cut)
-        self.steps += 1
         if not np.isfinite(state.norm):
             raise NumericalError(f"The matrix product became infinite at t = {t:g}; take a smaller step than {dt:g}.")
-        if state.worst > self.settings.cut.cutoff and self.outgrown is None:
+        if state.worst > max(self.settings.cut.cutoff, LOST) and self.outgrown is None:
             self.outgrown = t + dt
         return state
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from neurho.matrix_product.basis import ODD, commutator, dissipator, parities
 from neurho.matrix_product.places import FARTHEST, INSTEAD, line, positions
 from neurho.operators import Jump, Lindbladian, LocalTerm, embed, evaluate
 
+_Part: TypeAlias = Callable[[float], np.ndarray]
+
 
 @dataclass(frozen=True, eq=False)
 class LocalGenerator:
@@ -18,14 +20,14 @@ class LocalGenerator:
 
     sites: tuple[int, ...]
     constant: np.ndarray
-    moving: tuple[Callable[[float], np.ndarray], ...] = ()
+    moving: tuple[_Part, ...] = ()
 
     def at(self, t: float) -> np.ndarray:
         """The real matrix at time t."""
         total = self.constant
         for part in self.moving:
             total = total + part(t)
-        return total.real
+        return np.real(total)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,41 +74,34 @@ def line_generator(model: Lindbladian) -> LineGenerator:
     for terms between sites too far from each other along the line.
     """
     order = line(model.lattice)
-    place = positions(order)
-    constants: dict[tuple[int, ...], np.ndarray] = {}
-    moving: dict[tuple[int, ...], list[Callable[[float], np.ndarray]]] = {}
-    dim = model.local_dim
+    place, dim = positions(order), model.local_dim
+    constants: dict[tuple[int, ...], list[np.ndarray]] = {}
+    moving: dict[tuple[int, ...], list[_Part]] = {}
     for term in model.hamiltonian.terms:
         sites, matrix = _placed(term, term.sites, place, dim)
-        superoperator = commutator(matrix, dim, len(sites))
+        superoperator = commutator(matrix, dim, _near(sites, order))
         if term.coefficient is None:
-            constants[sites] = constants.get(sites, 0) + superoperator
+            constants.setdefault(sites, []).append(superoperator)
         else:
             moving.setdefault(sites, []).append(_times(term.coefficient, superoperator))
     for number, jump in enumerate(model.jumps):
         sites = tuple(sorted(int(place[j]) for j in jump.operator.support))
-        if not sites:
-            continue
-        fixed = all(term.coefficient is None for term in jump.operator.terms)
-        if fixed:
-            superoperator = dissipator(_jump_matrix(jump, 0.0, place, dim), dim, len(sites))
-        if fixed and not callable(jump.rate):
-            constants[sites] = constants.get(sites, 0) + jump.rate * superoperator
-        elif fixed:
-            moving.setdefault(sites, []).append(_times(_checked_rate(jump, number), superoperator))
+        _near(sites, order)
+        rate, part = _checked_rate(jump, number), _dissipation(jump, place, dim)
+        if not isinstance(part, np.ndarray):
+            moving.setdefault(sites, []).append(lambda t, r=rate, p=part: r(t) * p(t))
+        elif callable(jump.rate):
+            moving.setdefault(sites, []).append(_times(rate, part))
         else:
-            moving.setdefault(sites, []).append(_moving_jump(jump, number, place, dim))
+            constants.setdefault(sites, []).append(rate(0.0) * part)
     parts = []
     for sites in sorted({*constants, *moving} - {()}):
-        _require_near(sites, order)
         zero = np.zeros((dim ** (2 * len(sites)),) * 2)
-        parts.append(LocalGenerator(sites, constants.get(sites, zero), tuple(moving.get(sites, ()))))
+        parts.append(LocalGenerator(sites, zero + sum(constants.get(sites, [])), tuple(moving.get(sites, ()))))
     return LineGenerator(model=model, order=order, parts=tuple(parts))
 
 
-def _placed(
-    term: LocalTerm, sites: tuple[int, ...], place: np.ndarray, dim: int
-) -> tuple[tuple[int, ...], np.ndarray]:
+def _placed(term: LocalTerm, sites: tuple[int, ...], place: np.ndarray, dim: int) -> tuple[tuple[int, ...], np.ndarray]:
     """Places (ascending) and matrix of a term, or of its extension to more sites."""
     here = LocalTerm(tuple(int(place[j]) for j in term.sites), term.matrix)
     ordered = tuple(sorted(int(place[j]) for j in sites))
@@ -120,34 +115,43 @@ def _jump_matrix(jump: Jump, t: float, place: np.ndarray, dim: int) -> np.ndarra
     )
 
 
-def _times(function: Any, matrix: np.ndarray) -> Callable[[float], np.ndarray]:
+def _times(function: Callable[[float], Any], matrix: np.ndarray) -> _Part:
     return lambda t: complex(function(t)) * matrix
 
 
 def _checked_rate(jump: Jump, number: int) -> Callable[[float], float]:
     def rate(t: float) -> float:
         value = float(evaluate(jump.rate, t))
-        require(
-            np.isfinite(value) and value >= -1e-12, f"jumps[{number}].rate", "stay finite and >= 0", f"it is {value} at t = {t}"
-        )
+        good = np.isfinite(value) and value >= -1e-12
+        require(good, f"jumps[{number}].rate", "stay finite and >= 0", f"it is {value} at t = {t}")
         return max(value, 0.0)
 
     return rate
 
 
-def _moving_jump(jump: Jump, number: int, place: np.ndarray, dim: int) -> Callable[[float], np.ndarray]:
-    rate, sites = _checked_rate(jump, number), len(jump.operator.support)
-    return lambda t: rate(t) * dissipator(_jump_matrix(jump, t, place, dim), dim, sites)
+def _dissipation(jump: Jump, place: np.ndarray, dim: int) -> np.ndarray | _Part:
+    """The dissipator of a jump at rate 1: a matrix, or a function of time."""
+    support = jump.operator.support
+
+    def at(t: float) -> np.ndarray:
+        terms = jump.operator.terms
+        matrices = [evaluate(term.coefficient, t) * _placed(term, support, place, dim)[1] for term in terms]
+        return dissipator(np.sum(matrices, axis=0), dim, len(support))
+
+    return at if any(term.coefficient is not None for term in jump.operator.terms) else at(0.0)
 
 
-def _require_near(sites: tuple[int, ...], order: np.ndarray) -> None:
+def _near(sites: tuple[int, ...], order: np.ndarray) -> int:
+    """The number of places on which a term acts, unless they are too many or too far from each other."""
     names = tuple(int(order[p]) for p in sites)
     if len(sites) > 2:
         raise NeurhoError(
             f"A matrix product needs terms on at most two sites, but one acts on sites {names}; {INSTEAD}."
         )
-    if sites[-1] - sites[0] > FARTHEST:
+    reach = max(sites, default=0) - min(sites, default=0)
+    if reach > FARTHEST:
         raise NeurhoError(
             f"A matrix product needs terms of short range, at most {FARTHEST} places along the line, but one connects "
-            f"sites {names}, {sites[-1] - sites[0]} places apart; {INSTEAD}."
+            f"sites {names}, {reach} places apart; {INSTEAD}."
         )
+    return len(sites)

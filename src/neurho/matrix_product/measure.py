@@ -1,7 +1,5 @@
 """Means in a matrix-product density matrix, from its tensors and the trace, which is a product too. NumPy only."""
 
-from itertools import pairwise
-
 import numpy as np
 
 from neurho.matrix_product.basis import coefficients
@@ -58,9 +56,9 @@ class Means:
             result = self._pair(*places)
         else:
             result = self._left[places[0]]
-            for place, following in pairwise((*places, None)):
+            for place, following in zip(places, (*places[1:], places[-1] + 1), strict=True):
                 result = np.tensordot(result, self._tensors[place], 1)
-                for between in range(place + 1, place + 1 if following is None else following):
+                for between in range(place + 1, following):
                     result = result @ self._traced[between]
             result = result @ self._right[places[-1] + 1]
         self._found[places] = result / self.trace

@@ -24,6 +24,8 @@ def line(lattice: Lattice) -> np.ndarray:
             f"A matrix product needs an open chain or strip, but the lattice ({lattice.name}) is periodic; open it, or "
             f"take another method: {INSTEAD}."
         )
+    if lattice.sites < 2:
+        raise NeurhoError("A matrix product needs at least two sites, but there is one; take the exact solution.")
     if len(lattice.shape) == 1:
         return np.arange(lattice.sites)
     if min(lattice.shape) > WIDEST or len(lattice.shape) > 2:
@@ -32,7 +34,7 @@ def line(lattice: Lattice) -> np.ndarray:
             f"{' x '.join(map(str, lattice.shape))}; {INSTEAD}."
         )
     numbers = np.arange(lattice.sites).reshape(lattice.shape)
-    rungs = numbers if lattice.shape[0] >= lattice.shape[1] else numbers.T
+    rungs = numbers if len(numbers) >= len(numbers.T) else numbers.T
     return np.concatenate([rung[::-1] if number % 2 else rung for number, rung in enumerate(rungs)])
 
 

@@ -1,7 +1,7 @@
 """What a matrix product says at one time, and arrays from which it goes on."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,14 +20,18 @@ ROUNDING = 1e-13
 """Smallest error of a mean."""
 
 
+Reader: TypeAlias = Callable[[Means, float], dict[str, np.ndarray]]
+"""Named values from means at time t, linear in the means: what a run measures."""
+
+
 class Record(NamedTuple):
     """A matrix-product density matrix at one time.
 
     - `t`: time, in units of 1/rate.
     - `observables`: name to mean and error, as asked for.
-    - `diagnostics`: `bond`, the largest bond dimension; `discarded`, the sum of the weights cut so far, each in units of
-      the squared norm; `drift`, by how much cutting changed the trace since the last record; `purity`; `step`; for
-      stationary states `change`, the relative change of rho in one unit of time, and with the last `residual` =
+    - `diagnostics`: `bond`, the largest bond dimension; `discarded`, the sum of the weights cut so far, each in
+      units of the squared norm; `drift`, by how much cutting changed the trace since the last record; `purity`; `step`;
+      for stationary states `change`, the relative change of rho in one unit of time, and with the last `residual` =
       ||L rho||/||rho||.
     - `state`: plain arrays from which to go on.
     - `message`: a sentence worth keeping, or "".
@@ -75,20 +79,38 @@ def means_of(state: State, generator: LineGenerator) -> Means:
     return Means(state, generator.dim, positions(generator.order))
 
 
-def values_of(means: Means, quantities: Sequence[Quantity]) -> dict[str, np.ndarray]:
-    """The values of quantities by name."""
-    return {quantity.name: means.quantity(quantity) for quantity in quantities}
+def reader_of(quantities: Sequence[Quantity]) -> Reader:
+    """What reads the values of quantities; reduced density matrices become matrices."""
+
+    def read(means: Means, t: float) -> dict[str, np.ndarray]:
+        del t
+        found: dict[str, np.ndarray] = {}
+        for quantity in quantities:
+            value = means.quantity(quantity)
+            if quantity.name == REDUCED:
+                size = quantity.operators[0].local_dim ** 2
+                parts = as_matrices(Estimate(mean=value, error=np.zeros_like(value)), size)
+                found |= {name: np.asarray(part.mean) for name, part in parts.items()}
+                continue
+            found[quantity.name] = value
+        return found
+
+    return read
 
 
-def estimates_of(
-    values: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray], dim: int
-) -> dict[str, Estimate]:
-    """Means with errors by name; those of reduced density matrices as matrices."""
-    found: dict[str, Estimate] = {}
-    for name, mean in values.items():
-        estimate = Estimate(mean=np.asarray(mean), error=np.asarray(errors[name]) + ROUNDING)
-        found |= as_matrices(estimate, dim**2) if name == REDUCED else {name: estimate}
-    return found
+def reading(quantities: Sequence[Quantity] | Reader | None, generator: LineGenerator) -> Reader:
+    """What a run measures; the populations of all sites unless something is asked for."""
+    if callable(quantities):
+        return quantities
+    return reader_of(site_means(generator.dim, generator.sites) if quantities is None else list(quantities))
+
+
+def estimates_of(values: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
+    """Means with errors by name."""
+    return {
+        name: Estimate(mean=np.asarray(mean), error=np.asarray(errors[name]) + ROUNDING)
+        for name, mean in values.items()
+    }
 
 
 def diagnostics_of(state: State, trace: float, settings: Settings) -> dict[str, float]:

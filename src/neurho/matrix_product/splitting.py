@@ -10,11 +10,10 @@ import scipy.linalg
 from neurho.matrix_product.generator import LineGenerator
 from neurho.matrix_product.state import Gate
 
-
 _A = (0.095848502741203681182, -0.078111158921637922695)
 _B = (0.42652466131587616168, -0.12039526945509726545)
 OPTIMISED = (_A[0], _B[0], _A[1], _B[1], 0.5 - sum(_A), 1 - 2 * sum(_B))
-"""Weights of alternating layers up to the middle of a step (Barthel & Zhang, Ann. Phys. 418, 168165 (2020), Eq. 30a)."""
+"""Weights of alternating layers up to the middle of a step, Barthel & Zhang, Ann. Phys. 418, 168165 (2020), Eq. 30a."""
 
 
 class Stage(NamedTuple):

@@ -72,7 +72,7 @@ def product_state(matrices: np.ndarray, *, parity: bool) -> State:
 
 def one_site_vectors(matrices: np.ndarray) -> np.ndarray:
     """Coefficients of one-site density matrices `(sites, d, d)`, `(sites, d^2)`."""
-    return np.array([coefficients(matrix, matrices.shape[1], 1).real for matrix in matrices])
+    return np.array([np.real(coefficients(matrix, matrices.shape[1], 1)) for matrix in matrices])
 
 
 def is_even(matrices: np.ndarray) -> bool:
@@ -166,8 +166,8 @@ def overlap(a: State, b: State) -> float:
 
 
 def scaled(state: State, factor: float) -> State:
-    """The state times a number."""
-    tensors = list(state.tensors)
+    """The state times a number, in memory as if read back: sums of the same numbers in another order may differ."""
+    tensors = [np.ascontiguousarray(t) for t in state.tensors]
     tensors[state.centre] = tensors[state.centre] * factor
     return replace(state, tensors=tuple(tensors))
 

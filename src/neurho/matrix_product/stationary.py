@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import require
 from neurho.matrix_product.decompose import Cut
 from neurho.matrix_product.evolution import check_settings
 from neurho.matrix_product.flow import Flow, Settings, automatic_step
 from neurho.matrix_product.generator import LineGenerator, line_generator
 from neurho.matrix_product.record import (
+    Reader,
     Record,
     diagnostics_of,
     estimates_of,
     means_of,
     one_site_matrices,
-    site_means,
+    reading,
     start,
-    values_of,
 )
 from neurho.matrix_product.residual import residual
 from neurho.matrix_product.splitting import Splitting
@@ -59,7 +59,7 @@ class _Search:
 def stationary(
     model: Lindbladian,
     *,
-    quantities: Sequence[Quantity] | None = None,
+    quantities: Sequence[Quantity] | Reader | None = None,
     initial: np.ndarray | Mapping[str, np.ndarray] | None = None,
     bond: int = 64,
     cutoff: float = 1e-16,
@@ -76,7 +76,8 @@ def stationary(
 
     **Arguments**
 
-    - `quantities`: what to measure; populations of all sites unless given.
+    - `quantities`: what to measure, or a function that reads named values from means at time t; populations of all
+      sites unless given.
     - `initial`: where to start: one-site density matrices `(sites, d, d)`, infinite temperature unless given; or the
       `state` of a record, to go on.
     - `bond`, `cutoff`, `step`: of the last stage, as for [`neurho.matrix_product.evolve`][].
@@ -101,9 +102,9 @@ def stationary(
     generator = line_generator(model)
     splitting = Splitting(generator)
     stages = stages_of(Settings(Cut(int(bond), cutoff), step or automatic_step(splitting, np.zeros(1))))
-    asked = site_means(generator.dim, generator.sites) if quantities is None else list(quantities)
+    read = reading(quantities, generator)
     flows = [Flow(splitting, settings) for settings in stages]
-    return _records(generator, asked, flows, _begin(initial, generator), tolerance, t_max)
+    return _records(generator, read, flows, _begin(initial, generator), tolerance, t_max)
 
 
 def stages_of(last: Settings) -> list[Settings]:
@@ -126,7 +127,7 @@ def _begin(initial: Any, generator: LineGenerator) -> _Search:
 
 def _records(
     generator: LineGenerator,
-    quantities: Sequence[Quantity],
+    read: Reader,
     flows: Sequence[Flow],
     search: _Search,
     tolerance: float,
@@ -135,7 +136,7 @@ def _records(
     last = len(flows) - 1
     while True:
         flow = flows[search.stage]
-        trace = _advance(search, flow, generator, quantities)
+        trace = _advance(search, flow, generator, read)
         goal = tolerance * 10.0 ** min(last - search.stage, 3)
         stalled = _stalled(search.changes)
         ended = search.changes[-1] <= goal or stalled
@@ -147,10 +148,12 @@ def _records(
             numbers["residual"] = residual(search.state, generator)
         yield Record(
             t=search.t,
-            observables=estimates_of(search.values, _errors(search), generator.dim),
+            observables=estimates_of(search.values, _errors(search)),
             diagnostics=numbers,
             state=_kept(search),
-            message=_message(search, flow, goal, over=over and not done, stalled=stalled and done) if done or over else "",
+            message=_message(search, flow, goal, over=over and not done, stalled=stalled and done)
+            if done or over
+            else "",
             converged=done,
         )
         if done or over:
@@ -160,13 +163,13 @@ def _records(
             search.stage, search.changes = search.stage + 1, []
 
 
-def _advance(search: _Search, flow: Flow, generator: LineGenerator, quantities: Sequence[Quantity]) -> float:
+def _advance(search: _Search, flow: Flow, generator: LineGenerator, read: Reader) -> float:
     """One unit of time; the trace before it is divided out."""
     before = search.state
     state = flow.run(before, search.t, search.t + 1)
     means = means_of(state, generator)
     state = scaled(state, 1 / means.trace)
-    values = values_of(means, quantities)
+    values = read(means, 0.0)
     distance = before.norm**2 - 2 * overlap(before, state) + state.norm**2
     search.moves = {name: values[name] - search.values[name] for name in values if name in search.values}
     search.values, search.state = values, state
@@ -183,9 +186,9 @@ def _stalled(changes: Sequence[float]) -> bool:
 
 
 def _errors(search: _Search) -> dict[str, np.ndarray]:
-    """The error of each mean: from the stages and from what is left to relax; infinite before there is a stage."""
+    """The error of each mean: from the stages and from what is left to relax; unknown (NaN) in the first stage."""
     if not search.ended:
-        return {name: np.full(np.shape(value), np.inf) for name, value in search.values.items()}
+        return {name: np.full(np.shape(value), np.nan) for name, value in search.values.items()}
     ratio = _ratio(search.changes)
     slow = _slowness(search)
     return {
@@ -200,24 +203,27 @@ def _ratio(changes: Sequence[float]) -> float:
 
 
 def _slowness(search: _Search) -> float:
-    """What remains beyond the last stage in units of its difference from the one before, at least 1.
+    """What remains beyond the last stage in units of its difference from the one before.
 
-    With differences that fall by a factor r from stage to stage it is r/(1 - r), r at most 0.8.
+    With differences that fall by a factor r from stage to stage it is r/(1 - r), r at least 0.6 and at most 0.8.
     """
-    if len(search.ended) < 2:
-        return 1.0
-    size = lambda a, b: np.sqrt(sum(float(np.sum((a[n] - b[n]) ** 2)) for n in a))  # noqa: E731
-    last, before = size(search.values, search.ended[-1]), size(search.ended[-1], search.ended[-2])
-    r = min(0.8, last / max(before, 1e-300))
-    return max(1.0, r / (1 - r))
+    r = 0.6
+    if len(search.ended) > 1:
+        last, before = _distance(search.values, search.ended[-1]), _distance(search.ended[-1], search.ended[-2])
+        r = float(np.clip(last / max(before, 1e-300), 0.6, 0.8))
+    return r / (1 - r)
+
+
+def _distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float:
+    return float(np.sqrt(sum(float(np.sum((a[name] - b[name]) ** 2)) for name in a)))
 
 
 def _message(search: _Search, flow: Flow, goal: float, *, over: bool, stalled: bool) -> str:
     parts = []
     if over:
         parts.append(
-            f"The state still changes by {search.changes[-1]:.1e} of itself in one unit of time at t = {search.t:g}; give "
-            "more time."
+            f"The state still changes by {search.changes[-1]:.1e} of itself in one unit of time at t = {search.t:g}; "
+            "give more time."
         )
     elif stalled and search.changes[-1] > goal:
         parts.append(
@@ -225,10 +231,9 @@ def _message(search: _Search, flow: Flow, goal: float, *, over: bool, stalled: b
             f"{goal:.0e}): the noise of cutting at bond = {flow.settings.cut.bond}, or a slow decay."
         )
     if flow.outgrown is not None:
-        cut = flow.settings.cut
         parts.append(
-            f"The operator entanglement needs more than bond = {cut.bond}: weights above the cut-off {cut.cutoff:.0e} are "
-            "lost. The errors say how much that matters; a larger `bond` would do."
+            f"The operator entanglement outgrows bond = {flow.settings.cut.bond}; the errors say how much that "
+            "matters, and a larger bond dimension would do."
         )
     return " ".join(parts)
 
@@ -247,7 +252,7 @@ def _restored(arrays: Mapping[str, np.ndarray]) -> _Search:
     def under(prefix: str) -> dict[str, np.ndarray]:
         return {key.removeprefix(prefix): np.asarray(a) for key, a in arrays.items() if key.startswith(prefix)}
 
-    search = _Search(
+    return _Search(
         state=from_arrays(under("state/")),
         stage=int(arrays["stage"]),
         t=float(arrays["t"]),
@@ -256,4 +261,3 @@ def _restored(arrays: Mapping[str, np.ndarray]) -> _Search:
         values=under("values_0/"),
         ended=[values for back in (2, 1) if (values := under(f"values_{back}/"))],
     )
-    return search
