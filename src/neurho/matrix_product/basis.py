@@ -7,7 +7,7 @@ With Hermitian matrices B_a of one site, tr(B_a B_b) = delta_ab and B_0 = 1/sqrt
 and a Lindbladian a real matrix that acts on x. For spins 1/2 the B are (1, sigma^z, sigma^x, sigma^y)/sqrt(2).
 """
 
-from functools import reduce
+from functools import cache, reduce
 
 import numpy as np
 
@@ -15,6 +15,7 @@ ODD = 1
 """Parity of basis matrices that connect levels whose numbers differ by an odd number."""
 
 
+@cache
 def hermitian_basis(dim: int) -> np.ndarray:
     """The d^2 matrices B_a, `(d^2, d, d)`: 1/sqrt(d) first, and those of even parity before those of odd parity.
 
@@ -32,7 +33,9 @@ def hermitian_basis(dim: int) -> np.ndarray:
             matrix = np.zeros((dim, dim), dtype=complex)
             matrix[l, m], matrix[m, l] = upper, lower
             rest.append(matrix / np.sqrt(2))
-    return np.array([*diagonal, *rest], dtype=complex)
+    basis = np.array([*diagonal, *rest], dtype=complex)
+    basis.flags.writeable = False
+    return basis
 
 
 def parities(dim: int) -> np.ndarray:
@@ -42,11 +45,14 @@ def parities(dim: int) -> np.ndarray:
     return np.where(kept > 0, 0, ODD)
 
 
+@cache
 def columns(dim: int, sites: int) -> np.ndarray:
     """The matrix whose columns are the products of B_a on `sites` sites, read row by row, `(d^2k, d^2k)`."""
     one = hermitian_basis(dim)
     products = reduce(_products, [one] * sites)
-    return products.reshape(len(products), -1).T
+    matrix = products.reshape(len(products), -1).T
+    matrix.flags.writeable = False
+    return matrix
 
 
 def coefficients(matrix: np.ndarray, dim: int, sites: int) -> np.ndarray:

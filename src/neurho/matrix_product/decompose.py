@@ -3,6 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
+
+from neurho._types import NumericalError
 
 SMALLEST = 1e-14
 """Singular values below this times the norm are rounding and always cut."""
@@ -58,6 +61,8 @@ def split(matrix: np.ndarray, rows: np.ndarray, columns: np.ndarray, before: np.
     - `before`: the parities of the bond as it was, whose dimension is a guess of the new one.
     """
     norm = float(np.linalg.norm(matrix))
+    if not np.isfinite(norm) or norm == 0:
+        raise NumericalError("The matrix product became zero or infinite; take a smaller step.")
     for guess in (True, False):
         blocks = _blocks(matrix, rows, columns, before, guess=guess)
         values = np.concatenate([block.values for block in blocks])
@@ -129,9 +134,16 @@ def _decompose(matrix: np.ndarray, count: int | None) -> tuple[np.ndarray, np.nd
     short = min(matrix.shape)
     look = short if count is None else count + count // 4 + SPARE
     if short < WIDE or 2 * look > short:
-        return np.linalg.svd(matrix, full_matrices=False)
+        return _svd(matrix)
     largest = np.argsort(np.linalg.norm(matrix, axis=1))[-look:]
     space, _ = np.linalg.qr(matrix @ matrix[largest].T)
     right, rest = np.linalg.qr(matrix.T @ space)
-    left, values, mixed = np.linalg.svd(rest.T)
+    left, values, mixed = _svd(rest.T)
     return space @ left, values, mixed @ right.T
+
+
+def _svd(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    try:
+        return np.linalg.svd(matrix, full_matrices=False)
+    except np.linalg.LinAlgError:  # divide and conquer fails on rare matrices, on which QR iterations do not
+        return scipy.linalg.svd(matrix, full_matrices=False, lapack_driver="gesvd")

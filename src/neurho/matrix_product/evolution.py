@@ -16,12 +16,13 @@ from neurho.matrix_product.record import (
     diagnostics_of,
     estimates_of,
     means_of,
+    measured,
     one_site_matrices,
     reading,
     start,
 )
 from neurho.matrix_product.splitting import Splitting
-from neurho.matrix_product.state import State, from_arrays, scaled, to_arrays
+from neurho.matrix_product.state import State, distance, from_arrays, scaled, to_arrays
 from neurho.observables import Quantity
 from neurho.operators import Lindbladian
 
@@ -45,7 +46,7 @@ class _Run:
             means = means_of(self.state, generator)
             self.state = scaled(self.state, 1 / means.trace)
         self.trace = means.trace
-        return read(means, t1)
+        return measured(self.state, means, read, t1)
 
 
 def evolve(
@@ -115,7 +116,8 @@ def _records(generator: LineGenerator, read: Reader, runs: Sequence[_Run], times
         yield Record(
             t=t1,
             observables=estimates_of(values, errors),
-            diagnostics=diagnostics_of(fine.state, fine.trace, fine.flow.settings),
+            diagnostics=diagnostics_of(fine.state, fine.trace, fine.flow.settings)
+            | {"error_estimate": distance(fine.state, runs[1].state)},
             state=state,
             message=_message(fine.flow),
         )

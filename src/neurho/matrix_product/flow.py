@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neurho._types import NumericalError
 from neurho.matrix_product.decompose import Cut
 from neurho.matrix_product.splitting import Splitting
 from neurho.matrix_product.state import State, apply
@@ -58,8 +57,6 @@ class Flow:
         for gates in self.splitting.gates(t, dt):
             behind = state.centre > (len(state.tensors) - 1) / 2
             state = apply(state, gates[::-1] if behind else gates, cut)
-        if not np.isfinite(state.norm):
-            raise NumericalError(f"The matrix product became infinite at t = {t:g}; take a smaller step than {dt:g}.")
         if state.worst > max(self.settings.cut.cutoff, LOST) and self.outgrown is None:
             self.outgrown = t + dt
         return state

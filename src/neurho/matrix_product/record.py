@@ -28,11 +28,12 @@ class Record(NamedTuple):
     """A matrix-product density matrix at one time.
 
     - `t`: time, in units of 1/rate.
-    - `observables`: name to mean and error, as asked for.
-    - `diagnostics`: `bond`, the largest bond dimension; `discarded`, the sum of the weights cut so far, each in
-      units of the squared norm; `drift`, by how much cutting changed the trace since the last record; `purity`; `step`;
-      for stationary states `change`, the relative change of rho in one unit of time, and with the last `residual` =
-      ||L rho||/||rho||.
+    - `observables`: name to mean and error, as asked for; `purity` and `renyi2` = -ln(purity) always.
+    - `diagnostics`: `bond_dimension`, the largest; `discarded_weight`, the sum of what was cut so far, each in units of
+      the squared norm; `trace_drift`, by how much cutting changed the trace since the last record; `dt`. An evolution
+      has `error_estimate`, the relative distance of its two runs (Frobenius norm, not below 1e-8); a search for a
+      stationary state `change`, that of rho in one unit of time, and with the last record `lindblad_norm2` =
+      ||L rho||^2/||rho||^2.
     - `state`: plain arrays from which to go on.
     - `message`: a sentence worth keeping, or "".
     - `converged`: whether a search for a stationary state has ended well.
@@ -113,14 +114,19 @@ def estimates_of(values: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarr
     }
 
 
+def measured(state: State, means: Means, read: Reader, t: float) -> dict[str, np.ndarray]:
+    """All values of a state of trace 1."""
+    purity = state.norm**2
+    return read(means, t) | {"purity": np.asarray(purity), "renyi2": np.asarray(-np.log(purity))}
+
+
 def diagnostics_of(state: State, trace: float, settings: Settings) -> dict[str, float]:
     """Numbers that say how far to trust a state whose trace was `trace` before it was divided out."""
     return {
-        "bond": float(max(state.bonds, default=1)),
-        "discarded": state.discarded,
-        "drift": abs(trace - 1),
-        "purity": state.norm**2,
-        "step": settings.step,
+        "bond_dimension": float(max(state.bonds, default=1)),
+        "discarded_weight": state.discarded,
+        "trace_drift": abs(trace - 1),
+        "dt": settings.step,
     }
 
 

@@ -165,6 +165,11 @@ def overlap(a: State, b: State) -> float:
     return float(total[0, 0])
 
 
+def distance(a: State, b: State) -> float:
+    """||rho - sigma||_F/||rho||_F, where it is above the rounding of norms, about 1e-8."""
+    return float(np.sqrt(max(a.norm**2 - 2 * overlap(a, b) + b.norm**2, 0.0)) / a.norm)
+
+
 def scaled(state: State, factor: float) -> State:
     """The state times a number, in memory as if read back: sums of the same numbers in another order may differ."""
     tensors = [np.ascontiguousarray(t) for t in state.tensors]

@@ -17,13 +17,14 @@ from neurho.matrix_product.record import (
     diagnostics_of,
     estimates_of,
     means_of,
+    measured,
     one_site_matrices,
     reading,
     start,
 )
 from neurho.matrix_product.residual import residual
 from neurho.matrix_product.splitting import Splitting
-from neurho.matrix_product.state import State, from_arrays, overlap, scaled, to_arrays
+from neurho.matrix_product.state import State, distance, from_arrays, scaled, to_arrays
 from neurho.observables import Quantity
 from neurho.operators import Lindbladian, evaluate
 
@@ -54,6 +55,7 @@ class _Search:
     moves: dict[str, np.ndarray] = field(default_factory=dict)
     values: dict[str, np.ndarray] = field(default_factory=dict)
     ended: list[dict[str, np.ndarray]] = field(default_factory=list)
+    outgrown: bool = False
 
 
 def stationary(
@@ -133,34 +135,35 @@ def _records(
     tolerance: float,
     t_max: float,
 ) -> Iterator[Record]:
-    last = len(flows) - 1
-    while True:
+    last, done = len(flows) - 1, False
+    while not done:
+        if _ended(search, tolerance, last):
+            if search.stage == last:
+                return
+            search.ended = [*search.ended, search.values][-2:]
+            search.stage, search.changes, search.outgrown = search.stage + 1, [], False
         flow = flows[search.stage]
         trace = _advance(search, flow, generator, read)
-        goal = tolerance * 10.0 ** min(last - search.stage, 3)
-        stalled = _stalled(search.changes)
-        ended = search.changes[-1] <= goal or stalled
-        over = search.t >= t_max - 0.5
-        done = ended and search.stage == last
-        numbers = diagnostics_of(search.state, trace, flow.settings)
-        numbers["change"] = search.changes[-1]
-        if done or over:
-            numbers["residual"] = residual(search.state, generator)
+        converged = search.stage == last and _ended(search, tolerance, last)
+        done = converged or search.t >= t_max - 0.5
+        numbers = diagnostics_of(search.state, trace, flow.settings) | {"change": search.changes[-1]}
+        if done:
+            numbers["lindblad_norm2"] = residual(search.state, generator) ** 2
         yield Record(
             t=search.t,
             observables=estimates_of(search.values, _errors(search)),
             diagnostics=numbers,
             state=_kept(search),
-            message=_message(search, flow, goal, over=over and not done, stalled=stalled and done)
-            if done or over
-            else "",
-            converged=done,
+            message=_message(search, flow, tolerance, converged=converged) if done else "",
+            converged=converged,
         )
-        if done or over:
-            return
-        if ended:
-            search.ended.append(search.values)
-            search.stage, search.changes = search.stage + 1, []
+
+
+def _ended(search: _Search, tolerance: float, last: int) -> bool:
+    """Whether rho changes by less than the goal of its stage, or no longer relaxes."""
+    if not search.changes:
+        return False
+    return search.changes[-1] <= tolerance * 10.0 ** min(last - search.stage, 3) or _stalled(search.changes)
 
 
 def _advance(search: _Search, flow: Flow, generator: LineGenerator, read: Reader) -> float:
@@ -169,11 +172,11 @@ def _advance(search: _Search, flow: Flow, generator: LineGenerator, read: Reader
     state = flow.run(before, search.t, search.t + 1)
     means = means_of(state, generator)
     state = scaled(state, 1 / means.trace)
-    values = read(means, 0.0)
-    distance = before.norm**2 - 2 * overlap(before, state) + state.norm**2
+    values = measured(state, means, read, 0.0)
     search.moves = {name: values[name] - search.values[name] for name in values if name in search.values}
     search.values, search.state = values, state
-    search.changes.append(float(np.sqrt(max(distance, 0.0)) / state.norm))
+    search.changes = [*search.changes, distance(state, before)][-PATIENCE - 2 :]
+    search.outgrown = search.outgrown or flow.outgrown is not None
     search.t += 1
     return means.trace
 
@@ -218,19 +221,18 @@ def _distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float
     return float(np.sqrt(sum(float(np.sum((a[name] - b[name]) ** 2)) for name in a)))
 
 
-def _message(search: _Search, flow: Flow, goal: float, *, over: bool, stalled: bool) -> str:
-    parts = []
-    if over:
+def _message(search: _Search, flow: Flow, tolerance: float, *, converged: bool) -> str:
+    parts, change = [], search.changes[-1]
+    if not converged:
         parts.append(
-            f"The state still changes by {search.changes[-1]:.1e} of itself in one unit of time at t = {search.t:g}; "
-            "give more time."
+            f"The state still changes by {change:.1e} of itself in one unit of time at t = {search.t:g}; give more time."
         )
-    elif stalled and search.changes[-1] > goal:
+    elif change > tolerance:
         parts.append(
-            f"The state stopped relaxing at a change of {search.changes[-1]:.1e} in one unit of time (asked for "
-            f"{goal:.0e}): the noise of cutting at bond = {flow.settings.cut.bond}, or a slow decay."
+            f"The state stopped relaxing at a change of {change:.1e} in one unit of time (asked for {tolerance:.0e}): "
+            f"the noise of cutting at bond = {flow.settings.cut.bond}, or a slow decay."
         )
-    if flow.outgrown is not None:
+    if search.outgrown:
         parts.append(
             f"The operator entanglement outgrows bond = {flow.settings.cut.bond}; the errors say how much that "
             "matters, and a larger bond dimension would do."
@@ -242,6 +244,7 @@ def _kept(search: _Search) -> dict[str, np.ndarray]:
     """The search as plain arrays."""
     arrays = {f"state/{key}": array for key, array in to_arrays(search.state).items()}
     arrays |= {"stage": np.asarray(search.stage), "t": np.asarray(search.t), "changes": np.asarray(search.changes)}
+    arrays["outgrown"] = np.asarray(search.outgrown)
     for number, values in enumerate([*search.ended[-2:], search.values]):
         back = min(len(search.ended), 2) - number
         arrays |= {f"values_{back}/{name}": np.asarray(value) for name, value in values.items()}
@@ -257,6 +260,7 @@ def _restored(arrays: Mapping[str, np.ndarray]) -> _Search:
         stage=int(arrays["stage"]),
         t=float(arrays["t"]),
         changes=[float(c) for c in arrays["changes"]],
+        outgrown=bool(arrays["outgrown"]),
         moves=under("moves/"),
         values=under("values_0/"),
         ended=[values for back in (2, 1) if (values := under(f"values_{back}/"))],
