@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from neurho.drivers.base import Driver
+from neurho.drivers.matrix_product import MatrixProduct
 from neurho.setup import Setup
 
-DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({})
+DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({"matrix-product": MatrixProduct})
 """What makes the driver of a method, by its name in the problem file."""
 
 __all__ = ["DRIVERS", "Driver"]

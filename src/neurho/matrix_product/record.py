@@ -120,6 +120,15 @@ def measured(state: State, means: Means, read: Reader, t: float) -> dict[str, np
     return read(means, t) | {"purity": np.asarray(purity), "renyi2": np.asarray(-np.log(purity))}
 
 
+def spread(difference: np.ndarray) -> np.ndarray:
+    """The size of differences, none below the root mean square of all: one may be small by accident.
+
+    Those that vanish, of what is known exactly or forbidden by symmetry, stay zero.
+    """
+    size = np.abs(difference)
+    return np.where(size > 0, np.maximum(size, np.sqrt(np.mean(size**2))), 0.0)
+
+
 def diagnostics_of(state: State, trace: float, settings: Settings) -> dict[str, float]:
     """Numbers that say how far to trust a state whose trace was `trace` before it was divided out."""
     return {

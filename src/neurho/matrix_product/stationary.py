@@ -20,6 +20,7 @@ from neurho.matrix_product.record import (
     measured,
     one_site_matrices,
     reading,
+    spread,
     start,
 )
 from neurho.matrix_product.residual import residual
@@ -195,7 +196,8 @@ def _errors(search: _Search) -> dict[str, np.ndarray]:
     ratio = _ratio(search.changes)
     slow = _slowness(search)
     return {
-        name: slow * np.abs(value - search.ended[-1][name]) + np.abs(search.moves.get(name, 0.0)) * ratio / (1 - ratio)
+        name: slow * spread(value - search.ended[-1][name])
+        + spread(search.moves.get(name, 0 * value)) * ratio / (1 - ratio)
         for name, value in search.values.items()
     }
 
@@ -225,7 +227,8 @@ def _message(search: _Search, flow: Flow, tolerance: float, *, converged: bool) 
     parts, change = [], search.changes[-1]
     if not converged:
         parts.append(
-            f"The state still changes by {change:.1e} of itself in one unit of time at t = {search.t:g}; give more time."
+            f"The state still changes by {change:.1e} of itself in one unit of time at t = {search.t:g}; give more "
+            "time."
         )
     elif change > tolerance:
         parts.append(
