@@ -223,7 +223,7 @@ class Stationary(Flow):
     def _default_method(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        own = {"tolerance": 1e-6, "t_max": 1e3} if data.get("method") == "matrix-product" else {}
+        own = {"tolerance": 1e-6, "average": 1e-9} if data.get("method") == "matrix-product" else {}
         return {"method": "continuation", **own, **data}
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurho.matrix_product import Record, evolve, stationary
-from neurho.matrix_product.evolution import COARSER
+from neurho.matrix_product.evolution import FEWER
 from neurho.matrix_product.generator import LineGenerator, line_generator
 from neurho.matrix_product.layout import Packed, blank, pack, unpack
 from neurho.matrix_product.measure import Means
@@ -19,6 +19,9 @@ from neurho.setup import Setup
 
 BACK = 2
 """Ended stages of a search whose values are kept."""
+
+LONGEST = 1e3
+"""Time after which a search gives up unless the problem says otherwise, in units of 1/rate."""
 
 CHANGES = 5
 """Changes of rho that a search keeps."""
@@ -121,7 +124,8 @@ class MatrixProduct:
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state, to the end."""
-        return self._search(state, watch) if self._searches else self._evolution(state)
+        del watch  # every step worth keeping is a snapshot
+        return self._search(state) if self._searches else self._evolution(state)
 
     def _evolution(self, state: EvolutionState | None) -> Iterator[Snapshot]:
         times = self.setup.times
@@ -135,8 +139,7 @@ class MatrixProduct:
             if state is None or number > 0:
                 yield _snapshot(record, self._packed_evolution(record, step + number))
 
-    def _search(self, state: SearchState | None, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
-        """One snapshot, of the end: averages over a series are for noise, and there is none."""
+    def _search(self, state: SearchState | None) -> Iterator[Snapshot]:
         task: Any = self.setup.config.task
         begin: Any = None
         if state is not None:
@@ -144,14 +147,11 @@ class MatrixProduct:
         elif self.setup.config.initial.kind != "random":
             begin = self.setup.factors
         settings = self._settings | {"initial": begin, "tolerance": task.tolerance}
-        records = stationary(self.setup.lindbladian, t_max=task.t_max, **settings)
-        for record in records:
-            packed = self._packed_search(record)
-            if "lindblad_norm2" in record.diagnostics:
-                message = " ".join(filter(None, (self.setup.several_states, record.message)))
-                yield _snapshot(record._replace(message=message), packed)
-            elif watch is not None:
-                watch(packed)
+        several = self.setup.several_states if state is None else ""
+        for record in stationary(self.setup.lindbladian, t_max=task.t_max or LONGEST, **settings):
+            message = " ".join(filter(None, (several, record.message)))
+            yield _snapshot(record._replace(message=message), self._packed_search(record))
+            several = ""
 
     def _packed_evolution(self, record: Record, step: int) -> EvolutionState:
         _, dim, bond = self._sizes
@@ -215,7 +215,7 @@ class MatrixProduct:
 
 
 def _coarser(bond: int) -> int:
-    return max(1, int(bond / COARSER))
+    return max(1, int(bond / FEWER))
 
 
 def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -27,8 +27,11 @@ from neurho.matrix_product.state import State, distance, from_arrays, scaled, to
 from neurho.observables import Quantity
 from neurho.operators import Lindbladian
 
-COARSER = 1.5
-"""By how much the run that gives the errors has a smaller bond dimension and longer steps."""
+FEWER = 2.0
+"""By how much the run that gives the errors has a smaller bond dimension."""
+
+LONGER = 1.5
+"""By how much its steps are longer."""
 
 
 @dataclass(eq=False)
@@ -64,8 +67,8 @@ def evolve(
 
         d rho/dt = L rho,    rho(t + dt) = prod over layers of exp(w_n dt L_layer) rho + O(dt^5)
 
-    (Zwolak & Vidal, PRL 93, 207205 (2004)). A second run with the bond dimension divided and the step multiplied by
-    1.5, and ten times the cut-off, moves along: the error of a mean is the difference of the two.
+    (Zwolak & Vidal, PRL 93, 207205 (2004)). A second run with half the bond dimension, ten times the cut-off and
+    1.5 times the step moves along: the error of a mean is the difference of the two.
 
     **Arguments**
 
@@ -92,7 +95,7 @@ def evolve(
 
 
 def _runs(initial: Any, generator: LineGenerator, splitting: Splitting, fine: Settings) -> list[_Run]:
-    flows = [Flow(splitting, settings) for settings in (fine, fine.coarser(COARSER))]
+    flows = [Flow(splitting, settings) for settings in (fine, fine.coarser(FEWER, LONGER))]
     if not isinstance(initial, Mapping):
         state = start(one_site_matrices(initial, generator), generator)
         return [_Run(flow, state) for flow in flows]

@@ -23,10 +23,10 @@ class Settings(NamedTuple):
     cut: Cut
     step: float
 
-    def coarser(self, factor: float) -> "Settings":
-        """The same with bonds and accuracy reduced: what a result is compared with to learn its error."""
-        cut = Cut(bond=max(1, int(self.cut.bond / factor)), cutoff=min(1e-4, self.cut.cutoff * 10))
-        return Settings(cut=cut, step=self.step * factor)
+    def coarser(self, fewer: float, longer: float) -> "Settings":
+        """The same with fewer singular values, ten times the cut-off and longer steps: a result is compared with it."""
+        cut = Cut(bond=max(1, int(self.cut.bond / fewer)), cutoff=min(1e-4, self.cut.cutoff * 10))
+        return Settings(cut=cut, step=self.step * longer)
 
 
 @dataclass(eq=False)

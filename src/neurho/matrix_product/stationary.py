@@ -115,9 +115,9 @@ def stages_of(last: Settings) -> list[Settings]:
     stages = [last]
     while stages[-1].cut.bond > SMALLEST_BOND:
         finer = stages[-1]
-        coarser = finer.coarser(GROWTH)
+        coarser = finer.coarser(GROWTH, GROWTH)
         stages.append(coarser._replace(step=min(coarser.step, LONGEST * last.step)))
-    return stages[::-1] if len(stages) > 1 else [last.coarser(GROWTH), last]
+    return stages[::-1] if len(stages) > 1 else [last.coarser(GROWTH, GROWTH), last]
 
 
 def _begin(initial: Any, generator: LineGenerator) -> _Search:
@@ -190,13 +190,11 @@ def _stalled(changes: Sequence[float]) -> bool:
 
 
 def _errors(search: _Search) -> dict[str, np.ndarray]:
-    """The error of each mean: from the stages and from what is left to relax; unknown (NaN) in the first stage."""
-    if not search.ended:
-        return {name: np.full(np.shape(value), np.nan) for name, value in search.values.items()}
-    ratio = _ratio(search.changes)
-    slow = _slowness(search)
+    """The error of each mean, from the stages and from what is left to relax; in the first stage the mean itself."""
+    ratio, slow = _ratio(search.changes), _slowness(search)
+    before = search.ended[-1] if search.ended else {}
     return {
-        name: slow * spread(value - search.ended[-1][name])
+        name: slow * spread(value - before.get(name, 0.0))
         + spread(search.moves.get(name, 0 * value)) * ratio / (1 - ratio)
         for name, value in search.values.items()
     }
