@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from neurho.matrix_product.decompose import Cut
 from neurho.matrix_product.splitting import Splitting
@@ -15,6 +17,15 @@ REACH = 0.4
 
 LOST = 1e-10
 """A weight cut at once for want of bond dimension that is worth a sentence: 1e-5 in amplitude."""
+
+
+NARROW = 128
+"""Up to this bond dimension matrices are so small that one thread is the fastest."""
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 class Settings(NamedTuple):
@@ -39,6 +50,11 @@ class Flow:
 
     def run(self, state: State, t0: float, t1: float) -> State:
         """The state at t1 from that at t0."""
+        # Threads that wait for each other at every small matrix cost more than they save.
+        with _blas().limit(limits=1 if self.settings.cut.bond <= NARROW else None, user_api="blas"):
+            return self._run(state, t0, t1)
+
+    def _run(self, state: State, t0: float, t1: float) -> State:
         model = self.splitting.generator.model
         now = t0
         for stop in (*model.marks(t0, t1), t1):
