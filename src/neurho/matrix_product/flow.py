@@ -23,6 +23,10 @@ NARROW = 128
 """Up to this bond dimension matrices are so small that one thread is the fastest."""
 
 
+LOOKS = 33
+"""Equally spaced times at which the norm of a moving L is looked at."""
+
+
 @cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController()
@@ -79,10 +83,14 @@ class Flow:
 
 
 def automatic_step(splitting: Splitting, times: np.ndarray) -> float:
-    """The longest step: REACH over the largest norm of L on one pair, at a few times."""
-    looked = np.linspace(times[0], times[-1], 33) if splitting.generator.moving else times[:1]
+    """The longest step: REACH over the largest norm of L on one pair, at many times and wherever a pulse changes."""
+    first, last, generator = float(times[0]), float(times[-1]), splitting.generator
+    looked = np.array([first])
+    if generator.moving:
+        marks = np.array(generator.model.marks(first, last))
+        looked = np.concatenate([np.linspace(first, last, LOOKS), marks, (marks[1:] + marks[:-1]) / 2])
     norm = max(splitting.norm(float(t)) for t in looked)
-    return REACH / norm if norm > 0 else max(float(times[-1] - times[0]), 1.0)
+    return REACH / norm if norm > 0 else max(last - first, 1.0)
 
 
 def intervals(times: np.ndarray) -> Iterator[tuple[float, float]]:
