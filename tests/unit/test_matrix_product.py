@@ -181,7 +181,7 @@ def test_boundary_driven_chain():
     model = nr.heisenberg(lattice, coupling=(1, 1, 0), **rates)
     currents = tuple(2 * (nr.sx(j) @ nr.sy(j + 1) - nr.sy(j) @ nr.sx(j + 1)) for j in range(3))
     quantities = [Quantity("sz", tuple(nr.sz(j) for j in range(4))), Quantity("current", currents)]
-    record = last(matrix_product.stationary(model, quantities=quantities, tolerance=1e-6))
+    record = last(matrix_product.stationary(model, quantities=quantities, tolerance=1e-7))
     assert record.converged
     want = {"sz": np.array([1, 0, 0, -1]) / 17, "current": np.full(3, 16 / 17)}
     compare(record, want, 2e-6)
