@@ -258,6 +258,26 @@ def test_a_bond_that_is_too_small_says_when_and_by_how_much():
     assert wrong[-1].max() < 3 * records[-1].observables["sz"].error.max()
 
 
+def test_errors_cover_what_cutting_costs():
+    """Half the bonds that six sites need: of all means at all times few are off by more than twice their error."""
+    lattice, times = nr.chain(6), np.linspace(0, 1, 6)
+    model = nr.heisenberg(lattice, field=(0, 0, 1), coupling=(2, 0, 1))
+    quantities = pauli_quantities(lattice, correlations=True)
+    states = list(exact.evolve(model, exact.product_state((0, 0, 1), 6), times))
+    ratios = []
+    for record, rho in zip(
+        matrix_product.evolve(model, starts(UP, 6), times, quantities=quantities, bond=32), states, strict=True
+    ):
+        for name, values in exact_values(model, rho, quantities).items():
+            mean, error = record.observables[name]
+            off = np.abs(mean - values)
+            ratios += list((off / np.asarray(error))[off > 1e-9])
+    assert len(ratios) > 100
+    assert np.mean(np.array(ratios) > 1) < 0.32
+    assert np.mean(np.array(ratios) > 2) < 0.05
+    assert np.median(ratios) > 0.01  # and are not large without need
+
+
 def test_what_does_not_fit_is_refused_with_a_sentence():
     uniform = starts(UP, 4)
     cases = [

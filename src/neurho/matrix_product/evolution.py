@@ -19,7 +19,7 @@ from neurho.matrix_product.record import (
     measured,
     one_site_matrices,
     reading,
-    spread,
+    spreads,
     start,
 )
 from neurho.matrix_product.splitting import Splitting
@@ -111,7 +111,7 @@ def _runs(initial: Any, generator: LineGenerator, splitting: Splitting, fine: Se
 def _records(generator: LineGenerator, read: Reader, runs: Sequence[_Run], times: np.ndarray) -> Iterator[Record]:
     for t0, t1 in intervals(np.array([times[0], *times])):
         values, other = (run.to(t0, t1, generator, read) for run in runs)
-        errors = {name: spread(values[name] - other[name]) for name in values}
+        errors = spreads({name: values[name] - other[name] for name in values})
         fine = runs[0]
         state = {}
         for name, run in zip(("fine", "coarse"), runs, strict=True):

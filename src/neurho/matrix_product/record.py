@@ -120,13 +120,20 @@ def measured(state: State, means: Means, read: Reader, t: float) -> dict[str, np
     return read(means, t) | {"purity": np.asarray(purity), "renyi2": np.asarray(-np.log(purity))}
 
 
-def spread(difference: np.ndarray) -> np.ndarray:
-    """The size of differences, none below the root mean square of all: one may be small by accident.
+def spreads(differences: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The sizes of differences by name: one may be small by accident, so that none is below what others say.
 
-    Those that vanish, of what is known exactly or forbidden by symmetry, stay zero.
+    Of an array none is below the root mean square of all; of an average `X` none below that of `X_site` or `X_bond`
+    divided by the root of their number. Those that vanish, of what is known exactly or forbidden by symmetry, stay
+    zero.
     """
-    size = np.abs(difference)
-    return np.where(size > 0, np.maximum(size, np.sqrt(np.mean(size**2))), 0.0)
+    found = {}
+    for name, difference in differences.items():
+        size = np.abs(difference)
+        parts = [size, *(np.abs(differences[key]) for key in (f"{name}_site", f"{name}_bond") if key in differences)]
+        least = max(np.sqrt(np.mean(part**2) / (1 if part is size else part.size)) for part in parts)
+        found[name] = np.where(size > 0, np.maximum(size, least), 0.0)
+    return found
 
 
 def diagnostics_of(state: State, trace: float, settings: Settings) -> dict[str, float]:

@@ -20,7 +20,7 @@ from neurho.matrix_product.record import (
     measured,
     one_site_matrices,
     reading,
-    spread,
+    spreads,
     start,
 )
 from neurho.matrix_product.residual import residual
@@ -193,11 +193,9 @@ def _errors(search: _Search) -> dict[str, np.ndarray]:
     """The error of each mean, from the stages and from what is left to relax; in the first stage the mean itself."""
     ratio, slow = _ratio(search.changes), _slowness(search)
     before = search.ended[-1] if search.ended else {}
-    return {
-        name: slow * spread(value - before.get(name, 0.0))
-        + spread(search.moves.get(name, 0 * value)) * ratio / (1 - ratio)
-        for name, value in search.values.items()
-    }
+    stages = spreads({name: value - before.get(name, 0.0) for name, value in search.values.items()})
+    moves = spreads({name: search.moves.get(name, 0 * value) for name, value in search.values.items()})
+    return {name: slow * stages[name] + moves[name] * ratio / (1 - ratio) for name in stages}
 
 
 def _ratio(changes: Sequence[float]) -> float:
