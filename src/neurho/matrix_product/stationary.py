@@ -155,7 +155,7 @@ def _records(
             observables=estimates_of(search.values, _errors(search)),
             diagnostics=numbers,
             state=_kept(search),
-            message=_message(search, flow, tolerance, converged=converged) if done else "",
+            message=_message(search, flow, tolerance, converged=converged, final=search.stage == last) if done else "",
             converged=converged,
         )
 
@@ -219,7 +219,7 @@ def _distance(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> float
     return float(np.sqrt(sum(float(np.sum((a[name] - b[name]) ** 2)) for name in a)))
 
 
-def _message(search: _Search, flow: Flow, tolerance: float, *, converged: bool) -> str:
+def _message(search: _Search, flow: Flow, tolerance: float, *, converged: bool, final: bool) -> str:
     parts, change = [], search.changes[-1]
     if not converged:
         parts.append(
@@ -231,7 +231,7 @@ def _message(search: _Search, flow: Flow, tolerance: float, *, converged: bool) 
             f"The state stopped relaxing at a change of {change:.1e} in one unit of time (asked for {tolerance:.0e}): "
             f"the noise of cutting at bond = {flow.settings.cut.bond}, or a slow decay."
         )
-    if search.outgrown:
+    if search.outgrown and final:
         parts.append(
             f"The operator entanglement outgrows bond = {flow.settings.cut.bond}; the errors say how much that "
             "matters, and a larger bond dimension would do."
