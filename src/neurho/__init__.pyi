@@ -1,5 +1,6 @@
 from . import exact as exact
 from . import interchange as interchange
+from . import matrix_product as matrix_product
 from . import models as models
 from . import pulses as pulses
 from ._types import NeurhoError as NeurhoError

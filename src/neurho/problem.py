@@ -19,7 +19,7 @@ from neurho.assembly import (
     make_lattice,
     make_lindbladian,
 )
-from neurho.config import Config
+from neurho.config import WITHOUT_NETWORK, Config
 from neurho.crosscheck import PlainNorm
 from neurho.driven import require_drive, with_energy
 from neurho.drivers import DRIVERS, Driver
@@ -197,9 +197,9 @@ class Problem(Setup):
 
     def _exact_start(self) -> np.ndarray:
         """The initial density matrix without noise, but with the tilt of the prepared one where there is a network."""
-        if self.is_exact:
+        if (method := self.config.task.method) in WITHOUT_NETWORK:
             if (kind := self.config.initial.kind) not in ("product", "levels"):
-                raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "exact", but it is.')
+                raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
             return product_matrix(self.config.initial, self.lattice.sites)
         return density_matrix(self.initial.target or self.initial.ansatz)
 

@@ -138,6 +138,8 @@ def _missed(config: "Config") -> str:
     task: Any = config.task
     if task.goal is not None:
         return f"The largest error has not fallen below task.goal = {task.goal:g}; a larger task.strings goes further."
+    if task.method == "matrix-product":
+        return f"The state is not stationary to task.tolerance = {task.tolerance:g}; a larger task.t_max goes further."
     return f"delta_L has not fallen below task.delta_L = {task.delta_L:g}: the state is not stationary."
 
 

@@ -74,8 +74,8 @@ TRAJECTORY_DEFAULTS: dict[str, float] = {}
 """Keys of quantum trajectories."""
 
 
-MATRIX_PRODUCT_DEFAULTS: dict[str, float] = {}
-"""Keys of matrix products."""
+MATRIX_PRODUCT_DEFAULTS: dict[str, Any] = {"bond": 64, "cutoff": 1e-16, "dt": None}
+"""Keys of matrix products; a search for a stationary state has `tolerance`, too."""
 
 
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -95,7 +95,7 @@ WITHOUT_NETWORK = frozenset({"exact", "correlators", "trajectories", "matrix-pro
 SOLVER_KEYS = frozenset(key for keys in SOLVER_DEFAULTS.values() for key in keys)
 
 
-SHARED = frozenset({"dt", "dt_max", "max_steps", "tolerance"})
+SHARED = frozenset({"dt", "dt_max", "max_steps", "tolerance", "cutoff"})
 SEARCH_KEYS = frozenset(key for keys in OWN_DEFAULTS.values() for key in keys) - SHARED
 
 
@@ -129,6 +129,7 @@ class Flow(Table):
     trust: MaybePositive = None
     strings: MaybeCount = None
     weight: MaybeCount = None
+    bond: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
 
     @property
     def adaptive(self) -> bool:
@@ -204,6 +205,8 @@ class Evolve(Flow):
     def _moves_in_time(self) -> "Evolve":
         if self.method == "continuation":
             raise Refusal("task.method", 'be another one for task.kind = "evolve"', 'it is "continuation"')
+        if self.method == "matrix-product" and self.tolerance is not None:
+            raise Refusal("task.tolerance", "be left out", 'method "matrix-product" uses it for stationary states only')
         return self
 
 
@@ -230,7 +233,10 @@ class Stationary(Flow):
     @model_validator(mode="before")
     @classmethod
     def _default_method(cls, data: Any) -> Any:
-        return {"method": "continuation", **data} if isinstance(data, dict) else data
+        if not isinstance(data, dict):
+            return data
+        own = {"tolerance": 1e-6, "average": 1e-9} if data.get("method") == "matrix-product" else {}
+        return {"method": "continuation", **own, **data}
 
     @model_validator(mode="after")
     def _ends(self) -> "Stationary":
@@ -247,7 +253,8 @@ class Stationary(Flow):
 def unused(key: str, method: str, solver: str) -> str | None:
     """Why the key of [task] has no effect with this method and solver, or None if it has one."""
     if (own := OWN_DEFAULTS.get(method)) is not None:
-        used = key in own or (method == "projected" and key == "dt_max")
+        more = {"projected": "dt_max", "matrix-product": "tolerance"}
+        used = key in own or key == more.get(method)
         return None if used else f'method "{method}" does not use it'
     if key in SEARCH_KEYS:
         return f'method "{method}" does not use it'

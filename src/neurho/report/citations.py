@@ -31,8 +31,9 @@ class Reference(NamedTuple):
 
 
 def _plain(text: str) -> str:
-    """BibTeX as readers see it: carons put on their letters, braces gone."""
-    text = re.sub(r"\\v\{(.)\}", lambda found: unicodedata.normalize("NFC", found[1] + "\u030c"), text)
+    """BibTeX as readers see it: carons and acutes put on their letters, braces gone."""
+    for accent, mark in ((r"\\v\{(.)\}", "\u030c"), (r"\\'(.)", "\u0301")):
+        text = re.sub(accent, lambda found, mark=mark: unicodedata.normalize("NFC", found[1] + mark), text)
     return text.replace("{", "").replace("}", "")
 
 
@@ -142,6 +143,34 @@ _DORMAND = _article(
     "6 19 1980",
     "10.1016/0771-050X(80)90013-3",
 )
+_ZWOLAK = _article(
+    "ZwolakVidal2004",
+    "matrix products of density matrices that evolve in time",
+    "Zwolak, Michael and Vidal, Guifr{\\'e}",
+    "Mixed-State Dynamics in One-Dimensional Quantum Lattice Systems: A Time-Dependent Superoperator Renormalization "
+    "Algorithm",
+    PRL,
+    "93 207205 2004",
+    "10.1103/PhysRevLett.93.207205",
+)
+_BARTHEL = _article(
+    "BarthelZhang2020",
+    "the product of exponentials of a step",
+    "Barthel, Thomas and Zhang, Yikang",
+    "Optimized Lie-Trotter-Suzuki decompositions for two and three non-commuting terms",
+    "Ann. Phys.",
+    "418 168165 2020",
+    "10.1016/j.aop.2020.168165",
+)
+_UNFRIED = _article(
+    "Unfried2023",
+    "decompositions of bonds by QR",
+    "Unfried, Jakob and Hauschild, Johannes and Pollmann, Frank",
+    "Fast time evolution of matrix product states using the QR decomposition",
+    "Phys. Rev. B",
+    "107 155133 2023",
+    "10.1103/PhysRevB.107.155133",
+)
 _JAX = Reference(
     "jax2018github",
     "the arithmetic",
@@ -169,9 +198,10 @@ _EQUINOX = Reference(
 
 def citations(config: Config) -> list[Reference]:
     """The references of a problem: what its model, network, sampler, solver and method go back to."""
-    found = [_HARTMANN]
+    products = config.task.method == "matrix-product"
+    found = [_ZWOLAK, _BARTHEL, _UNFRIED] if products else [_HARTMANN]
     found += {"xyz": [_LEE], "ising": [_VICENTINI], "dephasing": [_ZNIDARIC]}.get(config.model.kind, [])
-    if config.task.method != "exact":
+    if config.task.method != "exact" and not products:
         kind = getattr(config.ansatz, "kind", "")
         found += {"ndm": [_TORLAI], "liouville": [_KOTHE]}.get(kind, [])
         found += [_SCHMITT] if getattr(config.task, "solver", "") == "snr" else []
