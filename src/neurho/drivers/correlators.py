@@ -201,12 +201,19 @@ class CorrelatorFlow:
         return _sizes(self.picture)
 
     @cached_property
-    def members(self) -> list[Member]:
-        """The hierarchies that run side by side: smaller and larger about zero, then about the means."""
+    def sets(self) -> list[co.Rung]:
+        """The sets of strings that run side by side: the last without clusters, and the two largest, in this order."""
         rungs = self.picture.rungs
         if rungs[-1].complete or len(rungs) < 2:
-            return [self.picture.member(rungs[-1], central=False)]
-        return [self.picture.member(rung, central=central) for central in REFERENCES for rung in rungs[-2:]]
+            return rungs[-1:]
+        whole = max((number for number, rung in enumerate(rungs) if rung.full == rung.weight), default=0)
+        return [rungs[number] for number in sorted({whole, len(rungs) - 2, len(rungs) - 1})]
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """The hierarchies of all sets about zero, then about the means."""
+        references = REFERENCES if len(self.sets) > 1 else (False,)
+        return [self.picture.member(rung, central=central) for central in references for rung in self.sets]
 
     def template(self) -> Flowing:
         """The state at t = 0."""
@@ -272,22 +279,33 @@ class CorrelatorFlow:
         ]
         if len(found) == 1:
             return state, picture.snapshot(state, found[0], picture.rounding, rung, central=False)
-        differences = np.abs([found[2 * k + 1].values - found[2 * k].values for k in range(len(REFERENCES))])
-        lost = [not (np.any(state.c[2 * k]) and np.any(state.c[2 * k + 1])) for k in range(len(REFERENCES))]
+        count = len(self.sets)
+        groups = [slice(k * count, (k + 1) * count) for k in range(len(REFERENCES))]
+        differences = np.stack([_spread([reading.values for reading in found[group]]) for group in groups])
+        lost = [not all(np.any(c) for c in state.c[group]) for group in groups]
         more = [1e300 if gone else picture.size_of(d) for gone, d in zip(lost, differences, strict=True)]
         state = state._replace(worst=np.maximum(state.worst, differences), score=state.score + more)
         best = int(np.argmin(state.score))
         errors = picture.errors(differences[best], state.worst[best])
-        return state, picture.snapshot(state, found[2 * best + 1], errors, rung, central=REFERENCES[best])
+        return state, picture.snapshot(state, found[groups[best]][-1], errors, rung, central=REFERENCES[best])
+
+
+def _spread(values: list[np.ndarray]) -> np.ndarray:
+    """How the last set differs from the one before, and from that without clusters, which sees what clusters miss."""
+    *_, before, last = values
+    return np.maximum(np.abs(last - before), MEMORY * np.abs(last - values[0]))
 
 
 class Climbing(NamedTuple):
-    """Where a search is: the rung, what was found about each reference, how it differs, and which go on."""
+    """Where a search is: the rung, what was found about each reference there and on the last rung without clusters, how
+    it differs, and which go on.
+    """
 
     step: int
     t: float
     dt: float
     found: np.ndarray
+    whole: np.ndarray
     difference: np.ndarray
     before: np.ndarray
     alive: np.ndarray
@@ -328,7 +346,16 @@ class CorrelatorSearch:
         alive = np.ones(len(REFERENCES))
         best = Best(size=np.inf, rung=0, reference=0, smallest=0.0, values=none[0], errors=none[0])
         return Climbing(
-            step=0, t=0.0, dt=0.0, found=none, difference=none, before=none, alive=alive, means=letters, best=best
+            step=0,
+            t=0.0,
+            dt=0.0,
+            found=none,
+            whole=none,
+            difference=none,
+            before=none,
+            alive=alive,
+            means=letters,
+            best=best,
         )
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
@@ -382,11 +409,12 @@ class CorrelatorSearch:
                 continue
             means = co.raw_means(member.hierarchy, moments)
             values, smallest[k] = self.picture.read(member, moments, 0.0)
-            difference[k], found[k] = np.abs(values - found[k]), values
+            difference[k] = np.maximum(np.abs(values - found[k]), MEMORY * np.abs(values - state.whole[k]))
+            found[k] = values
         if not np.any(alive):
             raise NumericalError(failure)
         moved = state._replace(found=found, difference=difference, before=state.difference, alive=alive, means=means)
-        return moved, smallest
+        return (moved._replace(whole=found) if rung.full == rung.weight else moved), smallest
 
     def _judged(self, rung: co.Rung, state: Climbing, smallest: np.ndarray) -> tuple[Climbing, Snapshot]:
         picture = self.picture
