@@ -3,7 +3,7 @@
 from neurho.trajectories.ensemble import Observed, observed
 from neurho.trajectories.evolution import Ends, Evolution, EvolutionState, Record, evolve, make_evolution
 from neurho.trajectories.space import Space, keeps_parity
-from neurho.trajectories.stationary import StationaryRun, StationaryState, make_stationary, stationary
+from neurho.trajectories.averaging import StationaryRun, StationaryState, make_stationary, stationary
 from neurho.trajectories.system import DOUBLE, MOST_SITES, SINGLE, Accuracy
 
 __all__ = [

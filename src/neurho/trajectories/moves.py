@@ -22,7 +22,7 @@ from neurho.trajectories.space import Space
 WIDEST = 6
 """Terms of one move that touch together more sites than this have their elements in one vector."""
 
-Vector: TypeAlias = Float[Array, "2 D lanes"]
+Vector: TypeAlias = tuple[Float[Array, "D lanes"], Float[Array, "D lanes"]]
 Turn: TypeAlias = tuple[tuple[int, int], ...]
 
 
@@ -61,8 +61,8 @@ class Move(eqx.Module):
     def apply(self, psi: Vector, sector: Float[Array, " lanes"]) -> tuple[Array, Array]:
         """Real and imaginary parts of D(x) psi(x + m), `(D, lanes)` each."""
         real, imag = self.elements(sector)
-        a, b = (self.turned(psi[part]) for part in (0, 1))
-        flat = psi.shape[1:]
+        a, b = (self.turned(part) for part in psi)
+        flat = psi[0].shape
         if imag is None:
             return (real * a).reshape(flat), (real * b).reshape(flat)
         if real is None:
@@ -77,30 +77,31 @@ class Moves(eqx.Module):
 
     def apply(self, psi: Vector, sector: Float[Array, " lanes"]) -> Vector:
         """X psi; `sector` is that of X psi."""
-        real, imag = jnp.zeros(psi.shape[1:], psi.dtype), jnp.zeros(psi.shape[1:], psi.dtype)
+        real, imag = zeros_like(psi)
         for move in self.moves:
             a, b = move.apply(psi, sector)
             real, imag = real + a, imag + b
-        return jnp.stack([real, imag])
+        return real, imag
 
     def expect(self, psi: Vector, sector: Float[Array, " lanes"]) -> Float[Array, " lanes"]:
         """Re <psi|X|psi>, not divided by <psi|psi>."""
-        total = jnp.zeros(psi.shape[-1], psi.dtype)
+        flat, dtype = psi[0].shape, psi[0].dtype
+        total = jnp.zeros(flat[-1], dtype)
         for move in self.moves:
             real, imag = move.elements(sector)
             if not move.turns:
                 if real is not None:
-                    weight = (psi[0] ** 2 + psi[1] ** 2).reshape(*move.shape, psi.shape[-1])
-                    total = total + total_of((real * weight).reshape(psi.shape[1:]))
+                    weight = (psi[0] ** 2 + psi[1] ** 2).reshape(*move.shape, flat[-1])
+                    total = total + total_of((real * weight).reshape(flat))
                 continue
-            a, b = (move.turned(psi[part]) for part in (0, 1))
-            old = psi.reshape(2, *a.shape)
-            found = jnp.zeros((), psi.dtype)
+            a, b = (move.turned(part) for part in psi)
+            old = [part.reshape(a.shape) for part in psi]
+            found = jnp.zeros((), dtype)
             if real is not None:
                 found = found + real * (old[0] * a + old[1] * b)
             if imag is not None:
                 found = found + imag * (old[1] * a - old[0] * b)
-            total = total + total_of(found.reshape(psi.shape[1:]))
+            total = total + total_of(found.reshape(flat))
         return total
 
 
@@ -111,6 +112,21 @@ def total_of(values: Float[Array, "D lanes"]) -> Float[Array, " lanes"]:
     if size % inner:
         return jnp.sum(values, axis=0)
     return jnp.sum(jnp.sum(values.reshape(-1, inner, values.shape[-1]), axis=0), axis=0)
+
+
+def zeros_like(psi: Vector) -> Vector:
+    """The zero vector."""
+    return jnp.zeros_like(psi[0]), jnp.zeros_like(psi[1])
+
+
+def add(psi: Vector, other: Vector) -> Vector:
+    """The sum of two vectors."""
+    return psi[0] + other[0], psi[1] + other[1]
+
+
+def select(condition: Float[Array, " lanes"] | Array, psi: Vector, other: Vector) -> Vector:
+    """Of every lane one of two vectors."""
+    return jnp.where(condition, psi[0], other[0]), jnp.where(condition, psi[1], other[1])
 
 
 def square(psi: Vector) -> Float[Array, " lanes"]:

@@ -1,7 +1,8 @@
 """Where state vectors live: all configurations, or those of one parity.
 
-A vector is a real array `(2, D, lanes)`: real and imaginary parts, configurations with site 0 slowest, and trajectories
-side by side on the last axis, so that whatever happens to one configuration happens to a vector register.
+A vector is a pair of real arrays `(D, lanes)`, its real and imaginary parts: configurations with site 0 slowest, and
+trajectories side by side on the last axis, so that whatever happens to one configuration happens to a vector register.
+(Complex numbers, or one array for both parts, make XLA write loops that are three to eight times slower.)
 """
 
 from typing import NamedTuple

@@ -79,7 +79,7 @@ def start_walk(
     lanes, numbers = len(trajectories), jnp.asarray(trajectories)
     event = jnp.zeros(lanes, int)
     return Walk(
-        psi=jnp.asarray(np.stack([psi.real, psi.imag]), dtype),
+        psi=(jnp.asarray(psi.real, dtype), jnp.asarray(psi.imag, dtype)),
         norm=jnp.ones(lanes, float),
         threshold=uniforms(key, numbers, event)[0],
         t=jnp.full(lanes, float(t0)),

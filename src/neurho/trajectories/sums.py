@@ -11,7 +11,7 @@ from jaxtyping import Array, Complex, Float
 
 from neurho._types import Coefficient
 from neurho.operators import LocalTerm, Operator
-from neurho.trajectories.moves import Moves, Vector, moves_of, total_of
+from neurho.trajectories.moves import Moves, Vector, add, moves_of, total_of, zeros_like
 from neurho.trajectories.space import Space
 
 
@@ -23,16 +23,16 @@ class Sum(eqx.Module):
 
     def apply(self, psi: Vector, sector: Float[Array, " lanes"], t: Float[Array, " lanes"]) -> Vector:
         """X(t) psi, every lane at its own time."""
-        total = jnp.zeros_like(psi)
+        total = zeros_like(psi)
         for function, part in zip(self.functions, self.parts, strict=True):
             found = part.apply(psi, sector)
-            total = total + (found if function is None else times(at_times(function, t), found))
+            total = add(total, found if function is None else times(at_times(function, t), found))
         return total
 
     def expect(self, psi: Vector, sector: Float[Array, " lanes"], t: Float[Array, " lanes"]) -> Float[Array, " lanes"]:
         """Re <psi|X(t)|psi>, not divided by <psi|psi>."""
         if all(function is None for function in self.functions):
-            zero = jnp.zeros(psi.shape[-1], psi.dtype)
+            zero = jnp.zeros(psi[0].shape[-1], psi[0].dtype)
             return sum((part.expect(psi, sector) for part in self.parts), start=zero)
         found = self.apply(psi, sector, t)
         return total_of(psi[0] * found[0] + psi[1] * found[1])
@@ -47,8 +47,8 @@ def at_times(function: Coefficient | None, t: Float[Array, "*n"]) -> Complex[Arr
 
 def times(factor: Complex[Array, " lanes"], psi: Vector) -> Vector:
     """A vector times one complex number for every lane."""
-    a, b = factor.real.astype(psi.dtype), factor.imag.astype(psi.dtype)
-    return jnp.stack([a * psi[0] - b * psi[1], b * psi[0] + a * psi[1]])
+    a, b = factor.real.astype(psi[0].dtype), factor.imag.astype(psi[0].dtype)
+    return a * psi[0] - b * psi[1], b * psi[0] + a * psi[1]
 
 
 def sum_of(operator: Operator, space: Space, dtype: Any, *, change: int = 0) -> Sum:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from neurho._types import Coefficient, require
 from neurho.operators import Lindbladian, Operator, evaluate, total
-from neurho.trajectories.moves import Moves, Vector, moves_of, square, total_of
+from neurho.trajectories.moves import Moves, Vector, moves_of, square, total_of, zeros_like
 from neurho.trajectories.propagation import (
     NODES,
     Chebyshev,
@@ -31,8 +31,11 @@ MOST_SITES = 20
 BASIS_BYTES = 8e8
 """What the vectors of one step may take together."""
 
-REACH = (4.0, 20.0)
-"""Least and largest R h of one step of Chebyshev polynomials, unless memory is short."""
+LARGEST_REACH = 30.0
+"""Largest R h of one step of Chebyshev polynomials."""
+
+OVERHEAD = 4
+"""What looking for a jump costs in a step, in applications of H_eff."""
 
 TAYLOR_REACH = 3.0
 """Largest ||H_eff|| h of one step of a Taylor series."""
@@ -55,7 +58,7 @@ class Channel(eqx.Module):
         """gamma <psi|c^+ c|psi>."""
         if self.loss is not None:
             return evaluate(self.rate, 0.0) * self.loss.expect(psi, sector)
-        rate = jax.vmap(self.rate)(t).astype(psi.dtype) if callable(self.rate) else self.rate
+        rate = jax.vmap(self.rate)(t).astype(psi[0].dtype) if callable(self.rate) else self.rate
         return rate * square(self.apply(psi, sector, t))
 
     def apply(self, psi: Vector, sector: Array, t: Array) -> Vector:
@@ -164,11 +167,9 @@ def _chebyshev(model: Lindbladian, loss: Operator, space: Space, accuracy: Accur
     low, high = _energies(model.hamiltonian, space)
     least, most, mean = _losses(loss, space)
     radius = max(1.01 * (high - low) / 2, (most - least) / 4, 1e-3 * most, 1e-9)
-    reach = radius * min(spacing, max(1.5 / mean if mean > 0 else np.inf, REACH[0] / radius), REACH[1] / radius)
     width = (most - least) / 4 / radius
     room = BASIS_BYTES / (2 * np.dtype(accuracy.dtype).itemsize * space.dimension * lanes_of(space, accuracy))
-    while (order := chebyshev_order(reach, width, accuracy.tolerance)) > max(room, 8):
-        reach *= 0.9
+    reach, order = _best_reach(radius, width, mean / 2, spacing, accuracy.tolerance, max(room, 8))
     centre = (high + low) / 2 - 0.25j * (most + least)
     shifted = (model.hamiltonian - 0.5j * loss - centre) / radius
     return Chebyshev(
@@ -178,6 +179,23 @@ def _chebyshev(model: Lindbladian, loss: Operator, space: Space, accuracy: Accur
         order=order,
         longest=reach / radius,
     )
+
+
+def _best_reach(
+    radius: float, width: float, rate: float, spacing: float, tolerance: float, room: float
+) -> tuple[float, int]:
+    """R h, and terms, for least work: terms over the mean time to the next jump or the end of the step h.
+
+    Jumps are taken to come at half the rate of the infinite-temperature state. Steps divide `spacing`.
+    """
+    parts, found = int(np.ceil(radius * spacing / LARGEST_REACH)) or 1, []
+    while not found or radius * spacing / parts > 1:
+        h = spacing / parts
+        order = chebyshev_order(radius * h, width, tolerance)
+        progress = -np.expm1(-rate * h) / rate if rate > 0 else h
+        found.append((order > room, (order + OVERHEAD) / progress, radius * h, order))
+        parts = max(parts + 1, int(1.1 * parts))
+    return min(found)[2:]
 
 
 def _energies(hamiltonian: Operator, space: Space) -> tuple[float, float]:
@@ -205,13 +223,16 @@ def _lanczos(moves: Moves, size: int) -> tuple[Array, Array]:
 
     def step(carry: tuple[Vector, Vector, Array], _: None) -> tuple[tuple[Vector, Vector, Array], tuple[Array, Array]]:
         old, now, beta = carry
-        new = moves.apply(now, sector) - beta * old
-        alpha = total_of(now[0] * new[0] + now[1] * new[1])
-        new = new - alpha * now
-        beta = jnp.sqrt(square(new))
-        return (now, new / jnp.where(beta > 0, beta, 1), beta), (alpha, beta)
+        found = moves.apply(now, sector)
+        alpha = total_of(now[0] * found[0] + now[1] * found[1])
+        new = tuple(x - beta * y - alpha * z for x, y, z in zip(found, old, now, strict=True))
+        beta = jnp.sqrt(square(new))  # pyright: ignore[reportArgumentType]
+        divided = tuple(x / jnp.where(beta > 0, beta, 1) for x in new)
+        return (now, divided, beta), (alpha, beta)  # pyright: ignore[reportReturnType]
 
-    begin = (jnp.zeros_like(start), start / jnp.sqrt(square(start)), jnp.zeros(2))
+    length = jnp.sqrt(square((start[0], start[1])))
+    first = (start[0] / length, start[1] / length)
+    begin = (zeros_like(first), first, jnp.zeros(2))
     return jax.lax.scan(step, begin, length=LANCZOS)[1]
 
 

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho.trajectories.moves import Vector, square
-from neurho.trajectories.propagation import combine
+from neurho.trajectories.moves import Vector, add, select, square, zeros_like
+from neurho.trajectories.propagation import Basis
 from neurho.trajectories.readings import Readings
 from neurho.trajectories.system import System
 
@@ -58,7 +58,7 @@ def advance(
     A trajectory that has reached one time goes on to the next while others are still behind.
     """
     lanes = walk.t.shape[0]
-    values = jnp.zeros((len(times), readings.count, lanes), walk.psi.dtype)
+    values = jnp.zeros((len(times), readings.count, lanes), walk.psi[0].dtype)
 
     def behind(carry: tuple[Walk, Array, Array]) -> Array:
         return jnp.any(carry[1] < len(times))
@@ -71,7 +71,7 @@ def advance(
         arrived = busy & (walk.t >= target)
 
         def read(values: Array) -> Array:
-            found = readings(walk.psi, walk.sector) / walk.norm.astype(walk.psi.dtype)
+            found = readings(walk.psi, walk.sector) / walk.norm.astype(walk.psi[0].dtype)
             row, lane = jnp.where(arrived, place, len(times)), jnp.arange(lanes)
             return values.at[row, :, lane].set(found.T, mode="drop")
 
@@ -92,7 +92,7 @@ def _step(system: System, key: PRNGKeyArray, walk: Walk, target: Lanes) -> Walk:
     jumps = jumps & moving
     t = jnp.where(last & ~jumps, target, walk.t + s)
     kept = walk._replace(
-        psi=jnp.where(moving, psi, walk.psi), norm=jnp.where(moving, norm, walk.norm), t=jnp.where(moving, t, walk.t)
+        psi=select(moving, psi, walk.psi), norm=jnp.where(moving, norm, walk.norm), t=jnp.where(moving, t, walk.t)
     )
     return jax.lax.cond(jnp.any(jumps), lambda w: _jump(system, key, w, jumps), lambda w: w, kept)
 
@@ -109,7 +109,7 @@ class _Search(NamedTuple):
     count: Int[Array, ""]
 
 
-def _to_crossing(system: System, walk: Walk, basis: Array, h: Lanes) -> tuple[Lanes, Vector, Lanes, Array]:
+def _to_crossing(system: System, walk: Walk, basis: Basis, h: Lanes) -> tuple[Lanes, Vector, Lanes, Array]:
     """psi at the end of the step, or where |psi|^2 = r: time, vector, norm, and whether it crosses."""
     goal = jnp.log(walk.threshold)
 
@@ -117,7 +117,7 @@ def _to_crossing(system: System, walk: Walk, basis: Array, h: Lanes) -> tuple[La
         return -system.loss.expect(psi, walk.sector, walk.t + s).astype(float) / norm
 
     def at(s: Lanes) -> tuple[Vector, Lanes, Lanes]:
-        psi = combine(walk.psi, basis, system.propagation.weights(s, h))
+        psi = system.propagation.at(walk.psi, basis, s, h)
         norm = square(psi).astype(float)
         return psi, norm, jnp.log(norm) - goal
 
@@ -183,14 +183,15 @@ def _jump(system: System, key: PRNGKeyArray, walk: Walk, jumps: Array) -> Walk:
     channel = jnp.minimum(jnp.sum(reached < choice * reached[-1], axis=0), len(system.channels) - 1)
     # A state that nothing leaves may reach its threshold by rounding alone: it draws another one and stays.
     real = jumps & (reached[-1] > 1e-9 * walk.norm)
-    psi = jnp.zeros_like(walk.psi)
+    psi = zeros_like(walk.psi)
     for number, c in enumerate(system.channels):
-        psi = psi + jnp.where(channel == number, c.apply(walk.psi, walk.sector, walk.t), 0)
+        found = c.apply(walk.psi, walk.sector, walk.t)
+        psi = add(psi, select(channel == number, found, zeros_like(found)))
     changes = jnp.array([c.change for c in system.channels])[channel] == 1
-    psi = jnp.where(real, psi, walk.psi)
+    psi = select(real, psi, walk.psi)
     norm = jnp.sqrt(square(psi))
     return walk._replace(
-        psi=jnp.where(jumps, psi / norm, walk.psi),
+        psi=select(jumps, (psi[0] / norm, psi[1] / norm), walk.psi),
         norm=jnp.where(jumps, 1.0, walk.norm),
         threshold=jnp.where(jumps, threshold, walk.threshold),
         sector=jnp.where(real & changes, -walk.sector, walk.sector),

@@ -49,7 +49,7 @@ class StationaryState(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StationaryRun:
-    """A compiled search; made by [`make_stationary`][neurho.trajectories.stationary.make_stationary]."""
+    """A compiled search; made by [`make_stationary`][neurho.trajectories.averaging.make_stationary]."""
 
     system: System
     readings: Readings
@@ -173,10 +173,10 @@ def _with_rows(state: StationaryState, rows: np.ndarray) -> StationaryState:
 
 
 def natural_spacing(model: Lindbladian) -> float:
-    """A quarter of the shortest lifetime of a configuration of one site."""
+    """Half the shortest lifetime of a configuration of one site."""
     loss = loss_of(model)
     largest = max(float(np.linalg.norm(term.matrix, 2)) for term in loss.terms)
-    return 0.25 / largest
+    return 0.5 / largest
 
 
 def make_stationary(
@@ -250,7 +250,7 @@ def stationary(
     - `initial`: as for [`evolve`][neurho.trajectories.evolve]; all sites in their last level (down) unless given.
     - `trajectories`: followed at the same time; a few unless given.
     - `t_end`, `seconds`, `goal`: the run ends with whichever comes first; `goal` is (name, largest error).
-    - `spacing`: time between samples; a quarter of the shortest lifetime of one site unless given.
+    - `spacing`: time between samples; half the shortest lifetime of one site unless given.
     - `key`, `observables`, `accuracy`, `state`, `progress`: as for `evolve`.
 
     **Returns** a [`Record`][neurho.trajectories.evolution.Record] of values without an axis of times.
