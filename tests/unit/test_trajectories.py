@@ -105,18 +105,25 @@ def driven_model():
     pulse = pulses.sin2(2.0, start=0.3, end=0.5)
     coupling = pulses.ramp(0.2, 1.0, start=0.0, end=0.7)
     h = 0.7 * sx(0) * pulse + sz(0) @ sz(1) * coupling + 0.2 * (sy(1) + sz(0))
-    return Lindbladian(lattice.chain(2), h, [(pulses.sine(0.3, frequency=4.0, offset=0.5), sm(0)), (0.4, sz(1) * coupling)])
+    return Lindbladian(
+        lattice.chain(2), h, [(pulses.sine(0.3, frequency=4.0, offset=0.5), sm(0)), (0.4, sz(1) * coupling)]
+    )
 
 
 def test_propagation_with_pulses_never_steps_over_one():
     model, space = driven_model(), Space(2, 2)
     made = system.make_system(model, space, tr.DOUBLE, spacing=1.0, t0=0.0, t1=1.0)
-    psi, t, one = random_vectors(5, 4), jnp.zeros(4), jnp.ones(4)
+    psi, t = random_vectors(5, 4), jnp.zeros(4)
     expected = as_complex(psi)
+
+    @eqx.filter_jit
+    def step(propagation, psi, t):
+        h = jnp.minimum(propagation.limit(t), 1.0 - t)
+        basis = propagation.basis(psi, jnp.ones(4), t, h)
+        return propagation.at(psi, basis, h, h), t + h
+
     while float(t[0]) < 1.0 - 1e-12:
-        h = jnp.minimum(made.propagation.limit(t), 1.0 - t)
-        basis = made.propagation.basis(psi, one, t, h)
-        psi, t = made.propagation.at(psi, basis, h, h), t + h
+        psi, t = step(made.propagation, psi, t)
 
     def rate(time, flat):
         effective = model.hamiltonian.to_sparse(2, time) - 0.5j * system.loss_of(model).to_sparse(2, time)
@@ -181,7 +188,10 @@ def deviations(model, initial, times, observables, *, trajectories, key=KEY, acc
 @pytest.mark.parametrize(
     ("model", "initial"),
     [
-        (models.heisenberg(lattice.chain(3), field=(0.4, 0.1, 0.2), coupling=(0.9, 1.2, 1), dephasing=0.3), (0.5, 0, 0.3)),
+        (
+            models.heisenberg(lattice.chain(3), field=(0.4, 0.1, 0.2), coupling=(0.9, 1.2, 1), dephasing=0.3),
+            (0.5, 0, 0.3),
+        ),
         (XYZ, (0, 0, 0.4)),
     ],
 )
@@ -215,7 +225,7 @@ def test_an_evolution_resumes_bit_for_bit(tmp_path):
     ends = evolution.Ends(trajectories=30)
     run = tr.make_evolution(XYZ, (0, 0, 0.4), [0.0, 1.0], tr.observed(OBSERVABLES), key=KEY, ends=ends, lanes=8)
     states = list(run.states())
-    assert [s.count for s in states] == [8, 16, 24, 30]
+    assert [s.done for s in states] == [8, 16, 24, 30]
     eqx.tree_serialise_leaves(tmp_path / "state", states[1])
     read = eqx.tree_deserialise_leaves(tmp_path / "state", run.template())
     *_, last = run.states(read)
@@ -237,7 +247,9 @@ def test_a_search_resumes_bit_for_bit_and_joins_blocks(tmp_path):
             np.testing.assert_array_equal(one, other)
     assert last.length == 8  # 320 samples in at most 64 blocks
     assert last.filled * last.length == 320
-    np.testing.assert_allclose(last.sums[..., :3].sum(axis=(0, 1)) / 3200, run.settled(last)._replace().mean[:3], atol=0.2)
+    np.testing.assert_allclose(
+        last.sums[..., :3].sum(axis=(0, 1)) / 3200, run.settled(last)._replace().mean[:3], atol=0.2
+    )
 
 
 def test_stationary_means_agree_with_exact():
@@ -256,11 +268,11 @@ def test_stationary_means_agree_with_exact():
 
 def test_a_goal_ends_a_run_or_is_said_to_be_missed():
     options = {"observables": {"z": sz(0)}, "key": KEY}
-    reached = tr.evolve(XYZ, (0, 0, 1.0), [1.0], trajectories=100000, goal=("z", 0.05), **options)
+    reached = tr.evolve(XYZ, (0, 0, 1.0), [0.0, 1.0], trajectories=100000, goal=("z", 0.05), **options)
     assert reached.trajectories < 2000
-    assert reached.estimates["z"].error <= 0.05
+    assert 0.03 < reached.estimates["z"].error[1] <= 0.05
     assert reached.message == ""
-    missed = tr.evolve(XYZ, (0, 0, 1.0), [1.0], trajectories=10, goal=("z", 1e-4), **options)
+    missed = tr.evolve(XYZ, (0, 0, 1.0), [0.0, 1.0], trajectories=10, goal=("z", 1e-4), **options)
     assert missed.trajectories == 10
     assert "above the goal of 0.0001" in missed.message
     short = tr.stationary(XYZ, observables={"z": sz(0)}, key=KEY, trajectories=4, t_end=2.0, goal=("z", 1e-4))
@@ -299,12 +311,13 @@ def test_errors_of_time_averages_cover(count):
     blocks lose.
     """
     rng = np.random.default_rng(0)
-    inside = []
+    inside, taus = [], []
     for _ in range(400):
         rows = autoregressive(rng, 640, count, 0.8).reshape(64, 10, count, 1)
         found = statistics.settle(rows.mean(axis=1), (rows**2).mean(axis=1), 10, np.array([True]))
         inside.append(abs(found.mean[0]) / found.error[0])
-        assert found.tau[0] == pytest.approx(4.5, rel=0.9)
+        taus.append(found.tau[0])
+    assert np.mean(taus) == pytest.approx(4.5, rel=0.15)
     assert np.mean(np.array(inside) < 1) == pytest.approx(0.683, abs=0.09)
     assert np.mean(np.array(inside) < 2) == pytest.approx(0.954, abs=0.05)
 
@@ -322,8 +335,8 @@ def test_errors_of_trajectories_cover():
     sigma of a hundred draws.
     """
     ends = evolution.Ends(trajectories=6400)
-    run = tr.make_evolution(XYZ, (0, 0, 1.0), [1.0], tr.observed({"z": sz(1)}), key=KEY, ends=ends, lanes=128)
-    rows = np.concatenate([run._group(g, jax.devices()[0]) for g in range(50)])[:, 0, 0].reshape(100, 64)
+    run = tr.make_evolution(XYZ, (0, 0, 1.0), [0.0, 1.0], tr.observed({"z": sz(1)}), key=KEY, ends=ends, lanes=128)
+    rows = np.concatenate([run._group(g, jax.devices()[0]) for g in range(50)])[:, 1, 0].reshape(100, 64)
     (_, rho) = exact.evolve(XYZ, exact.product_state((0, 0, 1.0), 3), [0.0, 1.0])
     truth = exact.expectation(rho, sz(1), 3).real
     share = np.abs(rows.mean(axis=1) - truth) / (rows.std(axis=1, ddof=1) / 8)
@@ -342,7 +355,7 @@ def test_errors_of_trajectories_cover():
         ({"times": [1.0, 0.5]}, "increase"),
         ({"times": []}, "at least one time"),
         ({"initial": (0, 0, 2.0)}, "length <= 1"),
-        ({"initial": np.eye(3)}, "have shape"),
+        ({"initial": np.eye(4)}, "have shape"),
         ({"trajectories": 1}, "at least 2"),
         ({"goal": ("x", 0.1)}, "name one of z"),
         ({"goal": ("z", 0.0)}, "be an error > 0"),

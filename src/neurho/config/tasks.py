@@ -69,12 +69,22 @@ CORRELATOR_DEFAULTS: dict[str, float] = {}
 """Keys of correlator networks."""
 
 
-TRAJECTORY_DEFAULTS: dict[str, float] = {}
+TRAJECTORY_DEFAULTS: dict[str, Any] = {
+    "precision": "double",
+    "trajectories": None,
+    "seconds": None,
+    "goal": None,
+    "goal_error": None,
+}
 """Keys of quantum trajectories."""
 
 
 MATRIX_PRODUCT_DEFAULTS: dict[str, float] = {}
 """Keys of matrix products."""
+
+
+LAST_ROW = 1e-9
+"""The part of the series that results are taken from where every row is an average over all that came before."""
 
 
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -122,6 +132,11 @@ class Flow(Table):
     points: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
     damping: MaybePositive = None
     trust: MaybePositive = None
+    precision: Literal["single", "double"] | None = None
+    trajectories: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
+    seconds: MaybePositive = None
+    goal: str | None = None
+    goal_error: MaybePositive = None
 
     @property
     def adaptive(self) -> bool:
@@ -141,7 +156,10 @@ class Flow(Table):
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
             filled |= ADAPTIVE_DEFAULTS
-        if "times" not in data:
+        averages = data.get("method") == "trajectories" and data.get("kind") == "stationary"
+        if averages:
+            filled["average"] = LAST_ROW
+        if "times" not in data and not averages:
             filled["points"] = 101
         return filled | data
 
@@ -157,6 +175,11 @@ class Flow(Table):
             raise Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
         if self.times is not None and self.points is not None:
             raise Refusal("task.points", "be left out where task.times is given", "both are there")
+        if (self.goal is None) != (self.goal_error is None):
+            missing = "goal_error" if self.goal_error is None else "goal"
+            raise Refusal(
+                f"task.{missing}", "be given with the other of task.goal and task.goal_error", "it is missing"
+            )
         self._check_times()
         return self
 
@@ -229,6 +252,12 @@ class Stationary(Flow):
             raise Refusal("task.t_max", "be left out", 'method "continuation" ends after task.max_steps')
         if not searches and self.method not in WITHOUT_NETWORK and self.t_max is None:
             raise Refusal("task.t_max", f'be given for method "{self.method}"', "it is missing")
+        if self.method == "trajectories":
+            if self.times or self.points:
+                given = "times" if self.times else "points"
+                raise Refusal(f"task.{given}", "be left out", 'method "trajectories" averages over time')
+            if self.t_max is None and self.seconds is None and self.goal is None:
+                raise Refusal("task.t_max", "be given, or task.seconds, or task.goal", "nothing would end the run")
         return self
 
 

@@ -7,10 +7,11 @@ is one for all.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from neurho.drivers import trajectories
 from neurho.drivers.base import Driver
 from neurho.setup import Setup
 
-DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({})
+DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({"trajectories": trajectories.make})
 """What makes the driver of a method, by its name in the problem file."""
 
 __all__ = ["DRIVERS", "Driver"]

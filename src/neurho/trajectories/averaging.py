@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,12 +13,21 @@ from jaxtyping import PRNGKeyArray
 
 from neurho._types import require
 from neurho.operators import Lindbladian, Operator
-from neurho.trajectories.ensemble import Observed, in_order, observed, workers
+from neurho.trajectories.ensemble import Device, Observed, in_order, observed, vector_bytes, workers, working_bytes
 from neurho.trajectories.evolution import Ends, Record
 from neurho.trajectories.readings import Readings, make_readings
 from neurho.trajectories.start import site_matrices, space_of, start_walk
 from neurho.trajectories.statistics import Settled, settle
-from neurho.trajectories.system import DOUBLE, Accuracy, System, lanes_of, loss_of, make_system, require_model, require_rates
+from neurho.trajectories.system import (
+    DOUBLE,
+    Accuracy,
+    System,
+    lanes_of,
+    loss_of,
+    make_system,
+    require_model,
+    require_rates,
+)
 from neurho.trajectories.walk import Walk, advance
 
 ROUND = 16
@@ -91,7 +101,8 @@ class StationaryRun:
         while not self.is_over(now):
             times = self.spacing * (now.step + 1 + np.arange(ROUND))
             walks, values = [], []
-            for walk, rows in in_order(lambda group, device: self._round(now.walk, group, times, device), range(self.groups)):
+            task = partial(self._round, now.walk, times)
+            for walk, rows in in_order(task, range(self.groups)):
                 walks.append(walk)
                 values.append(rows)
             rows = np.concatenate(values, axis=1)[:, : self.trajectories]
@@ -105,7 +116,8 @@ class StationaryRun:
 
     def is_over(self, state: StationaryState) -> bool:
         """Whether enough has been done."""
-        return state.t >= self.t_end or (state.step > 0 and state.seconds >= self.ends.seconds) or self.is_reached(state)
+        late = state.step > 0 and state.seconds >= self.ends.seconds
+        return state.t >= self.t_end or late or self.is_reached(state)
 
     def is_reached(self, state: StationaryState) -> bool:
         """Whether the goal is reached, with a beginning that is over and blocks that are long enough."""
@@ -126,6 +138,17 @@ class StationaryRun:
         """The time that is left out."""
         return found.discarded * state.length * self.spacing
 
+    def is_satisfied(self, state: StationaryState) -> bool:
+        """Whether the goal is reached, or where there is none, the averages can be trusted."""
+        return self.is_reached(state) if self.ends.goal is not None else self.settled(state).trusted
+
+    @property
+    def bytes(self) -> float:
+        """Predicted bytes of vectors: those of all trajectories twice, and the programs that work at the same time."""
+        stored = 2.0 * self.groups * vector_bytes(self.system.space, self.accuracy, self.lanes)
+        tables = 2 * 8.0 * self.blocks * self.trajectories * self.observed.size
+        return stored + tables + working_bytes(self.system, self.accuracy, self.lanes)
+
     def remark(self, state: StationaryState) -> str:
         """What is wrong with the averages, or ""."""
         found, words = self.settled(state), []
@@ -143,7 +166,7 @@ class StationaryRun:
             )
         return " ".join(words)
 
-    def _round(self, walk: Walk, group: int, times: np.ndarray, device: jax.Device) -> tuple[Walk, np.ndarray]:
+    def _round(self, walk: Walk, times: np.ndarray, group: int, device: Device) -> tuple[Walk, np.ndarray]:
         """A group at the next times, and all its named values, `(times, lanes, values)`."""
         own = jax.tree.map(lambda part: jnp.asarray(part[group]), walk)
         placed: Any = jax.device_put((self.system, self.readings, self.key, own, jnp.asarray(times)), device)
@@ -184,7 +207,7 @@ def make_stationary(
     observed_: Observed,
     *,
     key: PRNGKeyArray,
-    ends: Ends | None = None,
+    ends: Ends | Callable[[int], Ends],
     initial: Any = None,
     t_end: float = np.inf,
     spacing: float | None = None,
@@ -201,7 +224,7 @@ def make_stationary(
     matrices = site_matrices(down if initial is None else initial, model.sites, model.local_dim)
     space = space_of(model, matrices)
     lanes = lanes_of(space, accuracy)
-    given = Ends(trajectories=default_trajectories(lanes)) if ends is None else ends
+    given = ends(default_trajectories(lanes)) if callable(ends) else ends
     given.check(observed_)
     require(t_end > 0, "t_end", "be > 0", f"it is {t_end}")
     step = natural_spacing(model) if spacing is None else spacing
@@ -258,8 +281,10 @@ def stationary(
     **Raises** `NeurhoError` for more than 20 spins, a model without jumps, and arguments that do not fit.
     """
     seen = observed(observables)
-    lanes = trajectories or _lanes(model, initial, accuracy)
-    ends = Ends(trajectories=lanes, seconds=seconds, goal=goal)
+
+    def ends(most: int) -> Ends:
+        return Ends(trajectories=trajectories or most, seconds=seconds, goal=goal)
+
     run = make_stationary(
         model, seen, key=key, ends=ends, initial=initial, t_end=t_end, spacing=spacing, accuracy=accuracy
     )
@@ -269,14 +294,8 @@ def stationary(
         found = run.settled(now)
         return Record(seen.named(found.mean, found.error), run.trajectories, now.seconds, run.remark(now), now)
 
-    for now in run.states(now):
+    for step in run.states(now):
+        now = step
         if progress is not None:
             progress(record(now))
     return record(now)
-
-
-def _lanes(model: Lindbladian, initial: Any, accuracy: Accuracy) -> int:
-    require_model(model)
-    down = np.eye(model.local_dim)[-1]
-    matrices = site_matrices(down if initial is None else initial, model.sites, model.local_dim)
-    return default_trajectories(lanes_of(space_of(model, matrices), accuracy))

@@ -12,8 +12,13 @@ import numpy as np
 from neurho._types import require
 from neurho.estimators import Estimate
 from neurho.operators import Operator
+from neurho.trajectories.space import Space
+from neurho.trajectories.system import Accuracy, System
 
 Combine: TypeAlias = Callable[[np.ndarray, float], Mapping[str, np.ndarray]]
+Device: TypeAlias = Any
+"""One of `jax.devices()`."""
+
 T, R = TypeVar("T"), TypeVar("R")
 
 
@@ -29,7 +34,8 @@ class Observed:
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of every named value."""
-        return {name: np.shape(value)[1:] for name, value in self.combine(np.zeros((1, len(self.operators))), 0.0).items()}
+        values = self.combine(np.zeros((1, len(self.operators))), 0.0)
+        return {name: np.shape(value)[1:] for name, value in values.items()}
 
     @property
     def size(self) -> int:
@@ -88,7 +94,18 @@ def observed(observables: Mapping[str, Operator | Sequence[Operator]]) -> Observ
     return Observed(operators=tuple(operators), combine=combine)
 
 
-def workers() -> list[jax.Device]:
+def vector_bytes(space: Space, accuracy: Accuracy, lanes: int) -> float:
+    """Bytes of one vector of a group."""
+    return 2.0 * np.dtype(accuracy.dtype).itemsize * space.dimension * lanes
+
+
+def working_bytes(system: System, accuracy: Accuracy, lanes: int) -> float:
+    """Bytes that the groups take that are worked on at the same time: the vectors of a step, and a dozen more."""
+    each = (system.terms + 12) * vector_bytes(system.space, accuracy, lanes)
+    return each * len(workers())
+
+
+def workers() -> list[Device]:
     """One device for each group that is worked on at the same time; a processor that is not divided serves all its
     cores, for programs of one vector register are not divided by XLA.
     """
@@ -98,7 +115,7 @@ def workers() -> list[jax.Device]:
     return devices
 
 
-def in_order(task: Callable[[T, jax.Device], R], items: Iterable[T]) -> Iterator[R]:
+def in_order(task: Callable[[T, Device], R], items: Iterable[T]) -> Iterator[R]:
     """`task(item, device)` for all items, in their order; a few at the same time, the next ones begun ahead."""
     places = workers()
     if len(places) == 1:

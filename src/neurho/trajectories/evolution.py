@@ -14,9 +14,8 @@ from jaxtyping import PRNGKeyArray
 from neurho._types import as_reals, require
 from neurho.estimators import Estimate
 from neurho.operators import Lindbladian, Operator
-from neurho.trajectories.ensemble import Observed, in_order, observed
+from neurho.trajectories.ensemble import Device, Observed, in_order, observed, working_bytes
 from neurho.trajectories.readings import Readings, make_readings
-from neurho.trajectories.space import Space
 from neurho.trajectories.start import site_matrices, space_of, start_walk
 from neurho.trajectories.statistics import Moments, with_samples
 from neurho.trajectories.system import DOUBLE, Accuracy, System, lanes_of, make_system, require_model, require_rates
@@ -27,7 +26,7 @@ FEW = 8
 
 
 class EvolutionState(NamedTuple):
-    """Where a run is: plain arrays. `step` counts groups of trajectories, `count` trajectories, `t` is the last time.
+    """Where a run is: plain arrays. `step` counts groups of trajectories, `done` trajectories, `t` is the last time.
 
     - `mean`, `spread`: of all named values, `(times, values)`; `seconds`: spent so far.
     """
@@ -35,7 +34,7 @@ class EvolutionState(NamedTuple):
     step: int
     t: float
     dt: float
-    count: int
+    done: int
     seconds: float
     mean: np.ndarray
     spread: np.ndarray
@@ -81,6 +80,12 @@ class Evolution:
         size = (len(self.times), self.observed.size)
         return EvolutionState(0, float(self.times[-1]), 0.0, 0, 0.0, np.zeros(size), np.zeros(size))
 
+    @property
+    def bytes(self) -> float:
+        """Predicted bytes of vectors and tables."""
+        tables = 4 * 8.0 * self.lanes * len(self.times) * (self.observed.size + self.readings.count)
+        return tables + working_bytes(self.system, self.accuracy, self.lanes)
+
     @cached_property
     def groups(self) -> int:
         """Groups of trajectories at most."""
@@ -93,11 +98,11 @@ class Evolution:
         if self.is_over(now):
             return
         for samples in in_order(self._group, range(now.step, self.groups)):
-            room = self.ends.trajectories - now.count
-            moments = with_samples(Moments(now.count, now.mean, now.spread), samples[:room])
+            room = self.ends.trajectories - now.done
+            moments = with_samples(Moments(now.done, now.mean, now.spread), samples[:room])
             now = now._replace(
                 step=now.step + 1,
-                count=moments.count,
+                done=moments.number,
                 seconds=time.monotonic() - begin,
                 mean=moments.mean,
                 spread=moments.spread,
@@ -108,12 +113,12 @@ class Evolution:
 
     def is_over(self, state: EvolutionState) -> bool:
         """Whether enough has been done."""
-        done = state.count >= self.ends.trajectories or (state.seconds >= self.ends.seconds and state.count >= 2)
+        done = state.done >= self.ends.trajectories or (state.seconds >= self.ends.seconds and state.done >= 2)
         return done or self.is_reached(state)
 
     def is_reached(self, state: EvolutionState) -> bool:
         """Whether the goal is reached."""
-        if self.ends.goal is None or state.count < FEW:
+        if self.ends.goal is None or state.done < FEW:
             return False
         name, error = self.ends.goal
         return bool(np.max(self._error(state)[:, self.observed.place(name)]) <= error)
@@ -124,9 +129,9 @@ class Evolution:
             return ""
         name, error = self.ends.goal
         found = float(np.max(self._error(state)[:, self.observed.place(name)]))
-        need = int(np.ceil(state.count * (found / error) ** 2)) if np.isfinite(found) else 0
+        need = int(np.ceil(state.done * (found / error) ** 2)) if np.isfinite(found) else 0
         return (
-            f"The error of {name} is {found:.2g} after {state.count} trajectories in {state.seconds:.0f} s, above the "
+            f"The error of {name} is {found:.2g} after {state.done} trajectories in {state.seconds:.0f} s, above the "
             f"goal of {error:g}; about {need} trajectories would reach it."
         )
 
@@ -135,9 +140,9 @@ class Evolution:
         return self.observed.named(state.mean, self._error(state))
 
     def _error(self, state: EvolutionState) -> np.ndarray:
-        return Moments(state.count, state.mean, state.spread).error
+        return Moments(state.done, state.mean, state.spread).error
 
-    def _group(self, group: int, device: jax.Device) -> np.ndarray:
+    def _group(self, group: int, device: Device) -> np.ndarray:
         """All named values of a group of trajectories, `(lanes, times, values)`."""
         numbers = group * self.lanes + np.arange(self.lanes)
         walk = start_walk(self.matrices, self.system.space, self.key, numbers, self.accuracy.dtype, self.times[0])
@@ -235,9 +240,10 @@ def evolve(
     now = run.template() if state is None else state
 
     def record(now: EvolutionState) -> Record:
-        return Record(run.estimates(now), now.count, now.seconds, run.remark(now), now)
+        return Record(run.estimates(now), now.done, now.seconds, run.remark(now), now)
 
-    for now in run.states(now):
+    for step in run.states(now):
+        now = step
         if progress is not None:
             progress(record(now))
     return record(now)

@@ -63,11 +63,11 @@ class Move(eqx.Module):
         real, imag = self.elements(sector)
         a, b = (self.turned(part) for part in psi)
         flat = psi[0].shape
-        if imag is None:
+        if real is not None and imag is not None:
+            return (real * a - imag * b).reshape(flat), (real * b + imag * a).reshape(flat)
+        if real is not None:
             return (real * a).reshape(flat), (real * b).reshape(flat)
-        if real is None:
-            return (-imag * b).reshape(flat), (imag * a).reshape(flat)
-        return (real * a - imag * b).reshape(flat), (real * b + imag * a).reshape(flat)
+        return (-imag * b).reshape(flat), (imag * a).reshape(flat)  # pyright: ignore[reportOptionalOperand, reportOperatorIssue]
 
 
 class Moves(eqx.Module):
@@ -164,7 +164,8 @@ def _parts(term: LocalTerm, space: Space, change: int) -> Iterable[tuple[tuple[t
         elements = term.matrix[np.arange(d**k), ((rows + step) % d) @ powers]
         if not np.any(elements) or (space.halved and int(step.sum()) % 2 != change):
             continue
-        key = tuple((j, int(s)) for j, s in zip(term.sites, step, strict=True) if s and not (space.halved and j == last))
+        free = [(j, int(s)) for j, s in zip(term.sites, step, strict=True) if s]
+        key = tuple((j, s) for j, s in free if not (space.halved and j == last))
         if space.halved and last in term.sites:
             whole = [elements[space.digits(sector)[:, term.sites] @ powers] for sector in (1, -1)]
             yield key, _Part(tuple(range(space.free)), *whole)
@@ -189,7 +190,7 @@ def _move(key: tuple[tuple[int, int], ...], parts: Sequence[_Part], space: Space
     fit = shape if named != sites else tuple(n if axis % 2 else 1 for axis, n in enumerate(shape))
 
     def as_pair(tensor: np.ndarray) -> tuple[Array | None, Array | None]:
-        halves = [tensor.real, tensor.imag]
+        halves = [np.real(tensor), np.imag(tensor)]
         return tuple(jax.device_put(h.reshape(fit).astype(dtype)) if np.any(h) else None for h in halves)  # pyright: ignore[reportReturnType]
 
     turns = tuple((2 * named.index(site) + 1, step) for site, step in key)

@@ -1,4 +1,4 @@
-"""exp(-i H_eff s) psi for all s up to a longest step: a few vectors u_k, and functions w_k(s) with psi(s) = sum w_k u_k.
+"""exp(-i H_eff s) psi for all s in a step: a few vectors u_k and functions w_k(s) with psi(s) = sum_k w_k(s) u_k.
 
 Once the vectors are known, psi at any time within the step costs one sum, which is what finding a jump needs.
 
@@ -64,7 +64,7 @@ class Chebyshev(eqx.Module):
         k = np.arange(self.order + 1)
         # (-i)^k is real or imaginary: the sign goes with the weight, the imaginary unit into the sum
         factors = np.where(k == 0, 1, 2) * np.array([1, -1, -1, 1])[k % 4]
-        weights = factors[:, None] * bessel_j(self.order, self.radius * s) * jnp.exp(-self.loss / 2 * s)
+        weights = jnp.asarray(factors[:, None]) * bessel_j(self.order, self.radius * s) * jnp.exp(-self.loss / 2 * s)
         return combine(psi, basis, weights, quarter=True)
 
 
@@ -132,7 +132,7 @@ def bessel_j(order: int, x: Float[Array, " lanes"]) -> Float[Array, "terms lanes
     angle = 2 * np.pi * np.arange(points) / points
     k = np.arange(order + 1)[:, None]
     waves = jnp.exp(1j * x[None] * np.sin(angle)[:, None])
-    return ((np.exp(-1j * k * angle) / points) @ waves).real
+    return jnp.real(jnp.asarray(np.exp(-1j * k * angle) / points) @ waves)
 
 
 def chebyshev_order(reach: float, width: float, tolerance: float) -> int:

@@ -28,8 +28,8 @@ def site_matrices(initial: Any, sites: int, local_dim: int) -> np.ndarray:
     require(array.dtype.kind in "iufc" and np.all(np.isfinite(array)), "initial", "be finite numbers", "it is not")
     d, shape = local_dim, array.shape
     if d == 2 and shape in ((3,), (sites, 3)):
-        lengths = np.linalg.norm(array, axis=-1)
-        require(np.all(lengths <= 1 + 1e-12), "initial", "have Bloch vectors of length <= 1", f"one has {lengths.max()}")
+        longest = float(np.max(np.linalg.norm(array, axis=-1)))
+        require(longest <= 1 + 1e-12, "initial", "have Bloch vectors of length <= 1", f"one has {longest:.6g}")
         array = (np.eye(2) + np.tensordot(array, [PAULI_X, PAULI_Y, PAULI_Z], axes=1)) / 2
     elif shape in ((d,), (sites, d)):
         lengths = np.linalg.norm(array, axis=-1, keepdims=True)
@@ -59,9 +59,11 @@ def start_walk(
 ) -> Walk:
     """Trajectories at their beginning, one for each number in `trajectories`."""
     values, vectors = _mixtures(matrices)
-    draws = np.asarray(jax.vmap(lambda n: jax.random.uniform(jax.random.fold_in(_own(key), n), (space.sites,)))(
-        jnp.asarray(trajectories)
-    ))
+    draws = np.asarray(
+        jax.vmap(lambda n: jax.random.uniform(jax.random.fold_in(_own(key), n), (space.sites,)))(
+            jnp.asarray(trajectories)
+        )
+    )
     columns, sectors = [], []
     for draw in draws:
         chosen = np.minimum(np.sum(np.cumsum(values, axis=1) <= draw[:, None], axis=1), space.local_dim - 1)
@@ -79,7 +81,7 @@ def start_walk(
     lanes, numbers = len(trajectories), jnp.asarray(trajectories)
     event = jnp.zeros(lanes, int)
     return Walk(
-        psi=(jnp.asarray(psi.real, dtype), jnp.asarray(psi.imag, dtype)),
+        psi=(jnp.asarray(np.real(psi), dtype), jnp.asarray(np.imag(psi), dtype)),
         norm=jnp.ones(lanes, float),
         threshold=uniforms(key, numbers, event)[0],
         t=jnp.full(lanes, float(t0)),
@@ -99,6 +101,6 @@ def _mixtures(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, vectors = np.linalg.eigh(matrices)
     for j, matrix in enumerate(matrices):
         if not np.any(np.abs(matrix - np.diag(np.diag(matrix))) > 1e-14):
-            values[j], vectors[j] = np.diag(matrix).real, np.eye(len(matrix))
+            values[j], vectors[j] = np.real(np.diag(matrix)), np.eye(len(matrix))
     values = np.clip(values, 0, None)
     return values / values.sum(axis=1, keepdims=True), vectors

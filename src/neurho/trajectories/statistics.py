@@ -18,27 +18,27 @@ DECORRELATED = 8.0
 class Moments(NamedTuple):
     """Number, mean and sum of squared deviations of independent samples."""
 
-    count: int
+    number: int
     mean: np.ndarray
     spread: np.ndarray
 
     @property
     def error(self) -> np.ndarray:
         """The standard error of the mean; infinite for fewer than two samples."""
-        if self.count < 2:
+        if self.number < 2:
             return np.full_like(self.mean, np.inf)
-        return np.sqrt(self.spread / (self.count * (self.count - 1)))
+        return np.sqrt(self.spread / (self.number * (self.number - 1)))
 
 
 def with_samples(moments: Moments, samples: Float[np.ndarray, "samples ..."]) -> Moments:
     """Moments with more samples (Chan, Golub & LeVeque, Am. Stat. 37, 242 (1983))."""
     more, mean = len(samples), samples.mean(axis=0)
     spread = np.sum((samples - mean) ** 2, axis=0)
-    count, step = moments.count + more, mean - moments.mean
+    number, step = moments.number + more, mean - moments.mean
     return Moments(
-        count=count,
-        mean=moments.mean + step * (more / count),
-        spread=moments.spread + spread + step**2 * (moments.count * more / count),
+        number=number,
+        mean=moments.mean + step * (more / number),
+        spread=moments.spread + spread + step**2 * (moments.number * more / number),
     )
 
 

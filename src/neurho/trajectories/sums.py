@@ -1,4 +1,4 @@
-"""Operators with coefficients that depend on time, sum_n f_n(t) X_n, on vectors whose lanes have clocks of their own."""
+"""Operators with coefficients that depend on time, sum_n f_n(t) X_n; every lane of a vector has its own clock."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -55,14 +55,14 @@ class Channel(eqx.Module):
     change: int = eqx.field(static=True)
 
     def weight(self, psi: Vector, sector: Array, t: Array) -> Float[Array, " lanes"]:
-        """gamma <psi|c^+ c|psi>."""
+        """The rate at which it happens, gamma <psi|c^+ c|psi>."""
         if self.loss is not None:
             return evaluate(self.rate, 0.0) * self.loss.expect(psi, sector)
         rate = jax.vmap(self.rate)(t).astype(psi[0].dtype) if callable(self.rate) else self.rate
         return rate * square(self.apply(psi, sector, t))
 
     def apply(self, psi: Vector, sector: Array, t: Array) -> Vector:
-        """c psi."""
+        """The vector c psi."""
         return self.jump.apply(psi, -sector if self.change else sector, t)
 
 
@@ -204,20 +204,22 @@ def _energies(hamiltonian: Operator, space: Space) -> tuple[float, float]:
     low, high = np.sum(terms, axis=0) if terms else (0.0, 0.0)
     if space.dimension <= 8 * LANCZOS or high - low < 1e-12:
         return float(low), float(high)
-    alpha, beta = _lanczos(moves_of(hamiltonian, space, np.float64), space.dimension)
+    alpha, beta = (np.asarray(part) for part in _lanczos(moves_of(hamiltonian, space, np.float64), space.dimension))
+    edges = []
     for lane in range(alpha.shape[1]):
-        steps = 1 + int(np.argmax(np.append(beta[:-1, lane] < 1e-9 * (high - low), True)))  # noqa: FBT003
+        ends = np.append(beta[:-1, lane] < 1e-9 * (high - low), [True])  # an invariant space, or the last step
+        steps = 1 + int(np.argmax(ends))
         values, vectors = scipy.linalg.eigh_tridiagonal(alpha[:steps, lane], beta[: steps - 1, lane])
         rest = beta[steps - 1, lane]
-        edges = values[0] - rest * abs(vectors[-1, 0]), values[-1] + rest * abs(vectors[-1, -1])
-        found = edges if lane == 0 else (min(found[0], edges[0]), max(found[1], edges[1]))  # pyright: ignore[reportPossiblyUnbound]
-    margin = 0.02 * (found[1] - found[0])  # pyright: ignore[reportPossiblyUnbound]
-    return max(float(low), float(found[0] - margin)), min(float(high), float(found[1] + margin))  # pyright: ignore[reportPossiblyUnbound]
+        edges.append((values[0] - rest * abs(vectors[-1, 0]), values[-1] + rest * abs(vectors[-1, -1])))
+    least, most = min(e[0] for e in edges), max(e[1] for e in edges)
+    margin = 0.02 * (most - least)
+    return max(float(low), float(least - margin)), min(float(high), float(most + margin))
 
 
 @partial(jax.jit, static_argnums=1)
 def _lanczos(moves: Moves, size: int) -> tuple[Array, Array]:
-    """alpha and beta of Lanczos recurrences from random vectors, `(steps, lanes)`, one lane for each sector."""
+    """Lanczos coefficients alpha and beta from random vectors, `(steps, lanes)`, a lane for each sector."""
     sector = jnp.array([1.0, -1.0])
     start = jax.random.normal(jax.random.key(0), (2, size, 2))
 

@@ -40,7 +40,9 @@ class Walk(NamedTuple):
     event: Int[Array, " lanes"]
 
 
-def uniforms(key: PRNGKeyArray, trajectory: Int[Array, " lanes"], event: Int[Array, " lanes"]) -> Float[Array, "2 lanes"]:
+def uniforms(
+    key: PRNGKeyArray, trajectory: Int[Array, " lanes"], event: Int[Array, " lanes"]
+) -> Float[Array, "2 lanes"]:
     """Two random numbers in (0, 1] for an event of every trajectory."""
 
     def draw(number: Array, count: Array) -> Array:
@@ -106,11 +108,11 @@ class _Search(NamedTuple):
     psi: Vector
     norm: Lanes
     done: Array
-    count: Int[Array, ""]
+    tries: Int[Array, ""]
 
 
 def _to_crossing(system: System, walk: Walk, basis: Basis, h: Lanes) -> tuple[Lanes, Vector, Lanes, Array]:
-    """psi at the end of the step, or where |psi|^2 = r: time, vector, norm, and whether it crosses."""
+    """The vector at the end of the step, or where |psi|^2 = r: time, vector, norm, and whether it crosses."""
     goal = jnp.log(walk.threshold)
 
     def slope(psi: Vector, norm: Lanes, s: Lanes) -> Lanes:
@@ -122,7 +124,7 @@ def _to_crossing(system: System, walk: Walk, basis: Basis, h: Lanes) -> tuple[La
         return psi, norm, jnp.log(norm) - goal
 
     def unfinished(search: _Search) -> Array:
-        return jnp.any(~search.done) & (search.count < SEARCH)
+        return jnp.any(~search.done) & (search.tries < SEARCH)
 
     def again(search: _Search) -> _Search:
         s = jnp.where(search.done, search.s, _propose(search))
@@ -136,7 +138,7 @@ def _to_crossing(system: System, walk: Walk, basis: Basis, h: Lanes) -> tuple[La
             psi=psi,
             norm=norm,
             done=search.done | (jnp.abs(above) <= 3 * system.tolerance) | (width <= 1e-12 * h),
-            count=search.count + 1,
+            tries=search.tries + 1,
         )
 
     psi, norm, above = at(h)
@@ -149,7 +151,7 @@ def _to_crossing(system: System, walk: Walk, basis: Basis, h: Lanes) -> tuple[La
         psi=psi,
         norm=norm,
         done=~crosses,
-        count=jnp.zeros((), int),
+        tries=jnp.zeros((), int),
     )
     search = jax.lax.while_loop(unfinished, again, search)
     return search.s, search.psi, search.norm, crosses
@@ -170,7 +172,7 @@ def _propose(search: _Search) -> Lanes:
         return jnp.where(right, middle, ends[0]), jnp.where(right, ends[1], middle)
 
     ends = jax.lax.fori_loop(0, 44, halve, (jnp.zeros_like(a), jnp.ones_like(a)))
-    share = jnp.where(search.count % 4 == 3, 0.5, (ends[0] + ends[1]) / 2)
+    share = jnp.where(search.tries % 4 == 3, 0.5, (ends[0] + ends[1]) / 2)
     return a + width * jnp.clip(share, 0.0, 1.0)
 
 
