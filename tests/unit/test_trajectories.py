@@ -14,7 +14,7 @@ from neurho import exact, lattice, models, pulses
 from neurho import trajectories as tr
 from neurho._types import NeurhoError
 from neurho.operators import Lindbladian, Operator, local, sm, sp, sx, sy, sz, total
-from neurho.trajectories import averaging, evolution, moves, start, statistics, system, walk
+from neurho.trajectories import evolution, moves, start, statistics, system, walk
 from neurho.trajectories.space import Space, keeps_parity, parity_change
 
 KEY = jax.random.key(7)
@@ -374,4 +374,4 @@ def test_a_search_needs_an_end_and_a_constant_model():
     with pytest.raises(NeurhoError, match="be finite where neither"):
         tr.stationary(XYZ, observables={"z": sz(0)}, key=KEY)
     with pytest.raises(NeurhoError, match="not depend on time"):
-        averaging.make_stationary(driven_model(), tr.observed({"z": sz(0)}), key=KEY, t_end=1.0)
+        tr.stationary(driven_model(), observables={"z": sz(0)}, key=KEY, t_end=1.0)

@@ -19,7 +19,8 @@ Combine: TypeAlias = Callable[[np.ndarray, float], Mapping[str, np.ndarray]]
 Device: TypeAlias = Any
 """One of `jax.devices()`."""
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)

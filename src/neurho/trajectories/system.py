@@ -28,8 +28,9 @@ from neurho.trajectories.sums import Sum, by_coefficient, norm_bound, sum_of
 MOST_SITES = 20
 """Spins that a run may have; of other dimensions as many as have no more configurations."""
 
-BASIS_BYTES = 8e8
-"""What the vectors of one step may take together."""
+BASIS_BYTES = 4e8
+"""What the vectors of one step of one group may take together: two groups at a time stay below 2 GB. It does not ask
+what the machine has, for a run must resume on another one."""
 
 LARGEST_REACH = 30.0
 """Largest R h of one step of Chebyshev polynomials."""
