@@ -88,8 +88,11 @@ def beside_qutip(arguments):
 def memory(arguments):
     for name, model, accuracy in (
         ("4x5 torus, double, parity", torus(4, 5), tr.DOUBLE),
-        ("4x5 torus in a field, double", models.heisenberg(
-            lattice.square(4, 5, periodic=True), field=(0.5, 0, 0), coupling=COUPLING), tr.DOUBLE),
+        (
+            "4x5 torus in a field, double",
+            models.heisenberg(lattice.square(4, 5, periodic=True), field=(0.5, 0, 0), coupling=COUPLING),
+            tr.DOUBLE,
+        ),
     )[arguments.case : arguments.case + 1]:
         begin = time.process_time()
         found = tr.evolve(
@@ -102,11 +105,14 @@ def memory(arguments):
             accuracy=accuracy,
         )
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        yield name, {
-            "peak_GB": peak,
-            "cpu_seconds": time.process_time() - begin,
-            "mz": [float(found.estimates["mz"].mean[-1]), float(found.estimates["mz"].error[-1])],
-        }
+        yield (
+            name,
+            {
+                "peak_GB": peak,
+                "cpu_seconds": time.process_time() - begin,
+                "mz": [float(found.estimates["mz"].mean[-1]), float(found.estimates["mz"].error[-1])],
+            },
+        )
 
 
 def stationary_torus(arguments):

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 Coefficient: TypeAlias = Callable[[Any], Any]
-"""A real or complex function of time, f(t), written with functions that JAX can trace."""
+"""A real or complex function of time, f(t), called with a float."""
 
 CORRECTED = "_corrected"
 """Ends the names of stationary values that the equation of motion has corrected."""
@@ -16,6 +16,14 @@ CORRECTED = "_corrected"
 def closing_steps(average: float, step: int) -> int:
     """How many steps follow a search that ends at `step`, to be the part `average` of all (one if that is 1)."""
     return math.ceil(average / (1 - average) * (step + 1)) if average < 1 else 1
+
+
+def default_chains(*samples: int) -> int:
+    """How many chains are run where only numbers of samples are given: the most, up to 512, that divide all of them and
+    leave at least 16 samples to each chain, or 4 for up to 64 chains (one chain where there is no such number).
+    """
+    most = min(512, *(max(count // 16, min(64, count // 4)) for count in samples))
+    return next((n for n in range(most, 1, -1) if not any(count % n for count in samples)), 1)
 
 
 class NeurhoError(ValueError):
@@ -30,6 +38,25 @@ def require(condition: object, name: str, must: str, but: str) -> None:
     """Raise ``Argument `name` must ..., but ...`` unless `condition` holds."""
     if not condition:
         raise NeurhoError(f"Argument `{name}` must {must}, but {but}.")
+
+
+def brief(value: object) -> str:
+    """A value as a sentence can hold it: with its type where it is long."""
+    text = value.__name__ if callable(value) and hasattr(value, "__name__") else repr(value)
+    short = len(text) <= 60 and "\n" not in text
+    return text if short and not isinstance(value, np.ndarray) else f"an object of type {type(value).__name__}"
+
+
+def require_whole(value: object, name: str, least: int = 0) -> None:
+    """Check that a size is a whole number of at least `least`."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    require(whole, name, f"be a whole number >= {least}", f"it is {brief(value)}")
+
+
+def require_positive(value: Any, name: str, must: str = "be a number > 0") -> None:
+    """Check that a number is real and above zero; infinity is."""
+    real = (isinstance(value, int | float) or hasattr(value, "dtype")) and np.ndim(value) == 0
+    require(real and not np.iscomplexobj(value) and value > 0, name, must, f"it is {brief(value)}")
 
 
 def require_sites(sites: Sequence[int], count: int, name: str = "sites") -> None:

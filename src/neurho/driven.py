@@ -12,7 +12,7 @@ from neurho.estimators import Estimate
 from neurho.expressions import rates_on
 from neurho.lattice import Lattice
 from neurho.observables import Quantity
-from neurho.operators import LocalTerm, Operator, evaluate
+from neurho.operators import Lindbladian, LocalTerm, Operator, rate_at, value_at
 
 CHECKS = 1000
 """Equally spaced times, besides those of the output, at which rates are looked at."""
@@ -53,11 +53,28 @@ def with_pulses(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def require_rates(config: Config, lattice: Lattice, times: np.ndarray) -> None:
-    """Refuse rates that are negative or not finite at an output time, or at one of many times between.
+def require_drive(config: Config, lindbladian: Lindbladian, times: np.ndarray) -> None:
+    """Refuse rates that are negative, complex or not finite, and coefficients that are not finite, at an output time
+    or at one of many times between.
 
     **Raises** `NeurhoError` with the path of the key.
     """
+    between = np.linspace(times[0], times[-1], CHECKS)
+    rates = _rates(config, lindbladian.lattice)
+    operators = [lindbladian.hamiltonian, *(jump.operator for jump in lindbladian.jumps)]
+    coefficients = {term.coefficient for operator in operators for term in operator.terms}
+    for t in map(float, (*times, *between)):
+        for key, rate in rates:
+            try:
+                rate_at(rate, t, key)
+            except NeurhoError as error:
+                raise NeurhoError(str(error).replace("Argument", "Key", 1)) from None
+        for coefficient in coefficients:
+            value_at(coefficient, t, "model")
+
+
+def _rates(config: Config, lattice: Lattice) -> list[tuple[str, Coefficient]]:
+    """Rates that depend on time, with their keys."""
     made = make_pulses(config)
     rates: list[tuple[str, Coefficient]] = []
     if config.model.kind == "custom":
@@ -70,12 +87,7 @@ def require_rates(config: Config, lattice: Lattice, times: np.ndarray) -> None:
         keys = ("decay", "pump", "dephasing")
         named: Mapping[str, str] = getattr(config.model, "pulses", {})
         rates += [(f"model.pulses.{key}", made[named[key]]) for key in keys if key in named]
-    between = np.linspace(times[0], times[-1], CHECKS)
-    for key, rate in rates:
-        for t in (*times, *between):
-            value = complex(rate(float(t)))
-            if not (np.isfinite(value) and value.real >= -1e-12):
-                raise NeurhoError(f"Key `{key}` must stay finite and >= 0, but it is {value.real:.4g} at t = {t:.4g}.")
+    return rates
 
 
 def energy_parts(hamiltonian: Operator) -> tuple[list[Quantity], list[Coefficient]]:
@@ -117,4 +129,4 @@ class _Real:
         self.function, self.unit = function, unit
 
     def __call__(self, t: float) -> float:
-        return (self.unit * complex(evaluate(self.function, t))).real
+        return (self.unit * value_at(self.function, t)).real

@@ -131,12 +131,19 @@ def local_values(
     return at_each(values, x, label_map.label_dim)
 
 
-@program
 def lindblad_values(
     ansatz: AbstractAnsatz, generator: LabelMap, t: Any, x: Int[Array, "samples sites"], chunk: int
 ) -> Complex[Array, " samples"]:
-    """L_loc of a Lindbladian at time `t` as one program, which all that needs it in a run shares."""
-    return local_values(ansatz.amplitudes(), generator.at_time(t), x, chunk=chunk)[:, 0]
+    """L_loc of a Lindbladian at time `t` by one program, which all that needs it in a run shares."""
+    return fixed_values(ansatz, generator.at_time(t), x, chunk)
+
+
+@program
+def fixed_values(
+    ansatz: AbstractAnsatz, generator: LabelMap, x: Int[Array, "samples sites"], chunk: int
+) -> Complex[Array, " samples"]:
+    """L_loc of a Lindbladian at one time."""
+    return local_values(ansatz.amplitudes(), generator, x, chunk=chunk)[:, 0]
 
 
 def local_value(amplitudes: AbstractAmplitudes, label_map: LabelMap, x: Int[Array, " sites"]) -> Complex[Array, ""]:

@@ -5,7 +5,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -13,11 +12,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import require
-from neurho.ansatz import AbstractAnsatz, parameter_count, parameters
+from neurho._types import default_chains, require, require_positive, require_whole
+from neurho.ansatz import AbstractAnsatz, Prepared, PreparedLevels, parameter_count, parameters
+from neurho.arguments import (
+    as_method,
+    as_quantities,
+    as_times,
+    network_on,
+    require_control,
+    require_lindbladian,
+    require_numerics,
+    require_options,
+    require_steps_of,
+)
 from neurho.estimators import CHUNK
 from neurho.generator import LabelMap, lindbladian_map
-from neurho.integrate import BOSH3, Method, Step, StepControl, advance
+from neurho.integrate import BOSH3, Method, Step, StepControl, Tableau, advance
 from neurho.observables import Observables, Quantity, Snapshot, build_observables, pauli_quantities
 from neurho.operators import Lindbladian
 from neurho.sampling import (
@@ -187,14 +197,14 @@ def make_flow(
     *,
     generator: LabelMap | None = None,
     samples: int | None = None,
-    chains: int = 512,
+    chains: int | None = None,
     sampler: AbstractSampler | None = None,
     diagonal: AbstractSampler | None = None,
     solver: AbstractSolver | None = None,
-    method: Method | None = None,
+    method: Method | Tableau | None = None,
     tolerance: float | None = 1e-3,
     dt_max: float = math.inf,
-    quantities: Sequence[Quantity] | None = None,
+    quantities: Sequence[Quantity] | Mapping[str, Any] | None = None,
     centred: bool = True,
     certificate: bool = True,
     hermitian: bool = False,
@@ -207,27 +217,34 @@ def make_flow(
 
     - `generator`: the Lindbladian on labels, where it is there already.
     - `samples`: kept configurations per evaluation for both chains (Metropolis); None sums over all configurations.
+    - `chains`: a divisor of `samples`; see `neurho._types.default_chains` unless given.
     - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
     - `solver`: [`neurho.Ridge`][] with its default unless given.
     - `method`, `tolerance`: the Bogacki-Shampine pair at 1e-3 unless given; `tolerance=None` keeps dt fixed.
-    - `quantities`: what to measure; one-site and bond means of Pauli matrices for spins unless given.
+    - `quantities`: what to measure, or a table of Hermitian operators by name, measured as their mean; one-site and
+      bond means of Pauli matrices for spins unless given.
     - `centred`: Fubini-Study norm (True) or the plain norm.
     - `hermitian`: the ansatz is Hermitian, and sums over all configurations may take half of them.
     - `purity`: also estimate purity and Renyi-2 entropy with every snapshot.
     - `certificate`: measure delta_L and ||L rho||^2/||rho||^2 with every snapshot.
     """
+    require_lindbladian(lindbladian)
+    require_numerics(solver, sampler, diagonal, samples=samples, chains=chains, chunk=chunk)
+    require_control(tolerance, dt_max)
     sites, dim = lindbladian.lattice, lindbladian.local_dim
+    require(chains is None or samples is not None, "chains", "stand beside samples", "there are no samples")
     if samples is None:
         sampler, diagonal = (
             sampler or enumerate_all(sites.sites, dim, hermitian=hermitian),
             diagonal or enumerate_diagonal(sites.sites, dim),
         )
     else:
-        sizes: dict[str, Any] = {"samples": samples, "chains": chains, "local_dim": dim}
+        sizes: dict[str, Any] = {"samples": samples, "chains": chains or default_chains(samples), "local_dim": dim}
         sampler, diagonal = sampler or metropolis(sites, **sizes), diagonal or metropolis_diagonal(sites, **sizes)
     if quantities is None:
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
         quantities = pauli_quantities(sites)
+    method = as_method(method or Method(BOSH3), tolerance)
     return Flow(
         tdvp=TDVP(
             generator=generator or lindbladian_map(lindbladian),
@@ -236,16 +253,16 @@ def make_flow(
             centred=centred,
             chunk=chunk,
         ),
-        method=method or Method(BOSH3),
+        method=method,
         control=StepControl(tolerance=tolerance, dt_max=dt_max),
-        observables=build_observables(quantities, diagonal, sites.sites, chunk=chunk, purity=purity),
+        observables=build_observables(as_quantities(quantities), diagonal, sites.sites, chunk=chunk, purity=purity),
         certificate=certificate,
     )
 
 
 def evolve(
     lindbladian: Lindbladian,
-    ansatz: AbstractAnsatz,
+    ansatz: AbstractAnsatz | Prepared | PreparedLevels,
     times: Sequence[float] | np.ndarray,
     *,
     dt: float = 1e-3,
@@ -256,19 +273,23 @@ def evolve(
 
     **Arguments**
 
+    - `ansatz`: a network, or a state that [`neurho.product_state`][] or [`neurho.level_state`][] has prepared.
     - `dt`: the first step, or every step with `tolerance=None`, in units of 1/gamma.
     - `options`: those of [`neurho.make_flow`][].
 
     **Raises** `NeurhoError` for arguments that do not fit, `NumericalError` when the run becomes NaN.
     """
-    require(len(times) > 0 and all(a < b for a, b in pairwise(times)), "times", "increase", f"it is {times}")
-    flow = make_flow(lindbladian, hermitian=ansatz.hermitian, **options)
-    return follow(flow, start(flow, ansatz, seed, dt, times[0]), times, seed=seed)
+    network, times = network_on(lindbladian, ansatz), as_times(times)
+    require_steps_of(dt, seed)
+    require_options(options, make_flow)
+    options.setdefault("hermitian", network.hermitian)
+    flow = make_flow(lindbladian, **options)
+    return follow(flow, start(flow, network, seed, dt, times[0]), times, seed=seed)
 
 
 def stationary_state(
     lindbladian: Lindbladian,
-    ansatz: AbstractAnsatz,
+    ansatz: AbstractAnsatz | Prepared | PreparedLevels,
     *,
     t_max: float,
     delta_l: float = 1e-2,
@@ -282,9 +303,16 @@ def stationary_state(
 
     Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.evolve`][].
     """
-    flow = make_flow(lindbladian, hermitian=ansatz.hermitian, **options)
+    network = network_on(lindbladian, ansatz)
+    require_steps_of(dt, seed)
+    require_positive(t_max, "t_max")
+    require_positive(delta_l, "delta_l")
+    require_whole(points, "points", 2)
+    require_options(options, make_flow)
+    options.setdefault("hermitian", network.hermitian)
+    flow = make_flow(lindbladian, **options)
     times = np.linspace(0, t_max, points)
-    return relax(flow, start(flow, ansatz, seed, dt, error=None), times, seed=seed, delta_l=delta_l)
+    return relax(flow, start(flow, network, seed, dt, error=None), times, seed=seed, delta_l=delta_l)
 
 
 def measure(flow: Flow, state: RunState, key: PRNGKeyArray, last: Mapping[str, float] | None = None) -> Snapshot:

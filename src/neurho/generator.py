@@ -7,8 +7,8 @@ same number of sites with the same number of connected configurations, stacked s
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import product
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from jaxtyping import Array, Complex, Int
 
 from neurho._types import Coefficient
 from neurho.compiling import program
-from neurho.operators import Lindbladian, LocalTerm, Operator, embed, evaluate, marks_of
+from neurho.operators import Lindbladian, LocalTerm, Operator, embed, marks_of, rate_at, value_at
 
 
 class Side(Enum):
@@ -66,13 +66,15 @@ class Group(eqx.Module):
 class LabelMap(eqx.Module):
     """A sum of local linear maps on density matrices, ready for kernels.
 
-    With `channels` > 1 the map is sum_c f_c(t) L_c (time-dependent coefficients), or a list of observables.
+    With `channels` > 1 the map is sum_c f_c(t) L_c (time-dependent coefficients), or a list of observables. `check` is
+    called with every time at which coefficients are evaluated.
     """
 
     groups: tuple[Group, ...]
     sites: int = eqx.field(static=True)
     local_dim: int = eqx.field(static=True)
     coefficients: tuple[Coefficient | None, ...] = eqx.field(static=True)
+    check: Callable[[float], None] | None = eqx.field(static=True, default=None)
 
     @property
     def label_dim(self) -> int:
@@ -86,21 +88,34 @@ class LabelMap(eqx.Module):
         return next(ahead, target)
 
     def at_time(self, t: Any) -> "LabelMap":
-        """The single-channel map sum_c f_c(t) L_c."""
+        """The single-channel map sum_c f_c(t) L_c.
+
+        Coefficients are called with a float, outside of compiled programs: they may be any Python functions, and rates
+        that are negative or complex are refused.
+        """
         if len(self.coefficients) == 1 and self.coefficients[0] is None:
             return self
-        values = jnp.stack([jnp.asarray(evaluate(f, t), dtype=complex) for f in self.coefficients])
-        groups = tuple(
-            Group(
-                sites=g.sites,
-                labels=g.labels,
-                elements=jnp.tensordot(values, g.elements, axes=1)[None],
-                diagonal=jnp.tensordot(values, g.diagonal, axes=1)[None],
-                sides=g.sides,
-            )
-            for g in self.groups
-        )
+        time = float(t)
+        if self.check is not None:
+            self.check(time)
+        values = np.array([1.0 if f is None else f(time) for f in self.coefficients], dtype=complex)
+        groups = _weighted(self.groups, jax.device_put(values))
         return LabelMap(groups=groups, sites=self.sites, local_dim=self.local_dim, coefficients=(None,))
+
+
+@program
+def _weighted(groups: tuple[Group, ...], values: Complex[Array, " channels"]) -> tuple[Group, ...]:
+    """One channel in place of many, the sum with weights."""
+    return tuple(
+        Group(
+            sites=g.sites,
+            labels=g.labels,
+            elements=jnp.tensordot(values, g.elements, axes=1)[None],
+            diagonal=jnp.tensordot(values, g.diagonal, axes=1)[None],
+            sides=g.sides,
+        )
+        for g in groups
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +137,14 @@ def superoperator(left: np.ndarray, right: np.ndarray, k: int, dim: int) -> np.n
     return full.transpose([*order, *(2 * k + np.array(order, dtype=int))]).reshape((dim ** (2 * k),) * 2)
 
 
-def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
-    """The Lindbladian on labels, terms with the same support merged into one matrix (Eq. 1 of PRL 122, 250502)."""
+def lindbladian_terms(lindbladian: Lindbladian) -> tuple[list[LabelTerm], list[Coefficient | None]]:
+    """The local matrices on labels that a Lindbladian is the sum of, and the coefficients of their channels.
+
+    **Raises** `NeurhoError` for terms on too many sites at once.
+    """
+    lindbladian.require_local()
     dim = lindbladian.local_dim
-    channels: dict[Any, int] = {None: 0}
+    channels: dict[_ChannelCoefficient | None, int] = {None: 0}
     terms = []
 
     def add(sites: tuple[int, ...], matrix: np.ndarray, coefficient: Any) -> None:
@@ -136,17 +155,31 @@ def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
             continue  # a constant energy commutes with everything
         k, one = len(term.sites), np.eye(len(term.matrix))
         commutator = superoperator(term.matrix, one, k, dim) - superoperator(one, term.matrix, k, dim)
-        add(term.sites, -1j * commutator, _channel_key(None, term.coefficient, None))
-    for jump in lindbladian.jumps:
+        add(term.sites, -1j * commutator, _channel("hamiltonian", None, term.coefficient, None))
+    for number, jump in enumerate(lindbladian.jumps):
         for a, b in product(jump.operator.terms, repeat=2):
             sites, matrix = _dissipator(a, b, dim)
             if not sites:
                 continue  # so does the constant part of a jump operator with itself
             rate, function = (1.0, jump.rate) if callable(jump.rate) else (jump.rate, None)
-            add(sites, rate * matrix, _channel_key(function, a.coefficient, b.coefficient))
-    functions = [None if key is None else _ChannelCoefficient(key) for key in channels]
-    groups = _groups(terms, dim**2, dim, len(functions))
-    return LabelMap(groups=groups, sites=lindbladian.sites, local_dim=dim, coefficients=tuple(functions))
+            add(sites, rate * matrix, _channel(f"jumps[{number}]", function, a.coefficient, b.coefficient))
+    return terms, list(channels)
+
+
+def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
+    """The Lindbladian on labels, terms with the same support merged into one matrix (Eq. 1 of PRL 122, 250502).
+
+    **Raises** `NeurhoError` for terms on too many sites at once: a collective jump operator is not local.
+    """
+    dim = lindbladian.local_dim
+    terms, functions = lindbladian_terms(lindbladian)
+    return LabelMap(
+        groups=_groups(terms, dim**2, dim, len(functions)),
+        sites=lindbladian.sites,
+        local_dim=dim,
+        coefficients=tuple(functions),
+        check=lindbladian.hermitian_at,
+    )
 
 
 def row_groups(operators: Sequence[Operator]) -> tuple[Group, ...]:
@@ -166,21 +199,25 @@ def row_groups(operators: Sequence[Operator]) -> tuple[Group, ...]:
 
 @dataclass(frozen=True)
 class _ChannelCoefficient:
-    """The product of a rate, one coefficient and the conjugate of another."""
+    """The product of a rate, one coefficient and the conjugate of another; `name` says whose they are."""
 
-    factors: tuple[Coefficient | None, ...]
+    rate: Coefficient | None
+    left: Coefficient | None
+    right: Coefficient | None
+    name: str = field(compare=False)
 
-    def __call__(self, t: Any) -> Any:
-        rate, left, right = (evaluate(f, t) for f in self.factors)
-        return rate * left * jnp.conj(right)
+    def __call__(self, t: float) -> complex:
+        rate = 1.0 if self.rate is None else rate_at(self.rate, t, f"{self.name}.rate")
+        left, right = (value_at(f, t, self.name) for f in (self.left, self.right))
+        return rate * left * np.conj(right)
 
     def marks(self, t0: float, t1: float) -> tuple[float, ...]:
         """Times at which some factor has integrators stop."""
-        return marks_of(self.factors, t0, t1)
+        return marks_of((self.rate, self.left, self.right), t0, t1)
 
 
-def _channel_key(*factors: Coefficient | None) -> tuple[Coefficient | None, ...] | None:
-    return None if all(f is None for f in factors) else factors
+def _channel(name: str, *factors: Coefficient | None) -> _ChannelCoefficient | None:
+    return None if all(f is None for f in factors) else _ChannelCoefficient(*factors, name=name)
 
 
 def _dissipator(a: LocalTerm, b: LocalTerm, dim: int) -> tuple[tuple[int, ...], np.ndarray]:

@@ -90,18 +90,23 @@ class Implicit(eqx.Module):
         """The same problem with samples at another exponent and blur."""
         return dataclasses.replace(self, sampler=tuned(self.sampler, tuning))
 
+    def _at(self, t: Any) -> "Implicit":
+        """The same problem with the generator at one time: its coefficients are no part of compiled programs."""
+        return dataclasses.replace(self, generator=self.generator.at_time(t))
+
     def probe(
         self, key: PRNGKeyArray, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, chains: Array
     ) -> Probe:
         """Fresh samples of `ansatz` and its misfit as the state a step `dt` after `origin`, with `t` between them."""
         draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        local = lindblad_values(ansatz, self.generator, t, x, self.chunk).reshape(draw.weight.shape)
+        now = self._at(t)
+        local = lindblad_values(ansatz, now.generator, t, x, self.chunk).reshape(draw.weight.shape)
         certificate = certificate_of(local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)
         return Probe(
             draw=draw,
             local=local,
-            misfit=self._misfit(t, dt, ansatz, origin, draw, local),
+            misfit=now._misfit(dt, ansatz, origin, draw, local),
             chains=chains,
             certificate=certificate._replace(acceptance=info.acceptance),
         )
@@ -110,17 +115,16 @@ class Implicit(eqx.Module):
         """Have the programs of a step compiled that come after the samples."""
         if (draw := blank_draw(self.sampler)) is None:
             return
-        local = rehearse_local(self.generator, self.sampler, t, ansatz, draw, self.chunk)
-        rehearse(Implicit._misfit, self, t, dt, ansatz, ansatz, draw, local)
-        rehearse(Implicit._correct, self, t, dt, damping, ansatz, ansatz, draw, local)
+        now = self._at(t)
+        local = rehearse_local(now.generator, self.sampler, t, ansatz, draw, self.chunk)
+        rehearse(Implicit._misfit, now, dt, ansatz, ansatz, draw, local)
+        rehearse(Implicit._correct, now, dt, damping, ansatz, ansatz, draw, local)
 
     @program
-    def _misfit(
-        self, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, draw: Draw, local: Array
-    ) -> Estimate:
+    def _misfit(self, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, draw: Draw, local: Array) -> Estimate:
         """F with respect to `origin`, with the best scale."""
         x, weight, local = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1)
-        row, column = self._rows(t, dt, ansatz, origin, x, weight, local)
+        row, column = self._rows(dt, ansatz, origin, x, weight, local)
         u = self._share(dt)
         size = jnp.sum(weight * jnp.abs(column) ** 2) + u**2
         g = -jnp.sum(weight * (column.conj() * row).real) / size
@@ -131,12 +135,11 @@ class Implicit(eqx.Module):
         self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
     ) -> Correction:
         """One Gauss-Newton correction of `ansatz` from its own samples."""
-        return self._correct(t, dt, damping, ansatz, origin, probe.draw, probe.local)
+        return self._at(t)._correct(dt, damping, ansatz, origin, probe.draw, probe.local)
 
     @program
     def _correct(
         self,
-        t: Any,
         dt: Any,
         damping: Any,
         ansatz: AbstractAnsatz,
@@ -146,8 +149,8 @@ class Implicit(eqx.Module):
     ) -> Correction:
         samples = (draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1))
         x, weight, local = condense(ansatz.local_dim**2, *samples)
-        row, column = self._rows(t, dt, ansatz, origin, x, weight, local)
-        gram, mean = self._gram(t, dt, ansatz, x, weight, row, column)
+        row, column = self._rows(dt, ansatz, origin, x, weight, local)
+        gram, mean = self._gram(dt, ansatz, x, weight, row, column)
         count = len(mean)
         normal, force, misfit = _without_scale(gram, count, self._share(dt))
         shift = damping * jnp.trace(normal) / count
@@ -166,7 +169,6 @@ class Implicit(eqx.Module):
 
     def _rows(
         self,
-        t: Any,
         dt: Any,
         ansatz: AbstractAnsatz,
         origin: AbstractAnsatz,
@@ -181,17 +183,17 @@ class Implicit(eqx.Module):
         ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
         before = jnp.full(len(x), 1 - u, dtype=complex)
         if self.weight < 1:
-            earlier = local_values(origin.amplitudes(), self.generator.at_time(t), x, chunk=self.chunk)[:, 0]
+            earlier = local_values(origin.amplitudes(), self.generator, x, chunk=self.chunk)[:, 0]
             before = before + (1 / self.weight - 1) * u * earlier
         column = -before * ratio
         return (1 - u) - u * local + column, column
 
     def _gram(
-        self, t: Any, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, row: Array, column: Array
+        self, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, row: Array, column: Array
     ) -> tuple[Float[Array, "columns columns"], Float[Array, " parameters"]]:
         """<[G h R]^T [G h R]>, accumulated over chunks, and Obar."""
         u = self._share(dt)
-        derivatives = LocalDerivatives.build(ansatz, self.generator.at_time(t))
+        derivatives = LocalDerivatives.build(ansatz, self.generator)
         mean = mean_derivative(ansatz, x, weight)
         columns = len(mean) + 2
 

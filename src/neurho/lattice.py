@@ -1,4 +1,4 @@
-"""Lattices: sites, bonds (each pair once) and translations, as frozen NumPy data."""
+"""Lattices: sites, directed bonds (each pair once) and translations, as frozen NumPy data."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,8 +20,12 @@ class Lattice:
     - `shape`: sites per direction; sites are numbered row-major.
     - `periodic`: one flag per direction.
     - `positions`: array `(sites, dimensions)` of Cartesian coordinates, in units of the lattice constant.
-    - `bonds`: array `(bonds, 2)`, nearest-neighbour pairs, each once, smaller site first.
+    - `bonds`: array `(bonds, 2)`, nearest-neighbour pairs (i, j), each once. On lattices with lattice vectors j lies
+      one of them further than i, so that the bond that closes a ring of three is (2, 0); bonds from edges keep the
+      order in which they were given.
     - `bond_directions`: array `(bonds,)`, the index of the lattice vector along which a bond points.
+    - `directed`: array `(bonds,)`, false where the order of i and j says nothing: in a periodic direction of length 2
+      one bond stands for the ways there and back, and edges of an undirected graph have no order.
     - `translations`: array `(translations, sites)`; row `g` maps site `j` to `translations[g, j]`. Only the
       identity where no direction is periodic.
     - `point_group`: array `(operations, sites)` of the same kind: the rotations and reflections about site 0 that
@@ -34,6 +38,7 @@ class Lattice:
     positions: np.ndarray
     bonds: np.ndarray
     bond_directions: np.ndarray
+    directed: np.ndarray
     translations: np.ndarray
     point_group: np.ndarray
 
@@ -61,7 +66,8 @@ def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, 
 
     A periodic direction of length 2 connects each pair by **one** bond. With `multi_edges=True` the two ways around
     count as two bonds, which doubles the coupling of that pair: other physics (2x2 XYZ, J = (0.9, 1.2, 1): m_z =
-    -0.659 with 4 bonds, -0.376 with 8).
+    -0.659 with 4 bonds, -0.376 with 8). They point in opposite directions; one bond alone has none, and operators that
+    change when i and j are exchanged are refused there.
     """
     return _bravais("square", (rows, columns), periodic, np.eye(2), [(1, 0), (0, 1)], multi_edges=multi_edges)
 
@@ -75,10 +81,13 @@ def triangular(
     return _bravais("triangular", (rows, columns), periodic, vectors, steps, multi_edges=multi_edges)
 
 
-def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None) -> Lattice:
+def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, directed: bool = True) -> Lattice:
     """Any graph, from pairs of site numbers; sites lie on a circle in pictures.
 
-    `sites` is needed when the last sites have no bond. A pair given twice, in any order, is an error.
+    Bonds keep the order of a pair: (3, 0) points from 3 to 0. `sites` is needed when the last sites have no bond.
+    `directed=False` says that the order means nothing; operators that depend on it are then refused.
+
+    **Raises** `NeurhoError` for a pair given twice, in any order.
     """
     try:
         given = [tuple(edge) for edge in edges]
@@ -93,9 +102,9 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None) -> L
             "be pairs of different sites >= 0",
             f"one is {pair}",
         )
-    pairs = [(int(min(pair)), int(max(pair))) for pair in given]
-    require(len(set(pairs)) == len(pairs), "edges", "name each pair once", "one stands twice")
-    least = 1 + max((pair[1] for pair in pairs), default=0)
+    pairs = [(int(i), int(j)) for i, j in given]
+    require(len(set(map(frozenset, pairs))) == len(pairs), "edges", "name each pair once", "one stands twice")
+    least = 1 + max(map(max, pairs), default=0)
     count = least if sites is None else sites
     require(count >= least, "sites", f"be at least {least}, the number the edges need", f"it is {sites}")
     angles = 2 * np.pi * np.arange(count) / count
@@ -106,15 +115,52 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None) -> L
         positions=np.stack([np.cos(angles), np.sin(angles)], axis=1) * count / (2 * np.pi),
         bonds=np.array(pairs, dtype=int).reshape(-1, 2),
         bond_directions=np.zeros(len(pairs), dtype=int),
+        directed=np.full(len(pairs), directed),
         translations=np.arange(count)[None],
         point_group=np.arange(count)[None],
     )
 
 
-def from_networkx(graph: Any) -> Lattice:
-    """A lattice from a `networkx.Graph`; nodes are numbered in the graph's own order."""
-    numbers = {node: number for number, node in enumerate(graph.nodes)}
-    return from_edges([(numbers[a], numbers[b]) for a, b in graph.edges], sites=len(numbers))
+def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
+    """A lattice from a `networkx.Graph`, or a `networkx.DiGraph`, whose edges give bonds their direction.
+
+    Nodes 0 ... N-1 keep their numbers; others (names, positions) are numbered in the graph's own order. The edges of a
+    `Graph` have no order: operators that change when i and j are exchanged are refused on its bonds.
+
+    A lattice has no weights. With `drop_weights=True` they are left to you, to be given as values or couplings, one
+    for each bond: `[weight for *_, weight in graph.edges(data="weight")]` has the order of `bonds`.
+
+    **Raises** `NeurhoError` for graphs with parallel edges or with weights, and for whole numbers as nodes that are
+    neither 0 ... N-1 nor in ascending order.
+    """
+    plain = hasattr(graph, "is_multigraph") and not graph.is_multigraph()
+    must = "be a Graph or a DiGraph of networkx, with one edge for each pair of nodes"
+    require(plain, "graph", must, f"it is a {type(graph).__name__}")
+    for a, b, data in graph.edges(data=True):
+        weighty = sorted(k for k, v in data.items() if k == "weight" or isinstance(v, float | complex))
+        require(
+            drop_weights or not weighty,
+            "graph",
+            "have no weights, which a lattice cannot hold (drop_weights=True leaves them to you)",
+            f"edge {(a, b)} has {weighty[0] if weighty else ''} = {data[weighty[0]] if weighty else ''}",
+        )
+    numbers = _node_numbers(list(graph.nodes))
+    edges = [(numbers[a], numbers[b]) for a, b in graph.edges]
+    return from_edges(edges, sites=len(numbers), directed=graph.is_directed())
+
+
+def _node_numbers(nodes: list[Any]) -> dict[Any, int]:
+    """The number of each node of a graph."""
+    if all(isinstance(node, int | np.integer) for node in nodes):
+        if set(nodes) == set(range(len(nodes))):
+            return {node: int(node) for node in nodes}
+        require(
+            nodes == sorted(nodes),
+            "graph",
+            "have nodes 0 ... N-1, or whole numbers in ascending order (networkx.convert_node_labels_to_integers)",
+            f"they are {nodes}"[:80],
+        )
+    return {node: number for number, node in enumerate(nodes)}
 
 
 def _bravais(
@@ -144,7 +190,7 @@ def _bravais(
         f"it is {periodic}",
     )
     cells = np.array(list(product(*map(range, shape))))
-    bonds, directions = _bonds(cells, shape, flags, steps, multi_edges=multi_edges)
+    bonds, directions, directed = _bonds(cells, shape, flags, steps, multi_edges=multi_edges)
     shifts = product(*[range(length if p else 1) for length, p in zip(shape, flags, strict=True)])
     return Lattice(
         name=name,
@@ -153,6 +199,7 @@ def _bravais(
         positions=cells @ vectors,
         bonds=bonds,
         bond_directions=directions,
+        directed=directed,
         translations=np.array([np.ravel_multi_index(tuple(((cells + shift) % shape).T), shape) for shift in shifts]),
         point_group=_point_group(cells, shape, flags, steps),
     )
@@ -182,18 +229,24 @@ def _bonds(
     steps: list[tuple[int, ...]],
     *,
     multi_edges: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    seen: set[tuple[int, int]] = set()
-    pairs, directions = [], []
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bonds, their directions, and whether they are the only way between their ends."""
+    seen: dict[frozenset[int], int] = {}
+    pairs: list[tuple[int, int]] = []
+    directions, directed = [], []
     for direction, step in enumerate(steps):
         for site, cell in enumerate(cells):
             target = cell + step
             inside = [p or 0 <= c < n for c, n, p in zip(target, shape, flags, strict=True)]
             other = int(np.ravel_multi_index(tuple(target % shape), shape))
-            pair = (min(site, other), max(site, other))
-            if not all(inside) or site == other or (pair in seen and not multi_edges):
+            if not all(inside) or site == other:
                 continue
-            seen.add(pair)
-            pairs.append(pair)
+            first = seen.setdefault(frozenset((site, other)), len(pairs))
+            if first < len(pairs) and not multi_edges:
+                directed[first] = directed[first] and pairs[first] == (site, other)
+                continue
+            pairs.append((site, other))
             directions.append(direction)
-    return np.array(pairs, dtype=int).reshape(-1, 2), np.array(directions, dtype=int)
+            directed.append(True)
+    bonds = np.array(pairs, dtype=int).reshape(-1, 2)
+    return bonds, np.array(directions, dtype=int), np.array(directed, dtype=bool)

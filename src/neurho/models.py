@@ -20,6 +20,7 @@ from neurho.operators import (
     Operator,
     local,
     product,
+    require_function,
     total,
 )
 
@@ -58,8 +59,8 @@ def heisenberg(
     pulses = checked_pulses(pulses, DRIVEN)
     ones = [((j,), PAULI, fields[j], "field") for j in range(lattice.sites)]
     products = [np.kron(p, p) for p in PAULI]
-    bonds = zip(lattice.bonds, couplings, strict=True)
-    twos = [((int(bond[0]), int(bond[1])), products, strength, "coupling") for bond, strength in bonds]
+    bonds = zip(np.sort(lattice.bonds, axis=1), couplings, strict=True)  # these products do not see the order
+    twos = [((int(i), int(j)), products, strength, "coupling") for (i, j), strength in bonds]
     terms = [
         LocalTerm(sites, strength * matrix, product(pulses.get(name), pulses.get(f"{name}_{axis}")))
         for sites, matrices, strengths, name in ones + twos
@@ -86,7 +87,7 @@ def checked_pulses(pulses: Mapping[str, Coefficient] | None, known: Sequence[str
     """The same mapping, if all names are known and all entries functions."""
     for name, function in (pulses or {}).items():
         require(name in known, "pulses", f"name some of {', '.join(known)}", f"it names {name}")
-        require(callable(function), f"pulses[{name}]", "be a function of time", f"it is {function!r}")
+        require_function(function, f"pulses[{name}]")
     return dict(pulses or {})
 
 
@@ -115,19 +116,20 @@ def ising(
     interaction: float = 2.0,
     transverse: float = 1.0,
     decay: Any = 1.0,
+    dephasing: Any = 0.0,
     pulses: Mapping[str, Coefficient] | None = None,
 ) -> Lindbladian:
     """The dissipative transverse-field Ising model, H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j.
 
-    `interaction` is V and `transverse` is g, as in Vicentini et al., PRL 122, 250503 (2019). `pulses` may multiply
-    `interaction`, `transverse` and `decay`.
+    `interaction` is V and `transverse` is g, as in Vicentini et al., PRL 122, 250503 (2019); jumps are sigma^- at rate
+    `decay` and sigma^z at rate `dephasing`. `pulses` may multiply `interaction`, `transverse`, `decay` and `dephasing`.
     """
     for name, value in (("interaction", interaction), ("transverse", transverse)):
         require(isinstance(value, int | float | np.number), name, "be a real number", f"it is {value!r}")
-    names = {"interaction": "coupling", "transverse": "field", "decay": "decay"}
+    names = {"interaction": "coupling", "transverse": "field", "decay": "decay", "dephasing": "dephasing"}
     driven = {names[name]: function for name, function in checked_pulses(pulses, tuple(names)).items()}
     field, coupling = (transverse / 2, 0, 0), (0, 0, interaction / 4)
-    return heisenberg(lattice, field=field, coupling=coupling, decay=decay, pulses=driven)
+    return heisenberg(lattice, field=field, coupling=coupling, decay=decay, dephasing=dephasing, pulses=driven)
 
 
 def dephasing_chain(
@@ -188,7 +190,7 @@ def processor(
     shifts = _each("detuning", detuning, sites, "site")
     terms = [
         LocalTerm((int(i), int(j)), zeta / 4 * np.kron(PAULI_Z, PAULI_Z), pulses.get("crosstalk"))
-        for (i, j), zeta in zip(lattice.bonds, strengths, strict=True)
+        for (i, j), zeta in zip(np.sort(lattice.bonds, axis=1), strengths, strict=True)
     ]
     terms += [LocalTerm((j,), shifts[j] / 2 * PAULI_Z, pulses.get("detuning")) for j in range(sites)]
     for number, drive in enumerate(drives):
@@ -206,7 +208,8 @@ def _drive(
     """f(t) Omega/2 (cos phi sigma^x + sin phi sigma^y) on some sites."""
     places = list(range(sites)) if at is None else list(at)
     require_sites(places, sites, "at")
-    require(pulse is None or callable(pulse), "pulse", "be a function of time", f"it is {pulse!r}")
+    if pulse is not None:
+        require_function(pulse, "pulse")
     strengths, angles = (_each(n, v, len(places), "site driven") for n, v in (("rabi", rabi), ("phase", phase)))
     return [
         LocalTerm((j,), omega / 2 * (np.cos(phi) * PAULI_X + np.sin(phi) * PAULI_Y), pulse)
@@ -267,29 +270,34 @@ def custom(
 
     **Raises** `NeurhoError` with the term and the character at which it goes wrong.
     """
-    energy, pairs = Operator(local_dim, ()), []
+    energy, pairs, wrong = Operator(local_dim, ()), [], []
     for number, term in enumerate(hamiltonian):
-        with _inside(f"hamiltonian[{number}]"):
+        with _noting(f"hamiltonian[{number}]", wrong):
             energy = energy + total([Operator(local_dim, ()), *_placed(lattice, term, values, local_dim)])
     for number, term in enumerate(jumps):
-        with _inside(f"jumps[{number}]"):
+        with _noting(f"jumps[{number}]", wrong):
             rest = {key: value for key, value in term.items() if key != "rate"}
             where = {key: value for key, value in rest.items() if key != "operator"}
             rates = rates_on(lattice, term.get("rate", 1.0), **where, values=values)
-            found = zip(rates, _placed(lattice, rest, values, local_dim), strict=True)
+            found = zip(rates, _placed(lattice, rest, values, local_dim, up_to_sign=True), strict=True)
             for rate, operator in found:
                 if not callable(rate):
                     require_rate(rate, "rate")
                 if callable(rate) or rate > 0:
                     pairs.append(Jump(rate, operator))
+    if wrong:
+        raise NeurhoError("\n  ".join(wrong))
     return Lindbladian(lattice, energy, pairs)
 
 
-def _placed(lattice: Lattice, term: Mapping[str, Any], values: Any, local_dim: int) -> list[Operator]:
+def _placed(
+    lattice: Lattice, term: Mapping[str, Any], values: Any, local_dim: int, *, up_to_sign: bool = False
+) -> list[Operator]:
     rest = {key: value for key, value in term.items() if key != "operator"}
     require("operator" in term, "operator", "be given as text", "it is missing")
     require(set(rest) <= {"on", "direction", "at"}, "on", "stand with direction and at only", f"there is {set(rest)}")
-    return operators_on(lattice, term["operator"], **rest, values=values, local_dim=local_dim)
+    more: dict[str, Any] = {"values": values, "local_dim": local_dim, "up_to_sign": up_to_sign}
+    return operators_on(lattice, term["operator"], **rest, **more)
 
 
 @contextmanager
@@ -299,3 +307,12 @@ def _inside(where: str) -> Iterator[None]:
         yield
     except NeurhoError as error:
         raise NeurhoError(f"In {where}: {error}") from None
+
+
+@contextmanager
+def _noting(where: str, wrong: list[str]) -> Iterator[None]:
+    """Note what is wrong in a term, and go on: the other terms may be wrong too."""
+    try:
+        yield
+    except NeurhoError as error:
+        wrong.append(f"In {where}: {error}")

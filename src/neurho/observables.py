@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import require, require_sites
-from neurho.ansatz import AbstractAnsatz
+from neurho._types import brief, require, require_sites, require_whole
+from neurho.ansatz import AbstractAnsatz, network_of
 from neurho.compiling import program, rehearse
 from neurho.estimators import (
     CHUNK,
@@ -90,6 +90,7 @@ def pauli_quantities(
     `sxsx`), on all pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`); S^xx(k) at all
     momenta (`neurho.momentum.momenta`) of the lattice (`structure_xx_k`).
     """
+    require(isinstance(lattice, Lattice), "lattice", "be a Lattice, as chain(4) gives", f"it is {brief(lattice)}")
     quantities = []
     pairs = list(combinations(range(lattice.sites), 2))
     weights = structure_weights(lattice) if momenta else None
@@ -258,6 +259,7 @@ def build_observables(
     operators: list[Operator] = []
     slices: dict[tuple[int, ...], tuple[int, int]] = {}
     places = []
+    quantities = [_listed(quantity) for quantity in quantities]
     for quantity in quantities:
         for operator in quantity.operators:
             require_sites(operator.support, sites, f"sites of `{quantity.name}`")
@@ -296,9 +298,20 @@ def build_observables(
     )
 
 
+def _listed(quantity: Quantity) -> Quantity:
+    """The quantity with its operators as a tuple, where a user has given one alone or a list."""
+    given: Any = quantity.operators
+    operators = (given,) if isinstance(given, Operator) else tuple(given) if isinstance(given, Sequence) else (given,)
+    for operator in operators:
+        must = f"hold operators as `{quantity.name}`, as in sz(0)"
+        require(isinstance(operator, Operator), "quantities", must, f"there is {brief(operator)}")
+    require(len(operators) > 0, "quantities", f"hold operators as `{quantity.name}`", "there is none")
+    return quantity._replace(operators=operators)
+
+
 def reduced_density_matrix(
     ansatz: AbstractAnsatz,
-    sites: Sequence[int],
+    sites: int | Sequence[int],
     sampler: AbstractSampler | None = None,
     *,
     seed: int = 0,
@@ -315,6 +328,17 @@ def reduced_density_matrix(
 
     **Raises** `NeurhoError` for sites that are not there, stand twice or are too many.
     """
+    ansatz = network_of(ansatz)
+    sites = (sites,) if isinstance(sites, int | np.integer) else sites
+    whole = isinstance(sites, Sequence | np.ndarray) and all(isinstance(j, int | np.integer) for j in sites)
+    require(whole, "sites", "be one to three different sites", f"it is {brief(sites)}")
+    require(
+        sampler is None or isinstance(sampler, AbstractSampler),
+        "sampler",
+        "be one of q(l), as metropolis_diagonal gives",
+        f"it is {brief(sampler)}",
+    )
+    require_whole(seed, "seed")
     require_sites(sites, ansatz.sites, "sites")
     require(1 <= len(sites) <= 3, "sites", "be one to three sites", f"it has {len(sites)}")
     operators = matrix_units(sites, ansatz.local_dim)

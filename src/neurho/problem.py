@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from neurho import exact, records, reference
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, brief
 from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count
 from neurho.assembly import (
     automatic,
@@ -21,17 +21,19 @@ from neurho.assembly import (
 )
 from neurho.config import Config
 from neurho.crosscheck import PlainNorm
-from neurho.driven import require_rates, with_energy
+from neurho.driven import require_drive, with_energy
 from neurho.drivers import DRIVERS, Driver
 from neurho.estimators import Estimate, comparison
 from neurho.evolution import follow, relax, start
 from neurho.fitting import fitted
 from neurho.implicit import Implicit
 from neurho.initial import product_matrix
+from neurho.lattice import Lattice
 from neurho.observables import Snapshot
+from neurho.operators import Lindbladian
 from neurho.parallel import replicate
 from neurho.projected import begin_projected, follow_projected
-from neurho.quantities import exact_values
+from neurho.quantities import exact_values, named_quantities
 from neurho.sampling import Blurred, draw_samples, tuned
 from neurho.setup import Setup
 from neurho.steady import begin, search_stationary
@@ -303,8 +305,11 @@ def build(config: Config) -> Problem:
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
     """
+    if not isinstance(config, Config):
+        raise NeurhoError(f"Argument `config` must be a Config, as neurho.load(FILE) gives, but it is {brief(config)}.")
     sites = make_lattice(config)
-    problem = Problem(config=config, lattice=sites, lindbladian=make_lindbladian(config, sites))
+    physics = _physics(config, sites)
+    problem = Problem(config=config, lattice=sites, lindbladian=physics)
     if problem.lindbladian.is_time_dependent:
         if config.task.kind == "stationary":
             raise NeurhoError('Key `task.kind` must be "evolve" for a model that depends on time, but it is not.')
@@ -312,11 +317,24 @@ def build(config: Config) -> Problem:
             raise NeurhoError(
                 'Key `initial.kind` must not be "mean-field" for a model that depends on time, but it is.'
             )
-        require_rates(config, sites, problem.times)
+        require_drive(config, problem.lindbladian, problem.times)
     _ = problem.named  # what is wrong in a problem is said before it runs
     if problem.driver is None and not problem.is_exact:
         _ = problem.initial, problem.observables
     return problem
+
+
+def _physics(config: Config, sites: Lattice) -> Lindbladian:
+    """The Lindbladian; what is wrong in it is said together with what is wrong in the named operators."""
+    try:
+        return make_lindbladian(config, sites)
+    except NeurhoError as error:
+        wrong = [str(error)]
+    try:
+        named_quantities(config, sites)
+    except NeurhoError as error:
+        wrong.append(str(error))
+    raise NeurhoError("\n  ".join(wrong))
 
 
 def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:

@@ -1,11 +1,12 @@
 """Pulse shapes: functions f(t) that multiply terms of a Hamiltonian or rates.
 
-Any Python function that JAX can trace is a coefficient; these know besides when they change, `marks(t0, t1)`, so that
+Any Python function of time is a coefficient; these know besides when they change, `marks(t0, t1)`, so that
 no integrator steps over a short pulse or across an edge. Times are in the units of the model.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import jax
@@ -125,11 +126,17 @@ class Tabulated:
     def __call__(self, t: Any) -> Any:
         """The value at time t, traced by JAX where t is."""
         library = _library(t)
-        times = library.asarray(self.times)
+        knots, coefficients = self._arrays
+        times = library.asarray(knots)
         inside = library.clip(t, self.times[0], self.times[-1])
         piece = library.clip(library.searchsorted(times, inside, side="right") - 1, 0, len(self.times) - 2)
-        c, past = library.asarray(self.coefficients)[piece], inside - times[piece]
+        c, past = library.asarray(coefficients)[piece], inside - times[piece]
         return ((c[..., 0] * past + c[..., 1]) * past + c[..., 2]) * past + c[..., 3]
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times and coefficients: tuples of many numbers take long to become arrays."""
+        return np.asarray(self.times), np.asarray(self.coefficients)
 
     def marks(self, t0: float, t1: float) -> tuple[float, ...]:
         """Times in (t0, t1) at which integrators stop: the knots, or some of very many."""
@@ -144,7 +151,7 @@ def constant(value: float, *, start: float = -np.inf, end: float = np.inf) -> Co
 
     **Raises** `NeurhoError` unless start < end.
     """
-    _require_reals(value=value)
+    _require_reals(value=value, **{n: t for n, t in {"start": start, "end": end}.items() if t not in (-np.inf, np.inf)})
     require(start < end, "end", "lie after `start`", f"start = {start:g}, end = {end:g}")
     return Constant(float(value), float(start), float(end))
 

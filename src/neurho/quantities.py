@@ -40,6 +40,7 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
     asked, d = config.observables, config.local_dim
     values: Mapping = getattr(config.model, "values", {})
     quantities: list[Quantity] = []
+    wrong: list[str] = []
     if asked.populations or (asked.populations is None and d > 2):
         for level in range(d):
             projector = np.diag(np.eye(d)[level])
@@ -49,12 +50,14 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
             try:
                 operators = operators_on(lattice, text, on=f"{place}s", values=values, local_dim=d)
             except NeurhoError as error:
-                raise NeurhoError(f"In observables.on_{place}s.{name}: {error}") from None
-            for operator in operators:
-                if any(term.coefficient for term in operator.terms) or not operator.is_hermitian():
-                    must = "must be Hermitian and not depend on time, but it is not so"
-                    raise NeurhoError(f"In observables.on_{place}s.{name}: the operator `{text}` {must}.")
+                wrong.append(f"In observables.on_{place}s.{name}: {error}")
+                continue
+            if any(any(term.coefficient for term in o.terms) or not o.is_hermitian() for o in operators):
+                must = "must be Hermitian and not depend on time, but it is not so"
+                wrong.append(f"In observables.on_{place}s.{name}: the operator `{text}` {must}.")
             quantities += _both(name, place, operators)
+    if wrong:
+        raise NeurhoError("\n  ".join(wrong))
     if asked.pairs:
         quantities.append(Quantity(REDUCED, pair_operators(asked.pairs, d)))
     return quantities

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 from jaxtyping import Array, Float
 
-from neurho._types import require
+from neurho._types import require, require_positive
 from neurho.metric import Metric
 from neurho.parallel import agreed_square
 from neurho.preconditioner import subsampled
@@ -53,7 +53,7 @@ class Ridge(AbstractSolver):
     single: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
-        require(self.ridge > 0, "ridge", "be > 0", f"it is {self.ridge}")
+        require_positive(self.ridge, "ridge")
 
     def __call__(self, metric: Metric) -> Solution:
         """One Cholesky factorisation."""
@@ -92,7 +92,7 @@ class SignalToNoise(AbstractSolver):
     cutoff: float = 1e-8
 
     def __check_init__(self) -> None:
-        require(self.snr > 0, "snr", "be > 0", f"it is {self.snr}")
+        require_positive(self.snr, "snr")
         require(0 < self.cutoff < 1, "cutoff", "lie between 0 and 1", f"it is {self.cutoff}")
 
     def __call__(self, metric: Metric) -> Solution:
@@ -128,7 +128,7 @@ class ConjugateGradient(AbstractSolver):
     single: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self) -> None:
-        require(self.ridge > 0, "ridge", "be > 0", f"it is {self.ridge}")
+        require_positive(self.ridge, "ridge")
         fits = self.tolerance is None or 0 < self.tolerance < 1
         require(fits, "tolerance", "lie between 0 and 1", f"it is {self.tolerance}")
         require(self.max_iterations >= 1, "max_iterations", "be at least 1", f"it is {self.max_iterations}")
@@ -179,7 +179,7 @@ class MinSR(AbstractSolver):
     ridge: float = 1e-3
 
     def __check_init__(self) -> None:
-        require(self.ridge > 0, "ridge", "be > 0", f"it is {self.ridge}")
+        require_positive(self.ridge, "ridge")
 
     def __call__(self, metric: Metric) -> Solution:
         """One Cholesky factorisation of A A^T."""

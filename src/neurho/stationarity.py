@@ -21,7 +21,7 @@ from itertools import combinations
 
 import numpy as np
 
-from neurho._types import CORRECTED, require
+from neurho._types import CORRECTED, brief, require
 from neurho.lattice import Lattice
 from neurho.observables import PAULI, Quantity
 from neurho.operators import Lindbladian, Operator, adjoint_lindbladian, embed, local, total
@@ -125,6 +125,7 @@ def stationary_quantities(
     `size` is that of the clusters; a pair is at least its own two sites. None at all where a cluster does not
     relax (`neurho.stationarity.relaxes`), and no S^aa where two sites that share no bond do not.
     """
+    require(isinstance(lindbladian, Lindbladian), "lindbladian", "be a Lindbladian", f"it is {brief(lindbladian)}")
     lattice, quantities = lindbladian.lattice, []
     pairs = [(int(i), int(j)) for i, j in lattice.bonds] if bonds else []
     every = list(combinations(range(lattice.sites), 2)) if structure and lattice.sites <= STRUCTURE else []

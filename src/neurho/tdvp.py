@@ -13,7 +13,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho.ansatz import AbstractAnsatz, parameter_count
 from neurho.compiling import program, rehearse
-from neurho.estimators import CHUNK, Estimate, convergence, estimate, lindblad_values
+from neurho.estimators import CHUNK, Estimate, convergence, estimate, fixed_values, lindblad_values
 from neurho.generator import LabelMap
 from neurho.metric import Metric
 from neurho.parallel import collect
@@ -64,7 +64,7 @@ def rehearse_local(
 ) -> Complex[Array, "draws chains"]:
     """Have the programs of L_loc and its certificate compiled for samples like `draw`; zeros in place of L_loc."""
     local = jax.device_put(np.zeros(draw.weight.shape, dtype=complex))
-    rehearse(lindblad_values, ansatz, generator, t, draw.x.reshape(-1, draw.x.shape[-1]), chunk)
+    rehearse(fixed_values, ansatz, generator.at_time(t), draw.x.reshape(-1, draw.x.shape[-1]), chunk)
     rehearse(certificate_of, local, draw, exact=sampler.exact, local_dim=generator.local_dim)
     return local
 

@@ -152,7 +152,7 @@ BAD = {
     "a negative rate": (
         "last = 4.0",
         "last = -4.0",
-        "rate` must stay finite and >= 0, but it is -0",
+        "rate` must be a finite real number >= 0 at all times, but `0.1.slow` is -0",
     ),
     "a name that is taken": ("[pulses.slow]", "[pulses.sx]", "one is called `sx`"),
     "a table that is not sorted": (
@@ -219,7 +219,7 @@ def test_a_table_from_a_file_becomes_part_of_the_problem(tmp_path):
     with pytest.raises(NeurhoError, match=r"`pulses.kick.file` must have two numbers t, f in each line, but line 3 of"):
         config.load(tmp_path / "p.toml")
     (tmp_path / "kick.csv").write_text("0.0,0.0\n0.5,2.0\n1.0,-1.0\n")
-    with pytest.raises(NeurhoError, match=r"`model.pulses.decay` must stay finite and >= 0, but it is -0"):
+    with pytest.raises(NeurhoError, match=r"`model.pulses.decay` must .* >= 0 at all times, but `Tabulated` is -0"):
         build(config.load(tmp_path / "p.toml"))
     (tmp_path / "p.toml").write_text(NAMED.replace('decay = "kick"', 'decay = "kik"'))
     with pytest.raises(NeurhoError, match=r"`model.pulses.decay` must name a table \[pulses.NAME\] \(kick\), but it"):

@@ -103,3 +103,12 @@ def test_random_rbm():
 def test_random_rbm_refuses(options, sentence):
     with pytest.raises(NeurhoError, match=sentence):
         random_rbm(jax.random.key(0), 2, **options)
+
+
+def test_a_seed_stands_for_its_key():
+    sizes = {"hidden": 2, "mixing": 3}
+    seeded, keyed = (parameters(random_rbm(key, 3, **sizes))[0] for key in (5, jax.random.key(5)))
+    assert np.array_equal(seeded, keyed)
+    for key in (0.5, None, np.zeros(2)):
+        with pytest.raises(NeurhoError, match=r"`key` must be a random key, jax.random.key\(seed\), or a seed"):
+            random_rbm(key, 3, **sizes)

@@ -112,8 +112,8 @@ WRONG = [
     ("observables.pairs=[0]", "key `observables.pairs` must be pairs of different sites, as in [[0, 1], [3, 7]], but"),
     ("output.keep=0", "key `output.keep` must be a whole number >= 1, but it is 0."),
     ("output.checkpoint_seconds=-1", "key `output.checkpoint_seconds` must be a finite number >= 0, but it is -1."),
-    ("task.t", "A change must be key=value, as in task.t=1.0, but it is `task.t`."),
-    ("a..c=1", "A change must be key=value, as in task.t=1.0, but it is `a..c=1`."),
+    ("task.t", "must be key=value without spaces, as in --set task.t=1.0, but it is `task.t`."),
+    ("a..c=1", "must be key=value without spaces, as in --set task.t=1.0, but it is `a..c=1`."),
 ]
 
 
@@ -146,7 +146,7 @@ def test_message_names_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("chains = 10", "", "key `sampling.chains` is missing; it must be a whole number >= 1."),
+        ("samples = 100", "", "key `sampling.samples` is missing; it must be a whole number >= 1."),
         (
             "chains = 10",
             "chain = 10",
@@ -199,7 +199,7 @@ def test_toml_syntax_error_names_the_line():
 def test_too_many_sites(tmp_path, overrides, sentence):
     with pytest.raises(NeurhoError, match=re.escape(sentence)) as caught:
         small(*overrides, tmp_path=tmp_path)
-    assert re.search(r"but it has N = \d+\.$", str(caught.value))
+    assert re.search(r"but it has N = \d+; .* for (more|up to 9)\.$", str(caught.value))
 
 
 def test_edges_and_their_sites():
@@ -290,3 +290,63 @@ def test_a_problem_is_told_apart_by_what_differs_from_defaults(tmp_path):
 def test_configs_are_frozen(tmp_path):
     with pytest.raises(ValueError, match="frozen"):
         small(tmp_path=tmp_path).task.t = 3.0
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    text = SMALL.replace('kind = "heisenberg"', 'kind = "heisenberg"\nfild = [1.0, 0.0, 0.0]\ndecay = -1.0')
+    text = text.replace("hidden = 4", "hiden = 4").replace("t = 1.0", "t = -1.0").replace("[lattice]", "[latice]")
+    with pytest.raises(NeurhoError) as caught:
+        config.loads("seed = -1\n" + text, "here")
+    first, *rest = str(caught.value).split("\n  ")
+    assert first == "In `here`, 6 things are wrong:"
+    assert [line.split("`")[1] for line in rest] == [
+        "latice",
+        "model.fild",
+        "model.decay",
+        "ansatz.hiden",
+        "task.t",
+        "seed",
+    ]
+
+
+def test_all_that_does_not_fit_together_is_said_at_once(tmp_path):
+    wrong = ("lattice.shape=[8]", "sampling.kind=enumeration", "model.decay=[1,2]", "initial.bloch=[0,0,2]")
+    with pytest.raises(NeurhoError) as caught:
+        small(*wrong, tmp_path=tmp_path)
+    assert [line.split("`")[1] for line in str(caught.value).split("\n  ")[1:]] == [
+        "lattice",
+        "model.decay",
+        "initial.bloch",
+    ]
+    assert 'set sampling.kind = "metropolis" and sampling.samples for more' in str(caught.value)
+    with pytest.raises(NeurhoError, match=r"task\.u(.|\n)*task\.v"):
+        small("task.u.v=1", "task.v.w=1", tmp_path=tmp_path)
+
+
+def test_samples_bring_their_chains():
+    text = SMALL.replace("chains = 10\n", "").replace("samples = 100", "samples = 1024")
+    assert config.loads(text).sampling.chains == 64
+    # What divides both: 1024 and 96 share 32, of which each chain keeps 4 and more at 16 chains.
+    assert config.loads(text.replace("samples = 1024", "samples = 1024\ndiagonal_samples = 96")).sampling.chains == 16
+    with pytest.raises(NeurhoError, match=r"key `sampling\.samples` is missing") as caught:
+        config.loads(text.replace("samples = 1024", ""))
+    assert "chains" not in str(caught.value)
+
+
+def test_values_of_changes_may_be_written_as_on_paper(tmp_path):
+    changed = small("task.t=2.", "model.field=[1.,.5,-.25]", tmp_path=tmp_path)
+    assert (changed.task.t, changed.model.field) == (2.0, (1.0, 0.5, -0.25))
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("model.field=0.2:0.8:4", "; first:last:number is for `neurho sweep`."),
+        ("task.t=2,5", "; numbers are written with a point, as in 2.5."),
+        ("task.times=0:1:5", "; equally spaced times are `task.points`, as in task.points=11."),
+        ("model.field=0.2", "; one of the three is `model.field.0`, `model.field.1` or `model.field.2`."),
+    ],
+)
+def test_a_scalar_or_a_range_in_the_place_of_a_vector(tmp_path, change, hint):
+    with pytest.raises(NeurhoError, match=re.escape(hint)):
+        small(change, tmp_path=tmp_path)

@@ -249,10 +249,65 @@ def test_places():
             operators_on(sites, "sx(i)", **options)
     with pytest.raises(NeurhoError, match=r"sites are 0\.\.5, but this is 6"):
         operators_on(sites, "sx(6)", on="once")
-    with pytest.raises(NeurhoError, match="`distance` is not known"):
+    with pytest.raises(
+        NeurhoError, match="at character 1: `distance` is known on open lattices only, but this one is periodic"
+    ):
         operators_on(lattice.chain(3, periodic=True), "distance * sx(i)", on="pairs")
     with pytest.raises(NeurhoError, match="`h` has 4 values, but there are 6 sites"):
         operators_on(sites, "h * sx(i)", values={"h": [1, 2, 3, 4]})
+
+
+def test_a_site_is_named_once():
+    for at in ([0, 0], [1, 2, 1], np.array([2, 2])):
+        with pytest.raises(NeurhoError, match="`at` must name each site once"):
+            operators_on(lattice.chain(3), "sx(i)", at=at)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sx(i)^2", r"character 6: `\^` is not known; write powers with `\*\*`\."),
+        ("  sx(i)^2", r"character 8: `\^` is not known"),
+        ("(sx(i) ) @ sz(i)", r"character 10: `@` is not known; write products of operators with `\*`\."),
+        ("0.5 * sx(i) // 2", "character 13: `//` is not known"),
+        ("sx(i) * (1 + 2 % 3)", "character 16: `%` is not known"),
+        ("sx(i) < 2", "character 7: `<` is not known"),
+        ("sx(i) and sz(i)", "character 7: `and` is not known"),
+        ("sx(i) if i else sz(i)", "character 7: `if` is not known"),
+    ],
+)
+def test_unknown_signs_are_pointed_at(text, sentence):
+    with pytest.raises(NeurhoError, match=sentence):
+        operators_on(lattice.chain(2), text)
+
+
+@pytest.mark.parametrize(
+    ("made", "on", "sentence"),
+    [
+        (lattice.chain(4, periodic=True), "pairs", "open lattices only, but this one is periodic"),
+        (lattice.from_edges([(0, 1)]), "pairs", "open lattices only, but this one was made from edges"),
+        (lattice.chain(4), "bonds", 'with on = "pairs" only'),
+        (lattice.chain(4), "sites", 'with on = "pairs" only'),
+    ],
+)
+def test_where_distance_is_known(made, on, sentence):
+    with pytest.raises(NeurhoError, match=f"`distance` is known {sentence}|`distance` is known on {sentence}"):
+        operators_on(made, "distance * sx(i)", on=on)
+
+
+def test_values_are_numbers_or_functions_by_names():
+    sites = lattice.chain(2)
+    for values, sentence in (
+        ({1: 2.0}, "`values` must be named by words that mean nothing else, but one is called `1`"),
+        ({"h": "x"}, r"`values\['h'\]` must be a finite number, a list of them or a function of time"),
+        ({"h": [[1.0, 2.0]]}, r"`values\['h'\]` must be a finite number, a list"),
+        ({"h": [1.0, np.nan]}, r"`values\['h'\]` must be a finite number"),
+    ):
+        with pytest.raises(NeurhoError, match=sentence):
+            operators_on(sites, "sx(i)", values=values)
+    (first, second) = operators_on(sites, "h * sp(i)", values={"h": [2j, 1.0]})
+    assert first.terms[0].matrix[0, 1] == 2j
+    assert second.terms[0].matrix[0, 1] == 1.0
 
 
 def test_custom_says_in_which_term():

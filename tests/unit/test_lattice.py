@@ -40,7 +40,7 @@ def test_counts(made, sites, bonds, translations):
     assert made.bond_directions.shape == (bonds,)
     assert made.translations.shape == (translations, sites)
     assert made.positions.shape[0] == sites
-    assert np.all(made.bonds[:, 0] < made.bonds[:, 1])
+    assert made.directed.shape == (bonds,)
 
 
 def test_numbering_is_row_major():
@@ -73,6 +73,38 @@ def test_translations_map_bonds_to_bonds(made):
 
 
 @pytest.mark.parametrize("made", PERIODIC, ids=repr)
+def test_translations_map_directed_bonds_to_directed_bonds(made):
+    """All that have a direction; where two ways are one bond, the ways are the same bond backwards."""
+    directed = sorted(map(tuple, made.bonds[made.directed].tolist()))
+    folded = bond_set(made.bonds[~made.directed])
+    for row in made.translations:
+        assert sorted(map(tuple, row[made.bonds[made.directed]].tolist())) == directed
+        assert bond_set(row[made.bonds[~made.directed]]) == folded
+
+
+def test_bonds_point_along_the_lattice_vectors():
+    assert lattice.chain(3, periodic=True).bonds.tolist() == [[0, 1], [1, 2], [2, 0]]
+    assert lattice.chain(4).bonds.tolist() == [[0, 1], [1, 2], [2, 3]]
+    made = lattice.square(3, 3, periodic=True)
+    for way, step in enumerate([(1, 0), (0, 1)]):
+        start, end = (np.array(np.divmod(sites, 3)).T for sites in made.bonds[made.bond_directions == way].T)
+        assert np.array_equal((start + step) % 3, end)
+
+
+def test_which_bonds_have_a_direction():
+    """One bond that stands for the ways there and back has none."""
+    assert np.all(lattice.chain(3, periodic=True).directed)
+    assert lattice.chain(2, periodic=True).directed.tolist() == [False]
+    both = lattice.chain(2, periodic=True, multi_edges=True)
+    assert both.bonds.tolist() == [[0, 1], [1, 0]]
+    assert np.all(both.directed)
+    made = lattice.square(2, 3, periodic=True)
+    assert np.array_equal(made.directed, made.bond_directions == 1)
+    assert np.all(lattice.square(2, 3).directed)
+    assert not np.any(lattice.triangular(2, 2, periodic=True).directed[[0, 1]])
+
+
+@pytest.mark.parametrize("made", PERIODIC, ids=repr)
 def test_translations_form_a_group(made):
     rows = {tuple(row) for row in made.translations}
     assert all(tuple(a[b]) in rows for a in made.translations for b in made.translations)
@@ -102,6 +134,8 @@ def test_bond_directions_are_the_lattice_vectors():
 def test_from_edges():
     made = lattice.from_edges([(3, 0), (1, 2)])
     assert made.sites == 4
+    assert made.bonds.tolist() == [[3, 0], [1, 2]]
+    assert np.all(made.directed)
     assert bond_set(made.bonds) == [(0, 3), (1, 2)]
     assert np.array_equal(made.translations, [[0, 1, 2, 3]])
     assert lattice.from_edges([(0, 1)], sites=3).sites == 3
@@ -115,13 +149,53 @@ def test_from_networkx_numbers_nodes_in_order():
     made = lattice.from_networkx(graph)
     assert made.sites == 4
     assert bond_set(made.bonds) == [(0, 1), (0, 3)]
+    assert not np.any(made.directed)
     petersen = lattice.from_networkx(networkx.petersen_graph())
     assert np.array_equal(np.bincount(petersen.bonds.ravel()), [3] * 10)
+
+
+def test_from_networkx_keeps_the_numbers_of_nodes():
+    graph = networkx.Graph()
+    graph.add_nodes_from([2, 0, 1])
+    graph.add_edges_from([(0, 1), (1, 2)])
+    assert bond_set(lattice.from_networkx(graph).bonds) == [(0, 1), (1, 2)]
+    assert bond_set(lattice.from_networkx(networkx.path_graph([5, 7, 9])).bonds) == [(0, 1), (1, 2)]
+
+
+def test_from_networkx_keeps_the_direction_of_edges():
+    made = lattice.from_networkx(networkx.DiGraph([("b", "a"), ("c", "b"), ("a", "c")]))
+    assert made.bonds.tolist() == [[0, 1], [1, 2], [2, 0]]
+    assert np.all(made.directed)
+
+
+def weighted():
+    graph = networkx.Graph()
+    graph.add_weighted_edges_from([(0, 1, 0.5), (1, 2, 2.0)])
+    return graph
+
+
+def test_from_networkx_leaves_weights_to_the_user():
+    assert len(lattice.from_networkx(weighted(), drop_weights=True).bonds) == 2
+    assert len(lattice.from_networkx(networkx.Graph([(0, 1, {"color": 3})])).bonds) == 1
 
 
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
+        (
+            lambda: lattice.from_networkx(weighted()),
+            r"`graph` must have no weights, .*, but edge \(0, 1\) has weight = 0.5",
+        ),
+        (
+            lambda: lattice.from_networkx(networkx.Graph([(0, 1, {"J": 0.5})])),
+            r"`graph` must have no weights, .*, but edge \(0, 1\) has J = 0.5",
+        ),
+        (
+            lambda: lattice.from_networkx(networkx.MultiGraph([(0, 1)])),
+            r"`graph` must be a Graph or a DiGraph .* a MultiGraph",
+        ),
+        (lambda: lattice.from_networkx(networkx.path_graph([7, 5])), r"`graph` must have nodes 0 \.\.\. N-1"),
+        (lambda: lattice.from_networkx(networkx.DiGraph([(0, 1), (1, 0)])), "`edges` must name each pair once"),
         (lambda: lattice.chain(0), r"`shape` must be positive whole numbers, but it is \(0,\)"),
         (lambda: lattice.square(3, 2.5), r"`shape` must be positive whole numbers, but it is \(3, 2.5\)"),
         (lambda: lattice.square(3, 3, periodic=[True]), r"`periodic` must have one flag for each of the 2 directions"),

@@ -5,8 +5,12 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from neurho import lattice, models
+from neurho import exact, lattice, models
 from neurho._types import NeurhoError
+from neurho.exact.generator import norm_bound as exact_norm
+from neurho.expressions import operators_on
+from neurho.generator import lindbladian_map
+from neurho.operators import Lindbladian, Operator, sm, sz, total
 
 X = np.array([[0, 1], [1, 0]], dtype=complex)
 Y = np.array([[0, -1j], [1j, 0]])
@@ -109,3 +113,34 @@ def test_nothing_at_all():
 def test_bad_input(arguments, sentence):
     with pytest.raises(NeurhoError, match=sentence):
         models.heisenberg(lattice.chain(3), **arguments)
+
+
+def test_ising_with_dephasing():
+    model = models.ising(lattice.chain(2), dephasing=[0.3, 0.0], pulses={"dephasing": np.cosh})
+    assert [jump.operator.support for jump in model.jumps if jump.rate is np.cosh] == [(0,)]
+    assert [jump.rate for jump in models.ising(lattice.chain(2), dephasing=0.3).jumps] == [1.0, 1.0, 0.3, 0.3]
+
+
+def test_many_levels_are_for_the_exact_solvers():
+    """Hopping bosons of eight levels: a network cannot take the pair, exact sums need not care."""
+    hop = [{"on": "bonds", "operator": "ad(i)*a(j) + a(i)*ad(j)"}]
+    jumps = [{"on": "sites", "operator": "a(i)", "rate": 0.5}]
+    model = models.custom(lattice.chain(2), hamiltonian=hop, jumps=jumps, local_dim=8)
+    start = np.zeros((64, 64), dtype=complex)
+    start[8, 8] = 1.0  # one boson on site 0: n_0 = exp(-t/2) cos^2 t
+    *_, rho = exact.evolve(model, start, [0.0, 0.4])
+    (number,) = operators_on(lattice.chain(2), "n(i)", at=[0], local_dim=8)
+    assert exact.expectation(rho, number, 2).real == pytest.approx(np.exp(-0.2) * np.cos(0.4) ** 2, abs=1e-9)
+    with pytest.raises(NeurhoError, match=r"acting on at most 1 site at once of sites with 8 levels .* exact"):
+        lindbladian_map(model)
+
+
+def test_collective_jumps_are_for_the_exact_solvers():
+    """Superradiance of ten spins from all up: the rate of change of the number is -<c^+ c> = -N at t = 0."""
+    model = Lindbladian(lattice.chain(10), Operator(2, ()), [(1.0, total(sm(j) for j in range(10)))])
+    start = np.zeros((1024, 1024), dtype=complex)
+    start[0, 0] = 1.0
+    moved = exact.ExactLindbladian(model).apply(start)
+    number = total((1 + sz(j)) / 2 for j in range(10))
+    assert exact.expectation(moved + start, number, 10).real - 10 == pytest.approx(-10)
+    assert exact_norm(exact.ExactLindbladian(model)) >= 2 * 25

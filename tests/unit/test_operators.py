@@ -2,6 +2,7 @@
 
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import qutip
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from neurho import interchange, lattice, models, operators
 from neurho._types import NeurhoError
+from neurho.expressions import parse_operator
+from neurho.generator import lindbladian_map
 from neurho.operators import Lindbladian, Operator, destroy, embed, evaluate, identity, local
 
 from neurho.operators import sm, sp, spin, sx, sy, sz, total  # isort: skip
@@ -160,25 +163,68 @@ def on_two(*arguments):
         (lambda: sx(0) @ destroy(0, 3), "`other` must have local dimension 2, but it has 3"),
         (lambda: sx(0) * np.nan, "`other` must be a finite number, but it is nan"),
         (lambda: sx(3).to_sparse(2), r"`sites` must lie in 0\.\.1 on a lattice of 2 sites, but it is \(3,\)"),
-        (lambda: on_two(sp(0)), "`hamiltonian` must be Hermitian, but some term differs"),
+        (lambda: on_two(sp(0)), r"`hamiltonian` must be Hermitian, but the sum of its terms on sites \(0,\) differs"),
         (lambda: on_two(sz(2)), r"`sites of hamiltonian` must lie in 0\.\.1 .* but it is \(2,\)"),
         (lambda: on_two(sz(0), [(-1, sm(0))]), r"`jumps\[0\].rate` must be a finite real number >= 0, but it is -1"),
         (lambda: on_two(sz(0), [(np.nan, sm(0))]), r"`jumps\[0\].rate` must be a finite real number"),
         (lambda: on_two(sz(0), [(1j, sm(0))]), r"`jumps\[0\].rate` must be a finite real number"),
         (lambda: on_two(sz(0), [(1, destroy(0, 3))]), "`other` must have local dimension 2"),
         (
-            lambda: Lindbladian(lattice.chain(6), sz(0), [(1.0, total(sm(j) for j in range(6)))]),
-            r"`jumps\[0\]` must be local, acting on at most 4 sites at once .*, but it acts collectively on 6 sites",
+            lambda: lindbladian_map(Lindbladian(lattice.chain(6), sz(0), [(1.0, total(sm(j) for j in range(6)))])),
+            r"`jumps\[0\]` must be local for a network, acting on at most 4 sites .* it acts collectively on 6 sites",
         ),
         (
-            lambda: Lindbladian(lattice.chain(5), sz(0) * sz(1) * sz(2) * sz(3) * sz(4)),
-            r"`hamiltonian` must be local, acting on at most 4 sites at once .*, but a term of it acts on 5 sites",
+            lambda: lindbladian_map(Lindbladian(lattice.chain(5), sz(0) * sz(1) * sz(2) * sz(3) * sz(4))),
+            r"`hamiltonian` must be local for a network, acting on at most 4 sites .* a term of it acts on 5 sites",
         ),
     ],
 )
 def test_bad_input(make, sentence):
     with pytest.raises(NeurhoError, match=sentence):
         make()
+
+
+def test_numbers_of_any_library_multiply_operators():
+    for two in (2, 2.0, np.float64(2), np.array(2.0), jnp.float64(2), jnp.asarray(2)):
+        for made in (sx(0) * two, two * sx(0), 4 * sx(0) / two, sx(0) + two - two + sx(0)):
+            np.testing.assert_allclose(dense(made, 1), [[0, 2], [2, 0]])
+
+
+def test_powers_are_products():
+    made = sx(0) + 0.5 * sz(1)
+    np.testing.assert_allclose(dense(made**3), np.linalg.matrix_power(dense(made), 3), atol=1e-14)
+    np.testing.assert_allclose(dense(made**0), np.eye(16))
+    for power in (0.5, -1):
+        with pytest.raises(NeurhoError, match="`power` must be a whole number >= 0"):
+            made**power
+    with pytest.raises(NeurhoError, match="`other` must not be zero"):
+        made / 0
+
+
+@pytest.mark.parametrize(
+    ("operator", "text"),
+    [
+        (0.5 * sx(0) + 0.25 * sz(0) * sz(1), "0.5 sx(0) + 0.25 sz(0) sz(1)"),
+        (sp(0) * sp(1), "sp(0) sp(1)"),
+        (-1 * sx(3) - 2j * sy(1), "-sx(3) - 2j sy(1)"),
+        ((1 + 2j) * sp(0), "(1+2j) sp(0)"),
+        ((sx(0) + sz(1)) ** 2, "2 + 2 sx(0) sz(1)"),
+        (np.cos * sx(0), "sx(0) * (cos)"),
+        (destroy(0, 4).adjoint() * destroy(1, 4), "ad(0) a(1)"),
+        (spin(2, 2, 3), "Sz(2)"),
+        (local(np.diag([0, 1.0, 0, 0]), 5, local_dim=4), "proj(5, 1)"),
+        (Operator(2, ()), "0"),
+        (total(sx(j) for j in range(14)), " + ".join(f"sx({j})" for j in range(12)) + " + ..."),
+    ],
+)
+def test_operators_print_themselves(operator, text):
+    assert repr(operator) == str(operator) == text
+
+
+def test_printed_operators_can_be_read():
+    made = total([0.3 * sp(0) * sm(1) + 0.3 * sm(0) * sp(1), 0.7 * sx(2), -1.5 * sz(0) * sy(1) * sx(2)])
+    read = parse_operator(repr(made).replace(" s", " * s").replace("+ *", "+").replace("- *", "-"))
+    np.testing.assert_allclose(dense(read), dense(made), atol=1e-14)
 
 
 @pytest.mark.parametrize("make", [lambda: sx(0) + "a", lambda: sx(0) * "a", lambda: sx(0) @ 2])
@@ -248,7 +294,9 @@ def test_to_qutip_at_a_time():
     np.testing.assert_allclose(jump.full(), qutip.sigmam().full())
     with pytest.raises(NeurhoError, match="`t` must be given where a coefficient or a rate depends on time"):
         interchange.to_qutip(model)
-    with pytest.raises(NeurhoError, match=r"`jumps\[0\].rate` must be >= 0, but it is -4.0 at t = -1"):
+    with pytest.raises(
+        NeurhoError, match=r"`jumps\[0\].rate` must be a finite real .* at all times, but `<lambda>` is -4 at t = -1"
+    ):
         interchange.to_qutip(model, -1.0)
 
 

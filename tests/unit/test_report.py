@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 
 from neurho import config, report
 from neurho._types import NeurhoError
+from neurho.report.captions import captions
 
 
 def oscillation(times, shift=0.0, error=0.1):
@@ -391,3 +392,88 @@ def test_references_are_written_for_people():
     assert text["HartmannCarleo2019"].startswith("Michael J. Hartmann, Giuseppe Carleo, Neural-Network Approach")
     assert text["Znidaric2010"].startswith("Marko \u017dnidari\u010d, ")
     assert not [reference for reference in text.values() if "{" in reference]
+
+
+def levels(times):
+    """A run without Pauli matrices: populations, particles, pairs of them, and hopping."""
+    data = xr.Dataset(coords={"t": times, "site": np.arange(2), "bond": np.arange(1)})
+    for k, name in enumerate(("p0", "p1", "n", "g2")):
+        data[f"{name}_site"] = (("t", "site"), (k + 1) * np.exp(-times)[:, None] + np.arange(2) / 10)
+        data[name] = data[f"{name}_site"].mean("site")
+    data["hop_bond"] = (("t", "bond"), np.cos(times)[:, None])
+    data["hop"] = data.hop_bond.mean("bond")
+    for name in list(data.data_vars):
+        data[f"{name}_error"] = 0.01 * xr.ones_like(data[name])
+    return data.assign(delta_L=("t", np.exp(-times)), delta_L_error=("t", 0 * times))
+
+
+def test_operators_that_a_problem_names_are_drawn_and_called_by_their_names():
+    run = levels(TIMES)
+    for figure in (
+        report.time_curves(run),
+        report.profile(run),
+        report.time_curves(run.drop_vars(["hop", "hop_bond"])),
+    ):
+        texts = [text.get_text() for axis in figure.axes for text in axis.texts]
+        assert "not measured" not in texts
+        assert {"n", "g2"} <= {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
+        assert not any("sigma" in axis.get_ylabel() for axis in figure.axes)
+    figure = report.comparison(run, run)
+    assert [axis.get_title() for axis in figure.axes if axis.get_title()] == ["p0", "p1", "n", "g2", "hop"]
+
+
+def test_comparisons_show_named_operators_beside_pauli_matrices():
+    run = grid(TIMES).assign(density_error=("t", np.full(len(TIMES), 0.01)))
+    titles = [axis.get_title() for axis in report.comparison(run, run).axes if axis.get_title()]
+    assert titles[:3] == [r"$\sigma^x$", r"$\sigma^y$", r"$\sigma^z$"]
+    assert titles[-1] == "density"
+    assert len(titles) == 7
+
+
+def scales(figure):
+    """The limits of the colours of each panel."""
+    found = [[*axis.collections, *axis.images] for axis in figure.axes]
+    return [things[0].get_clim() for things in found if things and things[0].get_cmap().name != "Greys"]
+
+
+def test_panels_that_are_compared_share_a_scale_of_colours():
+    run = levels(TIMES)
+    one = scales(report.space_time(run, ["p0", "p1", "n", "g2"]))
+    p = np.concatenate([run.p0_site.values, run.p1_site.values])
+    assert one[0] == one[1] == (p.min(), p.max())
+    assert one[2] != one[3]
+    pauli = grid(TIMES).assign(sx_site=grid(TIMES).sz_site / 10, sx_site_error=grid(TIMES).sz_site_error)
+    assert len(set(scales(report.space_time(pauli, ["sx", "sz"]))[:2])) == 1
+    assert len(set(scales(report.lattice_map(pauli.isel(t=-1), ["sx", "sz"], (2, 3)))[:2])) == 1
+
+
+def test_maps_are_pixels_in_files_of_shapes():
+    figure = report.space_time(levels(TIMES), ["n"])
+    assert b"<image" in report.image(figure, "svg")
+
+
+def test_a_band_on_a_logarithmic_axis_is_drawn_only_where_its_value_is():
+    run = stationary(TIMES)
+    values = np.where(0.5 * TIMES[-1] < TIMES, -1.05, run.sz.values)
+    run = run.assign(sz_corrected=("t", values), sz_corrected_error=("t", np.full(len(TIMES), 0.2)))
+    axis = report.profile(run).axes[0]
+    assert axis.get_yscale() == "log"
+    bottom = axis.get_ylim()[0]
+    paths = [path.vertices for band in axis.collections for path in band.get_paths()]
+    assert paths
+    assert all(vertices[:, 1].min() >= 0.999 * bottom for vertices in paths)
+    assert max(vertices[:, 0].max() for vertices in paths[-1:]) <= 0.5 * TIMES[-1] + 1e-9
+
+
+def test_errors_that_are_rounding_count_as_none():
+    run = oscillation(TIMES, error=1e-16)
+    assert all(row.max_sigma is None for row in report.deviations(run, oscillation(TIMES, shift=0.1, error=0.0)))
+
+
+def test_captions_say_what_the_bands_are():
+    exact_sums, sampled = config.load("fig2"), config.load("fig2", ["sampling.kind=metropolis", "sampling.samples=64"])
+    plain = captions(exact_sums, {"error_estimate": 0.1})["curves"]
+    assert "error estimate of the evolution, not a standard error" in plain
+    assert "standard errors of the samples" not in plain
+    assert "standard errors of the samples" in captions(sampled, {})["curves"]
+    assert "error estimate" not in captions(sampled, {})["curves"]

@@ -62,7 +62,7 @@ def test_grids(place):
         (["seed=1:1000:1000", "task.t=1:2:1000"], "at most 100,000 points"),
         (["seed=1,-1"], "key `seed` must be a whole number >= 0, but it is -1."),
         (["model.field.7=0:1:2"], "`--set` cannot change `model.field.7`"),
-        (["seed", "task.t=1,2"], "A change must be key=value"),
+        (["seed", "task.t=1,2"], "must be key=value without spaces"),
     ],
 )
 def test_wrong_grids(place, changes, sentence):

@@ -4,9 +4,11 @@ from neurho.ansatz.base import AbstractAmplitudes as AbstractAmplitudes
 from neurho.ansatz.base import AbstractAnsatz as AbstractAnsatz
 from neurho.ansatz.base import Ratio as Ratio
 from neurho.ansatz.base import Reevaluated as Reevaluated
+from neurho.ansatz.base import as_key as as_key
 from neurho.ansatz.base import density_matrix as density_matrix
 from neurho.ansatz.base import log_amplitudes as log_amplitudes
 from neurho.ansatz.base import log_derivatives as log_derivatives
+from neurho.ansatz.base import network_of as network_of
 from neurho.ansatz.base import parameter_count as parameter_count
 from neurho.ansatz.base import parameters as parameters
 from neurho.ansatz.enlarge import enlarged as enlarged

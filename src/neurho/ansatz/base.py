@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
+from neurho._types import brief, require
 from neurho.ansatz.moduli import AbstractModuli
 from neurho.compiling import program
 from neurho.generator import Side, all_labels, to_matrix
@@ -188,9 +189,40 @@ def _parted(vector: Array, like: Any) -> Any:
     return ravel_pytree(like)[1](vector)
 
 
-def random_leaves(key: PRNGKeyArray, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+def network_of(given: Any, name: str = "ansatz") -> AbstractAnsatz:
+    """The network that a user gives: by itself, or with what was prepared or reached (`product_state`, a run's state).
+
+    **Raises** `NeurhoError` for anything else.
+    """
+    found = getattr(given, "ansatz", given)
+    require(
+        isinstance(found, AbstractAnsatz),
+        name,
+        "be a network or a prepared state, as `random_rbm` and `product_state` give",
+        f"it is {brief(found)}",
+    )
+    return found
+
+
+def as_key(key: Any, name: str = "key") -> PRNGKeyArray:
+    """A random key: `jax.random.key(0)`, or 0 for short.
+
+    **Raises** `NeurhoError` for what is neither a key nor a whole number >= 0.
+    """
+    if isinstance(key, int | np.integer) and not isinstance(key, bool) and key >= 0:
+        return jax.random.key(int(key))
+    given: Any = key
+    dtype = getattr(given, "dtype", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and given.ndim == 0
+    plain = dtype == np.uint32 and given.ndim == 1
+    must = "be a random key or a whole number >= 0, as in jax.random.key(0)"
+    require(typed or plain, name, must, f"it is {brief(given)}")
+    return given
+
+
+def random_leaves(key: PRNGKeyArray | int, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     """Normal numbers of standard deviation `scale` in arrays of these shapes."""
-    arrays = _normal_arrays(key, jax.device_put(np.asarray(scale, dtype=float)), tuple(shapes.values()))
+    arrays = _normal_arrays(as_key(key), jax.device_put(np.asarray(scale, dtype=float)), tuple(shapes.values()))
     return dict(zip(shapes, arrays, strict=True))
 
 
@@ -204,7 +236,7 @@ def _normal_arrays(
 
 def parameter_count(ansatz: AbstractAnsatz) -> int:
     """Number of real parameters."""
-    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(ansatz, eqx.is_inexact_array)))
+    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(network_of(ansatz), eqx.is_inexact_array)))
 
 
 @program
@@ -215,6 +247,7 @@ def log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Co
 
 def density_matrix(ansatz: AbstractAnsatz) -> np.ndarray:
     """The full density matrix `(d^sites, d^sites)`, trace one; for small systems."""
+    ansatz = network_of(ansatz)
     x = jnp.asarray(all_labels(ansatz.sites, ansatz.local_dim**2))
     log_rho = log_amplitudes(ansatz, x)
     rho = to_matrix(jnp.exp(log_rho - jnp.max(log_rho.real)), ansatz.sites, ansatz.local_dim)

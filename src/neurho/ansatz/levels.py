@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import as_reals, require
+from neurho._types import as_reals, require, require_whole
 from neurho.ansatz.rbm import RBM, level_features, random_rbm
 
 
@@ -33,6 +33,7 @@ def level_amplitudes(populations: Any, sites: int, phases: Any = None) -> np.nda
 
     - `populations`: p >= 0 with sum 1, shape `(levels,)` or `(sites, levels)`; `phases`: phi, likewise, in radians.
     """
+    require_whole(sites, "sites", 1)
     p = as_reals(populations, "populations")
     phi = np.zeros_like(p) if phases is None else as_reals(phases, "phases")
     for name, array in (("populations", p), ("phases", phi)):

@@ -7,6 +7,7 @@ PRA 109, 062215 (2024).
 """
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import require
-from neurho.ansatz.base import AbstractAnsatz, random_leaves
+from neurho._types import brief, require, require_whole
+from neurho.ansatz.base import AbstractAnsatz, network_of, random_leaves
 from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
-from neurho.ansatz.rbm import RBM, level_features
+from neurho.ansatz.rbm import RBM, level_features, require_units
 from neurho.ansatz.tied import TiedRBM, along_moves, filters_of, require_translations
 from neurho.symmetry import Charge
 
@@ -154,8 +155,8 @@ def random_liouville(
 
     **Raises** `NeurhoError` for negative sizes, and as [`neurho.random_tied`][] does.
     """
-    require(hidden >= 0, "hidden", "be >= 0", f"it is {hidden}")
-    require(mixing >= 0, "mixing", "be >= 0", f"it is {mixing}")
+    require_units(hidden=hidden, mixing=mixing)
+    require_whole(sites, "sites", 1)
     require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
     moves, cells = np.arange(sites)[None], sites
     if translations is not None:
@@ -176,6 +177,9 @@ def random_liouville(
 
 def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
     """The same density matrix: W.l = W.(even + odd)/2, and U.l + U*.r = Re U.even + i Im U.odd."""
+    given: Any = network_of(network, "network")
+    require(isinstance(given, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(given)}")
+    network = given
     d, sites = network.local_dim, network.sites
     tied = isinstance(network, TiedRBM)
     even, odd = (table.shape[1] for table in label_features(d))

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, as_reals, require, require_whole
+from neurho.ansatz.base import as_key
 from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.rbm import RBM, random_rbm
 from neurho.ansatz.tied import TiedRBM, random_tied
@@ -71,14 +72,14 @@ def product_state(
 
     **Raises** `NeurhoError` for vectors longer than 1 and for mixed states without enough mixing units.
     """
-    vectors = np.asarray(bloch, dtype=float)
+    require_whole(sites, "sites", 1)
+    vectors = as_reals(bloch, "bloch")
     require(
         vectors.shape in ((3,), (sites, 3)),
         "bloch",
         f"have shape (3,) or ({sites}, 3)",
         f"its shape is {vectors.shape}",
     )
-    require(np.all(np.isfinite(vectors)), "bloch", "be finite", f"it is {bloch}")
     require(0 < tilt < 0.5, "tilt", "lie between 0 and 0.5", f"it is {tilt}")
     require(noise >= 0, "noise", "be >= 0", f"it is {noise}")
     vectors = np.broadcast_to(vectors, (sites, 3))
@@ -140,7 +141,7 @@ def uniform_product_state(
     are not the same on all sites.
     """
     moves, sites = np.asarray(translations).shape
-    vectors = np.asarray(bloch, dtype=float)
+    vectors = as_reals(bloch, "bloch")
     spread = float(np.max(np.ptp(vectors, axis=0), initial=0.0)) if vectors.ndim == 2 else 0.0
     require(
         spread <= UNIFORM,
@@ -177,7 +178,7 @@ def disturbed(
     envelope = np.ones(sites) if reach is None else _envelope(reach, distances, sites, np.zeros(1, dtype=int))[0]
     envelope = np.repeat(envelope, network.local_dim - 1)
     where = lambda r: (r.hidden_bias, r.mixing_bias, r.hidden_filters, r.mixing_filters)  # noqa: E731
-    return eqx.tree_at(where, network, _with_noise(key, noise, where(network), (1.0, 1.0, envelope, envelope)))
+    return eqx.tree_at(where, network, _with_noise(as_key(key), noise, where(network), (1.0, 1.0, envelope, envelope)))
 
 
 def disturbed_liouville(
@@ -197,13 +198,13 @@ def disturbed_liouville(
 
     where = lambda r: (r.hidden_bias, r.mixing_bias, r.hidden_weights, r.mixing_weights)  # noqa: E731
     scales = (1.0, 1.0, envelope(network.hidden_bias.shape[1]), envelope(len(network.mixing_bias)))
-    return eqx.tree_at(where, network, _with_noise(key, noise, where(network), scales))
+    return eqx.tree_at(where, network, _with_noise(as_key(key), noise, where(network), scales))
 
 
 @program
 def _with_noise(key: PRNGKeyArray, noise: float, leaves: tuple, scales: tuple) -> tuple:
     """Normal numbers of standard deviation noise scale added to each array."""
-    keys = jax.random.split(key, len(leaves))
+    keys = jax.random.split(as_key(key), len(leaves))
     return tuple(
         leaf + noise * scale * jax.random.normal(k, leaf.shape, dtype=float)
         for k, leaf, scale in zip(keys, leaves, scales, strict=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import require
+from neurho._types import require, require_whole
 from neurho.ansatz.base import AbstractAnsatz, random_leaves
 from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
 from neurho.symmetry import Charge
@@ -109,12 +109,19 @@ def random_rbm(
     return RBM(**leaves, sites=sites, local_dim=local_dim, charge=charge)
 
 
+def require_units(**units: Any) -> None:
+    """Check numbers of hidden units."""
+    for name, count in units.items():
+        require_whole(count, name)
+
+
 def normal_leaves(
     key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int
 ) -> dict[str, Any]:
     """Normal numbers of standard deviation `scale` in the shapes that the RBM and the NDM share."""
-    require(hidden >= 0, "hidden", "be >= 0", f"it is {hidden}")
-    require(mixing >= 0, "mixing", "be >= 0", f"it is {mixing}")
+    require_units(hidden=hidden, mixing=mixing)
+    require_whole(sites, "sites", 1)
+    require_whole(local_dim, "local_dim", 2)
     require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
     features = sites * (local_dim - 1)
     shapes = {

@@ -1,12 +1,14 @@
 """The exact ansatz: one complex logarithm for every configuration. For small systems, as an oracle."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, require, require_whole
 from neurho.ansatz.base import AbstractAnsatz, Reevaluated
 from neurho.generator import place_values, to_table
 
@@ -35,7 +37,7 @@ class Table(AbstractAnsatz):
         return Reevaluated(self)
 
 
-def table_from_matrix(rho: np.ndarray, *, sites: int, local_dim: int = 2, floor: float = 1e-12) -> Table:
+def table_from_matrix(rho: Any, *, sites: int, local_dim: int = 2, floor: float = 1e-12) -> Table:
     """The table of a density matrix `(d^sites, d^sites)`; entries below `floor` times the largest are raised to it.
 
     **Raises** `NeurhoError` for more than 4^6 configurations.
@@ -47,6 +49,10 @@ def table_from_matrix(rho: np.ndarray, *, sites: int, local_dim: int = 2, floor:
         f"give at most {MAX_CONFIGURATIONS} configurations for a table",
         f"it gives {count}",
     )
+    require_whole(sites, "sites", 1)
+    rho = rho.full() if hasattr(rho, "full") else rho  # of QuTiP
+    side = local_dim**sites
+    require(np.shape(rho) == (side, side), "rho", f"have shape ({side}, {side})", f"its shape is {np.shape(rho)}")
     entries = to_table(rho, sites, local_dim)
     if not np.all(np.isfinite(entries)):
         raise NeurhoError("Argument `rho` must be finite, but it contains NaN or infinity.")

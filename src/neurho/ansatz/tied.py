@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, brief, require, require_whole
 from neurho.ansatz.base import AbstractAnsatz, random_leaves
 from neurho.ansatz.hidden import HiddenUnits, log_cosh, outside_is_zero
 from neurho.ansatz.rbm import RBM, level_features
@@ -115,15 +115,20 @@ def filters_of(units: int, translations: np.ndarray, name: str) -> int:
     """The number of filters that make `units` hidden units; a sentence if they do not come out even."""
     moves, sites = np.asarray(translations).shape
     kind = "translations" if moves == sites else "symmetries"
-    require(
-        units >= 0 and units % moves == 0, name, f"be a multiple of the {moves} {kind} of the lattice", f"it is {units}"
-    )
+    require_whole(units, name)
+    require(units % moves == 0, name, f"be a multiple of the {moves} {kind} of the lattice", f"it is {units}")
     return units // moves
 
 
 def require_translations(translations: np.ndarray) -> None:
     """Raise a sentence unless the translations carry every site to every other one."""
     moves = np.asarray(translations)
+    require(
+        moves.ndim == 2 and moves.dtype.kind in "iu",
+        "translations",
+        "be those of a lattice, as in chain(4, periodic=True).translations",
+        f"it is {brief(translations)}",
+    )
     reached = len(np.unique(moves[:, 0]))
     if reached != moves.shape[1]:
         raise NeurhoError(

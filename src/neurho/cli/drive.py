@@ -128,9 +128,17 @@ def accompany(problem: Any, state: Any) -> None:
 def _finish(config: "Config", run: "Run", last: "Snapshot | None", remark: str) -> dict[str, Any]:
     reached = _reached_goal(config, run, last)
     if not remark and not reached and config.task.kind == "stationary" and config.task.method != "trajectories":
-        run.note(f"delta_L has not fallen below task.delta_L = {config.task.delta_L:g}: the state is not stationary.")
+        run.note(_missed(config))
     done = not remark and reached
     return run.finish(converged=done, average=average_of(config), remark=remark, kind=config.task.kind)
+
+
+def _missed(config: "Config") -> str:
+    """What a search for a stationary state has not reached."""
+    task: Any = config.task
+    if task.goal is not None:
+        return f"The largest error has not fallen below task.goal = {task.goal:g}; a larger task.strings goes further."
+    return f"delta_L has not fallen below task.delta_L = {task.delta_L:g}: the state is not stationary."
 
 
 def _say_the_end(run: "Run", config: "Config", summary: dict[str, Any], remark: str, voice: Voice) -> None:
@@ -164,4 +172,7 @@ def _place(run: "Run") -> str:
 
 def average_of(config: "Config") -> float | None:
     """The part of the series that results are averaged over, or None for the last row."""
-    return config.task.average if config.task.kind == "stationary" else None
+    from neurho.config import WITHOUT_NETWORK
+
+    task: Any = config.task
+    return task.average if task.kind == "stationary" and task.method not in WITHOUT_NETWORK else None

@@ -120,7 +120,7 @@ def print_deviations(title: str, found: list[Any]) -> None:
     """The table of `neurho compare`."""
     table = _table("observable", "largest", "at t", "value", "reference", "rms", "largest/sigma", "rms/sigma")
     for row in found:
-        sigmas = ["-" if s is None else f"{s:.2f}" for s in (row.max_sigma, row.rms_sigma)]
+        sigmas = ["-" if s is None else f"{s:.2f}" if s < 100 else "> 100" for s in (row.max_sigma, row.rms_sigma)]
         at = "-" if row.at is None else f"{row.at:.4g}"
         table.add_row(
             row.name, f"{row.max:.2e}", at, f"{row.value:.6g}", f"{row.reference:.6g}", f"{row.rms:.2e}", *sigmas

@@ -99,7 +99,7 @@ class Meter:
         end, done = self.end, self.status["t"]
         if self.steps:
             end, done = self._work(self.steps), self._work(self.status["step"])
-        if self.start is not None and done > self.start[1]:
+        if self.start is not None and done > self.start[1] and isfinite(end):
             left = max(0.0, (now - self.start[0]) * (end - done) / (done - self.start[1]))
         kilo = 1 if sys.platform == "darwin" else 1024
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo

@@ -1,5 +1,6 @@
 """Tables of models written as text, and of product states of sites with any number of levels."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, Strict
@@ -63,19 +64,19 @@ class Levels(Table):
     tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
     fit: Index = 0
 
-    def check(self, sites: int, levels: int) -> None:
-        """Raise a `Refusal` unless there is one number for each level and populations add up to one."""
+    def check(self, sites: int, levels: int) -> Iterator[Refusal]:
+        """What is wrong unless there is one number for each level and populations add up to one."""
         if self.mixed and self.phases is not None:
-            raise Refusal("initial.phases", "be left out where initial.mixed = true", "it is given")
+            yield Refusal("initial.phases", "be left out where initial.mixed = true", "it is given")
         for key, value in (("populations", self.populations), ("phases", self.phases)):
             if value is None:
                 continue
             rows = value if isinstance(value[0], tuple) else (value,)
             if isinstance(value[0], tuple) and len(value) != sites:
-                raise Refusal(f"initial.{key}", f"have one list for each of the {sites} sites", f"it has {len(value)}")
+                yield Refusal(f"initial.{key}", f"have one list for each of the {sites} sites", f"it has {len(value)}")
             for row in rows:
                 if len(row) != levels:  # pyright: ignore[reportArgumentType]
                     must = f"have {levels} numbers, one for each level"
-                    raise Refusal(f"initial.{key}", must, f"one list is {shown(row)}")
+                    yield Refusal(f"initial.{key}", must, f"one list is {shown(row)}")
                 if key == "populations" and abs(sum(row) - 1) > 1e-6:  # pyright: ignore[reportArgumentType, reportCallIssue]
-                    raise Refusal("initial.populations", "add up to 1", f"one list is {shown(row)}")
+                    yield Refusal("initial.populations", "add up to 1", f"one list is {shown(row)}")

@@ -3,13 +3,15 @@
 import copy
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, brief
 from neurho.config.messages import ending, shown, suggest
 from neurho.config.pulses import with_tables
 from neurho.config.schema import KINDS, PLAIN, Config
@@ -17,14 +19,21 @@ from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, unused
 from neurho.config.validation import validate
 
 
-def load(source: str | Path, overrides: Iterable[str] = ()) -> Config:
+def load(source: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Config:
     """The problem in a TOML file, or the shipped problem of that name.
 
-    `overrides` are texts ``"task.t=2.0"``, applied before anything is checked. One that changes a `kind`, `method` or
-    `solver` also takes out the keys of its table that the new choice does not know.
+    `overrides` are texts ``"task.t=2.0"``, or values by key, applied before anything is checked. One that changes a
+    `kind`, `method` or `solver` also takes out the keys of its table that the new choice does not know.
 
-    **Raises** `NeurhoError`: one sentence with the file, the key, what it is and what it must be.
+    **Raises** `NeurhoError`: a sentence with the file, the key, what it is and what it must be, for all that is wrong.
     """
+    if not isinstance(source, str | Path):
+        must = "the path of a TOML file or the name of a shipped problem"
+        raise NeurhoError(f"Argument `source` must be {must}, but it is {brief(source)}.")
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={value if isinstance(value, str) else _toml(value)}" for key, value in overrides.items()]
     text, where = _read(source)
     data, folder = _parse(text, where), Path(source).parent
     overrides = list(overrides)
@@ -100,7 +109,8 @@ def _read(source: str | Path) -> tuple[str, str]:
     if str(source) in names:
         file = resources.files("neurho").joinpath("problems", f"{source}.toml")
         return file.read_text(encoding="utf-8"), str(source)
-    hint = suggest(str(source), names) or f"shipped are {', '.join(names)}"
+    beside = [str(file) for file in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+    hint = suggest(str(source), [*names, *beside]) or f"shipped are {', '.join(names)}"
     raise NeurhoError(f"There is no problem file and no shipped problem `{source}`{ending(hint)}")
 
 
@@ -114,26 +124,14 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
     data = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
     given: dict[str, set[str]] = {}
+    wrong: list[str] = []
     for item in overrides:
-        path, equals, text = (part.strip() for part in item.partition("="))
-        table, dot, rest = path.partition(".")
-        key, *deeper = rest.split(".")
-        if not equals or not all(path.split(".")):
-            raise NeurhoError(f"A change must be key=value, as in task.t=1.0, but it is `{item}`.")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text  # names need no quotes on a command line
-        if not dot:
-            data[path] = value
-            continue
-        if not isinstance(data.setdefault(table, {}), dict):
-            raise NeurhoError(f"In `{where}`, `{table}` must be a table, but it is {shown(data[table])}.")
-        if deeper:
-            whole = copy.deepcopy(data[table][key]) if key in data[table] else _default(data, table, key)
-            value = _replaced(whole, deeper, value, f"{table}.{key}", where)
-        data[table][key] = value
-        given.setdefault(table, set()).add(key)
+            _change(data, given, item, where)
+        except NeurhoError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise NeurhoError("\n  ".join(wrong))
     for one, other in (("times", "points"), ("points", "times")):
         if {one} == given.get("task", set()) & {"times", "points"}:
             data["task"].pop(other, None)
@@ -141,6 +139,35 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
         if keys & {"kind", "method", "solver"}:
             data[table] = {k: v for k, v in data[table].items() if k in keys or _applies(table, k, data[table])}
     return data
+
+
+def _change(data: dict[str, Any], given: dict[str, set[str]], item: str, where: str) -> None:
+    """Make one change, and note in `given` which key of which table it is about."""
+    path, equals, text = (part.strip() for part in item.partition("="))
+    table, dot, rest = path.partition(".")
+    key, *deeper = rest.split(".")
+    if not equals or not all(path.split(".")):
+        must = "key=value without spaces, as in --set task.t=1.0"
+        raise NeurhoError(f"A change of the problem must be {must}, but it is `{item}`.")
+    value = _value(text)
+    if not dot:
+        data[path] = value
+        return
+    if not isinstance(data.setdefault(table, {}), dict):
+        raise NeurhoError(f"In `{where}`, `{table}` must be a table, but it is {shown(data[table])}.")
+    if deeper:
+        whole = copy.deepcopy(data[table][key]) if key in data[table] else _default(data, table, key)
+        value = _replaced(whole, deeper, value, f"{table}.{key}", where)
+    data[table][key] = value
+    given.setdefault(table, set()).add(key)
+
+
+def _value(text: str) -> Any:
+    """A value as TOML; names need no quotes on a command line, and numbers no digit on either side of the point."""
+    for attempt in (text, re.sub(r"(?<![\w.])\.(?=\d)", "0.", re.sub(r"(?<=\d)\.(?![\w.])", ".0", text))):
+        with suppress(tomllib.TOMLDecodeError):
+            return tomllib.loads(f"value = {attempt}")["value"]
+    return text
 
 
 def _default(data: Mapping[str, Any], table: str, key: str) -> Any:

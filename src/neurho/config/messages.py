@@ -2,7 +2,10 @@
 
 import difflib
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from neurho._types import NeurhoError
 
 
 class Refusal(ValueError):
@@ -15,6 +18,28 @@ class Refusal(ValueError):
     def below(self, path: str) -> "Refusal":
         """The same about a key of the table `path`."""
         return Refusal(f"{path}.{self.key}", self.must, self.but)
+
+
+class Refusals(ValueError):
+    """All that does not fit."""
+
+    def __init__(self, found: Sequence[Refusal]) -> None:
+        super().__init__("; ".join(map(str, found)))
+        self.found = found
+
+
+def refuse(found: Iterable[Refusal]) -> None:
+    """Raise `Refusals` if anything is found."""
+    if listed := list(found):
+        raise Refusals(listed)
+
+
+def require_none(where: str, sentences: Sequence[str]) -> None:
+    """Raise one `NeurhoError` with all sentences about the problem `where`, if there are any."""
+    if len(sentences) == 1:
+        raise NeurhoError(f"In `{where}`, {sentences[0]}")
+    if sentences:
+        raise NeurhoError("\n  ".join((f"In `{where}`, {len(sentences)} things are wrong:", *sentences)))
 
 
 def shown(value: object) -> str:

@@ -1,12 +1,13 @@
 """The whole problem: what its tables must agree on."""
 
+from collections.abc import Iterator
 from math import log, prod
 from typing import Annotated, Any, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
 from neurho.config.custom import Custom, JumpTerm, Levels, Term
-from neurho.config.messages import Refusal, shown
+from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.processor import Drive, Processor
 from neurho.config.pulses import Pulse, Tabulated
 from neurho.config.tables import (
@@ -87,102 +88,112 @@ class Config(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        _check_sizes(self)
-        _check_sites(self)
-        _check_pulses(self)
-        if isinstance(self.ansatz, Rbm):
-            if self.ansatz.translations:
-                _check_translations(self, self.ansatz)
-            elif self.ansatz.point_group:
-                raise Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
+        refuse(_misfits(self))
         return self
 
 
-def _check_sizes(config: Config) -> None:
+def _misfits(config: Config) -> Iterator[Refusal]:
+    """What does not fit together."""
+    yield from _check_sizes(config)
+    yield from _check_sites(config)
+    yield from _check_pulses(config)
+    if isinstance(config.ansatz, Rbm):
+        if config.ansatz.translations:
+            yield from _check_translations(config, config.ansatz)
+        elif config.ansatz.point_group:
+            yield Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
+
+
+def _check_sizes(config: Config) -> Iterator[Refusal]:
     count, task, d = config.sites, config.task, config.local_dim
     exact = task.method == "exact"
 
-    def at_most(limit: int, what: str) -> None:
+    def at_most(limit: int, what: str, remedy: str = "") -> Iterator[Refusal]:
         limit = int(limit * log(2) / log(d) + 1e-9)
         if count > limit:
-            raise Refusal(
+            yield Refusal(
                 "lattice",
                 f"have at most {limit} sites for {what}",
-                f"it has N = {count}{f' with d = {d}' if d != 2 else ''}",
+                f"it has N = {count}{f' with d = {d}' if d != 2 else ''}{remedy and f'; {remedy}'}",
             )
 
     if isinstance(config.lattice, Edges) and config.lattice.sites is not None and config.lattice.sites < count:
-        raise Refusal("lattice.sites", f"be at least {count}, which the edges need", f"it is {config.lattice.sites}")
+        yield Refusal("lattice.sites", f"be at least {count}, which the edges need", f"it is {config.lattice.sites}")
     for key in ("ansatz", "sampling"):
         if getattr(config, key) is None and task.method not in WITHOUT_NETWORK:
             must = 'be a table of its own unless task.method is "exact" or another method without a network'
-            raise Refusal(key, must, f'it is missing for "{task.method}"')
+            yield Refusal(key, must, f'it is missing for "{task.method}"')
     if exact:
-        at_most(EXACT_SITES[task.kind], 'task.method = "exact"')
+        remedy = "give a network and another task.method for more"
+        yield from at_most(EXACT_SITES[task.kind], 'task.method = "exact"', remedy)
     elif isinstance(config.sampling, Enumeration):
         tied = getattr(config.ansatz, "translations", False)
         what = 'sampling.kind = "enumeration", which goes through all d^(2N) configurations'
-        at_most(TIED_ENUMERATION_SITES if tied else ENUMERATION_SITES, what)
+        remedy = 'set sampling.kind = "metropolis" and sampling.samples for more'
+        if not tied and isinstance(config.ansatz, Rbm) and _is_periodic(config):
+            remedy += f", or ansatz.translations = true for up to {TIED_ENUMERATION_SITES}"
+        yield from at_most(TIED_ENUMERATION_SITES if tied else ENUMERATION_SITES, what, remedy)
     if isinstance(config.ansatz, ExactTable) and not exact:
-        at_most(TABLE_SITES, 'ansatz.kind = "table", which holds all d^(2N) entries')
+        what = 'ansatz.kind = "table", which holds all d^(2N) entries'
+        yield from at_most(TABLE_SITES, what, 'set ansatz.kind = "rbm" for more')
     if not isinstance(config.ansatz, Rbm) and isinstance(config.initial, MeanField):
-        raise Refusal("initial.kind", 'be another one unless ansatz.kind is "rbm" or "liouville"', 'it is "mean-field"')
+        yield Refusal("initial.kind", 'be another one unless ansatz.kind is "rbm" or "liouville"', 'it is "mean-field"')
     if isinstance(config.ansatz, Ndm) and not isinstance(config.initial, Random):
-        raise Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
+        yield Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
     for key in ("exponent", "blur"):
         chooses = {"continuation", "projected", *WITHOUT_NETWORK}
         if getattr(config.sampling, key, None) == "auto" and task.method not in chooses:
-            raise Refusal(f"sampling.{key}", f'be a number for method "{task.method}"', 'it is "auto"')
+            yield Refusal(f"sampling.{key}", f'be a number for method "{task.method}"', 'it is "auto"')
     if task.kind == "stationary" and not config.observables.certificate:
-        raise Refusal("observables.certificate", "be true to find a stationary state", "it is false")
+        yield Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.momenta and isinstance(config.lattice, Edges):
-        raise Refusal("observables.momenta", 'be false for lattice.kind = "edges", which has no momenta', "it is true")
+        yield Refusal("observables.momenta", 'be false for lattice.kind = "edges", which has no momenta', "it is true")
     for pair in config.observables.pairs:
         if pair[0] == pair[1] or max(pair) >= count:
             must = f"hold pairs of different sites from 0 to {count - 1}"
-            raise Refusal("observables.pairs", must, f"one is {list(pair)}")
+            yield Refusal("observables.pairs", must, f"one is {list(pair)}")
     if config.observables.exact:
-        at_most(ENUMERATION_SITES, "observables.exact = true")
+        yield from at_most(ENUMERATION_SITES, "observables.exact = true", "set it to false for more")
     if task.kind == "evolve" and "initial" not in config.model_fields_set:
-        raise Refusal("initial", 'be a table of its own for task.kind = "evolve"', "it is missing")
+        yield Refusal("initial", 'be a table of its own for task.kind = "evolve"', "it is missing")
 
 
-def _check_sites(config: Config) -> None:
+def _check_sites(config: Config) -> Iterator[Refusal]:
     keys = ("decay", "pump", "dephasing", "T1", "T2", "thermal", "detuning")
     per_site = {f"model.{key}": getattr(config.model, key, None) for key in keys}
     for key, value in per_site.items():
-        _check_length(key, value, config.sites)
+        yield from _check_length(key, value, config.sites)
     field = getattr(config.model, "field", None)
     if field is not None:
-        _check_length("model.field", None if isinstance(field[0], float) else field, config.sites)
-    _check_levels(config)
+        yield from _check_length("model.field", None if isinstance(field[0], float) else field, config.sites)
+    yield from _check_levels(config)
     if isinstance(config.initial, Product):
         bloch = config.initial.bloch
         vectors = [bloch] if isinstance(bloch[0], float) else bloch
-        _check_length("initial.bloch", None if vectors is not bloch else bloch, config.sites)
+        yield from _check_length("initial.bloch", None if vectors is not bloch else bloch, config.sites)
         for vector in vectors:
             if sum(c * c for c in vector) > 1 + 1e-9:  # pyright: ignore[reportOperatorIssue, reportGeneralTypeIssues]
-                raise Refusal("initial.bloch", "lie in the unit ball, |r| <= 1", f"one vector is {shown(vector)}")
+                yield Refusal("initial.bloch", "lie in the unit ball, |r| <= 1", f"one vector is {shown(vector)}")
 
 
 AXES = ("", "_x", "_y", "_z")
 DRIVEN: dict[type[Table], tuple[str, ...]] = {
     Heisenberg: (*(f"{k}{a}" for k in ("field", "coupling") for a in AXES), "decay", "pump", "dephasing"),
     Xyz: (*(f"coupling{a}" for a in AXES), "decay"),
-    Ising: ("interaction", "transverse", "decay"),
+    Ising: ("interaction", "transverse", "decay", "dephasing"),
     Dephasing: (*(f"coupling{a}" for a in AXES), "dephasing"),
     Processor: ("crosstalk", "detuning"),
 }
 """What a pulse can multiply."""
 
 
-def _check_pulses(config: Config) -> None:
+def _check_pulses(config: Config) -> Iterator[Refusal]:
     """Pulses that a model names are there, and multiply something."""
     used: dict[str, str] = {}
     for key, name in getattr(config.model, "pulses", {}).items():
         known = DRIVEN[type(config.model)]
         if key not in known:
-            raise Refusal(f"model.pulses.{key}", f"be left out: a pulse multiplies {', '.join(known)}", "it is there")
+            yield Refusal(f"model.pulses.{key}", f"be left out: a pulse multiplies {', '.join(known)}", "it is there")
         used[f"model.pulses.{key}"] = name
     for number, drive in enumerate(getattr(config.model, "drives", ())):
         if drive.pulse is not None:
@@ -190,58 +201,63 @@ def _check_pulses(config: Config) -> None:
     for key, name in used.items():
         if name not in config.pulses:
             there = ", ".join(config.pulses) or "none is there"
-            raise Refusal(key, f"name a table [pulses.NAME] ({there})", f"it is {shown(name)}")
+            yield Refusal(key, f"name a table [pulses.NAME] ({there})", f"it is {shown(name)}")
     for name, pulse in config.pulses.items():
         if isinstance(pulse, Tabulated) and config.task.kind == "evolve":
             first, last, end = pulse.times[0], pulse.times[-1], config.task.t_end
             if first > 0 or last < end * (1 - 1e-9):
-                raise Refusal(f"pulses.{name}.times", f"cover 0..task.t = {end:g}", f"it covers {first:g}..{last:g}")
+                yield Refusal(f"pulses.{name}.times", f"cover 0..task.t = {end:g}", f"it covers {first:g}..{last:g}")
     if config.pulses and config.task.kind == "stationary":
-        raise Refusal("pulses", 'be left out for task.kind = "stationary"', "it is there")
+        yield Refusal("pulses", 'be left out for task.kind = "stationary"', "it is there")
 
 
-def _check_translations(config: Config, network: Rbm) -> None:
-    """What a translation-invariant network needs; the Lindbladian is checked when it is built."""
+def _is_periodic(config: Config) -> bool:
+    """Whether the lattice is periodic in every direction."""
     periodic = getattr(config.lattice, "periodic", False)
-    if not all(periodic if isinstance(periodic, tuple) else (periodic,)):
-        raise Refusal("ansatz.translations", "be false unless the lattice is periodic in every direction", "it is true")
+    return all(periodic if isinstance(periodic, tuple) else (periodic,))
+
+
+def _check_translations(config: Config, network: Rbm) -> Iterator[Refusal]:
+    """What a translation-invariant network needs; the Lindbladian is checked when it is built."""
+    if not _is_periodic(config):
+        yield Refusal("ansatz.translations", "be false unless the lattice is periodic in every direction", "it is true")
     for key in ("hidden", "mixing"):
         if getattr(network, key) % config.sites:
             must = f"be a multiple of the {config.sites} sites where ansatz.translations = true"
-            raise Refusal(f"ansatz.{key}", must, f"it is {getattr(network, key)}")
+            yield Refusal(f"ansatz.{key}", must, f"it is {getattr(network, key)}")
     if isinstance(config.initial, Levels):
-        raise Refusal("initial.kind", "be another one where ansatz.translations = true", 'it is "levels"')
+        yield Refusal("initial.kind", "be another one where ansatz.translations = true", 'it is "levels"')
     if (
         isinstance(config.initial, Product)
         and isinstance(config.initial.bloch[0], tuple)
         and len(set(config.initial.bloch)) > 1
     ):
-        raise Refusal("initial.bloch", "be the same on all sites where ansatz.translations = true", "it is not")
+        yield Refusal("initial.bloch", "be the same on all sites where ansatz.translations = true", "it is not")
 
 
-def _check_levels(config: Config) -> None:
+def _check_levels(config: Config) -> Iterator[Refusal]:
     """What depends on the number of levels of a site."""
     d, asked = config.local_dim, config.observables
     if isinstance(config.initial, Levels):
-        config.initial.check(config.sites, d)
+        yield from config.initial.check(config.sites, d)
     if d == 2:
         return
     if isinstance(config.initial, Product | MeanField):
-        raise Refusal(
+        yield Refusal(
             "initial.kind",
             f'be "levels", "random" or "state" for sites of {d} levels',
             f'it is "{config.initial.kind}"',
         )
     for key in ("correlations", "structure", "momenta"):
         if getattr(asked, key):
-            raise Refusal(
+            yield Refusal(
                 f"observables.{key}", f"be false for sites of {d} levels: it is about Pauli matrices", "it is true"
             )
 
 
-def _check_length(key: str, value: object, sites: int) -> None:
+def _check_length(key: str, value: object, sites: int) -> Iterator[Refusal]:
     if isinstance(value, tuple) and len(value) != sites:
-        raise Refusal(key, f"have one entry for each of the {sites} sites", f"it has {len(value)}")
+        yield Refusal(key, f"have one entry for each of the {sites} sites", f"it has {len(value)}")
 
 
 KINDS: dict[str, dict[str, type[Table]]] = {

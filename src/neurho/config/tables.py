@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
-from neurho.config.messages import Refusal
+from neurho._types import default_chains
+from neurho.config.messages import Refusal, refuse
 
 Number: TypeAlias = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole: TypeAlias = Annotated[int, Strict()]
@@ -122,12 +123,13 @@ class Xyz(Table):
 
 
 class Ising(Table):
-    """H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j with decay."""
+    """H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j with decay and dephasing."""
 
     kind: Literal["ising"]
     interaction: Real = 2.0
     transverse: Real = 1.0
     decay: Rates = 1.0
+    dephasing: Rates = 0.0
     pulses: Pulsed = {}
 
 
@@ -212,13 +214,13 @@ _Blur: TypeAlias = Annotated[Number, Field(ge=0, lt=1)]
 
 class Metropolis(Table):
     """Markov chains for p(l, r), run at |rho|^`exponent` and blurred with probability `blur`, and, with
-    `diagonal_samples`, for q(l).
+    `diagonal_samples`, for q(l). Both `chains` and `diagonal_samples` follow from `samples` where they are not given.
     """
 
     kind: Literal["metropolis"]
     samples: Count
-    chains: Count
-    diagonal_samples: Count
+    chains: Count = 0
+    diagonal_samples: Count = 0
     sweeps: Count = 1
     warmup: Index = 10
     exponent: Annotated[_Exponent | Literal["auto"], Field(description='a number > 0 and <= 2, or "auto"')] = 2.0
@@ -229,16 +231,27 @@ class Metropolis(Table):
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "samples" in data:
-            return {"diagonal_samples": data["samples"], **data}
-        return data
+        if not isinstance(data, dict) or "samples" not in data:
+            return data
+        filled = {"diagonal_samples": data["samples"], **data}
+        counts = (filled["samples"], filled["diagonal_samples"])
+        if "chains" not in data and all(type(count) is int and count > 0 for count in counts):
+            filled["chains"] = default_chains(*counts)
+        return filled
 
     @model_validator(mode="after")
     def _whole_chains(self) -> "Metropolis":
-        for key in ("samples", "diagonal_samples"):
-            if getattr(self, key) % self.chains:
-                but = f"it is {getattr(self, key)} with {self.chains} chains"
-                raise Refusal(f"sampling.{key}", "be a multiple of sampling.chains", but)
+        odd = [key for key in ("samples", "diagonal_samples") if getattr(self, key) % self.chains]
+        if len(odd) == 2 and self.samples == self.diagonal_samples:
+            odd = odd[:1]
+        refuse(
+            Refusal(
+                f"sampling.{key}",
+                "be a multiple of sampling.chains",
+                f"it is {getattr(self, key)} with {self.chains} chains",
+            )
+            for key in odd
+        )
         return self
 
 

@@ -1,12 +1,13 @@
 """The table [task]: evolution and relaxation, with the keys that each method and solver uses."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import inf
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from neurho.config.messages import Refusal, shown
+from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.tables import MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
 
 FIXED = ("euler", "heun", "midpoint", "rk4")
@@ -65,16 +66,16 @@ PROJECTED_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 3e-4, "damping"
 """Keys of implicit projected steps."""
 
 
-CORRELATOR_DEFAULTS: dict[str, float] = {}
-"""Keys of correlator networks."""
+CORRELATOR_DEFAULTS: dict[str, Any] = {"strings": 50_000, "weight": None, "tolerance": 1e-7}
+"""Keys of hierarchies of correlators."""
 
 
 TRAJECTORY_DEFAULTS: dict[str, Any] = {
     "precision": "double",
     "trajectories": None,
     "seconds": None,
-    "goal": None,
-    "goal_error": None,
+    "error_of": None,
+    "error_goal": None,
 }
 """Keys of quantum trajectories."""
 
@@ -90,7 +91,7 @@ LAST_ROW = 1e-9
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
     "continuation": CONTINUATION_DEFAULTS,
     "projected": PROJECTED_DEFAULTS,
-    "correlators": CORRELATOR_DEFAULTS,
+    "correlators": CORRELATOR_DEFAULTS | {"goal": 1e-3},
     "trajectories": TRAJECTORY_DEFAULTS,
     "matrix-product": MATRIX_PRODUCT_DEFAULTS,
 }
@@ -135,8 +136,10 @@ class Flow(Table):
     precision: Literal["single", "double"] | None = None
     trajectories: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
     seconds: MaybePositive = None
-    goal: str | None = None
-    goal_error: MaybePositive = None
+    error_of: str | None = None
+    error_goal: MaybePositive = None
+    strings: MaybeCount = None
+    weight: MaybeCount = None
 
     @property
     def adaptive(self) -> bool:
@@ -151,7 +154,8 @@ class Flow(Table):
         filled: dict[str, Any] = {}
         if data.get("method") == "continuation":
             return CONTINUATION_DEFAULTS | data
-        filled |= OWN_DEFAULTS.get(str(data.get("method")), {})
+        own = OWN_DEFAULTS.get(str(data.get("method")), {})
+        filled |= {key: value for key, value in own.items() if key in cls.model_fields}
         if data.get("method") in FIXED + ADAPTIVE:
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
@@ -165,33 +169,32 @@ class Flow(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Flow":
-        for key in self.model_fields_set & CHOSEN:
-            if (reason := unused(key, self.method, self.solver)) is not None:
-                raise Refusal(f"task.{key}", "be left out", reason)
-        if self.method in FIXED and self.dt is None:
-            raise Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
-        if self.method == "continuation" and (self.times or self.points):
-            given = "times" if self.times else "points"
-            raise Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
-        if self.times is not None and self.points is not None:
-            raise Refusal("task.points", "be left out where task.times is given", "both are there")
-        if (self.goal is None) != (self.goal_error is None):
-            missing = "goal_error" if self.goal_error is None else "goal"
-            raise Refusal(
-                f"task.{missing}", "be given with the other of task.goal and task.goal_error", "it is missing"
-            )
-        self._check_times()
+        refuse((*self._misfits(), *self._odd_times()))
         return self
 
-    def _check_times(self) -> None:
+    def _misfits(self) -> Iterator[Refusal]:
+        for key in sorted(self.model_fields_set & CHOSEN):
+            if (reason := unused(key, self.method, self.solver)) is not None:
+                yield Refusal(f"task.{key}", "be left out", reason)
+        if self.method in FIXED and self.dt is None:
+            yield Refusal("task.dt", f'be given for method "{self.method}", which has fixed steps', "it is missing")
+        if self.method == "continuation" and (self.times or self.points):
+            given = "times" if self.times else "points"
+            yield Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
+        if self.times is not None and self.points is not None:
+            yield Refusal("task.points", "be left out where task.times is given", "both are there")
+        if (self.error_of is None) != (self.error_goal is None):
+            missing = "error_goal" if self.error_goal is None else "error_of"
+            yield Refusal(f"task.{missing}", "be given: task.error_of goes with task.error_goal", "it is missing")
+
+    def _odd_times(self) -> Iterator[Refusal]:
         times, end_key = self.times or (), "t" if "t" in type(self).model_fields else "t_max"
         end = getattr(self, end_key)
         if any(b <= a for a, b in pairwise(times)):
-            raise Refusal("task.times", "increase", f"it is {shown(times)}")
-        if times and times[-1] > end:
-            raise Refusal(
-                "task.times", f"end at or before task.{end_key} = {end:g}", f"its last entry is {times[-1]:g}"
-            )
+            yield Refusal("task.times", "increase", f"it is {shown(times)}")
+        if times and end is not None and times[-1] > end:
+            must = f"end at or before task.{end_key} = {end:g}"
+            yield Refusal("task.times", must, f"its last entry is {times[-1]:g}")
 
 
 class Evolve(Flow):
@@ -229,6 +232,7 @@ class Stationary(Flow):
     t_max: MaybePositive = None
     delta_L: Positive = 1e-2
     growth: Annotated[Number | None, Field(gt=1, description="a number > 1")] = None
+    goal: MaybePositive = None
     patience: MaybeCount = None
     refine: MaybeCount = None
     average: Annotated[Number, Field(gt=0, le=1, description="a number > 0 and <= 1")] = 0.2
@@ -256,8 +260,10 @@ class Stationary(Flow):
             if self.times or self.points:
                 given = "times" if self.times else "points"
                 raise Refusal(f"task.{given}", "be left out", 'method "trajectories" averages over time')
-            if self.t_max is None and self.seconds is None and self.goal is None:
-                raise Refusal("task.t_max", "be given, or task.seconds, or task.goal", "nothing would end the run")
+            if self.t_max is None and self.seconds is None and self.error_of is None:
+                raise Refusal(
+                    "task.t_max", "be given, or task.seconds, or task.error_goal", "nothing would end the run"
+                )
         return self
 
 

@@ -9,9 +9,12 @@ from types import MappingProxyType
 
 from neurho.drivers import trajectories
 from neurho.drivers.base import Driver
+from neurho.drivers.correlators import make_correlators
 from neurho.setup import Setup
 
-DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType({"trajectories": trajectories.make})
+DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
+    {"correlators": make_correlators, "trajectories": trajectories.make}
+)
 """What makes the driver of a method, by its name in the problem file."""
 
 __all__ = ["DRIVERS", "Driver"]

@@ -62,7 +62,7 @@ class Trajectories:
 
     def _ends(self, count: int) -> Ends:
         task: Any = self.setup.config.task
-        goal = None if task.goal is None else (task.goal, task.goal_error)
+        goal = None if task.error_of is None else (task.error_of, task.error_goal)
         return Ends(trajectories=count, seconds=task.seconds or inf, goal=goal)
 
     @cached_property

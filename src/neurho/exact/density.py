@@ -8,7 +8,7 @@ import numpy as np
 
 from neurho._types import as_reals, require, require_sites
 from neurho.momentum import structure_weights
-from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, evaluate
+from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, value_at
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
@@ -60,7 +60,7 @@ def expectation(rho: np.ndarray, operator: Operator, sites: int, t: float = 0.0)
     total = 0j
     for term in operator.terms:
         part = reduced(rho, term.sites, sites)
-        total += complex(evaluate(term.coefficient, t)) * np.sum(term.matrix * part.T)
+        total += value_at(term.coefficient, t, "operator") * np.sum(term.matrix * part.T)
     return complex(total / np.trace(rho))
 
 

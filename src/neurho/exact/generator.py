@@ -10,9 +10,12 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import eigsh
 
-from neurho._types import Coefficient, require
+from neurho._types import Coefficient
 from neurho.exact.density import require_shape
-from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate
+from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate, rate_at, value_at
+
+LARGEST_SUPPORT = 512
+"""Largest number of rows of a jump on its own sites that is looked at for its structure."""
 
 _Block: TypeAlias = tuple[int | slice, ...]
 
@@ -76,19 +79,15 @@ class ExactLindbladian:
         model = self.lindbladian
         if not model.is_time_dependent:
             return self._constant
-        moving = []
-        for number, parts in self._moving_jumps.items():
-            rate = evaluate(model.jumps[number].rate, t)
-            require(
-                np.isfinite(rate) and rate >= 0,
-                f"jumps[{number}].rate",
-                "stay finite and >= 0",
-                f"it is {rate} at t = {t}",
-            )
-            moving.append((float(rate), _at_time(parts, t)))
+        if model.hermitian_at is not None:
+            model.hermitian_at(t)
+        moving = [
+            (rate_at(model.jumps[number].rate, t, f"jumps[{number}].rate"), _at_time(parts, t, f"jumps[{number}]"))
+            for number, parts in self._moving_jumps.items()
+        ]
         effective = self._constant.effective - _loss(moving, self.dimension)
         if self._driven:
-            effective = effective - 1j * _at_time(self._driven, t)
+            effective = effective - 1j * _at_time(self._driven, t, "hamiltonian")
         return self._constant._replace(
             effective=effective.tocsr(), products=(*self._constant.products, *(p for p in moving if p[0] > 0))
         )
@@ -116,6 +115,9 @@ class ExactLindbladian:
         weights: np.ndarray | None = None
         moves, products = [], []
         for jump, (rate, matrix) in zip(jumps, full, strict=True):
+            if dim ** len(jump.operator.support) > LARGEST_SUPPORT:
+                products.append((rate, matrix))
+                continue
             small = _on_support(jump.operator)
             count = np.count_nonzero(small) / len(small)
             if count <= 1 and np.array_equal(small, np.diag(np.diag(small))):
@@ -140,12 +142,12 @@ def _by_coefficient(operator: Operator, sites: int) -> _Parts:
     return tuple((f, Operator(operator.local_dim, part).to_sparse(sites)) for f, part in terms.items())
 
 
-def _at_time(parts: _Parts, t: float) -> sparse.csr_array:
-    """The operator at time t."""
+def _at_time(parts: _Parts, t: float, name: str) -> sparse.csr_array:
+    """The operator at time t; `name` says in messages what it is."""
     (first, total), *rest = parts
-    total = complex(evaluate(first, t)) * total
+    total = value_at(first, t, name) * total
     for function, matrix in rest:
-        total = total + complex(evaluate(function, t)) * matrix
+        total = total + value_at(function, t, name) * matrix
     return total
 
 
@@ -205,5 +207,13 @@ def norm_bound(exact: ExactLindbladian) -> float:
             for end in ("SA", "LA")
         )
         width = high - low
-    losses = [evaluate(j.rate, 0.0) * np.linalg.norm(_on_support(j.operator), 2) ** 2 for j in active(model)]
+    losses = [evaluate(j.rate, 0.0) * _norm(j.operator) ** 2 for j in active(model)]
     return float(1.01 * width + 2 * sum(losses))
+
+
+def _norm(operator: Operator) -> float:
+    """The norm of a constant operator, or an upper bound on many sites: the sum of those of its terms."""
+    few = operator.local_dim ** len(operator.support) <= LARGEST_SUPPORT
+    return float(
+        sum(np.linalg.norm(m, 2) for m in ([_on_support(operator)] if few else [t.matrix for t in operator.terms]))
+    )

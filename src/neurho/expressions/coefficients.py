@@ -1,5 +1,6 @@
 """Functions of time that come from text: trees of a few operations, equal if they are written alike."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -9,49 +10,81 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import Coefficient
-from neurho.operators import marks_of
+from neurho.operators import marks_of, value_in, written
 
-FUNCTIONS: dict[str, str] = {"sqrt": "sqrt", "exp": "exp", "sin": "sin", "cos": "cos", "tanh": "tanh"}
+FUNCTIONS = ("sqrt", "exp", "sin", "cos", "tanh")
 """Functions of one number, as NumPy calls them."""
+
+
+def _divided(a: Any, b: Any) -> Any:
+    if isinstance(b, int | float | complex) and b == 0:
+        raise ZeroDivisionError("0/0" if np.all(a == 0) else "division by zero")
+    return a / b
+
+
+def _power(a: Any, b: Any) -> Any:
+    """NaN for a negative number to a fractional power, as NumPy's square root has it."""
+    if isinstance(a, int | float) and isinstance(b, int | float) and a < 0 and b != int(b):
+        return math.nan
+    return a**b
+
 
 _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
-    "/": lambda a, b: a / b,
+    "/": _divided,
     "**": lambda a, b: a**b,
 }
 
 
 @dataclass(frozen=True)
 class Moving:
-    """A number that depends on time: `name` is "t", a function of one number, "real", a binary operation or "call",
-    whose argument is a function of time.
+    """A number that depends on time: `name` is "t", a function of one number, a binary operation or "call", whose
+    arguments are a function of time and how the text calls it.
     """
 
     name: str
-    arguments: tuple["complex | Moving | Coefficient", ...] = ()
+    arguments: tuple["complex | Moving | Coefficient | str", ...] = ()
 
     def __call__(self, t: Any) -> Any:
-        """The value at time t, traced by JAX where t is."""
+        """The value at time t.
+
+        **Raises** `ZeroDivisionError` where it divides by zero.
+        """
+        return self.value_in(jnp if isinstance(t, jax.Array) else np, t, lambda function: function(t))
+
+    def value_in(self, library: Any, t: Any, opaque: Callable[[Coefficient], Any]) -> Any:
+        """The value where `library` has the functions of numbers and `opaque` the values of other functions of time."""
         if self.name == "t":
             return t
         if self.name == "call":
-            return self.arguments[0](t)  # pyright: ignore[reportCallIssue]
-        values: list[Any] = [a(t) if isinstance(a, Moving) else a for a in self.arguments]
-        if self.name in _BINARY:
-            return _BINARY[self.name](*values)
-        library: Any = jnp if isinstance(t, jax.Array) else np
-        return library.real(values[0]) if self.name == "real" else getattr(library, FUNCTIONS[self.name])(values[0])
+            return value_in(self.arguments[0], library, t, opaque)  # pyright: ignore[reportArgumentType]
+        values: list[Any] = [a.value_in(library, t, opaque) if isinstance(a, Moving) else a for a in self.arguments]
+        if self.name == "**":
+            return _power(*values) if library in (np, jnp) else library.power(*values)
+        return _BINARY[self.name](*values) if self.name in _BINARY else getattr(library, self.name)(values[0])
+
+    def __str__(self) -> str:
+        """As it could be written in a problem file."""
+        if self.name == "t":
+            return "t"
+        if self.name == "call":
+            return str(self.arguments[1])
+        parts = [a if isinstance(a, Moving) else written(a) for a in self.arguments]  # pyright: ignore[reportArgumentType]
+        if self.name not in _BINARY:
+            return f"{self.name}({parts[0]})"
+        left, right = (f"({p})" if isinstance(p, Moving) and p.name in _BINARY else str(p) for p in parts)
+        return f"{left} {self.name} {right}" if self.name in "+-" else f"{left}{self.name}{right}"
 
     def marks(self, t0: float, t1: float) -> tuple[float, ...]:
         """Times at which some part has integrators stop."""
         return marks_of(self.arguments, t0, t1)
 
 
-def called(function: Coefficient) -> Moving:
+def called(function: Coefficient, name: str) -> Moving:
     """A function of time as part of expressions."""
-    return function if isinstance(function, Moving) else Moving("call", (function,))
+    return function if isinstance(function, Moving) else Moving("call", (function, name))
 
 
 Scalar: TypeAlias = complex | Moving
@@ -63,20 +96,15 @@ def combine(name: str, *arguments: Scalar) -> Scalar:
     **Raises** `ZeroDivisionError` or `OverflowError`, as numbers do.
     """
     if any(isinstance(a, Moving) for a in arguments):
-        return Moving(name, arguments)
+        return 0.0 if name == "*" and 0 in arguments else Moving(name, arguments)
     if name in _BINARY:
-        return _tidy(_BINARY[name](*arguments))
+        return tidy(_BINARY[name](*arguments))
     value: complex = complex(arguments[0])  # pyright: ignore[reportArgumentType, reportCallIssue]
     with np.errstate(all="ignore"):
-        return _tidy(getattr(np, FUNCTIONS[name])(value if value.imag or value.real < 0 else value.real))
+        return tidy(getattr(np, name)(value if value.imag or value.real < 0 else value.real))
 
 
-def real_part(value: Scalar) -> Scalar:
-    """The real part of a number or function, for rates."""
-    return Moving("real", (value,)) if isinstance(value, Moving) else complex(value).real
-
-
-def _tidy(value: Any) -> complex:
+def tidy(value: Any) -> complex:
     """A float where the imaginary part is zero; integers never, so that no power takes forever."""
     number = complex(value)
     return number if number.imag else number.real

@@ -12,7 +12,8 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, require
-from neurho.expressions.coefficients import FUNCTIONS, Moving, Scalar, called, combine
+from neurho.expressions.coefficients import FUNCTIONS, Moving, Scalar, called, combine, tidy
+from neurho.expressions.sentences import named, plain, unknown_sign
 from neurho.operators import Operator, destroy, identity, local, sm, sp, spin, sx, sy, sz
 
 LONGEST, LARGEST_POWER = 2000, 12
@@ -37,7 +38,9 @@ _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**
 
 @dataclass(frozen=True)
 class Scope:
-    """What names mean: `sites` (name to number), `values`; bare lists stand for their entry `item` of `items`."""
+    """What names mean: `sites` (name to number), `values`; bare lists stand for their entry `item` of `items`. Names
+    that are known `elsewhere` only come with a sentence.
+    """
 
     local_dim: int = 2
     sites: Mapping[str, int] | None = None
@@ -46,6 +49,7 @@ class Scope:
     item: int | None = None
     items: int = 0
     what: str = "items"
+    elsewhere: Mapping[str, str] | None = None
 
 
 def parse_operator(
@@ -99,12 +103,12 @@ def parse(text: str) -> ast.expr:
     except SyntaxError as error:
         if not error.offset:
             raise NeurhoError(
-                f"{_named(text)} cannot be read at character {len(text) + 1}: it ends too early."
+                f"{named(text)} cannot be read at character {len(text) + 1}: it ends too early."
             ) from None
         place = error.offset + len(text) - len(text.lstrip())
-        raise NeurhoError(f"{_named(text)} cannot be read at character {place}: {_plain(error.msg)}.") from None
+        raise NeurhoError(f"{named(text)} cannot be read at character {place}: {plain(error.msg)}.") from None
     except (ValueError, RecursionError, MemoryError):
-        raise NeurhoError(f"{_named(text)} cannot be read: it has forbidden characters or too many brackets.") from None
+        raise NeurhoError(f"{named(text)} cannot be read: it has forbidden characters or too many brackets.") from None
 
 
 def read_operator(tree: ast.expr, text: str, scope: Scope) -> Operator:
@@ -119,7 +123,7 @@ def read_number(tree: ast.expr, text: str, scope: Scope) -> Scalar:
     """The number of a parsed text."""
     value = _Reader(text, scope).checked(tree)
     if isinstance(value, Operator):
-        raise NeurhoError(f"{_named(text)} must be a number, but it contains an operator.")
+        raise NeurhoError(f"{named(text)} must be a number, but it contains an operator.")
     return value
 
 
@@ -131,11 +135,22 @@ class _Reader:
         self.scope = scope
 
     def refuse(self, node: ast.AST, what: str) -> NoReturn:
-        line = self.text.replace("\n", " ").replace("\t", " ").lstrip()
-        ahead = line.encode()[: getattr(node, "col_offset", 0)].decode(errors="ignore")
+        self.refuse_at(getattr(node, "col_offset", 0), what)
+
+    def unknown_sign(self, left: ast.expr) -> NoReturn:
+        """An operation that is not known, at its sign: behind the left side and its brackets."""
+        self.refuse_at(*unknown_sign(self.line(), left.end_col_offset or 0))
+
+    def line(self) -> str:
+        """The text as it was parsed."""
+        return self.text.replace("\n", " ").replace("\t", " ").lstrip()
+
+    def refuse_at(self, offset: int, what: str) -> NoReturn:
+        """Refuse what stands `offset` bytes behind the first character."""
+        ahead = self.line().encode()[:offset].decode(errors="ignore")
         place = len(self.text) - len(self.text.lstrip()) + len(ahead) + 1
         raise NeurhoError(
-            f"{_named(self.text)} cannot be read at character {place}: {what}{'' if what.endswith('?') else '.'}"
+            f"{named(self.text)} cannot be read at character {place}: {what}{'' if what.endswith('?') else '.'}"
         )
 
     def checked(self, node: ast.expr) -> Operator | Scalar:
@@ -144,7 +159,7 @@ class _Reader:
             with np.errstate(all="ignore"):  # what overflows is refused below
                 value = self.value(node)
         except RecursionError:
-            raise NeurhoError(f"{_named(self.text)} cannot be read: it has too many brackets.") from None
+            raise NeurhoError(f"{named(self.text)} cannot be read: it has too many brackets.") from None
         self.require_finite(node, value)
         return value
 
@@ -165,8 +180,11 @@ class _Reader:
             if isinstance(node.op, ast.UAdd):
                 return inner
             return -inner if isinstance(inner, Operator) else combine("*", -1.0, inner)
-        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-            return self.binary(node)
+        if isinstance(node, ast.BinOp):
+            return self.binary(node) if type(node.op) in _BINARY else self.unknown_sign(node.left)
+        if isinstance(node, ast.Compare | ast.BoolOp | ast.IfExp):
+            sides = {ast.Compare: "left", ast.IfExp: "body"}
+            self.unknown_sign(node.values[0] if isinstance(node, ast.BoolOp) else getattr(node, sides[type(node)]))
         if isinstance(node, ast.Call):
             return self.call(node)
         return self.refuse(node, "only numbers, names, operators of sites, brackets and + - * / ** are known")
@@ -186,14 +204,14 @@ class _Reader:
     def plain_value(self, node: ast.AST, name: str) -> Scalar:
         value: Any = (self.scope.values or {})[name]
         if callable(value):
-            return called(value)
+            return called(value, name)
         if np.ndim(value) == 0:
-            return float(value) if np.isrealobj(value) else complex(value)
+            return tidy(value)
         scope = self.scope
         if scope.item is None or len(value) != scope.items:
             there = f"there are {scope.items} {scope.what}" if scope.item is not None else "it is used as one"
             self.refuse(node, f"`{name}` has {len(value)} values, but {there}; take one entry with `{name}[...]`")
-        return float(value[scope.item])
+        return tidy(value[scope.item])
 
     def entry(self, node: ast.Subscript) -> Scalar:
         values = self.scope.values or {}
@@ -207,7 +225,7 @@ class _Reader:
         index = self.whole(node.slice, "an index")
         if not 0 <= index < len(array):
             self.refuse(node.slice, f"`{node.value.id}` has the entries 0..{len(array) - 1}, but the index is {index}")
-        return float(array[index])
+        return tidy(array[index])
 
     def binary(self, node: ast.BinOp) -> Operator | Scalar:
         left, right, sign = self.value(node.left), self.value(node.right), _BINARY[type(node.op)]
@@ -319,6 +337,8 @@ class _Reader:
         return int(value)
 
     def unknown(self, node: ast.AST, name: str, known: Sequence[str]) -> NoReturn:
+        if name in (self.scope.elsewhere or {}):
+            self.refuse(node, f"`{name}` {self.scope.elsewhere[name]}")  # pyright: ignore[reportOptionalSubscript]
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"; did you mean `{near[0]}`?" if near else f"; known are {', '.join(known)}"
         self.refuse(node, f"`{name}` is not known{hint}")
@@ -330,12 +350,3 @@ def _apply(sign: str, left: Any, right: Any) -> Operator:
 
 def _support(value: Operator | Scalar) -> set[int]:
     return set(value.support) if isinstance(value, Operator) else set()
-
-
-def _named(text: str) -> str:
-    shown = " ".join(text.split())
-    return f"The operator `{shown if len(shown) <= 80 else shown[:77] + '...'}`"
-
-
-def _plain(message: str) -> str:
-    return message.rstrip(".").replace("'", "`") or "invalid syntax"

@@ -9,7 +9,7 @@ import numpy as np
 from neurho._types import require
 from neurho.interchange.bonds import bonds_of
 from neurho.lattice import Lattice
-from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, evaluate
+from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, rate_at
 
 try:
     import qutip
@@ -36,7 +36,8 @@ def to_qutip(lindbladian: Lindbladian, t: float | None = None) -> tuple[Any, lis
 
     - `t`: the time at which time-dependent coefficients are taken; must be given if there are any.
 
-    **Raises** `NeurhoError` without `t` where something depends on time, or for a rate that is negative at `t`.
+    **Raises** `NeurhoError` without `t` where something depends on time, or for a rate that is negative or complex at
+    `t`.
     """
     require(
         t is not None or not lindbladian.is_time_dependent,
@@ -47,8 +48,7 @@ def to_qutip(lindbladian: Lindbladian, t: float | None = None) -> tuple[Any, lis
     time, sites = 0.0 if t is None else t, lindbladian.sites
     jumps = []
     for number, jump in enumerate(lindbladian.jumps):
-        rate = float(evaluate(jump.rate, time))
-        require(rate >= 0, f"jumps[{number}].rate", "be >= 0", f"it is {rate} at t = {time}")
+        rate = rate_at(jump.rate, time, f"jumps[{number}].rate")
         jumps.append(np.sqrt(rate) * operator_to_qutip(jump.operator, sites, time))
     return operator_to_qutip(lindbladian.hamiltonian, sites, time), jumps
 

@@ -1,16 +1,24 @@
-"""Operators as sums of local terms, and the Lindbladian that they make. NumPy only."""
+"""Operators as sums of local terms, and the Lindbladian that they make: nothing here is compiled."""
 
 from neurho.operators.algebra import (
     LocalTerm,
     Operator,
     embed,
-    evaluate,
     identity,
     local,
-    marks_of,
-    product,
     require_same_dim,
     total,
+)
+from neurho.operators.coefficients import (
+    evaluate,
+    marks_of,
+    product,
+    rate_at,
+    require_function,
+    shown,
+    value_at,
+    value_in,
+    written,
 )
 from neurho.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
@@ -33,7 +41,10 @@ __all__ = [
     "local",
     "marks_of",
     "product",
+    "rate_at",
+    "require_function",
     "require_same_dim",
+    "shown",
     "sm",
     "sp",
     "spin",
@@ -41,4 +52,7 @@ __all__ = [
     "sy",
     "sz",
     "total",
+    "value_at",
+    "value_in",
+    "written",
 ]

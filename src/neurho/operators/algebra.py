@@ -1,8 +1,8 @@
-"""Operators as sums of local terms. NumPy only."""
+"""Operators as sums of local terms."""
 
 import itertools
 import operator as _op
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from numbers import Number
@@ -12,52 +12,9 @@ import numpy as np
 import scipy.sparse as sparse
 
 from neurho._types import Coefficient, as_matrix, require, require_sites
-
-
-@dataclass(frozen=True)
-class _Product:
-    """The product of two time-dependent coefficients."""
-
-    left: Coefficient
-    right: Coefficient
-
-    def __call__(self, t: Any) -> Any:
-        return self.left(t) * self.right(t)
-
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which either factor has integrators stop."""
-        return marks_of((self.left, self.right), t0, t1)
-
-
-@dataclass(frozen=True)
-class _Conjugate:
-    """The complex conjugate of a time-dependent coefficient."""
-
-    function: Coefficient
-
-    def __call__(self, t: Any) -> Any:
-        value = self.function(t)
-        return value.conjugate() if hasattr(value, "conjugate") else value
-
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which the function has integrators stop."""
-        return marks_of((self.function,), t0, t1)
-
-
-def marks_of(coefficients: Iterable[Any], t0: float, t1: float) -> tuple[float, ...]:
-    """Times in (t0, t1) at which integrators stop for the sake of some coefficient, ascending.
-
-    A coefficient that knows where it changes has a method `marks(t0, t1)`, as those of [`neurho.pulses`][] do.
-    """
-    found = {t for f in coefficients if hasattr(f, "marks") for t in f.marks(t0, t1)}
-    return tuple(sorted(found))
-
-
-def product(left: Coefficient | None, right: Coefficient | None) -> Coefficient | None:
-    """The product of two coefficients, of which None stands for 1."""
-    if left is None or right is None:
-        return left or right
-    return _Product(left, right)
+from neurho.operators.coefficients import Conjugate, product, require_function, value_at
+from neurho.operators.hermitian import broken, conditions_of
+from neurho.operators.printing import as_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +47,7 @@ class Operator:
         return Operator(
             self.local_dim,
             tuple(
-                LocalTerm(t.sites, t.matrix.conj().T, None if t.coefficient is None else _Conjugate(t.coefficient))
+                LocalTerm(t.sites, t.matrix.conj().T, None if t.coefficient is None else Conjugate(t.coefficient))
                 for t in self.terms
             ),
         )
@@ -104,33 +61,37 @@ class Operator:
         return Operator(self.local_dim, tuple(LocalTerm(s, m, f) for (s, f), m in sums.items() if np.any(m)))
 
     def is_hermitian(self, tolerance: float = 1e-12) -> bool:
-        """Whether the sum of all terms on each support is Hermitian, to `tolerance` of the largest entry.
+        """Whether the sum of all terms on each support is Hermitian at all times, to `tolerance` of the largest entry.
 
-        Time-dependent coefficients are evaluated at a few times, so that sp f + sm f* counts as Hermitian.
+        f(t) A with a real f needs a Hermitian A; f(t) A + f(t)^* A^+ is Hermitian for any f, where f^* can be told from
+        f: by `adjoint`, as text, or as a function with values conjugate to those of another.
         """
-        scale = max((float(np.max(np.abs(t.matrix))) for t in self.terms), default=1.0)
-        moving = any(t.coefficient is not None for t in self.terms)
-        for t in (0.0, 0.37, 1.91) if moving else (0.0,):
-            fixed = (LocalTerm(u.sites, complex(evaluate(u.coefficient, t)) * u.matrix) for u in self.terms)
-            for term in Operator(self.local_dim, tuple(fixed)).merged().terms:
-                if not np.allclose(term.matrix, term.matrix.conj().T, rtol=0, atol=tolerance * max(scale, 1e-300)):
-                    return False
-        return True
+        return not self.asymmetry(tolerance)
+
+    def asymmetry(self, tolerance: float = 1e-12) -> str:
+        """Where the operator differs from its adjoint, in words, or ""."""
+        return broken(conditions_of(self.terms, tolerance))
 
     def to_sparse(self, sites: int, t: float = 0.0) -> sparse.csr_array:
         """The full matrix on `sites` sites at time `t`, `(d^sites, d^sites)`; site 0 is the slowest index."""
         total = sparse.csr_array((self.local_dim**sites,) * 2, dtype=complex)
         for term in self.terms:
             require_sites(term.sites, sites)
-            scale = 1.0 if term.coefficient is None else complex(term.coefficient(t))
+            scale = value_at(term.coefficient, t, "operator")
             total = total + scale * _embed_sparse(term, sites, self.local_dim)
         return total
 
+    def __repr__(self) -> str:
+        return as_text(self.terms, self.local_dim)
+
+    # NumPy's numbers and arrays leave products with operators to the methods below.
+    __array_ufunc__ = None
+
     def __add__(self, other: "Operator | complex") -> "Operator":
-        if isinstance(other, Number):
-            other = complex(other) * identity(self.local_dim)  # pyright: ignore[reportArgumentType, reportCallIssue]
         if not isinstance(other, Operator):
-            return NotImplemented
+            if not _is_number(other):
+                return NotImplemented
+            other = identity(self.local_dim) * complex(other)
         require_same_dim(self, other)
         return Operator(self.local_dim, self.terms + other.terms)
 
@@ -148,13 +109,14 @@ class Operator:
     def __mul__(self, other: "Operator | complex | Coefficient") -> "Operator":
         if isinstance(other, Operator):
             return self @ other
-        if isinstance(other, Number | np.generic):
+        if _is_number(other):
             scale = complex(other)  # pyright: ignore[reportArgumentType, reportCallIssue]
             require(np.isfinite(scale), "other", "be a finite number", f"it is {other}")
             return Operator(
                 self.local_dim, tuple(LocalTerm(t.sites, scale * t.matrix, t.coefficient) for t in self.terms)
             )
         if callable(other):
+            require_function(other, "coefficient")
             return Operator(
                 self.local_dim,
                 tuple(LocalTerm(t.sites, t.matrix, product(t.coefficient, other)) for t in self.terms),
@@ -164,7 +126,16 @@ class Operator:
     __rmul__ = __mul__
 
     def __truediv__(self, other: complex) -> "Operator":
-        return self * (1.0 / other)
+        if not _is_number(other):
+            return NotImplemented
+        require(other != 0, "other", "not be zero", "an operator is divided by it")
+        return self * (1.0 / complex(other))
+
+    def __pow__(self, power: int) -> "Operator":
+        """The product of `power` factors, a whole number >= 0."""
+        whole = isinstance(power, int | np.integer) and power >= 0
+        require(whole, "power", "be a whole number >= 0", f"it is {power!r}"[:80])
+        return reduce(lambda a, b: (a @ b).merged(), [self] * int(power), identity(self.local_dim))
 
     def __matmul__(self, other: "Operator") -> "Operator":
         if not isinstance(other, Operator):
@@ -177,6 +148,13 @@ class Operator:
                 matrix = embed(a, sites, self.local_dim) @ embed(b, sites, self.local_dim)
                 terms.append(LocalTerm(sites, matrix, product(a.coefficient, b.coefficient)))
         return Operator(self.local_dim, tuple(terms))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is one number: Python's, NumPy's, JAX's."""
+    if isinstance(value, Number):
+        return True
+    return hasattr(value, "__array__") and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biufc"
 
 
 def require_same_dim(a: Operator, b: Operator) -> None:
@@ -260,10 +238,3 @@ def total(operators: Iterable[Operator]) -> Operator:
     operators = list(operators)
     require(len(operators) > 0, "operators", "hold at least one operator", "it is empty")
     return reduce(_op.add, operators)
-
-
-def evaluate(coefficient: float | Callable[[Any], Any] | None, t: Any) -> Any:
-    """The value at time t of a coefficient that may be absent (1), a number or a function."""
-    if coefficient is None:
-        return 1.0
-    return coefficient(t) if callable(coefficient) else coefficient

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, require, require_rate, require_sites
 from neurho.lattice import Lattice
-from neurho.operators.algebra import Operator, marks_of, require_same_dim
+from neurho.operators.algebra import Operator, require_same_dim
+from neurho.operators.coefficients import marks_of, require_function
+from neurho.operators.hermitian import HermitianAt, conditions_of
+from neurho.operators.numbers import opaque_functions
 
 MAX_LABELS = 729
-"""Largest local space d^(2k) of one term of a Lindbladian: 4 sites for d = 2, 3 for d = 3."""
+"""Largest local space d^(2k) of one term of a Lindbladian that networks can take: 4 sites for d = 2, 3 for d = 3."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +36,12 @@ class Lindbladian:
 
     - `lattice`: where the sites are.
     - `hamiltonian`: Hermitian; energies in the unit in which rates are given.
-    - `jumps`: pairs `(rate, operator)`; each operator acts on a few sites. Rates are numbers >= 0 or functions f(t).
+    - `jumps`: pairs `(rate, operator)`. Rates are numbers >= 0 or functions f(t).
 
-    **Raises** `NeurhoError` for a Hamiltonian that is not Hermitian, a negative rate, a site off the lattice, and for
-    terms on too many sites at once (a collective jump operator is not local and has no place here).
+    Coefficients and rates are functions of time alone; they are called with a float.
+
+    **Raises** `NeurhoError` for a Hamiltonian that is not Hermitian at all times, a negative rate and a site off the
+    lattice. Rates that depend on time are checked whenever they are evaluated.
     """
 
     lattice: Lattice
@@ -49,15 +55,18 @@ class Lindbladian:
         object.__setattr__(self, "lattice", lattice)
         object.__setattr__(self, "hamiltonian", hamiltonian.merged())
         object.__setattr__(self, "jumps", tuple(Jump(j.rate, j.operator.merged()) for j in pairs))
-        require(self.hamiltonian.is_hermitian(), "hamiltonian", "be Hermitian", "some term differs from its adjoint")
-        for term in self.hamiltonian.terms:
-            self._check_support(term.sites, "hamiltonian", "a term of it acts")
+        require_sites(self.hamiltonian.support, self.sites, "sites of hamiltonian")
+        moving = any(term.coefficient is not None for term in self.hamiltonian.terms)
+        wrong = self.hamiltonian.asymmetry()
+        require(not wrong, "hamiltonian", f"be Hermitian{' at all times' if moving else ''}", wrong)
         for number, jump in enumerate(self.jumps):
             require_same_dim(hamiltonian, jump.operator)
-            if not callable(jump.rate):
+            if callable(jump.rate):
+                require_function(jump.rate, f"jumps[{number}].rate")
+            else:
                 require_rate(jump.rate, f"jumps[{number}].rate")
                 require(np.ndim(jump.rate) == 0, f"jumps[{number}].rate", "be one number", f"it is {jump.rate}")
-            self._check_support(jump.operator.support, f"jumps[{number}]", "it acts collectively")
+            require_sites(jump.operator.support, self.sites, f"sites of jumps[{number}]")
 
     @property
     def sites(self) -> int:
@@ -81,13 +90,31 @@ class Lindbladian:
         coefficients = {t.coefficient for o in operators for t in o.terms} | {j.rate for j in self.jumps}
         return marks_of(coefficients, t0, t1)
 
-    def _check_support(self, sites: tuple[int, ...], name: str, acts: str) -> None:
-        require_sites(sites, self.sites, f"sites of {name}")
-        most = int(np.log(MAX_LABELS + 0.5) / np.log(self.local_dim**2))
+    @cached_property
+    def hermitian_at(self) -> HermitianAt | None:
+        """What refuses a time at which Python functions make the Hamiltonian other than Hermitian; None without any."""
+        terms = self.hamiltonian.terms
+        hidden = opaque_functions(term.coefficient for term in terms)
+        return HermitianAt(conditions_of(terms, 1e-12)) if hidden else None
+
+    def require_local(self) -> None:
+        """Refuse terms whose local space is too large for networks.
+
+        **Raises** `NeurhoError` with the term; the exact solvers take it all the same.
+        """
+        for term in self.hamiltonian.terms:
+            self._require_few(term.sites, "hamiltonian", "a term of it acts")
+        for number, jump in enumerate(self.jumps):
+            self._require_few(jump.operator.support, f"jumps[{number}]", "it acts collectively")
+
+    def _require_few(self, sites: tuple[int, ...], name: str, acts: str) -> None:
+        d, most = self.local_dim, int(np.log(MAX_LABELS + 0.5) / np.log(self.local_dim**2))
+        one = f" of sites with {d} levels" if d > 2 else ""
         require(
             len(sites) <= most,
             name,
-            f"be local, acting on at most {most} sites at once (sums of local terms are fine; give one jump per site)",
+            f"be local for a network, acting on at most {most} site{'s'[: most != 1]} at once{one} (sums of local "
+            "terms are fine; give one jump per site; the exact solvers take any)",
             f"{acts} on {len(sites)} sites",
         )
 

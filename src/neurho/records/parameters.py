@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import NeurhoError
-from neurho.ansatz import NDM, RBM, AbstractAnsatz, LiouvilleRBM, Table, TiedRBM, parameter_count
+from neurho.ansatz import NDM, RBM, AbstractAnsatz, LiouvilleRBM, Table, TiedRBM, network_of, parameter_count
 from neurho.records.files import disk, replace
 from neurho.symmetry import Charge
 
@@ -37,6 +37,7 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
 
     **Raises** `NeurhoError` if the file cannot be written, or for a network that is not a flat class of arrays.
     """
+    ansatz = network_of(ansatz)
     arrays: dict[str, np.ndarray] = {}
     settings: dict[str, Any] = {}
     for field in dataclasses.fields(ansatz):

@@ -9,11 +9,14 @@ from scipy.interpolate import CubicSpline
 from neurho._types import CORRECTED, NeurhoError
 from neurho.records import is_observable, time_average
 
+ROUNDING = 1e-9
+"""A standard error below this times the value comes from rounding: samples that are all the same have none."""
+
 
 class Deviation(NamedTuple):
     """How far an observable lies from another value of it, over all times and places.
 
-    `max_sigma` and `rms_sigma` are in units of the combined standard error; None where that is zero throughout.
+    `max_sigma` and `rms_sigma` are in units of the combined standard error; None where that is zero but for rounding.
     """
 
     name: str
@@ -41,7 +44,8 @@ def deviations(series: xr.Dataset, reference: xr.Dataset) -> list[Deviation]:
         if not np.any(np.isfinite(difference)):
             continue
         sigma = np.hypot(error_of(inside, name), error_of(other, plain))
-        ratios = np.abs(difference[sigma > 0]) / sigma[sigma > 0]
+        known = sigma > ROUNDING * max(1.0, float(np.nanmax(np.abs(inside[name].values))))
+        ratios = np.abs(difference[known]) / sigma[known]
         place = np.unravel_index(np.nanargmax(np.abs(difference)), difference.shape)
         found.append(
             Deviation(

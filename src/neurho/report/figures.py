@@ -1,13 +1,15 @@
 """Figures of finished runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neurho._types import CORRECTED, NeurhoError
+from neurho.records import is_observable
 from neurho.report.compare import align, averaged, error_of
 from neurho.report.maps import (
     correlation_map,
@@ -31,28 +33,44 @@ from neurho.report.panels import (
 )
 from neurho.report.style import BLUE, GREY, ONE_SITE, PAULI_NAMES, STYLE, SYMBOLS, TIME, TWO_SITE
 
+WIDEST = 6
+"""Comparisons in one row."""
+ALL_PAULI = (*ONE_SITE, *TWO_SITE)
+
 ROUNDING = 1e-15
 """Eigenvalues of S below this times the largest are zero as far as double precision can tell."""
 
 
 def time_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
-    """Dynamics as in the paper's Fig. 2: (a) one-site means, (b) bond correlations, (c) distance from the truth."""
+    """Dynamics as in the paper's Fig. 2: (a) one-site means, (b) bond correlations, (c) distance from the truth.
+
+    What was not measured has no panel.
+    """
+    shown = {place: names for place in ("site", "bond") if (names := averages(series, place))}
+    errors = [n for n in ("delta_rho", "trace_distance") if has_values(series, n)]
+    known = errors or [n for n in ("error_estimate", "delta_L", "residual") if has_values(series, n)][:1]
+    panels = max(len(shown) + bool(known), 1)
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(1, 3, width=10.2, height=3.2)
-        one, two = averages(series, "site"), averages(series, "bond")
-        draw_curves(axes[0, 0], series, reference, one, label)
-        axes[0, 0].set_ylabel(r"$\langle\sigma^a\rangle$, site average" if one == ONE_SITE else "site average")
-        draw_curves(axes[0, 1], series, reference, two, label)
-        bonds = r"$\langle\sigma^a_j\sigma^a_{j+1}\rangle$, bond average"
-        axes[0, 1].set_ylabel(bonds if two == TWO_SITE else "bond average")
-        shown = [n for n in ("delta_rho", "trace_distance") if has_values(series, n)]
-        draw_errors(axes[0, 2], series, shown or [n for n in ("delta_L", "residual") if has_values(series, n)][:1])
-        if len(shown) > 1:
-            axes[0, 2].set_ylabel("distance from the exact state")
-        for axis, letter in zip(axes[0], "abc", strict=True):
+        figure, axes = new_figure(1, panels, width=3.4 * max(panels, 1.5), height=3.2)
+        for axis, (place, names) in zip(axes[0], shown.items(), strict=False):
+            draw_curves(axis, series, reference, names, label)
+            axis.set_ylabel(average_label(names, place))
+        if known or not shown:
+            draw_errors(axes[0, -1], series, known)
+        if len(known) > 1:
+            axes[0, -1].set_ylabel("distance from the exact state")
+        for axis, letter in zip(axes[0], "abc", strict=False):
             axis.set_xlabel(TIME)
             draw_letter(axis, letter)
     return figure
+
+
+def average_label(names: Sequence[str], place: str) -> str:
+    """What is averaged over sites or bonds: Pauli matrices, or what the legend names."""
+    if not set(names) <= PAULI_NAMES:
+        return f"{place} average"
+    means = {"site": r"$\langle\sigma^a_j\rangle$", "bond": r"$\langle\sigma^a_j\sigma^a_l\rangle$"}
+    return f"{means[place]}, {place} average"
 
 
 def profile(
@@ -61,30 +79,50 @@ def profile(
     """Approach to a stationary state as in the paper's Fig. 3, and the state along the lattice in the end.
 
     (a) total magnetisation, (b) delta_L, (c) bond correlations, (d) magnetisation of each site, averaged over the last
-    part `average` of the snapshots. Near the all-down state (a) and (d) show the deviation from it.
+    part `average` of the snapshots. Near the all-down state (a) and (d) show the deviation from it. Without Pauli
+    matrices (a) has the means over sites that there are; what was not measured has no panel.
     """
     last = averaged(series, average)
     down = _near_down(last)
+    one, two = averages(series, "site"), averages(series, "bond")
+    # Near the all-down state <sz sz> is 1 and would hide the others.
+    two = TWO_SITE[:2] if down and set(two) <= PAULI_NAMES else two
+    draw: list[Callable[[Axes], None]] = []
+    if has_values(series, "sz"):
+        draw.append(lambda axis: draw_magnetisation(axis, series, reference, label, near_down=down))
+    elif one:
+        draw.append(lambda axis: _draw_means(axis, series, reference, one, "site", label))
+    if has_values(series, "delta_L"):
+        draw.append(lambda axis: draw_errors(axis, series, ["delta_L"]))
+    if any(has_values(series, name) for name in two):
+        draw.append(lambda axis: _draw_means(axis, series, reference, two, "bond", label))
+    along_time = len(draw)
+    if any(str(name).endswith("_site") for name in last):
+        draw.append(lambda axis: draw_sites(axis, last, reference, label, near_down=down))
+    rows = max(-(-len(draw) // 2), 1)
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(2, 2, width=8.2, height=5.8)
-        draw_magnetisation(axes[0, 0], series, reference, label, near_down=down)
-        draw_errors(axes[0, 1], series, [n for n in ("delta_L",) if has_values(series, n)])
-        # Near the all-down state <sz sz> is 1 and would hide the others.
-        two = averages(series, "bond")
-        draw_curves(axes[1, 0], series, reference, TWO_SITE[:2] if down else two, label)
-        axes[1, 0].set_ylabel(r"$\langle\sigma^a_j\sigma^a_l\rangle$, bond average")
-        for axis in (axes[0, 0], axes[0, 1], axes[1, 0]):
-            axis.set_xlabel(TIME)
-        draw_sites(axes[1, 1], last, reference, label, near_down=down)
-        for axis, letter in zip(axes.flat, "abcd", strict=True):
+        figure, axes = new_figure(rows, 2, width=8.2, height=2.9 * rows)
+        for axis, task, letter in zip(axes.flat, draw, "abcd", strict=False):
+            task(axis)
             draw_letter(axis, letter)
+        for axis in axes.flat[:along_time]:
+            axis.set_xlabel(TIME)
+        for axis in axes.flat[len(draw) :]:
+            axis.set_visible(False)
     return figure
+
+
+def _draw_means(
+    axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, names: Sequence[str], place: str, label: str
+) -> None:
+    draw_curves(axis, series, reference, names, label)
+    axis.set_ylabel(average_label(names, place))
 
 
 def averages(series: xr.Dataset, place: str) -> tuple[str, ...]:
     """Means over sites or bonds: of Pauli matrices where there are some, otherwise of what the problem names."""
     pauli = ONE_SITE if place == "site" else TWO_SITE
-    if any(name in series for name in pauli):
+    if any(has_values(series, name) for name in pauli):
         return pauli
     return tuple(str(name) for name in series.data_vars if f"{name}_{place}" in series)
 
@@ -200,15 +238,24 @@ def spectrum(eigenvalues: np.ndarray, *, ridge: float | None = None, cutoff: flo
 
 
 def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str] = ("run", "reference")) -> Figure:
-    """Curves of both (above) and their differences with error bands (below), one column for each common observable."""
-    names = [n for n in (*ONE_SITE, *TWO_SITE) if has_values(series, n) and has_values(other, n)]
+    """Curves of both (above) and their differences with error bands (below), one column for each common mean."""
+    names = common_means(series, other)
     if not names:
-        raise NeurhoError(f"There is nothing to compare: {labels[0]} and {labels[1]} have no observable in common.")
+        both = [", ".join(_means(data)) or "none" for data in (series, other)]
+        raise NeurhoError(
+            f"There is nothing to compare: {labels[0]} and {labels[1]} have no observable in common; the first has "
+            f"{both[0]}, the second {both[1]}."
+        )
     inside, aligned = align(series, other)
+    blocks = -(-len(names) // WIDEST)
+    columns = -(-len(names) // blocks)
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(2, len(names), width=max(2.6 * len(names), 4.0), height=4.4, sharex=True)
-        for column, name in enumerate(names):
-            above, below = axes[:, column]
+        figure, axes = new_figure(2 * blocks, columns, width=max(2.6 * columns, 4.0), height=4.4 * blocks, sharex=True)
+        pairs = [pair for block in range(blocks) for pair in axes[2 * block : 2 * block + 2].T]
+        for above, below in pairs[len(names) :]:
+            above.set_visible(False)
+            below.set_visible(False)
+        for (above, below), name in zip(pairs, names, strict=False):
             above.plot(series.t, series[name], color=BLUE, label=labels[0])
             draw_reference(above, other, name, GREY, labels[1])
             error = np.hypot(error_of(inside, name), error_of(aligned, name))
@@ -219,10 +266,25 @@ def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str]
             below.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
             above.set_title(symbol(name), fontsize=10)
             below.set_xlabel(TIME)
+            below.tick_params(labelbottom=True)
         axes[0, 0].legend()
-        axes[0, 0].set_ylabel("value")
-        axes[1, 0].set_ylabel("difference")
+        for block in range(blocks):
+            axes[2 * block, 0].set_ylabel("value")
+            axes[2 * block + 1, 0].set_ylabel("difference")
     return figure
+
+
+def common_means(series: xr.Dataset, other: xr.Dataset) -> list[str]:
+    """Means that both have, those of Pauli matrices first."""
+    return [name for name in _means(series) if has_values(other, name) and other[name].dims in ((), ("t",))]
+
+
+def _means(data: xr.Dataset) -> list[str]:
+    """Observables that are one number at each time; of data from elsewhere all curves."""
+    measured = any(is_observable(data, str(name)) for name in data.data_vars)
+    found = [str(n) for n in data.data_vars if data[n].dims == ("t",) and has_values(data, str(n))]
+    found = [name for name in found if is_observable(data, name) or not (measured or name.endswith("_error"))]
+    return sorted(found, key=lambda name: ALL_PAULI.index(name) if name in ALL_PAULI else len(ALL_PAULI))
 
 
 def _near_down(last: xr.Dataset) -> bool:

@@ -1,6 +1,6 @@
 """Heat maps: sites along time, sites of a two-dimensional lattice, correlations of all pairs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neurho._types import NeurhoError
+from neurho._types import CORRECTED, NeurhoError
 from neurho.report.compare import error_of
 from neurho.report.panels import has_values, new_figure, symbol
-from neurho.report.style import STYLE, TIME
+from neurho.report.style import ONE_SITE, PAULI_NAMES, STYLE, TIME
 
 WIDEST = 4
 """Panels in one row."""
@@ -21,7 +21,8 @@ WIDEST = 4
 
 def space_time(series: xr.Dataset, names: Sequence[str]) -> Figure:
     """Means of each site along time, one panel for each of `names` (the variables `NAME_site`)."""
-    return _panels(names, lambda axis, name: _space_time(axis, series, name), height=2.6)
+    limits = shared_limits({name: series[f"{name}_site"].values for name in names})
+    return _panels(names, lambda axis, name: _space_time(axis, series, name, limits[name]), height=2.6)
 
 
 def lattice_map(last: xr.Dataset, names: Sequence[str], shape: Sequence[int]) -> Figure:
@@ -29,15 +30,16 @@ def lattice_map(last: xr.Dataset, names: Sequence[str], shape: Sequence[int]) ->
 
     The number in each cell is the mean; below it, smaller, the standard error.
     """
+    limits = shared_limits({name: last[f"{name}_site"].values for name in names})
 
     def draw(axis: Axes, name: str) -> None:
         values = last[f"{name}_site"].values.reshape(tuple(shape))
         errors = last[f"{name}_site_error"].values.reshape(tuple(shape)) if f"{name}_site_error" in last else None
-        _matrix(axis, values, centred=False)
+        _matrix(axis, values, limits[name], "viridis")
         axis.set_xlabel("column")
         axis.set_ylabel("row")
         if values.size <= 36:
-            _write(axis, values, errors)
+            _write(axis, values, errors, limits[name])
 
     return _panels(names, draw, height=2.9)
 
@@ -45,11 +47,18 @@ def lattice_map(last: xr.Dataset, names: Sequence[str], shape: Sequence[int]) ->
 def correlation_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
     """Connected correlations <s_j s_l> - <s_j><s_l> of all pairs, without the diagonal, from a dataset without `t`."""
 
-    def draw(axis: Axes, name: str) -> None:
+    def connected(name: str) -> np.ndarray:
         one = last[f"{name[: len(name) // 2]}_site"].values
         values = last[f"{name}_pair"].values - np.outer(one, one)
         np.fill_diagonal(values, np.nan)
-        _matrix(axis, values, centred=True)
+        return values
+
+    tables = {name: connected(name) for name in names}
+    limits = shared_limits(tables)
+
+    def draw(axis: Axes, name: str) -> None:
+        largest = max(map(abs, limits[name]))
+        _matrix(axis, tables[name], (-largest, largest), "RdBu_r")
         axis.set_xlabel("site $l$")
         axis.set_ylabel("site $j$")
 
@@ -61,6 +70,7 @@ def structure_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
 
     The axes are the phases k.a in (-pi, pi] along the lattice vectors, in units of pi.
     """
+    low, high = _limits([last[name].values for name in names])
 
     def draw(axis: Axes, name: str) -> None:
         values = last[name]
@@ -72,7 +82,8 @@ def structure_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
             return
         rows, columns = (_centred(values[d].values) for d in values.dims)
         picture = values.values[np.ix_(np.argsort(rows), np.argsort(columns))]
-        mesh = axis.pcolormesh(np.sort(columns), np.sort(rows), picture, shading="nearest", cmap="viridis")
+        style = {"cmap": "viridis", "vmin": low, "vmax": high}
+        mesh = axis.pcolormesh(np.sort(columns), np.sort(rows), picture, shading="nearest", rasterized=True, **style)
         axis.figure.colorbar(mesh, ax=axis)
         axis.set_xlabel(r"$k_2/\pi$")
         axis.set_ylabel(r"$k_1/\pi$")
@@ -119,32 +130,58 @@ def _panels(names: Sequence[str], draw: Any, *, height: float, title: Callable[[
     return figure
 
 
-def _space_time(axis: Axes, series: xr.Dataset, name: str) -> None:
+def shared_limits(values: Mapping[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Least and largest value for the colours of each panel: the same for those that are compared, which are Pauli
+    matrices of one kind, and populations of levels.
+    """
+    families: dict[str, list[str]] = {}
+    for name in values:
+        families.setdefault(family(name), []).append(name)
+    limits = {key: _limits([values[name] for name in names]) for key, names in families.items()}
+    return {name: limits[family(name)] for name in values}
+
+
+def family(name: str) -> str:
+    """The panels that one is compared with."""
+    plain = name.removesuffix(CORRECTED)
+    if plain in PAULI_NAMES:
+        return "one site" if plain in ONE_SITE else "two sites"
+    return "levels" if plain[:1] == "p" and plain[1:].isdecimal() else plain
+
+
+def _limits(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The range of what is known; around it where it is one number, which has no range."""
+    known = np.concatenate([v[np.isfinite(v)].ravel() for v in values])
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    room = max(1e-12 * max(abs(low), abs(high)), 1e-12)
+    return (low, high) if high - low > room else (low - room, high + room)
+
+
+def _space_time(axis: Axes, series: xr.Dataset, name: str, limits: tuple[float, float]) -> None:
     values = series[f"{name}_site"].values
     t, sites = series.t.values, np.arange(values.shape[1])
     if len(t) < 2:
         axis.plot(sites, values[0], "o")
         axis.set_xlabel("site $j$")
         return
-    mesh = axis.pcolormesh(t, sites, values.T, shading="nearest", cmap="viridis", rasterized=values.size > 20000)
+    # As pixels: between the shapes of a PDF or SVG file a viewer shows white stripes.
+    style = {"cmap": "viridis", "vmin": limits[0], "vmax": limits[1]}
+    mesh = axis.pcolormesh(t, sites, values.T, shading="nearest", rasterized=True, **style)
     axis.figure.colorbar(mesh, ax=axis)
     axis.set_xlabel(TIME)
     axis.set_ylabel("site $j$")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _matrix(axis: Axes, values: np.ndarray, *, centred: bool) -> None:
-    known = values[np.isfinite(values)]
-    largest = float(np.max(np.abs(known))) if len(known) and np.any(known) else 1.0
-    limits: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest} if centred else {"cmap": "viridis"}
-    picture = axis.imshow(values, **limits)
+def _matrix(axis: Axes, values: np.ndarray, limits: tuple[float, float], colours: str) -> None:
+    picture = axis.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1])
     axis.figure.colorbar(picture, cax=axis.inset_axes((1.05, 0, 0.05, 1)))  # as high as the map, whatever its shape
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_locator(MaxNLocator(integer=True))
 
 
-def _write(axis: Axes, values: np.ndarray, errors: np.ndarray | None) -> None:
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
+def _write(axis: Axes, values: np.ndarray, errors: np.ndarray | None, limits: tuple[float, float]) -> None:
+    middle = sum(limits) / 2
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value < middle else "black"
         error = f"\n±{errors[row, column]:.0e}" if errors is not None and errors[row, column] > 0 else ""

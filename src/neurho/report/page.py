@@ -9,6 +9,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from neurho.config import Config
+from neurho.report.captions import captions
 from neurho.report.citations import bibtex, citations
 from neurho.report.panels import image
 
@@ -35,21 +36,6 @@ _MERITS: tuple[tuple[str, float, str, str], ...] = (
     ("delta_rho", 0.0, "", "relative Frobenius distance to the exact state"),
     ("trace_distance", 0.0, "", "trace distance to the exact state"),
 )
-
-
-CAPTIONS = {
-    "curves": "Means over sites and bonds, and the error of the run, along time. Bands: standard errors. "
-    "Dashed: reference.",
-    "profile": "The approach to the stationary state, and each site in the end. Bands and bars: standard errors. "
-    "Dashed: reference.",
-    "named": "Means of the operators that the problem names, along time. Bands: standard errors. Dashed: reference.",
-    "sites": "Means of each site along time.",
-    "lattice": "Means of each site in its place, in the end; below them the standard errors.",
-    "correlations": "Connected correlations of all pairs of sites in the end.",
-    "diagnostics": "What tells how far to trust the run, along time.",
-    "spectrum": "Eigenvalues of the metric S at the last state: how many directions the network uses.",
-}
-"""What the figures show, by name."""
 
 
 def certificate(summary: Mapping[str, Any], config: Config) -> list[Judgement]:
@@ -100,7 +86,7 @@ def page(
         seed=provenance.get("seed"),
         problem=problem,
         figures={title: base64.b64encode(image(figure, "svg")).decode() for title, figure in figures.items()},
-        captions=CAPTIONS,
+        captions=captions(config, summary),
         references=citations(config),
         bibtex=bibtex(config),
     )

@@ -73,18 +73,19 @@ def draw_magnetisation(
         _nothing(axis)
         return
     count, offset = series.sizes.get("site", 1), 1.0 if near_down else 0.0
+    total = count * (offset + series.sz.values)
+    least = np.nanmin(total) / 3 if near_down and np.nanmin(total) > 0 else None
     for name, colour, kind in SOURCES:
         if has_values(series, name):
             values, error = count * (offset + series[name].values), count * error_of(series, name)
-            axis.fill_between(series.t, values - error, values + error, color=colour, alpha=0.25, linewidth=0)
+            fill(axis, series.t.values, values, error, least=least, color=colour, alpha=0.25)
             axis.plot(series.t, values, color=colour, label=kind)
-    total = count * (offset + series.sz.values)
     if reference is not None and "sz" in reference:
         shifted = count * (offset + reference[["sz"]])
         draw_reference(axis, shifted, "sz", GREY, label)
-    if near_down and (least := np.nanmin(total)) > 0:
+    if least is not None:
         axis.set_yscale("log", nonpositive="mask")
-        axis.set_ylim(bottom=least / 3)  # corrected values can cross zero before the state settles
+        axis.set_ylim(bottom=least)  # corrected values can cross zero before the state settles
     what = r"\sum_j\langle\sigma^z_j\rangle"
     axis.set_ylabel(rf"${count} + {what}$" if near_down else f"${what}$")
     axis.legend()
@@ -93,7 +94,7 @@ def draw_magnetisation(
 def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool) -> None:
     """The magnetisation of each site with error bars: in the network, and corrected where that is known."""
     if "sz_site" not in last:
-        _draw_other_sites(axis, last)
+        _draw_other_sites(axis, last, reference, label)
         return
     sites, offset = np.arange(last.sizes["site"]), 1.0 if near_down else 0.0
     if reference is not None and "sz_site" in reference:
@@ -112,9 +113,13 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
     axis.legend()
 
 
-def _draw_other_sites(axis: Axes, last: xr.Dataset) -> None:
+def _draw_other_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str) -> None:
     """Whatever was measured on each site, where there are no Pauli matrices."""
     names = [str(name) for name in last.data_vars if str(name).endswith("_site")]
+    known = [name for name in names[: len(CYCLE)] if reference is not None and name in reference]
+    for name in known:
+        style: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 12}
+        axis.plot(np.arange(last.sizes["site"]), reference[name], label=label if name == known[0] else None, **style)  # pyright: ignore[reportOptionalSubscript]
     for name, colour in zip(names, CYCLE, strict=False):
         sites, error = np.arange(last.sizes["site"]), error_of(last, name)
         axis.errorbar(
@@ -130,30 +135,45 @@ def _draw_other_sites(axis: Axes, last: xr.Dataset) -> None:
 
 def draw_errors(axis: Axes, series: xr.Dataset, names: Sequence[str]) -> None:
     """Diagnostics, on a logarithmic axis where they span decades."""
-    for name, colour in zip(names, (BLUE, ORANGE), strict=False):
-        _band(axis, series, name, colour, SYMBOLS[name][0])
     if not names:
         _nothing(axis)
         return
+    values = np.concatenate([series[name].values for name in names])
+    positive = values[values > 0]
+    decades = SYMBOLS[names[0]][1] and len(positive) > 0 and positive.max() > 10 * positive.min()
+    for name, colour in zip(names, (BLUE, ORANGE), strict=False):
+        _band(axis, series, name, colour, SYMBOLS[name][0], least=positive.min() / 3 if decades else None)
     if len(names) == 1:
         axis.set_ylabel(SYMBOLS[names[0]][0])
     else:
         axis.legend()
-    values = np.concatenate([series[name].values for name in names])
-    positive = values[values > 0]
-    if SYMBOLS[names[0]][1] and len(positive) and positive.max() > 10 * positive.min():
-        axis.set_yscale("log")
+    if decades:
+        axis.set_yscale("log", nonpositive="mask")
+        axis.set_ylim(bottom=positive.min() / 3)
         return
     axis.ticklabel_format(axis="y", scilimits=(-2, 4), useMathText=True)
     if np.nanmin(values) >= 0 and names[0] not in ("r_hat", "energy"):
         axis.set_ylim(bottom=0)
 
 
-def _band(axis: Axes, series: xr.Dataset, name: str, colour: str, label: str) -> None:
+def fill(
+    axis: Axes, t: np.ndarray, values: np.ndarray, error: np.ndarray, *, least: float | None = None, **style: Any
+) -> None:
+    """A band around values; on a logarithmic axis that begins at `least`, only where the value itself is shown.
+
+    Lower ends that the axis does not have would be joined across, and leave a hairline.
+    """
+    low, shown = values - error, np.isfinite(values)
+    if least is not None:
+        low, shown = np.maximum(low, least), shown & (values > least)
+    axis.fill_between(t, low, values + error, where=shown, linewidth=0, **style)
+
+
+def _band(axis: Axes, series: xr.Dataset, name: str, colour: str, label: str, *, least: float | None = None) -> None:
     known = np.isfinite(series[name].values)
     t, values, error = series.t.values[known], series[name].values[known], error_of(series, name)[known]
     if np.any(error > 0):
-        axis.fill_between(t, values - error, values + error, color=colour, alpha=0.25, linewidth=0)
+        fill(axis, t, values, error, least=least, color=colour, alpha=0.25)
     axis.plot(t, values, color=colour, label=label, marker="o" if len(t) == 1 else None, markersize=4)
 
 

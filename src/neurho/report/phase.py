@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from neurho._types import NeurhoError
 from neurho.report.compare import error_of
+from neurho.report.maps import shared_limits
 from neurho.report.panels import new_figure, symbol
 from neurho.report.style import BLUE, STYLE, SYMBOLS
 
@@ -38,8 +39,12 @@ def phase_diagram(sweep: xr.Dataset, names: Sequence[str] = ()) -> Figure:
     rows = -(-len(shown) // columns)
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(rows, columns, width=3.4 * columns, height=2.7 * rows)
+        limits = shared_limits({name: data[name].values for name in shown})
         for axis, name in zip(axes.flat, shown, strict=False):
-            (_curve if len(keys) == 1 else _map)(axis, data, name, keys)
+            if len(keys) == 1:
+                _curve(axis, data, name, keys)
+            else:
+                _map(axis, data, name, keys, limits[name])
             axis.set_xlabel(keys[0])
         for axis in axes.flat[len(shown) :]:
             axis.set_visible(False)
@@ -70,9 +75,11 @@ def _curve(axis: Axes, data: xr.Dataset, name: str, keys: Sequence[str]) -> None
     axis.set_ylabel(_label(name))
 
 
-def _map(axis: Axes, data: xr.Dataset, name: str, keys: Sequence[str]) -> None:
+def _map(axis: Axes, data: xr.Dataset, name: str, keys: Sequence[str], limits: tuple[float, float]) -> None:
     values = data[name].transpose(keys[1], keys[0]).values
-    mesh = axis.pcolormesh(data[keys[0]].values, data[keys[1]].values, values, shading="nearest", cmap="viridis")
+    style = {"cmap": "viridis", "vmin": limits[0], "vmax": limits[1]}
+    places = (data[keys[0]].values, data[keys[1]].values)
+    mesh = axis.pcolormesh(*places, values, shading="nearest", rasterized=True, **style)
     axis.figure.colorbar(mesh, ax=axis)
     axis.set_ylabel(keys[1])
     axis.set_title(_label(name), fontsize=10)

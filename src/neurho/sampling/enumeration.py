@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import require
+from neurho._types import require, require_whole
 from neurho.ansatz.base import AbstractAmplitudes
 from neurho.generator import all_labels, place_values
 from neurho.sampling.base import AbstractSampler, Draw, DrawInfo
@@ -65,6 +65,8 @@ def enumerate_all(
 
     **Raises** `NeurhoError` above 4^9 configurations, or above 4^7 that are left.
     """
+    require_whole(sites, "sites", 1)
+    require_whole(local_dim, "local_dim", 2)
     tied = translations is not None
     limit, spins = (MAX_LABELS, "9 spins") if tied else (MAX_CONFIGURATIONS, "7 spins, or 9 with `translations`")
     require(
@@ -95,6 +97,8 @@ def enumerate_all(
 
 def enumerate_diagonal(sites: int, local_dim: int = 2) -> Enumeration:
     """The exact q(l) = rho(l, l) over all d^sites diagonal configurations."""
+    require_whole(sites, "sites", 1)
+    require_whole(local_dim, "local_dim", 2)
     count = local_dim**sites
     require(
         count <= MAX_CONFIGURATIONS,

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
-from neurho._types import require
+from neurho._types import brief, require, require_whole
 from neurho.ansatz.base import AbstractAmplitudes, prepare_changes
 from neurho.ansatz.moduli import AbstractModuli
 from neurho.condense import at_each
@@ -194,6 +194,7 @@ def metropolis(
     **Raises** `NeurhoError` for sizes that do not fit.
     """
     require(0 < exponent <= 2, "exponent", "lie in (0, 2]", f"it is {exponent}")
+    _require_lattice(lattice)
     moves = [single_site_moves(lattice.sites, local_dim)]
     if pairs and len(lattice.bonds):
         moves.append(pair_moves(lattice, local_dim))
@@ -207,10 +208,15 @@ def metropolis_diagonal(
     lattice: Lattice, *, samples: int, chains: int, sweeps: int = 1, warmup: int = 10, local_dim: int = 2
 ) -> Metropolis:
     """The chain for q(l) = rho(l, l), of the observables (Eq. 13). Arguments as [`neurho.metropolis`][]."""
+    _require_lattice(lattice)
     moves = [diagonal_moves(lattice.sites, local_dim)]
     if len(lattice.bonds):
         moves.append(diagonal_pair_moves(lattice, local_dim))
     return _build(tuple(moves), lattice, local_dim, samples, chains, sweeps, warmup, 1.0, 1.0, barker=True)
+
+
+def _require_lattice(lattice: object) -> None:
+    require(isinstance(lattice, Lattice), "lattice", "be a Lattice, as chain(4) gives", f"it is {brief(lattice)}")
 
 
 def _build(
@@ -226,15 +232,16 @@ def _build(
     *,
     barker: bool = False,
 ) -> Metropolis:
-    require(chains >= 1, "chains", "be at least 1", f"it is {chains}")
+    require_whole(chains, "chains", 1)
+    require_whole(samples, "samples", 1)
     require(
-        samples >= 1 and samples % chains == 0,
+        samples % chains == 0,
         "samples",
         f"be a positive multiple of the {chains} chains",
         f"it is {samples}",
     )
-    require(sweeps >= 1, "sweeps", "be at least 1", f"it is {sweeps}")
-    require(warmup >= 0, "warmup", "be >= 0", f"it is {warmup}")
+    require_whole(sweeps, "sweeps", 1)
+    require_whole(warmup, "warmup")
     return Metropolis(
         moves=moves,
         sites=lattice.sites,

@@ -64,7 +64,7 @@ def pair_moves(lattice: Lattice, dim: int) -> Moves:
         [[dim * ((l + a) % dim) + (r + b) % dim, dim * ((m + c) % dim) + (s + e) % dim] for a, b, c, e in changes]
         for l, r, m, s in product(range(dim), repeat=4)
     ]
-    return _moves(lattice.bonds, labels, [1 / len(changes)] * len(changes))
+    return _moves(np.sort(lattice.bonds, axis=1), labels, [1 / len(changes)] * len(changes))
 
 
 def crossed_pair_moves(lattice: Lattice, dim: int) -> Moves:
@@ -79,7 +79,7 @@ def crossed_pair_moves(lattice: Lattice, dim: int) -> Moves:
         [[dim * ((l + a) % dim) + (r + b) % dim, dim * ((m + c) % dim) + (s + e) % dim] for a, b, c, e in changes]
         for l, r, m, s in product(range(dim), repeat=4)
     ]
-    return _moves(lattice.bonds, labels, [1 / len(changes)] * len(changes))
+    return _moves(np.sort(lattice.bonds, axis=1), labels, [1 / len(changes)] * len(changes))
 
 
 def within_sector(moves: Moves, charge: Charge) -> Moves | None:
@@ -121,4 +121,4 @@ def diagonal_pair_moves(lattice: Lattice, dim: int) -> Moves:
         ]
         for l, r, m, s in product(range(dim), repeat=4)
     ]
-    return _moves(lattice.bonds, labels, [1 / len(shifts)] * len(shifts))
+    return _moves(np.sort(lattice.bonds, axis=1), labels, [1 / len(shifts)] * len(shifts))

@@ -1,0 +1,126 @@
+"""Which strings to keep: a ladder of sets, each with the one before in it, so that two rungs show what a cut does."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+
+from neurho._types import require
+from neurho.correlators.equations import StringTerms
+from neurho.correlators.strings import Strings, Symmetry, all_strings, distinct, strings_on
+
+MOST_WEIGHT = 12
+LINK = 2
+"""Terms of the Lindbladian that may lie between neighbouring sites of a cluster."""
+
+
+class Rung(NamedTuple):
+    """A set of strings.
+
+    - `weight`: the largest number of sites; `full`: up to how many sites all strings are there.
+    - `parts`: the strings, without the identity.
+    - `complete`: whether no string is missing, so that nothing is cut.
+    """
+
+    weight: int
+    full: int
+    parts: tuple[Strings, ...]
+    complete: bool
+
+    @property
+    def size(self) -> int:
+        """Number of strings."""
+        return sum(part.size for part in self.parts)
+
+
+def expected_count(symmetry: Symmetry, weight: int) -> float:
+    """About how many strings of exactly `weight` sites there are, one for each orbit."""
+    words = (symmetry.letters - 1) ** weight * comb(symmetry.sites, weight)
+    return max(1.0, words / len(symmetry.moves) / 2 ** len(symmetry.signs))
+
+
+def ladder(
+    terms: StringTerms, symmetry: Symmetry, asked: Strings, *, most: int, weight: int | None = None
+) -> Iterator[Rung]:
+    """Rungs of at most about `most` strings, or up to strings of `weight` sites.
+
+    All strings of up to 2, 3, ... sites as long as they fit; then, beside those, the strings of more sites on clusters,
+    whose neighbours are at most two terms of the Lindbladian apart. `asked` are strings that stand on every rung.
+    """
+    top = min(symmetry.sites, weight if weight is not None else MOST_WEIGHT)
+    full: list[Strings] = []
+    size, k = 0, 0
+    while k < top and (weight is not None or k < 2 or size + expected_count(symmetry, k + 1) <= most):
+        k += 1
+        full.append(all_strings(symmetry, k))
+        size += full[-1].size
+        if k < min(2, top):
+            continue
+        rung = Rung(k, k, tuple(full), complete=k == symmetry.sites)
+        yield rung if k >= asked.sites.shape[1] else _with(symmetry, rung, asked)
+    yield from _clusters(terms, symmetry, full, asked, size=size, most=most, top=top)
+
+
+def _clusters(
+    terms: StringTerms, symmetry: Symmetry, full: list[Strings], asked: Strings, *, size: int, most: int, top: int
+) -> Iterator[Rung]:
+    """Rungs with strings of more sites than all fit, on clusters."""
+    parts, k = list(full), len(full)
+    near = _near(terms, symmetry.sites)
+    supports = {(j,) for j in range(symmetry.sites)}
+    for grown in range(2, top + 1):
+        words = (symmetry.letters - 1) ** grown / 2 ** len(symmetry.signs) / len(symmetry.moves)
+        affordable = (most - size) / words
+        if grown > k and len(supports) > affordable:
+            return
+        supports = _grown(supports, near)
+        if grown <= k:
+            continue
+        if len(supports) > affordable:
+            return
+        extra = strings_on(symmetry, sorted(supports), grown)
+        parts.append(extra)
+        size += extra.size
+        rung = Rung(grown, k, tuple(parts), complete=False)
+        yield rung if grown >= asked.sites.shape[1] else _with(symmetry, rung, asked)
+
+
+def _with(symmetry: Symmetry, rung: Rung, asked: Strings) -> Rung:
+    """A rung that holds the strings of more sites that are asked for, too."""
+    more = asked.take(asked.weights > rung.full)
+    there = np.concatenate([symmetry.keys(part) for part in rung.parts])
+    more = more.take(symmetry.holds(more))
+    more = distinct(symmetry, more)[0]
+    more = more.take(~np.isin(symmetry.keys(more), there))
+    return rung._replace(parts=(*rung.parts, more)) if more.size else rung
+
+
+def _near(terms: StringTerms, sites: int) -> list[list[int]]:
+    """For each site those that are at most LINK terms away."""
+    touching: list[set[int]] = [{j} for j in range(sites)]
+    for group in terms.groups:
+        for place in group.places:
+            for a, b in combinations(map(int, place), 2):
+                touching[a].add(b)
+                touching[b].add(a)
+    reach = [set(t) for t in touching]
+    for _ in range(LINK - 1):
+        reach = [set().union(*(touching[b] for b in r)) for r in reach]
+    return [sorted(r - {j}) for j, r in enumerate(reach)]
+
+
+def _grown(supports: set[tuple[int, ...]], near: Sequence[Sequence[int]]) -> set[tuple[int, ...]]:
+    """All clusters with one site more."""
+    return {
+        tuple(sorted((*support, other)))
+        for support in supports
+        for other in {b for a in support for b in near[a]}.difference(support)
+    }
+
+
+def require_terms(terms: StringTerms, sites: int) -> None:
+    """Refuse terms that act on more sites than strings can have."""
+    widest = max(group.places.shape[1] for group in terms.groups)
+    require(widest <= min(sites, MOST_WEIGHT), "lindbladian", "have local terms", f"one acts on {widest} sites")

@@ -1,0 +1,153 @@
+"""Stationary states and evolutions of a hierarchy."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy.integrate import DOP853
+from scipy.sparse import diags_array
+from scipy.sparse.linalg import gmres
+
+from neurho._types import NumericalError
+from neurho.correlators.hierarchy import Hierarchy
+from neurho.operators import marks_of
+
+RESTART = 80
+"""Vectors of a Krylov space."""
+
+
+class Moments(NamedTuple):
+    """Central moments c' of the strings of a hierarchy about a product state `means`, `(sites, letters)`.
+
+    With `central` the means follow the state, so that c' of single sites is zero; otherwise they are zero.
+    """
+
+    c: np.ndarray
+    means: np.ndarray
+    central: bool
+
+    @property
+    def reference(self) -> np.ndarray | None:
+        """The means, or None where they are zero."""
+        return self.means if self.central else None
+
+
+def start(hierarchy: Hierarchy, letters: np.ndarray, *, central: bool) -> Moments:
+    """A product state with one-site means `letters`, `(sites, letters)` with 1 for the identity; poles are exact."""
+    if not central:
+        return Moments(c=hierarchy.product(letters), means=np.zeros_like(letters), central=False)
+    c = np.zeros(hierarchy.size)
+    c[0] = 1.0
+    means = letters.copy()
+    means[:, 0] = 0.0
+    return Moments(c=c, means=means, central=True)
+
+
+def solve(hierarchy: Hierarchy, means: np.ndarray | None, *, guess: np.ndarray | None, tolerance: float) -> np.ndarray:
+    """The solution of L' c' = 0 with c' = 1 for the identity, by restarted GMRES with the diagonal as preconditioner.
+
+    **Raises** `NumericalError` if it does not get there.
+    """
+    matrix = hierarchy.summed(0.0, means)
+    inner, source = matrix[1:, 1:].tocsr(), -matrix[1:, [0]].toarray().ravel()
+    diagonal = inner.diagonal()
+    scale = diags_array(1 / np.where(np.abs(diagonal) > 1e-9, diagonal, 1.0))
+    first = None if guess is None else guess[1:]
+    found, info = gmres(inner, source, x0=first, M=scale, rtol=tolerance, atol=0.0, restart=RESTART, maxiter=60)
+    if info or not np.all(np.isfinite(found)):
+        raise NumericalError(
+            f"The equations of {hierarchy.size} strings were not solved to {tolerance:g}: there may be several "
+            "stationary states, or relaxation that is much slower than the rest."
+        )
+    return np.concatenate([[1.0], found])
+
+
+def stationary(
+    hierarchy: Hierarchy, begin: np.ndarray | None, *, guess: np.ndarray | None = None, tolerance: float = 1e-7
+) -> Moments:
+    """The stationary state: about zero, or with `begin` about the means that it has itself, found from there.
+
+    **Raises** `NumericalError` if the equations, or those of the means, have no solution that is found.
+    """
+    if begin is None:
+        c = solve(hierarchy, None, guess=guess, tolerance=tolerance)
+        return Moments(c=c, means=np.zeros(hierarchy.singles.shape), central=False)
+    means, c, before = begin.copy(), guess, np.inf
+    for _ in range(30):
+        c = solve(hierarchy, means, guess=c, tolerance=tolerance)
+        off = c[hierarchy.singles] * (hierarchy.singles > 0)
+        size = float(np.max(np.abs(off)))
+        means = means + off
+        if size < 1e-6:
+            return Moments(c=c, means=means, central=True)
+        if size > 1.5 * before or size > 2:
+            break
+        before = size
+    raise NumericalError("The means about which the hierarchy is closed do not settle.")
+
+
+def raw_means(hierarchy: Hierarchy, moments: Moments) -> np.ndarray:
+    """One-site means of the letters, `(sites, letters)`, 0 for the identity."""
+    own = moments.c[hierarchy.singles] * (hierarchy.singles > 0)
+    return own + moments.means * moments.central
+
+
+def propagate(
+    hierarchy: Hierarchy,
+    moments: Moments,
+    t0: float,
+    t1: float,
+    *,
+    tolerance: float,
+    moving: bool,
+    watch: Callable[[float], None] | None = None,
+) -> Moments:
+    """The moments at t1, by the embedded Runge-Kutta method of order 8 of Dormand and Prince, from a new first step.
+
+    No step passes over a time at which a coefficient changes.
+
+    - `moving`: whether coefficients depend on time.
+    - `watch`: called with the time after every step.
+
+    **Raises** `NumericalError` where moments grow beyond bounds.
+    """
+    rate = _rate(hierarchy, moments, moving=moving)
+    y = np.concatenate([moments.c, moments.means.ravel()]) if moments.central else moments.c
+    stops = [*marks_of(hierarchy.terms.channels, t0, t1), t1]
+    begin = t0
+    for stop in stops:
+        solver = DOP853(rate, begin, y, stop, rtol=tolerance, atol=1e-2 * tolerance)
+        while solver.status == "running":
+            solver.step()
+            if solver.status == "failed" or not np.max(np.abs(solver.y)) < 1e6:
+                raise NumericalError(_grown(hierarchy, solver.y, solver.t))
+            if watch is not None:
+                watch(solver.t)
+        y, begin = solver.y, stop
+    size = hierarchy.size
+    means = y[size:].reshape(moments.means.shape) if moments.central else moments.means
+    return moments._replace(c=y[:size], means=means)
+
+
+def _rate(hierarchy: Hierarchy, moments: Moments, *, moving: bool) -> Callable[[float, np.ndarray], np.ndarray]:
+    size, shape = hierarchy.size, moments.means.shape
+    if moments.central:
+
+        def central(t: float, y: np.ndarray) -> np.ndarray:
+            moved, change = hierarchy.rate(t, y[:size], y[size:].reshape(shape))
+            assert change is not None
+            return np.concatenate([moved, change.ravel()])
+
+        return central
+    if moving:
+        return lambda t, y: hierarchy.rate(t, y, None)[0]
+    matrix = hierarchy.summed(0.0)
+    return lambda t, y: matrix @ y
+
+
+def _grown(hierarchy: Hierarchy, y: np.ndarray, t: float) -> str:
+    """Which strings left their bounds."""
+    c = np.abs(np.nan_to_num(y[: hierarchy.size], nan=np.inf))
+    weights = hierarchy.strings.weights
+    heavy = ", ".join(f"{k}: {np.max(c[weights == k]):.2g}" for k in range(1, int(weights.max()) + 1))
+    return f"Correlators grew without bound before t = {t:.4g}; largest values by number of sites: {heavy}."
