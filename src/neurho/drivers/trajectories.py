@@ -79,7 +79,7 @@ class Trajectories:
     @cached_property
     def _search(self) -> StationaryRun:
         task: Any = self.setup.config.task
-        given = "initial" in self.setup.config.model_fields_set
+        given = self.setup.config.initial.kind != "random"  # what a file without [initial] has
         try:
             return trajectories.make_stationary(
                 self.setup.lindbladian,

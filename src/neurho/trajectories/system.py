@@ -129,11 +129,13 @@ def loss_of(model: Lindbladian) -> Operator:
 
 
 def lanes_of(space: Space, accuracy: Accuracy) -> int:
-    """Trajectories side by side: a vector register, more where vectors are short, fewer where memory is."""
+    """Trajectories side by side: a vector register, more where vectors are short, one where memory is (two or three
+    would take longer than one after the other).
+    """
     register = 32 // np.dtype(accuracy.dtype).itemsize
     most = min(max(register, SMALL // space.dimension), 128)
     size = 2 * np.dtype(accuracy.dtype).itemsize * space.dimension
-    return int(max(1, min(most, 2 ** int(np.log2(max(BASIS_BYTES / 24 / size, 1))))))
+    return int(most) if most * size * 24 <= BASIS_BYTES else 1
 
 
 def make_system(
@@ -205,13 +207,13 @@ def _energies(hamiltonian: Operator, space: Space) -> tuple[float, float]:
     low, high = np.sum(terms, axis=0) if terms else (0.0, 0.0)
     if space.dimension <= 8 * LANCZOS or high - low < 1e-12:
         return float(low), float(high)
-    alpha, beta = (np.asarray(part) for part in _lanczos(moves_of(hamiltonian, space, np.float64), space.dimension))
-    edges = []
-    for lane in range(alpha.shape[1]):
-        ends = np.append(beta[:-1, lane] < 1e-9 * (high - low), [True])  # an invariant space, or the last step
+    moves, edges = moves_of(hamiltonian, space, np.float64), []
+    for sector in (1.0, -1.0) if space.halved else (1.0,):
+        alpha, beta = (np.asarray(part)[:, 0] for part in _lanczos(moves, space.dimension, jnp.asarray([sector])))
+        ends = np.append(beta[:-1] < 1e-9 * (high - low), [True])  # an invariant space, or the last step
         steps = 1 + int(np.argmax(ends))
-        values, vectors = scipy.linalg.eigh_tridiagonal(alpha[:steps, lane], beta[: steps - 1, lane])
-        rest = beta[steps - 1, lane]
+        values, vectors = scipy.linalg.eigh_tridiagonal(alpha[:steps], beta[: steps - 1])
+        rest = beta[steps - 1]
         edges.append((values[0] - rest * abs(vectors[-1, 0]), values[-1] + rest * abs(vectors[-1, -1])))
     least, most = min(e[0] for e in edges), max(e[1] for e in edges)
     margin = 0.02 * (most - least)
@@ -219,10 +221,9 @@ def _energies(hamiltonian: Operator, space: Space) -> tuple[float, float]:
 
 
 @partial(jax.jit, static_argnums=1)
-def _lanczos(moves: Moves, size: int) -> tuple[Array, Array]:
-    """Lanczos coefficients alpha and beta from random vectors, `(steps, lanes)`, a lane for each sector."""
-    sector = jnp.array([1.0, -1.0])
-    start = jax.random.normal(jax.random.key(0), (2, size, 2))
+def _lanczos(moves: Moves, size: int, sector: Float[Array, " 1"]) -> tuple[Array, Array]:
+    """Lanczos coefficients alpha and beta from a random vector, `(steps, 1)`."""
+    start = jax.random.normal(jax.random.key(0), (2, size, 1))
 
     def step(carry: tuple[Vector, Vector, Array], _: None) -> tuple[tuple[Vector, Vector, Array], tuple[Array, Array]]:
         old, now, beta = carry
@@ -235,7 +236,7 @@ def _lanczos(moves: Moves, size: int) -> tuple[Array, Array]:
 
     length = jnp.sqrt(square((start[0], start[1])))
     first = (start[0] / length, start[1] / length)
-    begin = (zeros_like(first), first, jnp.zeros(2))
+    begin = (zeros_like(first), first, jnp.zeros(1))
     return jax.lax.scan(step, begin, length=LANCZOS)[1]
 
 
