@@ -177,17 +177,18 @@ def _move(key: tuple[tuple[int, int], ...], parts: Sequence[_Part], space: Space
     """All elements of one move added up."""
     turned = {site for site, _ in key}
     sites = tuple(sorted({j for part in parts for j in part.sites} | turned))
-    if len(sites) > WIDEST or not key:
+    small = len(sites) <= WIDEST
+    if not small:
         sites = tuple(range(space.free))
     tensors = [np.sum([_spread(p.sites, (p.plus, p.minus)[n], sites, space) for p in parts], axis=0) for n in (0, 1)]
     even, odd = (tensors[0] + tensors[1]) / 2, (tensors[0] - tensors[1]) / 2
     if not np.any(even) and not np.any(odd):
         return None
-    named = sites if len(sites) <= WIDEST and key else tuple(sorted(turned))
+    named = sites if small else tuple(sorted(turned))
     cuts = [-1, *named, space.free]
     gaps = [space.local_dim ** (b - a - 1) for a, b in pairwise(cuts)]
     shape = (gaps[0], *[n for gap in gaps[1:] for n in (space.local_dim, gap)])
-    fit = shape if named != sites else tuple(n if axis % 2 else 1 for axis, n in enumerate(shape))
+    fit = shape if not small else tuple(n if axis % 2 else 1 for axis, n in enumerate(shape))
 
     def as_pair(tensor: np.ndarray) -> tuple[Array | None, Array | None]:
         halves = [np.real(tensor), np.imag(tensor)]
