@@ -23,7 +23,7 @@ from neurho.trajectories.propagation import (
     taylor_order,
 )
 from neurho.trajectories.space import Space, parity_change
-from neurho.trajectories.sums import Sum, by_coefficient, norm_bound, sum_of
+from neurho.trajectories.sums import Sum, at_times, by_coefficient, norm_bound, sum_of
 
 MOST_SITES = 20
 """Spins that a run may have; of other dimensions as many as have no more configurations."""
@@ -59,7 +59,7 @@ class Channel(eqx.Module):
         """The rate at which it happens, gamma <psi|c^+ c|psi>."""
         if self.loss is not None:
             return evaluate(self.rate, 0.0) * self.loss.expect(psi, sector)
-        rate = jax.vmap(self.rate)(t).astype(psi[0].dtype) if callable(self.rate) else self.rate
+        rate = at_times(self.rate, t).real.astype(psi[0].dtype) if callable(self.rate) else self.rate
         return rate * square(self.apply(psi, sector, t))
 
     def apply(self, psi: Vector, sector: Array, t: Array) -> Vector:
