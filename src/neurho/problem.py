@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -201,6 +201,8 @@ class Problem(Setup):
             if (kind := self.config.initial.kind) not in ("product", "levels"):
                 raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
             return product_matrix(self.config.initial, self.lattice.sites)
+        if self.driver is not None:
+            return reduce(np.kron, self.factors)
         return density_matrix(self.initial.target or self.initial.ansatz)
 
     def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:

@@ -127,7 +127,7 @@ def accompany(problem: Any, state: Any) -> None:
 
 def _finish(config: "Config", run: "Run", last: "Snapshot | None", remark: str) -> dict[str, Any]:
     reached = _reached_goal(config, run, last)
-    if not remark and not reached and config.task.kind == "stationary":
+    if not remark and not reached and config.task.kind == "stationary" and config.task.method != "trajectories":
         run.note(_missed(config))
     done = not remark and reached
     return run.finish(converged=done, average=average_of(config), remark=remark, kind=config.task.kind)

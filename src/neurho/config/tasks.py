@@ -70,12 +70,22 @@ CORRELATOR_DEFAULTS: dict[str, Any] = {"strings": 50_000, "weight": None, "toler
 """Keys of hierarchies of correlators."""
 
 
-TRAJECTORY_DEFAULTS: dict[str, float] = {}
+TRAJECTORY_DEFAULTS: dict[str, Any] = {
+    "precision": "double",
+    "trajectories": None,
+    "seconds": None,
+    "error_of": None,
+    "error_goal": None,
+}
 """Keys of quantum trajectories."""
 
 
 MATRIX_PRODUCT_DEFAULTS: dict[str, Any] = {"bond": 64, "cutoff": 1e-16, "dt": None}
 """Keys of matrix products; a search for a stationary state has `tolerance`, too."""
+
+
+LAST_ROW = 1e-9
+"""The part of the series that results are taken from where every row is an average over all that came before."""
 
 
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -103,7 +113,7 @@ CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max"}
 """Keys of [task] that only some methods or solvers use."""
 
 
-SEARCHED_STRINGS = 300_000
+SEARCHED_STRINGS = 500_000
 """Default of `strings` in a search for a stationary state, which goes through its equations a few hundred times."""
 
 
@@ -127,6 +137,11 @@ class Flow(Table):
     points: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
     damping: MaybePositive = None
     trust: MaybePositive = None
+    precision: Literal["single", "double"] | None = None
+    trajectories: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
+    seconds: MaybePositive = None
+    error_of: str | None = None
+    error_goal: MaybePositive = None
     strings: MaybeCount = None
     weight: MaybeCount = None
     bond: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
@@ -152,7 +167,10 @@ class Flow(Table):
             filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
         if data.get("method") in ADAPTIVE:
             filled |= ADAPTIVE_DEFAULTS
-        if "times" not in data:
+        averages = data.get("method") == "trajectories" and data.get("kind") == "stationary"
+        if averages:
+            filled["average"] = LAST_ROW
+        if "times" not in data and not averages:
             filled["points"] = 101
         return filled | data
 
@@ -172,6 +190,9 @@ class Flow(Table):
             yield Refusal(f"task.{given}", "be left out", 'method "continuation" measures after every step')
         if self.times is not None and self.points is not None:
             yield Refusal("task.points", "be left out where task.times is given", "both are there")
+        if (self.error_of is None) != (self.error_goal is None):
+            missing = "error_goal" if self.error_goal is None else "error_of"
+            yield Refusal(f"task.{missing}", "be given: task.error_of goes with task.error_goal", "it is missing")
 
     def _odd_times(self) -> Iterator[Refusal]:
         times, end_key = self.times or (), "t" if "t" in type(self).model_fields else "t_max"
@@ -247,6 +268,14 @@ class Stationary(Flow):
             raise Refusal("task.t_max", "be left out", 'method "continuation" ends after task.max_steps')
         if not searches and self.method not in WITHOUT_NETWORK and self.t_max is None:
             raise Refusal("task.t_max", f'be given for method "{self.method}"', "it is missing")
+        if self.method == "trajectories":
+            if self.times or self.points:
+                given = "times" if self.times else "points"
+                raise Refusal(f"task.{given}", "be left out", 'method "trajectories" averages over time')
+            if self.t_max is None and self.seconds is None and self.error_of is None:
+                raise Refusal(
+                    "task.t_max", "be given, or task.seconds, or task.error_goal", "nothing would end the run"
+                )
         return self
 
 

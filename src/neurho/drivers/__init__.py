@@ -7,13 +7,14 @@ is one for all.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from neurho.drivers import trajectories
 from neurho.drivers.base import Driver
 from neurho.drivers.correlators import make_correlators
 from neurho.drivers.matrix_product import MatrixProduct
 from neurho.setup import Setup
 
 DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
-    {"correlators": make_correlators, "matrix-product": MatrixProduct}
+    {"correlators": make_correlators, "matrix-product": MatrixProduct, "trajectories": trajectories.make}
 )
 """What makes the driver of a method, by its name in the problem file."""
 

@@ -39,6 +39,10 @@ _DESCRIPTIONS = {
     "purity_network": ("purity of the density matrix of the network", "1"),
     "purity_exact": ("purity of the exact state", "1"),
     "smallest_eigenvalue": ("smallest eigenvalue of the density matrix of the network", "1"),
+    "trajectories": ("number of trajectories", "1"),
+    "burn_in": ("time at the beginning that averages leave out", "1/gamma"),
+    "tau_time": ("longest integrated autocorrelation time of an average", "1/gamma"),
+    "effective_samples": ("least effective number of samples of an average", "1"),
     "wall_seconds": ("computing time since the start", "s"),
     "step": ("accepted steps since the start", "1"),
 }

@@ -1,0 +1,301 @@
+"""Stationary means: averages over time and trajectories after a beginning that is found, with errors by blocks."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from neurho._types import require
+from neurho.operators import Lindbladian, Operator
+from neurho.trajectories.ensemble import Device, Observed, in_order, observed, vector_bytes, workers, working_bytes
+from neurho.trajectories.evolution import Ends, Record
+from neurho.trajectories.readings import Readings, make_readings
+from neurho.trajectories.start import site_matrices, space_of, start_walk
+from neurho.trajectories.statistics import Settled, settle
+from neurho.trajectories.system import (
+    DOUBLE,
+    Accuracy,
+    System,
+    lanes_of,
+    loss_of,
+    make_system,
+    require_model,
+    require_rates,
+)
+from neurho.trajectories.walk import Walk, advance
+
+ROUND = 16
+"""Samples between two looks at the errors."""
+
+STORED = 1024
+"""Blocks that are kept of all trajectories together; when there are more, neighbours are joined."""
+
+
+class StationaryState(NamedTuple):
+    """Where a run is: plain arrays. `step` counts samples of every trajectory, `t` is the time of the last.
+
+    - `walk`: all trajectories, with a leading axis of groups.
+    - `sums`, `squares`: of all named values in blocks of `length` samples, `(blocks, trajectories, values)`; `filled`
+      blocks are complete, and `part` samples of the next one are in.
+    """
+
+    step: int
+    t: float
+    dt: float
+    seconds: float
+    length: int
+    filled: int
+    part: int
+    walk: Walk
+    sums: np.ndarray
+    squares: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class StationaryRun:
+    """A compiled search; made by [`make_stationary`][neurho.trajectories.averaging.make_stationary]."""
+
+    system: System
+    readings: Readings
+    observed: Observed
+    matrices: np.ndarray
+    key: PRNGKeyArray
+    accuracy: Accuracy
+    lanes: int
+    groups: int
+    spacing: float
+    t_end: float
+    ends: Ends
+
+    @property
+    def trajectories(self) -> int:
+        """Trajectories that are followed at the same time."""
+        return self.ends.trajectories
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that are kept of each trajectory."""
+        return 2 ** int(np.clip(np.log2(STORED / self.trajectories), 4, 8))
+
+    def template(self) -> StationaryState:
+        """The state at time 0; all states have its shapes."""
+        dtype, space = self.accuracy.dtype, self.system.space
+        many = [
+            start_walk(self.matrices, space, self.key, g * self.lanes + np.arange(self.lanes), dtype)
+            for g in range(self.groups)
+        ]
+        walk = jax.tree.map(lambda *parts: np.stack([np.asarray(p) for p in parts]), *many)
+        size = (self.blocks, self.trajectories, self.observed.size)
+        return StationaryState(0, 0.0, self.spacing, 0.0, 1, 0, 0, walk, np.zeros(size), np.zeros(size))
+
+    def states(self, state: StationaryState | None = None) -> Iterator[StationaryState]:
+        """The state after every round of samples, up to the end; from the beginning, or from another one."""
+        now = self.template() if state is None else state
+        begin = time.monotonic() - now.seconds
+        while not self.is_over(now):
+            times = self.spacing * (now.step + 1 + np.arange(ROUND))
+            walks, values = [], []
+            task = partial(self._round, now.walk, times)
+            for walk, rows in in_order(task, range(self.groups)):
+                walks.append(walk)
+                values.append(rows)
+            rows = np.concatenate(values, axis=1)[:, : self.trajectories]
+            now = _with_rows(now, rows)._replace(
+                step=now.step + ROUND,
+                t=float(times[-1]),
+                seconds=time.monotonic() - begin,
+                walk=jax.tree.map(lambda *parts: np.stack(parts), *walks),
+            )
+            yield now
+
+    def is_over(self, state: StationaryState) -> bool:
+        """Whether enough has been done."""
+        late = state.step > 0 and state.seconds >= self.ends.seconds
+        return state.t >= self.t_end or late or self.is_reached(state)
+
+    def is_reached(self, state: StationaryState) -> bool:
+        """Whether the goal is reached, with a beginning that is over and blocks that are long enough."""
+        if self.ends.goal is None or state.filled < 8:
+            return False
+        name, error = self.ends.goal
+        found = self.settled(state)
+        return found.trusted and bool(np.max(found.error[self.observed.place(name)]) <= error)
+
+    def settled(self, state: StationaryState) -> Settled:
+        """Averages with errors of all named values."""
+        filled = max(state.filled, 1)
+        scale = state.length if state.filled else max(state.part, 1)
+        means, squares = state.sums[:filled] / scale, state.squares[:filled] / scale
+        return settle(means, squares, scale, self.observed.scalars)
+
+    def burn_in(self, state: StationaryState, found: Settled) -> float:
+        """The time that is left out."""
+        return found.discarded * state.length * self.spacing
+
+    def is_satisfied(self, state: StationaryState) -> bool:
+        """Whether the goal is reached, or where there is none, the averages can be trusted."""
+        return self.is_reached(state) if self.ends.goal is not None else self.settled(state).trusted
+
+    @property
+    def bytes(self) -> float:
+        """Predicted bytes of vectors: those of all trajectories twice, and the programs that work at the same time."""
+        stored = 2.0 * self.groups * vector_bytes(self.system.space, self.accuracy, self.lanes)
+        tables = 2 * 8.0 * self.blocks * self.trajectories * self.observed.size
+        return stored + tables + working_bytes(self.system, self.accuracy, self.lanes)
+
+    def remark(self, state: StationaryState) -> str:
+        """What is wrong with the averages, or ""."""
+        found, words = self.settled(state), []
+        if not found.trusted:
+            words.append(
+                f"The averages to t = {state.t:g} of {self.trajectories} trajectories cannot be trusted yet: the "
+                "beginning is not over, or the time is too short for independent blocks; run longer."
+            )
+        if self.ends.goal is not None and not self.is_reached(state):
+            name, error = self.ends.goal
+            worst = float(np.max(found.error[self.observed.place(name)]))
+            words.append(
+                f"The error of {name} is {worst:.2g} after {state.seconds:.0f} s, above the goal of {error:g}; about "
+                f"{state.seconds * (worst / error) ** 2:.0f} s would reach it."
+            )
+        return " ".join(words)
+
+    def _round(self, walk: Walk, times: np.ndarray, group: int, device: Device) -> tuple[Walk, np.ndarray]:
+        """A group at the next times, and all its named values, `(times, lanes, values)`."""
+        own = jax.tree.map(lambda part: jnp.asarray(part[group]), walk)
+        placed: Any = jax.device_put((self.system, self.readings, self.key, own, jnp.asarray(times)), device)
+        moved, values = advance(*placed)
+        means = np.asarray(values, dtype=float).transpose(0, 2, 1)
+        rows = np.stack([self.observed.flat(row, float(t)) for row, t in zip(means, times, strict=True)])
+        return jax.tree.map(np.asarray, moved), rows
+
+
+def _with_rows(state: StationaryState, rows: np.ndarray) -> StationaryState:
+    """More samples `(times, trajectories, values)` in the blocks."""
+    sums, squares = state.sums.copy(), state.squares.copy()
+    length, filled, part = state.length, state.filled, state.part
+    for row in rows:
+        sums[filled] += row
+        squares[filled] += row**2
+        part += 1
+        if part == length:
+            filled, part = filled + 1, 0
+        if filled == len(sums):
+            half = filled // 2
+            for table in (sums, squares):
+                table[:half] = table[0::2] + table[1::2]
+                table[half:] = 0
+            length, filled = 2 * length, half
+    return state._replace(sums=sums, squares=squares, length=length, filled=filled, part=part)
+
+
+def natural_spacing(model: Lindbladian) -> float:
+    """Half the shortest lifetime of a configuration of one site."""
+    loss = loss_of(model)
+    largest = max(float(np.linalg.norm(term.matrix, 2)) for term in loss.terms)
+    return 0.5 / largest
+
+
+def make_stationary(
+    model: Lindbladian,
+    observed_: Observed,
+    *,
+    key: PRNGKeyArray,
+    ends: Ends | Callable[[int], Ends],
+    initial: Any = None,
+    t_end: float = np.inf,
+    spacing: float | None = None,
+    accuracy: Accuracy = DOUBLE,
+) -> StationaryRun:
+    """Check and compile a search. The arguments are those of [`stationary`][neurho.trajectories.stationary].
+
+    **Raises** `NeurhoError` for what trajectories cannot do, and for arguments that do not fit.
+    """
+    require_model(model)
+    require(not model.is_time_dependent, "model", "not depend on time", "it has time-dependent coefficients")
+    require_rates(model, 0.0, 0.0)
+    down = np.eye(model.local_dim)[-1]
+    matrices = site_matrices(down if initial is None else initial, model.sites, model.local_dim)
+    space = space_of(model, matrices)
+    lanes = lanes_of(space, accuracy)
+    given = ends(default_trajectories(lanes)) if callable(ends) else ends
+    given.check(observed_)
+    require(t_end > 0, "t_end", "be > 0", f"it is {t_end}")
+    step = natural_spacing(model) if spacing is None else spacing
+    require(np.isfinite(step) and step > 0, "spacing", "be > 0", f"it is {step}")
+    limited = np.isfinite(t_end) or np.isfinite(given.seconds) or given.goal is not None
+    require(limited, "t_end", "be finite where neither seconds nor a goal ends the run", "it is infinite")
+    return StationaryRun(
+        system=make_system(model, space, accuracy, spacing=step),
+        readings=make_readings(observed_.operators, space, accuracy.dtype),
+        observed=observed_,
+        matrices=matrices,
+        key=key,
+        accuracy=accuracy,
+        lanes=lanes,
+        groups=-(-given.trajectories // lanes),
+        spacing=step,
+        t_end=t_end,
+        ends=given,
+    )
+
+
+def default_trajectories(lanes: int) -> int:
+    """As many as keep all processors busy, 8 at least: few, because each must first settle."""
+    return lanes * max(len(workers()), -(-8 // lanes))
+
+
+def stationary(
+    model: Lindbladian,
+    *,
+    observables: Mapping[str, Operator | Sequence[Operator]],
+    key: PRNGKeyArray,
+    initial: Any = None,
+    trajectories: int | None = None,
+    t_end: float = np.inf,
+    seconds: float = np.inf,
+    goal: tuple[str, float] | None = None,
+    spacing: float | None = None,
+    accuracy: Accuracy = DOUBLE,
+    state: StationaryState | None = None,
+    progress: Callable[[Record], None] | None = None,
+) -> Record:
+    """Means in the stationary state that is reached from a product state, by averages over time and trajectories.
+
+    **Arguments**
+
+    - `initial`: as for [`evolve`][neurho.trajectories.evolve]; all sites in their last level (down) unless given.
+    - `trajectories`: followed at the same time; a few unless given.
+    - `t_end`, `seconds`, `goal`: the run ends with whichever comes first; `goal` is (name, largest error).
+    - `spacing`: time between samples; half the shortest lifetime of one site unless given.
+    - `key`, `observables`, `accuracy`, `state`, `progress`: as for `evolve`.
+
+    **Returns** a [`Record`][neurho.trajectories.evolution.Record] of values without an axis of times.
+
+    **Raises** `NeurhoError` for more than 20 spins, a model without jumps, and arguments that do not fit.
+    """
+    seen = observed(observables)
+
+    def ends(most: int) -> Ends:
+        return Ends(trajectories=trajectories or most, seconds=seconds, goal=goal)
+
+    run = make_stationary(
+        model, seen, key=key, ends=ends, initial=initial, t_end=t_end, spacing=spacing, accuracy=accuracy
+    )
+    now = run.template() if state is None else state
+
+    def record(now: StationaryState) -> Record:
+        found = run.settled(now)
+        return Record(seen.named(found.mean, found.error), run.trajectories, now.seconds, run.remark(now), now)
+
+    for step in run.states(now):
+        now = step
+        if progress is not None:
+            progress(record(now))
+    return record(now)

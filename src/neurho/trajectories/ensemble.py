@@ -1,0 +1,137 @@
+"""What a run of trajectories is made of, and how its groups are worked on by all processors."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import jax
+import numpy as np
+
+from neurho._types import require
+from neurho.estimators import Estimate
+from neurho.operators import Operator
+from neurho.trajectories.space import Space
+from neurho.trajectories.system import Accuracy, System
+
+Combine: TypeAlias = Callable[[np.ndarray, float], Mapping[str, np.ndarray]]
+Device: TypeAlias = Any
+"""One of `jax.devices()`."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Operators to measure, and what is made of their means: `combine(means, t)` is linear, `(*batch, operators)` to
+    values by name, `(*batch, *shape)`.
+    """
+
+    operators: tuple[Operator, ...]
+    combine: Combine
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every named value."""
+        values = self.combine(np.zeros((1, len(self.operators))), 0.0)
+        return {name: np.shape(value)[1:] for name, value in values.items()}
+
+    @property
+    def size(self) -> int:
+        """Numbers in all named values."""
+        return int(sum(np.prod(shape, dtype=int) for shape in self.shapes.values()))
+
+    def flat(self, means: np.ndarray, t: float) -> np.ndarray:
+        """All named values in a row, `(batch, size)`, from means `(batch, operators)`."""
+        return np.concatenate([v.reshape(len(means), -1) for v in self.combine(means, t).values()], axis=1)
+
+    def named(self, mean: np.ndarray, error: np.ndarray) -> dict[str, Estimate]:
+        """Estimates by name from rows `(*batch, size)`."""
+        found, start = {}, 0
+        for name, shape in self.shapes.items():
+            part = slice(start, start := start + int(np.prod(shape, dtype=int)))
+            found[name] = Estimate(
+                mean=mean[..., part].reshape((*mean.shape[:-1], *shape)),
+                error=error[..., part].reshape((*mean.shape[:-1], *shape)),
+            )
+        return found
+
+    def place(self, name: str) -> slice:
+        """Where a named value stands in a row."""
+        require(name in self.shapes, "goal", f"name one of {', '.join(self.shapes)}", f"it names {name}")
+        start = 0
+        for other, shape in self.shapes.items():
+            size = int(np.prod(shape, dtype=int))
+            if other == name:
+                return slice(start, start + size)
+            start += size
+        raise AssertionError
+
+    @property
+    def scalars(self) -> np.ndarray:
+        """Which numbers are values of their own and not entries of a table; all, if there are only tables."""
+        sizes = [(int(np.prod(shape, dtype=int)), shape == ()) for shape in self.shapes.values()]
+        flags = np.concatenate([np.full(size, single) for size, single in sizes])
+        return flags if np.any(flags) else np.ones_like(flags)
+
+
+def observed(observables: Mapping[str, Operator | Sequence[Operator]]) -> Observed:
+    """Named operators: one gives a number, several give one for each."""
+    require(len(observables) > 0, "observables", "name at least one operator", "it is empty")
+    operators: list[Operator] = []
+    places: dict[str, Any] = {}
+    for name, given in observables.items():
+        several = () if isinstance(given, Operator) else tuple(given)
+        places[name] = len(operators) if isinstance(given, Operator) else np.arange(len(several)) + len(operators)
+        operators += [given] if isinstance(given, Operator) else several
+    require(all(isinstance(o, Operator) for o in operators), "observables", "be operators", "one is not")
+
+    def combine(means: np.ndarray, t: float) -> dict[str, np.ndarray]:
+        del t
+        return {name: means[..., place] for name, place in places.items()}
+
+    return Observed(operators=tuple(operators), combine=combine)
+
+
+def vector_bytes(space: Space, accuracy: Accuracy, lanes: int) -> float:
+    """Bytes of one vector of a group."""
+    return 2.0 * np.dtype(accuracy.dtype).itemsize * space.dimension * lanes
+
+
+def working_bytes(system: System, accuracy: Accuracy, lanes: int) -> float:
+    """Bytes that the groups take that are worked on at the same time: the vectors of a step, and a dozen more."""
+    each = (system.terms + 12) * vector_bytes(system.space, accuracy, lanes)
+    return each * len(workers())
+
+
+def workers() -> list[Device]:
+    """One device for each group that is worked on at the same time; a processor that is not divided serves all its
+    cores, for programs of one vector register are not divided by XLA.
+    """
+    devices = jax.local_devices()
+    if len(devices) == 1 and devices[0].platform == "cpu":
+        return devices * len(os.sched_getaffinity(0))
+    return devices
+
+
+def in_order(task: Callable[[T, Device], R], items: Iterable[T]) -> Iterator[R]:
+    """`task(item, device)` for all items, in their order; a few at the same time, the next ones begun ahead."""
+    places = workers()
+    if len(places) == 1:
+        for item in items:
+            yield task(item, places[0])
+        return
+    source, pending = iter(items), []
+    with ThreadPoolExecutor(len(places)) as pool:
+        try:
+            for number, item in enumerate(source):
+                pending.append(pool.submit(task, item, places[number % len(places)]))
+                if len(pending) == len(places):
+                    yield pending.pop(0).result()
+            while pending:
+                yield pending.pop(0).result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,249 @@
+"""Time evolution: means over trajectories at given times, with standard errors, and a state that can be resumed."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from neurho._types import as_reals, require
+from neurho.estimators import Estimate
+from neurho.operators import Lindbladian, Operator
+from neurho.trajectories.ensemble import Device, Observed, in_order, observed, working_bytes
+from neurho.trajectories.readings import Readings, make_readings
+from neurho.trajectories.start import site_matrices, space_of, start_walk
+from neurho.trajectories.statistics import Moments, with_samples
+from neurho.trajectories.system import DOUBLE, Accuracy, System, lanes_of, make_system, require_model, require_rates
+from neurho.trajectories.walk import advance
+
+FEW = 8
+"""Trajectories without which no goal counts as reached: an error from fewer is a guess."""
+
+
+class EvolutionState(NamedTuple):
+    """Where a run is: plain arrays. `step` counts groups of trajectories, `done` trajectories, `t` is the last time.
+
+    - `mean`, `spread`: of all named values, `(times, values)`; `seconds`: spent so far.
+    """
+
+    step: int
+    t: float
+    dt: float
+    done: int
+    seconds: float
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+@dataclass(frozen=True)
+class Ends:
+    """When a run is over, whichever comes first.
+
+    - `trajectories`: at most so many; `seconds`: no new trajectories are begun after so long.
+    - `goal`: (name, error): the largest standard error of this named value is at most `error`.
+    """
+
+    trajectories: int = 1000
+    seconds: float = np.inf
+    goal: tuple[str, float] | None = None
+
+    def check(self, observed_: Observed) -> None:
+        """**Raises** `NeurhoError` for numbers that cannot be."""
+        require(self.trajectories >= 2, "trajectories", "be at least 2: one has no error", f"it is {self.trajectories}")
+        require(self.seconds > 0, "seconds", "be > 0", f"it is {self.seconds}")
+        if self.goal is not None:
+            observed_.place(self.goal[0])
+            require(self.goal[1] > 0, "goal", "be an error > 0", f"it is {self.goal[1]}")
+
+
+@dataclass(frozen=True, eq=False)
+class Evolution:
+    """A compiled evolution; made by [`make_evolution`][neurho.trajectories.evolution.make_evolution]."""
+
+    system: System
+    readings: Readings
+    observed: Observed
+    matrices: np.ndarray
+    times: np.ndarray
+    key: PRNGKeyArray
+    accuracy: Accuracy
+    lanes: int
+    ends: Ends
+
+    def template(self) -> EvolutionState:
+        """The state before anything has been done; all states have its shapes."""
+        size = (len(self.times), self.observed.size)
+        return EvolutionState(0, float(self.times[-1]), 0.0, 0, 0.0, np.zeros(size), np.zeros(size))
+
+    @property
+    def bytes(self) -> float:
+        """Predicted bytes of vectors and tables."""
+        tables = 4 * 8.0 * self.lanes * len(self.times) * (self.observed.size + self.readings.count)
+        return tables + working_bytes(self.system, self.accuracy, self.lanes)
+
+    @cached_property
+    def groups(self) -> int:
+        """Groups of trajectories at most."""
+        return -(-self.ends.trajectories // self.lanes)
+
+    def states(self, state: EvolutionState | None = None) -> Iterator[EvolutionState]:
+        """The state after every group of trajectories, up to the end; from the beginning, or from another one."""
+        now = self.template() if state is None else state
+        begin = time.monotonic() - now.seconds
+        if self.is_over(now):
+            return
+        for samples in in_order(self._group, range(now.step, self.groups)):
+            room = self.ends.trajectories - now.done
+            moments = with_samples(Moments(now.done, now.mean, now.spread), samples[:room])
+            now = now._replace(
+                step=now.step + 1,
+                done=moments.number,
+                seconds=time.monotonic() - begin,
+                mean=moments.mean,
+                spread=moments.spread,
+            )
+            yield now
+            if self.is_over(now):
+                return
+
+    def is_over(self, state: EvolutionState) -> bool:
+        """Whether enough has been done."""
+        done = state.done >= self.ends.trajectories or (state.seconds >= self.ends.seconds and state.done >= 2)
+        return done or self.is_reached(state)
+
+    def is_reached(self, state: EvolutionState) -> bool:
+        """Whether the goal is reached."""
+        if self.ends.goal is None or state.done < FEW:
+            return False
+        name, error = self.ends.goal
+        return bool(np.max(self._error(state)[:, self.observed.place(name)]) <= error)
+
+    def remark(self, state: EvolutionState) -> str:
+        """A sentence if the goal has been missed, or ""."""
+        if self.ends.goal is None or self.is_reached(state):
+            return ""
+        name, error = self.ends.goal
+        found = float(np.max(self._error(state)[:, self.observed.place(name)]))
+        need = int(np.ceil(state.done * (found / error) ** 2)) if np.isfinite(found) else 0
+        return (
+            f"The error of {name} is {found:.2g} after {state.done} trajectories in {state.seconds:.0f} s, above the "
+            f"goal of {error:g}; about {need} trajectories would reach it."
+        )
+
+    def estimates(self, state: EvolutionState) -> dict[str, Estimate]:
+        """Means with standard errors by name, `(times, *shape)`."""
+        return self.observed.named(state.mean, self._error(state))
+
+    def _error(self, state: EvolutionState) -> np.ndarray:
+        return Moments(state.done, state.mean, state.spread).error
+
+    def _group(self, group: int, device: Device) -> np.ndarray:
+        """All named values of a group of trajectories, `(lanes, times, values)`."""
+        numbers = group * self.lanes + np.arange(self.lanes)
+        walk = start_walk(self.matrices, self.system.space, self.key, numbers, self.accuracy.dtype, self.times[0])
+        placed: Any = jax.device_put((self.system, self.readings, self.key, walk, jnp.asarray(self.times)), device)
+        _, values = advance(*placed)
+        means = np.asarray(values, dtype=float).transpose(2, 0, 1)
+        rows = [self.observed.flat(means[:, n], float(t)) for n, t in enumerate(self.times)]
+        return np.stack(rows, axis=1)
+
+
+def make_evolution(
+    model: Lindbladian,
+    initial: Any,
+    times: Sequence[float] | np.ndarray,
+    observed_: Observed,
+    *,
+    key: PRNGKeyArray,
+    ends: Ends,
+    accuracy: Accuracy = DOUBLE,
+    lanes: int | None = None,
+) -> Evolution:
+    """Check and compile an evolution. The arguments are those of [`evolve`][neurho.trajectories.evolve].
+
+    **Raises** `NeurhoError` for what trajectories cannot do, and for arguments that do not fit.
+    """
+    require_model(model)
+    grid = as_reals(times, "times")
+    require(grid.ndim == 1 and len(grid) > 0, "times", "be at least one time", f"its shape is {grid.shape}")
+    require(np.all(np.diff(grid) > 0), "times", "increase", "it does not")
+    require_rates(model, float(grid[0]), float(grid[-1]))
+    ends.check(observed_)
+    matrices = site_matrices(initial, model.sites, model.local_dim)
+    space = space_of(model, matrices)
+    spacing = float(np.max(np.diff(grid), initial=0.0)) or 1.0
+    system = make_system(model, space, accuracy, spacing=spacing, t0=float(grid[0]), t1=float(grid[-1]))
+    return Evolution(
+        system=system,
+        readings=make_readings(observed_.operators, space, accuracy.dtype),
+        observed=observed_,
+        matrices=matrices,
+        times=grid,
+        key=key,
+        accuracy=accuracy,
+        lanes=lanes or lanes_of(space, accuracy),
+        ends=ends,
+    )
+
+
+class Record(NamedTuple):
+    """What a run has found: estimates by name, trajectories, seconds, and a sentence on a goal that was missed, or "".
+
+    `state` continues the run: more trajectories, the same numbers as if it had never stopped.
+    """
+
+    estimates: dict[str, Estimate]
+    trajectories: int
+    seconds: float
+    message: str
+    state: Any
+
+
+def evolve(
+    model: Lindbladian,
+    initial: Any,
+    times: Sequence[float] | np.ndarray,
+    *,
+    observables: Mapping[str, Operator | Sequence[Operator]],
+    key: PRNGKeyArray,
+    trajectories: int = 1000,
+    seconds: float = np.inf,
+    goal: tuple[str, float] | None = None,
+    accuracy: Accuracy = DOUBLE,
+    state: EvolutionState | None = None,
+    progress: Callable[[Record], None] | None = None,
+) -> Record:
+    """Means at `times`, from a product state at times[0], by Monte-Carlo wave functions (hbar = 1).
+
+    **Arguments**
+
+    - `initial`: density matrices, amplitudes or Bloch vectors of the single sites, see
+      [`site_matrices`][neurho.trajectories.start.site_matrices]; mixed sites are drawn from their eigenvectors.
+    - `observables`: Hermitian operators by name; several under one name give an array.
+    - `key`: the same key gives the same trajectories, whatever the number of processors or of trajectories.
+    - `trajectories`, `seconds`, `goal`: the run ends with whichever comes first; `goal` is (name, largest error).
+    - `accuracy`: `DOUBLE`, or `SINGLE` with an error of 1e-6 a step.
+    - `state`: go on from here.
+    - `progress`: is called after every group of trajectories.
+
+    **Returns** a [`Record`][neurho.trajectories.evolution.Record]; estimates have shape `(times, *shape)`.
+
+    **Raises** `NeurhoError` for more than 20 spins, a model without jumps, and arguments that do not fit.
+    """
+    ends = Ends(trajectories=trajectories, seconds=seconds, goal=goal)
+    run = make_evolution(model, initial, times, observed(observables), key=key, ends=ends, accuracy=accuracy)
+    now = run.template() if state is None else state
+
+    def record(now: EvolutionState) -> Record:
+        return Record(run.estimates(now), now.done, now.seconds, run.remark(now), now)
+
+    for step in run.states(now):
+        now = step
+        if progress is not None:
+            progress(record(now))
+    return record(now)
