@@ -31,6 +31,7 @@ from neurho.sampling import (
 from neurho.snapshots import require_steps, take
 from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
+from neurho.timescales import Schedule
 
 
 class RunState(NamedTuple):
@@ -114,6 +115,7 @@ def follow(
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
     residual = ridge = float("nan")
+    plan = flow.tdvp.generator.schedule(min(state.t, *times), max(times)) if len(times) else Schedule(())
 
     def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
         chains, velocity = memory
@@ -128,7 +130,7 @@ def follow(
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
             memory = (state.chains, state.velocity)
-            stop = flow.tdvp.generator.next_stop(state.t, target)
+            stop = plan.stop(state.t, target)
             step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
             lost = _lost(step, t - state.t)

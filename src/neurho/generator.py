@@ -21,7 +21,8 @@ from jaxtyping import Array, Complex, Int
 
 from neurho._types import Coefficient
 from neurho.compiling import program
-from neurho.operators import Lindbladian, LocalTerm, Operator, embed, evaluate, marks_of
+from neurho.operators import Lindbladian, LocalTerm, Operator, embed, evaluate
+from neurho.timescales import Schedule, schedule
 
 
 class Side(Enum):
@@ -79,11 +80,9 @@ class LabelMap(eqx.Module):
         """Number of labels per site, d^2."""
         return self.local_dim**2
 
-    def next_stop(self, t: float, target: float) -> float:
-        """The first time after t, at most `target`, that no step may cross: where a pulse begins, ends or changes."""
-        slack = 1e-9 * max(abs(target), 1e-300)
-        ahead = (mark for mark in marks_of(self.coefficients, t, target) if t + slack < mark < target - slack)
-        return next(ahead, target)
+    def schedule(self, t0: float, t1: float) -> Schedule:
+        """When coefficients change between two times: where integrators stop, and how far they may step."""
+        return schedule(self.coefficients, t0, t1)
 
     def at_time(self, t: Any) -> "LabelMap":
         """The single-channel map sum_c f_c(t) L_c."""
@@ -173,10 +172,6 @@ class _ChannelCoefficient:
     def __call__(self, t: Any) -> Any:
         rate, left, right = (evaluate(f, t) for f in self.factors)
         return rate * left * jnp.conj(right)
-
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which some factor has integrators stop."""
-        return marks_of(self.factors, t0, t1)
 
 
 def _channel_key(*factors: Coefficient | None) -> tuple[Coefficient | None, ...] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from neurho._types import NumericalError, require
+from neurho.timescales import within
 
 
 class Tableau(NamedTuple):
@@ -83,13 +84,14 @@ def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt
     """One step of an explicit method.
 
     All stages draw with the same key from the same chains: their differences, which make the error estimate, are then
-    free of most of the sampling noise (common random numbers).
+    free of most of the sampling noise (common random numbers). Times of stages lie inside the step, so that one which
+    ends at the edge of a pulse sees nothing of what comes after.
     """
     stages: list[Array] = []
     first, rates = None, None
     for row, c in zip(tableau.a, tableau.c, strict=True):
         point = y + dt * _combine(row, stages) if row else y
-        rates = rhs(key, t + c * dt, point, chains)
+        rates = rhs(key, within(t, dt, c), point, chains)
         first = rates if first is None else first
         stages.append(rates.velocity)
     chains = rates.chains if rates is not None else chains

@@ -20,6 +20,7 @@ from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
 from neurho.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
 from neurho.snapshots import require_steps, take
+from neurho.timescales import Schedule
 
 FAILED = 0.1
 """Share of ||dt L rho|| that may be left unprojected before a step is tried again with half its length."""
@@ -132,12 +133,13 @@ def follow_projected(
     **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would have to fall below 1e-9.
     """
     root = jax.random.key(seed)
+    plan = evolution.implicit.generator.schedule(min(state.t, *times), max(times)) if len(times) else Schedule(())
     for target in times:
         if target < state.t or (target == state.t and not first):
             continue
         while not _reached(state.t, target):
             require_steps(state.step, max_steps, state.t, target, advice="a larger tolerance")
-            stop = evolution.implicit.generator.next_stop(state.t, float(target))
+            stop = plan.stop(state.t, float(target))
             state = _advance(evolution, state, stop, root)
             # At `target` the snapshot itself is the state to go on from.
             if watch is not None and not _reached(state.t, target):

@@ -48,8 +48,14 @@ def superoperator(model):
     return dense[np.ix_(order, order)]
 
 
+WAYS = {"one table": (2**10, 2**4), "matrices and a table": (2**10, 0), "matrices and moves": (0, 0)}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("sites", "dim"), [(1, 2), (2, 2), (3, 2), (4, 2), (1, 3), (2, 3), (3, 3)])
-def test_apply_is_the_liouvillian(sites, dim):
+def test_apply_is_the_liouvillian(sites, dim, way, monkeypatch):
+    for name, value in zip(("LARGEST_TABLE", "SMALLEST"), WAYS[way], strict=True):
+        monkeypatch.setattr(exact.generator, name, value)
     model, size = random_lindbladian(sites, sites, dim), dim**sites
     operator, rng = exact.ExactLindbladian(model), np.random.default_rng(5)
     assert operator.dimension == size
@@ -57,9 +63,13 @@ def test_apply_is_the_liouvillian(sites, dim):
     for rho in (random_state(rng, size), random_matrix(rng, size)):
         expected = (dense @ rho.ravel()).reshape(size, size)
         np.testing.assert_allclose(operator.apply(rho), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    rho = random_state(rng, size)
+    scaled = operator.at(0.0).scaled(-0.7, 3.0, size).apply(rho)
+    expected = ((dense @ rho.ravel()).reshape(size, size) + 0.7 * rho) / 3
+    np.testing.assert_allclose(scaled, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
     generator = operator.at(0.0)
-    assert generator.weights is not None
-    assert generator.moves
+    assert bool(generator.moves) == (way == "matrices and moves")
+    assert (generator.real is None) == (way == "one table" and size <= 16)
     if sites > 1:
         assert generator.products
 
@@ -95,7 +105,7 @@ def test_negative_rate_at_time():
 def test_evolve_is_the_matrix_exponential(sites, dim):
     model, size = random_lindbladian(7, sites, dim), dim**sites
     rho0, times = random_state(np.random.default_rng(1), size), [0.3, 0.35, 1.0]
-    states = list(exact.evolve(model, rho0, times))
+    states = list(exact.evolve(model, rho0, times, tolerance=1e-13))
     dense = superoperator(model)
     for t, rho in zip(times, states, strict=True):
         expected = (scipy.linalg.expm(dense * (t - times[0])) @ rho0.ravel()).reshape(size, size)
@@ -128,7 +138,7 @@ def test_time_dependent_evolution_agrees_with_mesolve():
 
 def test_evolve_keeps_what_is_conserved_without_jumps():
     model = models.heisenberg(lattice.chain(3), field=(1, 2, 3), coupling=(1, 0.5, 2), decay=0.0)
-    *_, rho = exact.evolve(model, exact.product_state((0, 0.6, 0.8), 3), [0.0, 50.0])
+    *_, rho = exact.evolve(model, exact.product_state((0, 0.6, 0.8), 3), [0.0, 50.0], tolerance=1e-13)
     assert exact.purity(rho) == pytest.approx(1, abs=1e-11)
 
 
@@ -239,7 +249,7 @@ def test_evolution_reference():
         },
     }
     for bloch, values in expected.items():
-        _, *states = exact.evolve(model, exact.product_state(bloch, 5), [0.0, 0.1, 0.5])
+        _, *states = exact.evolve(model, exact.product_state(bloch, 5), [0.0, 0.1, 0.5], tolerance=1e-13)
         for n, rho in enumerate(states):
             found = exact.expectations(rho, model)
             for key, value in values.items():

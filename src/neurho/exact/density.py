@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from neurho._types import as_reals, require, require_sites
+from neurho._types import NeurhoError, as_reals, require, require_sites
 from neurho.momentum import structure_weights
 from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, evaluate
 
@@ -145,6 +146,33 @@ def _local_dim(rho: np.ndarray, sites: int) -> int:
 def require_shape(rho: np.ndarray, dimension: int, name: str = "rho") -> None:
     """Check that a density matrix has `dimension` rows and columns."""
     require(rho.shape == (dimension, dimension), name, f"have shape ({dimension}, {dimension})", f"it is {rho.shape}")
+
+
+def as_density_matrix(rho: Any, lindbladian: Lindbladian, name: str = "rho0") -> np.ndarray:
+    """A Hermitian matrix of the size that a Lindbladian acts on, from an array or a Qobj of QuTiP (ket or matrix).
+
+    **Raises** `NeurhoError` for another size, with the number of sites that it belongs to, and for what is no matrix.
+    """
+    if hasattr(rho, "full") and hasattr(rho, "dims"):
+        rho = rho.full() if rho.shape[0] == rho.shape[1] else rho.full().ravel()
+        rho = np.outer(rho, rho.conj()) if rho.ndim == 1 else rho
+    try:
+        array = np.array(rho, dtype=complex)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.ndim != 2 or len(array) == 0:
+        raise NeurhoError(f"Argument `{name}` must be a density matrix of numbers, but it is {f'{rho!r}':.80}.")
+    d, sites = lindbladian.local_dim, lindbladian.sites
+    size = d**sites
+    other = round(np.log(len(array)) / np.log(d))
+    said = f"it is {array.shape}"
+    if array.shape == (d**other, d**other):
+        said += f", a state of {other} sites; the lattice has {sites}"
+    require(array.shape == (size, size), name, f"have shape ({size}, {size})", said)
+    require(np.all(np.isfinite(array)), name, "have finite entries", "it contains NaN or infinity")
+    same = np.allclose(array, array.conj().T, rtol=0, atol=1e-10)
+    require(same, name, "be Hermitian", "it differs from its adjoint")
+    return array
 
 
 def require_memory(dimension: int, matrices: int, memory: float) -> None:

@@ -1,20 +1,24 @@
-"""The Lindbladian applied to a dense density matrix, without ever making a superoperator."""
+"""The Lindbladian applied to a dense density matrix, without ever making a superoperator of a large one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.sparse.linalg import eigsh
 
 from neurho._types import Coefficient, require
 from neurho.exact.density import require_shape
+from neurho.exact.tables import Channels, superoperator, turned
 from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate
 
 _Block: TypeAlias = tuple[int | slice, ...]
+LARGEST_TABLE = 2**10
+"""Rows of rho up to which all entries that jumps move stand in one sparse table; above, jumps move blocks of rho."""
+SMALLEST = 2**4
+"""Rows of rho up to which all that is constant in L is one sparse table."""
 
 
 class _Moves(NamedTuple):
@@ -25,19 +29,30 @@ class _Moves(NamedTuple):
 
 
 class Generator(NamedTuple):
-    """L at one time: K; all diagonal jumps as one weight per entry of rho; block moves; products c rho c^+."""
+    """L at one time, i K = `real` + i `imag` with real matrices:
 
-    effective: sparse.csr_array
-    weights: np.ndarray | None
-    moves: tuple[_Moves, ...]
-    products: tuple[tuple[float, sparse.csr_array], ...]
+        L rho = K rho + (K rho)^+ + sum_n f_n T_n rho + shift rho + block moves + sum_j gamma_j c_j rho c_j^+
+
+    `tables` are pairs (f, T) of sparse matrices that act on rho as a vector: they hold the entries that jumps move and
+    all that is diagonal, also in K.
+    """
+
+    real: sparse.csr_array | None = None
+    imag: sparse.csr_array | None = None
+    tables: tuple[tuple[float, sparse.csr_array], ...] = ()
+    shift: float = 0.0
+    moves: tuple[_Moves, ...] = ()
+    products: tuple[tuple[float, sparse.csr_array], ...] = ()
 
     def apply(self, rho: np.ndarray) -> np.ndarray:
-        """L rho for a Hermitian rho: K rho + (K rho)^+ saves the second product."""
-        out = self.effective @ rho
-        out += out.conj().T
-        if self.weights is not None:
-            out += self.weights * rho
+        """L rho for a Hermitian rho, of which K rho + (K rho)^+ needs one product."""
+        rho = np.ascontiguousarray(rho, dtype=complex)
+        out = self._coherent(rho)
+        for factor, table in self.tables:
+            moved = (table @ rho.ravel()).reshape(rho.shape)
+            out += moved if factor == 1 else factor * moved
+        if self.shift:
+            out += self.shift * rho
         for shape, moves in self.moves:
             source, target = rho.reshape(shape), out.reshape(shape)
             for to, origin, factor in moves:
@@ -45,6 +60,33 @@ class Generator(NamedTuple):
         for rate, jump in self.products:
             out += rate * (jump @ np.ascontiguousarray((jump @ rho).conj().T))
         return out
+
+    def _coherent(self, rho: np.ndarray) -> np.ndarray:
+        """K rho + (K rho)^+; real matrices on pairs (real, imaginary) take half the work of complex ones."""
+        pairs = rho.view(float)
+        out = np.zeros_like(rho) if self.real is None else turned((self.real @ pairs).view(complex))
+        if self.imag is not None:
+            half = (self.imag @ pairs).view(complex)
+            out += half
+            out += half.conj().T
+        return out
+
+    def scaled(self, shift: float, scale: float, dimension: int) -> "Generator":
+        """(L - shift)/scale of a constant generator."""
+        unit = -shift / scale
+        if dimension <= LARGEST_TABLE:
+            parts = [(factor / scale) * table for factor, table in self.tables]
+            identity = sparse.eye_array(dimension**2, dtype=complex, format="csr")
+            diagonal = {"tables": ((1.0, sum(parts, unit * identity).tocsr()),)}
+        else:
+            diagonal = {"shift": unit}
+        return self._replace(
+            real=None if self.real is None else self.real / scale,
+            imag=None if self.imag is None else self.imag / scale,
+            moves=tuple(m._replace(moves=tuple((*ends, f / scale) for *ends, f in m.moves)) for m in self.moves),
+            products=tuple((rate / scale, jump) for rate, jump in self.products),
+            **diagonal,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,60 +115,113 @@ class ExactLindbladian:
 
     def at(self, t: float) -> Generator:
         """The generator with coefficients and rates at time t; what is constant is built once."""
-        model = self.lindbladian
-        if not model.is_time_dependent:
+        if not self.lindbladian.is_time_dependent:
             return self._constant
-        moving = []
-        for number, parts in self._moving_jumps.items():
-            rate = evaluate(model.jumps[number].rate, t)
-            require(
-                np.isfinite(rate) and rate >= 0,
-                f"jumps[{number}].rate",
-                "stay finite and >= 0",
-                f"it is {rate} at t = {t}",
-            )
-            moving.append((float(rate), _at_time(parts, t)))
-        effective = self._constant.effective - _loss(moving, self.dimension)
-        if self._driven:
-            effective = effective - 1j * _at_time(self._driven, t)
+        rates = [self._rate(number, t) for number in self._driven_jumps]
+        moving = [(self._rate(number, t), _at_time(parts, t)) for number, parts in self._moving_jumps.items()]
+        drives = [complex(evaluate(f, t)) for f in self._drives]
+        real, imag = self._channels.at([1.0, *drives, *rates], -1j * _loss(moving, self.dimension) if moving else None)
+        tables = [(r, jump) for r, (jump, is_table) in zip(rates, self._driven_jumps.values(), strict=True) if is_table]
+        others = [(r, jump) for r, (jump, is_table) in zip(rates, self._driven_jumps.values(), strict=True) if not is_table]
         return self._constant._replace(
-            effective=effective.tocsr(), products=(*self._constant.products, *(p for p in moving if p[0] > 0))
+            real=real,
+            imag=imag,
+            tables=(*self._constant.tables, *(pair for pair in tables if pair[0] > 0)),
+            products=(*self._constant.products, *(pair for pair in (*others, *moving) if pair[0] > 0)),
         )
 
+    def _rate(self, number: int, t: float) -> float:
+        rate = evaluate(self.lindbladian.jumps[number].rate, t)
+        good = np.isfinite(rate) and rate >= 0
+        require(good, f"jumps[{number}].rate", "stay finite and >= 0", f"it is {rate} at t = {t}")
+        return float(rate)
+
     @cached_property
-    def _driven(self) -> "_Parts":
-        """The Hamiltonian as far as it depends on time."""
-        terms = self.lindbladian.hamiltonian.terms
-        moving = Operator(self.lindbladian.local_dim, tuple(h for h in terms if h.coefficient is not None))
-        return _by_coefficient(moving, self.lindbladian.sites)
+    def effective(self) -> sparse.csr_array:
+        """K = -i H - 1/2 sum_j gamma_j c_j^+ c_j, as far as it does not depend on time."""
+        model = self.lindbladian
+        fixed = Operator(model.local_dim, tuple(h for h in model.hamiltonian.terms if h.coefficient is None))
+        return (-1j * fixed.to_sparse(model.sites) - _loss(self._full, self.dimension)).tocsr()
+
+    @cached_property
+    def _full(self) -> list[tuple[float, sparse.csr_array]]:
+        """Rates and matrices of the jumps that do not depend on time."""
+        model = self.lindbladian
+        return [(float(evaluate(j.rate, 0.0)), j.operator.to_sparse(model.sites)) for j in active(model)]
+
+    @cached_property
+    def _drives(self) -> dict[Coefficient, sparse.csr_array]:
+        """The Hamiltonian as far as it depends on time, by coefficient."""
+        model = self.lindbladian
+        terms = tuple(h for h in model.hamiltonian.terms if h.coefficient is not None)
+        return dict(_by_coefficient(Operator(model.local_dim, terms), model.sites))  # pyright: ignore[reportReturnType]
+
+    @cached_property
+    def _driven_jumps(self) -> dict[int, tuple[sparse.csr_array, bool]]:
+        """Jumps c with a rate that depends on time, one for each rate: all of one rate in one table, or c itself."""
+        model, found, tables = self.lindbladian, {}, {}
+        for number, jump in enumerate(model.jumps):
+            if not callable(jump.rate) or _moves_itself(jump):
+                continue
+            matrix = jump.operator.to_sparse(model.sites)
+            if _is_sparse(on_support(jump.operator)) and self.dimension <= LARGEST_TABLE:
+                tables.setdefault(jump.rate, []).append((number, matrix))
+            else:
+                found[number] = (matrix, False)
+        for group in tables.values():
+            table = superoperator([(1.0, matrix, matrix) for _, matrix in group], self.dimension)
+            found[group[0][0]] = (table, True)
+        return found
 
     @cached_property
     def _moving_jumps(self) -> dict[int, "_Parts"]:
-        """Jumps that depend on time, by their number."""
+        """Jumps whose operator depends on time, by their number."""
         jumps = enumerate(self.lindbladian.jumps)
-        return {n: _by_coefficient(j.operator, self.lindbladian.sites) for n, j in jumps if _is_moving(j)}
+        return {n: _by_coefficient(j.operator, self.lindbladian.sites) for n, j in jumps if _moves_itself(j)}
+
+    @cached_property
+    def _channels(self) -> Channels:
+        """I K by coefficient: constant, drives, and losses of jumps with rates that depend on time."""
+        model = self.lindbladian
+        losses = []
+        for number in self._driven_jumps:
+            rate, (_, is_table) = model.jumps[number].rate, self._driven_jumps[number]
+            same = [j for j in model.jumps if j.rate == rate and not _moves_itself(j)] if is_table else [model.jumps[number]]
+            if is_table:
+                same = [j for j in same if _is_sparse(on_support(j.operator))]
+            losses.append(-1j * _loss([(1.0, j.operator.to_sparse(model.sites)) for j in same], self.dimension))
+        constant = 1j * self.effective
+        if self._diagonal_apart:
+            constant = constant - sparse.diags_array(constant.diagonal())
+        if self.dimension <= SMALLEST:
+            constant = 0 * constant
+        return Channels.build([constant, *self._drives.values(), *losses])
+
+    @property
+    def _diagonal_apart(self) -> bool:
+        return self.dimension <= LARGEST_TABLE
 
     @cached_property
     def _constant(self) -> Generator:
         """All that does not depend on time."""
-        model, dim = self.lindbladian, self.lindbladian.local_dim
-        fixed = Operator(dim, tuple(h for h in model.hamiltonian.terms if h.coefficient is None))
-        jumps = active(model)
-        full = [(float(evaluate(j.rate, 0.0)), j.operator.to_sparse(model.sites)) for j in jumps]
-        weights: np.ndarray | None = None
-        moves, products = [], []
-        for jump, (rate, matrix) in zip(jumps, full, strict=True):
-            small = _on_support(jump.operator)
-            count = np.count_nonzero(small) / len(small)
-            if count <= 1 and np.array_equal(small, np.diag(np.diag(small))):
-                diagonal = matrix.diagonal()
-                weights = (0.0 if weights is None else weights) + rate * np.outer(diagonal, diagonal.conj())
-            elif count**2 <= 2 * count + 2:
-                moves.append(_block_moves(rate, small, jump.operator.support, model.sites, dim))
-            else:
+        model, dim, size = self.lindbladian, self.lindbladian.local_dim, self.dimension
+        effective, unit = self.effective, sparse.eye_array(size, dtype=complex, format="csr")
+        sparse_jumps, moves, products = [], [], []
+        for jump, (rate, matrix) in zip(active(model), self._full, strict=True):
+            small = on_support(jump.operator)
+            if not _is_sparse(small):
                 products.append((rate, matrix))
-        effective = -1j * fixed.to_sparse(model.sites) - _loss(full, self.dimension)
-        return Generator(effective.tocsr(), weights, tuple(moves), tuple(products))
+            elif size <= LARGEST_TABLE:
+                sparse_jumps.append((rate, matrix, matrix))
+            else:
+                moves.append(_block_moves(rate, small, jump.operator.support, model.sites, dim))
+        tables: tuple[tuple[float, sparse.csr_array], ...] = ()
+        if size <= LARGEST_TABLE:
+            inside = effective if size <= SMALLEST else sparse.diags_array(effective.diagonal(), format="csr")
+            pairs = [(1.0, inside, unit), (1.0, unit, inside), *sparse_jumps]
+            tables = ((1.0, superoperator(pairs, size)),)
+        real, imag = self._channels.at([1.0, *[0.0] * (self._channels.count - 1)])
+        return Generator(real=real, imag=imag, tables=tables, moves=tuple(moves), products=tuple(products))
 
 
 _Parts: TypeAlias = tuple[tuple[Coefficient | None, sparse.csr_array], ...]
@@ -149,8 +244,18 @@ def _at_time(parts: _Parts, t: float) -> sparse.csr_array:
     return total
 
 
+def _moves_itself(jump: Jump) -> bool:
+    return any(term.coefficient is not None for term in jump.operator.terms)
+
+
 def _is_moving(jump: Jump) -> bool:
-    return callable(jump.rate) or any(term.coefficient is not None for term in jump.operator.terms)
+    return callable(jump.rate) or _moves_itself(jump)
+
+
+def _is_sparse(matrix: np.ndarray) -> bool:
+    """Whether c rho c^+ is cheaper entry by entry than as two products."""
+    count = np.count_nonzero(matrix) / len(matrix)
+    return count**2 <= 2 * count + 2
 
 
 def active(model: Lindbladian) -> list[Jump]:
@@ -158,7 +263,7 @@ def active(model: Lindbladian) -> list[Jump]:
     return [j for j in model.jumps if not _is_moving(j) and evaluate(j.rate, 0.0) > 0 and j.operator.terms]
 
 
-def _on_support(operator: Operator) -> np.ndarray:
+def on_support(operator: Operator) -> np.ndarray:
     """The matrix of a constant operator on its own sites."""
     support = operator.support
     return np.sum([embed(term, support, operator.local_dim) for term in operator.terms], axis=0)
@@ -189,21 +294,3 @@ def _block_moves(rate: float, matrix: np.ndarray, support: tuple[int, ...], site
         for to_column, column, y in entries
     ]
     return _Moves((*shape, *shape), tuple(moves))
-
-
-def norm_bound(exact: ExactLindbladian) -> float:
-    """An upper bound of ||L||: the width of the spectrum of H plus 2 sum_j gamma_j ||c_j||^2."""
-    model = exact.lindbladian
-    hamiltonian = model.hamiltonian.to_sparse(model.sites)
-    width = 0.0
-    if exact.dimension <= 64:
-        width = np.ptp(np.linalg.eigvalsh(hamiltonian.toarray()))
-    elif hamiltonian.count_nonzero():
-        start = np.random.default_rng(0).normal(size=exact.dimension)
-        low, high = (
-            eigsh(hamiltonian, k=1, which=end, tol=1e-3, v0=start, return_eigenvectors=False)[0]  # pyright: ignore[reportArgumentType]
-            for end in ("SA", "LA")
-        )
-        width = high - low
-    losses = [evaluate(j.rate, 0.0) * np.linalg.norm(_on_support(j.operator), 2) ** 2 for j in active(model)]
-    return float(1.01 * width + 2 * sum(losses))

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from neurho._types import NumericalError, require
+from neurho.exact.bounds import numerical_range
 from neurho.exact.density import require_memory
-from neurho.exact.generator import ExactLindbladian, active, norm_bound
+from neurho.exact.generator import ExactLindbladian, active
 from neurho.exact.krylov import Map, arnoldi, effective_inverse, fixed_point
 from neurho.operators import Lindbladian, evaluate
 
@@ -94,8 +95,8 @@ def _result(exact: ExactLindbladian, rho: np.ndarray, iterations: int, message: 
 def _krylov(exact: ExactLindbladian, tolerance: float, vectors: int, restarts: int, shift: float) -> ExactStationary:
     generator = exact.at(0.0)
     unit = max(float(evaluate(j.rate, 0.0)) for j in active(exact.lindbladian))
-    solve, size = effective_inverse(generator.effective.toarray(), shift * unit), exact.dimension
-    goal = max(tolerance, 1e-15 * norm_bound(exact))
+    solve, size = effective_inverse(exact.effective.toarray(), shift * unit), exact.dimension
+    goal = max(tolerance, 1e-15 * numerical_range(exact).norm)
     rho, applied, residual = np.eye(size, dtype=complex) / size, 0, np.inf
 
     def step(rho: np.ndarray) -> np.ndarray:

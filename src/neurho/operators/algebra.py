@@ -24,9 +24,10 @@ class _Product:
     def __call__(self, t: Any) -> Any:
         return self.left(t) * self.right(t)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which either factor has integrators stop."""
-        return marks_of((self.left, self.right), t0, t1)
+    @property
+    def factors(self) -> tuple[Coefficient, ...]:
+        """What it is made of."""
+        return self.left, self.right
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,10 @@ class _Conjugate:
         value = self.function(t)
         return value.conjugate() if hasattr(value, "conjugate") else value
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which the function has integrators stop."""
-        return marks_of((self.function,), t0, t1)
-
-
-def marks_of(coefficients: Iterable[Any], t0: float, t1: float) -> tuple[float, ...]:
-    """Times in (t0, t1) at which integrators stop for the sake of some coefficient, ascending.
-
-    A coefficient that knows where it changes has a method `marks(t0, t1)`, as those of [`neurho.pulses`][] do.
-    """
-    found = {t for f in coefficients if hasattr(f, "marks") for t in f.marks(t0, t1)}
-    return tuple(sorted(found))
+    @property
+    def factors(self) -> tuple[Coefficient, ...]:
+        """What it is made of."""
+        return (self.function,)
 
 
 def product(left: Coefficient | None, right: Coefficient | None) -> Coefficient | None:
@@ -119,12 +112,14 @@ class Operator:
 
     def to_sparse(self, sites: int, t: float = 0.0) -> sparse.csr_array:
         """The full matrix on `sites` sites at time `t`, `(d^sites, d^sites)`; site 0 is the slowest index."""
-        total = sparse.csr_array((self.local_dim**sites,) * 2, dtype=complex)
+        size, parts = self.local_dim**sites, []
         for term in self.terms:
             require_sites(term.sites, sites)
             scale = 1.0 if term.coefficient is None else complex(term.coefficient(t))
-            total = total + scale * _embed_sparse(term, sites, self.local_dim)
-        return total
+            rows, columns, values = _entries(term, sites, self.local_dim)
+            parts.append((rows, columns, scale * values))
+        rows, columns, values = (np.concatenate(p) for p in zip(*parts, strict=True)) if parts else ((), (), ())
+        return sparse.coo_array((values, (rows, columns)), shape=(size, size), dtype=complex).tocsr()
 
     def __add__(self, other: "Operator | complex") -> "Operator":
         if isinstance(other, Number):
@@ -235,8 +230,8 @@ def embed(term: LocalTerm, sites: Sequence[int], dim: int) -> np.ndarray:
     return _permute(full, np.argsort([*term.sites, *rest]), dim)
 
 
-def _embed_sparse(term: LocalTerm, sites: int, dim: int) -> sparse.csr_array:
-    """The matrix of a term on all sites, from its non-zeros only."""
+def _entries(term: LocalTerm, sites: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and values of the matrix of a term on all sites, from its non-zeros only."""
     strides = dim ** (sites - 1 - np.array(term.sites, dtype=int))
     k = len(term.sites)
     digits = np.array(list(itertools.product(range(dim), repeat=k)), dtype=int).reshape(dim**k, k)
@@ -246,8 +241,7 @@ def _embed_sparse(term: LocalTerm, sites: int, dim: int) -> sparse.csr_array:
     rows, columns = np.nonzero(term.matrix)
     values = np.broadcast_to(term.matrix[rows, columns], (len(base), len(rows)))
     index = (base[:, None] + offsets[rows], base[:, None] + offsets[columns])
-    size = dim**sites
-    return sparse.coo_array((values.ravel(), (index[0].ravel(), index[1].ravel())), shape=(size, size)).tocsr()
+    return index[0].ravel(), index[1].ravel(), values.ravel()
 
 
 def identity(local_dim: int = 2) -> Operator:
