@@ -28,10 +28,9 @@ from neurho.sampling import (
     metropolis_diagonal,
     start_chains,
 )
-from neurho.snapshots import require_steps, take
+from neurho.snapshots import remarked, require_steps, take
 from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
-from neurho.timescales import Schedule
 
 
 class RunState(NamedTuple):
@@ -115,7 +114,8 @@ def follow(
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
     residual = ridge = float("nan")
-    plan = flow.tdvp.generator.schedule(min(state.t, *times), max(times)) if len(times) else Schedule(())
+    begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
+    plan, control = flow.tdvp.generator.schedule(begin, end), flow.control.over(float(end - begin))
 
     def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
         chains, velocity = memory
@@ -131,7 +131,7 @@ def follow(
             y, _ = parameters(state.ansatz)
             memory = (state.chains, state.velocity)
             stop = plan.stop(state.t, target)
-            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, stop, state.dt, y, memory)
+            step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
             lost = _lost(step, t - state.t)
             state = RunState(
@@ -150,6 +150,7 @@ def follow(
                 watch(state)
         key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
         snapshot = measure(flow, state, key, {"residual": residual, "ridge": ridge})
+        snapshot = remarked(snapshot, plan.assumed if state.step == 0 else "")
         state = snapshot.state
         yield snapshot
 
@@ -264,6 +265,7 @@ def evolve(
     **Raises** `NeurhoError` for arguments that do not fit, `NumericalError` when the run becomes NaN.
     """
     require(len(times) > 0 and all(a < b for a, b in pairwise(times)), "times", "increase", f"it is {times}")
+    require_sites_of(ansatz, lindbladian)
     flow = make_flow(lindbladian, hermitian=ansatz.hermitian, **options)
     return follow(flow, start(flow, ansatz, seed, dt, times[0]), times, seed=seed)
 
@@ -284,9 +286,17 @@ def stationary_state(
 
     Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.evolve`][].
     """
+    require_sites_of(ansatz, lindbladian)
     flow = make_flow(lindbladian, hermitian=ansatz.hermitian, **options)
     times = np.linspace(0, t_max, points)
     return relax(flow, start(flow, ansatz, seed, dt, error=None), times, seed=seed, delta_l=delta_l)
+
+
+def require_sites_of(ansatz: AbstractAnsatz, lindbladian: Lindbladian) -> None:
+    """Check that a network has the sites and the levels of a model."""
+    for name, must in (("sites", lindbladian.sites), ("local_dim", lindbladian.local_dim)):
+        found = getattr(ansatz, name, must)
+        require(found == must, "ansatz", f"have {name} = {must} as the Lindbladian has", f"it has {found}")
 
 
 def measure(flow: Flow, state: RunState, key: PRNGKeyArray, last: Mapping[str, float] | None = None) -> Snapshot:

@@ -139,12 +139,17 @@ class StepControl(NamedTuple):
 
     In the Fubini-Study norm that error is an angle in radians between density matrices. `tolerance=None` keeps dt
     fixed. The next step is dt safety (tolerance/error)^(1/order), within the factors 0.2 and 3 and below `dt_max`.
+    A step below `dt_min` ends the run; runs shorter than 1 take it as a share of their length, whatever their units.
     """
 
     tolerance: float | None = None
     dt_max: float = float("inf")
     dt_min: float = 1e-9
     safety: float = 0.9
+
+    def over(self, duration: float) -> "StepControl":
+        """The same for a run that lasts so long."""
+        return self._replace(dt_min=self.dt_min * min(1.0, duration)) if duration > 0 else self
 
     def judge(self, method: Method, step: Step, dt: float) -> tuple[bool, float]:
         """Whether to accept, and the next dt."""

@@ -7,6 +7,7 @@ model.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import jax
@@ -127,18 +128,29 @@ class Tabulated:
     def __call__(self, t: Any) -> Any:
         """The value at time t, traced by JAX where t is."""
         library = _library(t)
-        times = library.asarray(self.times)
+        times, coefficients = map(library.asarray, self._arrays)
         inside = library.clip(t, self.times[0], self.times[-1])
         piece = library.clip(library.searchsorted(times, inside, side="right") - 1, 0, len(self.times) - 2)
-        c, past = library.asarray(self.coefficients)[piece], inside - times[piece]
+        c, past = coefficients[piece], inside - times[piece]
         return ((c[..., 0] * past + c[..., 1]) * past + c[..., 2]) * past + c[..., 3]
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(self.times), np.asarray(self.coefficients)
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.times, self.coefficients))
+
+    def __hash__(self) -> int:
+        return self._hash  # that of ten thousand rows, once
 
     def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
         """Leaves end at the knots between which the table keeps to straight lines, to 1 % of its range.
 
         Integrators stop where the slope changes by more than that from one interval of the table to the next.
         """
-        times, pieces = np.asarray(self.times), np.asarray(self.coefficients)
+        times, pieces = self._arrays
         values = np.append(pieces[:, 3], self(self.times[-1]))
         slopes = np.concatenate([[0.0], np.diff(values) / np.diff(times), [0.0]])
         gaps = np.diff(times)

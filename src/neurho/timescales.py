@@ -140,23 +140,34 @@ def leaves(times: np.ndarray, values: np.ndarray, hard: np.ndarray | None = None
     keep = hard | np.concatenate([[True], (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:]), [True]])
     times, values, hard = times[keep], values[keep], hard[keep]
     size, area = _size(times, values)
-    edges, start = [0], 0
-    box = _box(values[0], values[0])
-    for n in range(1, len(times)):
-        if hard[n]:  # what lies just before belongs to the leaf that ends here
-            edges.append(n)
-            start, box = n, _box(values[n], values[n])
-            continue
-        wider = _joined(box, values[n])
-        spread = max(wider[1] - wider[0], wider[3] - wider[2])
-        full = spread > CHANGE * size or spread * (times[n] - times[start]) > AREA * area
-        if n - 1 > start and full:
-            edges.append(n - 1)
-            start, wider = n - 1, _box(values[n - 1], values[n])
-        box = wider
-    if edges[-1] != len(times) - 1:
-        edges.append(len(times) - 1)
+    edges = [0]
+    while (start := edges[-1]) < len(times) - 1:
+        edges.append(_leaf_end(times, values, hard, start, (CHANGE * size, AREA * area)))
     return Partition(times[edges], hard[edges])
+
+
+def _leaf_end(
+    times: np.ndarray, values: np.ndarray, hard: np.ndarray, start: int, most: tuple[float, float]
+) -> int:
+    """The number of the last point of the leaf that begins at `start`: a hard one, or before too much changes."""
+    count = 32
+    while True:
+        stop = min(start + count, len(times))
+        part, jumps = values[start:stop], np.flatnonzero(hard[start + 1 : stop])
+        part = part[: jumps[0] + 1] if len(jumps) else part  # what lies just before a jump belongs to the leaf before it
+        spread = np.maximum(*(_running_range(x) for x in (part.real, part.imag)))
+        full = (spread > most[0]) | (spread * (times[start : start + len(part)] - times[start]) > most[1])
+        if np.any(full):
+            return start + max(1, int(np.argmax(full)) - 1)
+        if len(jumps):
+            return start + int(jumps[0]) + 1
+        if stop == len(times):
+            return stop - 1
+        count *= 4
+
+
+def _running_range(x: np.ndarray) -> np.ndarray:
+    return np.maximum.accumulate(x) - np.minimum.accumulate(x)
 
 
 def straight(times: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -223,11 +234,3 @@ def _size(times: np.ndarray, values: np.ndarray) -> tuple[float, float]:
 def _jumps(times: np.ndarray, values: np.ndarray) -> np.ndarray:
     size = _size(times, values)[0]
     return np.abs(np.diff(values)) > JUMP * size if size > 0 else np.zeros(len(times) - 1, dtype=bool)
-
-
-def _box(a: complex, b: complex) -> tuple[float, float, float, float]:
-    return min(a.real, b.real), max(a.real, b.real), min(a.imag, b.imag), max(a.imag, b.imag)
-
-
-def _joined(box: tuple[float, float, float, float], value: complex) -> tuple[float, float, float, float]:
-    return min(box[0], value.real), max(box[1], value.real), min(box[2], value.imag), max(box[3], value.imag)

@@ -8,21 +8,27 @@ from typing import Any
 import numpy as np
 
 from neurho._types import NeurhoError, as_reals, require, require_sites
+from neurho.lattice import Lattice, bloch_vectors
 from neurho.momentum import structure_weights
 from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, evaluate
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
 
-def product_state(bloch: Sequence[float] | np.ndarray, sites: int, *, memory: float = 8.0) -> np.ndarray:
+def product_state(
+    bloch: Sequence[float] | np.ndarray | str, sites: int | Lattice, *, memory: float = 8.0
+) -> np.ndarray:
     """The product state rho = prod_j (1 + r_j . sigma_j)/2 of spins 1/2.
 
     **Arguments**
 
-    - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`.
+    - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`; or "up", "down" or "neel" (site 0 up).
+    - `sites`: how many, or a lattice, along whose bonds "neel" alternates.
 
     **Returns** shape `(2^sites, 2^sites)`.
     """
+    bloch = bloch_vectors(bloch, sites)
+    sites = sites.sites if isinstance(sites, Lattice) else sites
     vectors = as_reals(bloch, "bloch")
     require(vectors.shape in ((3,), (sites, 3)), "bloch", f"have shape (3,) or ({sites}, 3)", f"it is {vectors.shape}")
     length = np.max(np.linalg.norm(vectors, axis=-1))
@@ -58,6 +64,7 @@ def reduced(rho: np.ndarray, keep: Sequence[int], sites: int) -> np.ndarray:
 
 def expectation(rho: np.ndarray, operator: Operator, sites: int, t: float = 0.0) -> complex:
     """<X> = tr(X rho) / tr(rho), term by term from reduced density matrices."""
+    require_shape(rho, operator.local_dim**sites)
     total = 0j
     for term in operator.terms:
         part = reduced(rho, term.sites, sites)

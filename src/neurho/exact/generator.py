@@ -47,10 +47,13 @@ class Generator(NamedTuple):
     def apply(self, rho: np.ndarray) -> np.ndarray:
         """L rho for a Hermitian rho, of which K rho + (K rho)^+ needs one product."""
         rho = np.ascontiguousarray(rho, dtype=complex)
-        out = self._coherent(rho)
+        out, flat = self._coherent(rho), rho.ravel()
         for factor, table in self.tables:
-            moved = (table @ rho.ravel()).reshape(rho.shape)
-            out += moved if factor == 1 else factor * moved
+            moved = table @ flat
+            if factor != 1:
+                moved *= factor
+            out = moved if out is None else np.add(out, moved, out=out)
+        out = np.zeros_like(rho) if out is None else out.reshape(rho.shape)
         if self.shift:
             out += self.shift * rho
         for shape, moves in self.moves:
@@ -61,15 +64,17 @@ class Generator(NamedTuple):
             out += rate * (jump @ np.ascontiguousarray((jump @ rho).conj().T))
         return out
 
-    def _coherent(self, rho: np.ndarray) -> np.ndarray:
-        """K rho + (K rho)^+; real matrices on pairs (real, imaginary) take half the work of complex ones."""
+    def _coherent(self, rho: np.ndarray) -> np.ndarray | None:
+        """K rho + (K rho)^+ as a vector; real matrices on pairs (real, imaginary) take half the work of complex ones."""
+        if self.real is None and self.imag is None:
+            return None
         pairs = rho.view(float)
         out = np.zeros_like(rho) if self.real is None else turned((self.real @ pairs).view(complex))
         if self.imag is not None:
             half = (self.imag @ pairs).view(complex)
             out += half
             out += half.conj().T
-        return out
+        return out.ravel()
 
     def scaled(self, shift: float, scale: float, dimension: int) -> "Generator":
         """(L - shift)/scale of a constant generator."""
@@ -115,20 +120,47 @@ class ExactLindbladian:
 
     def at(self, t: float) -> Generator:
         """The generator with coefficients and rates at time t; what is constant is built once."""
-        if not self.lindbladian.is_time_dependent:
+        if not self._moves:
             return self._constant
+        if self.dimension <= SMALLEST and not self._moving_jumps:
+            return self._small(t)
         rates = [self._rate(number, t) for number in self._driven_jumps]
         moving = [(self._rate(number, t), _at_time(parts, t)) for number, parts in self._moving_jumps.items()]
         drives = [complex(evaluate(f, t)) for f in self._drives]
         real, imag = self._channels.at([1.0, *drives, *rates], -1j * _loss(moving, self.dimension) if moving else None)
-        tables = [(r, jump) for r, (jump, is_table) in zip(rates, self._driven_jumps.values(), strict=True) if is_table]
-        others = [(r, jump) for r, (jump, is_table) in zip(rates, self._driven_jumps.values(), strict=True) if not is_table]
+        tables = [(r, self._jump_tables[n]) for r, n in zip(rates, self._driven_jumps, strict=True)]
+        others = [(r, c) for r, n in zip(rates, self._driven_jumps, strict=True) for c in self._dense_jumps[n]]
         return self._constant._replace(
             real=real,
             imag=imag,
-            tables=(*self._constant.tables, *(pair for pair in tables if pair[0] > 0)),
+            tables=(*self._constant.tables, *(pair for pair in tables if pair[0] > 0 and pair[1].nnz)),
             products=(*self._constant.products, *(pair for pair in (*others, *moving) if pair[0] > 0)),
         )
+
+    @cached_property
+    def _moves(self) -> bool:
+        return self.lindbladian.is_time_dependent
+
+    def _small(self, t: float) -> Generator:
+        """All as tables, with real factors."""
+        drives = [complex(evaluate(f, t)) for f in self._drives]
+        factors = [part for f in drives for part in (f.real, f.imag)] + [self._rate(n, t) for n in self._driven_jumps]
+        pairs = zip(factors, self._small_tables, strict=True)
+        return self._constant._replace(tables=(*self._constant.tables, *(pair for pair in pairs if pair[0])))
+
+    @cached_property
+    def _small_tables(self) -> list[sparse.csr_array]:
+        """Two for each drive f X, which has -i f X rho + h.c., and one for each rate that depends on time."""
+        unit, size = sparse.eye_array(self.dimension, dtype=complex, format="csr"), self.dimension
+        found = []
+        for matrix in self._drives.values():
+            for phase in (-1j, 1.0):
+                found.append(superoperator([(1.0, phase * matrix, unit), (1.0, unit, phase * matrix)], size))
+        for jumps in self._driven_jumps.values():
+            loss = -_loss([(1.0, c) for c in jumps], size)
+            pairs = [(1.0, c, c) for c in jumps] + [(1.0, loss, unit), (1.0, unit, loss)]
+            found.append(superoperator(pairs, size))
+        return found
 
     def _rate(self, number: int, t: float) -> float:
         rate = evaluate(self.lindbladian.jumps[number].rate, t)
@@ -157,21 +189,28 @@ class ExactLindbladian:
         return dict(_by_coefficient(Operator(model.local_dim, terms), model.sites))  # pyright: ignore[reportReturnType]
 
     @cached_property
-    def _driven_jumps(self) -> dict[int, tuple[sparse.csr_array, bool]]:
-        """Jumps c with a rate that depends on time, one for each rate: all of one rate in one table, or c itself."""
-        model, found, tables = self.lindbladian, {}, {}
-        for number, jump in enumerate(model.jumps):
-            if not callable(jump.rate) or _moves_itself(jump):
-                continue
-            matrix = jump.operator.to_sparse(model.sites)
-            if _is_sparse(on_support(jump.operator)) and self.dimension <= LARGEST_TABLE:
-                tables.setdefault(jump.rate, []).append((number, matrix))
-            else:
-                found[number] = (matrix, False)
-        for group in tables.values():
-            table = superoperator([(1.0, matrix, matrix) for _, matrix in group], self.dimension)
-            found[group[0][0]] = (table, True)
-        return found
+    def _driven_jumps(self) -> dict[int, list[sparse.csr_array]]:
+        """Matrices of constant jumps by the rate f(t) that they share, which goes by the number of the first of them."""
+        found: dict[Any, tuple[int, list[sparse.csr_array]]] = {}
+        for number, jump in enumerate(self.lindbladian.jumps):
+            if callable(jump.rate) and not _moves_itself(jump):
+                _, matrices = found.setdefault(jump.rate, (number, []))
+                matrices.append(jump.operator.to_sparse(self.lindbladian.sites))
+        return dict(found.values())
+
+    @cached_property
+    def _jump_tables(self) -> dict[int, sparse.csr_array]:
+        """The sum of c rho c^+ over the jumps of each rate, as far as that is cheapest entry by entry."""
+        pairs = {n: [(1.0, c, c) for c in cs if self._is_table(c)] for n, cs in self._driven_jumps.items()}
+        return {n: superoperator(some, self.dimension) for n, some in pairs.items()}
+
+    @cached_property
+    def _dense_jumps(self) -> dict[int, list[sparse.csr_array]]:
+        """The other ones."""
+        return {n: [c for c in cs if not self._is_table(c)] for n, cs in self._driven_jumps.items()}
+
+    def _is_table(self, jump: sparse.csr_array) -> bool:
+        return self.dimension <= LARGEST_TABLE and _is_sparse(jump.nnz / self.dimension)
 
     @cached_property
     def _moving_jumps(self) -> dict[int, "_Parts"]:
@@ -182,24 +221,13 @@ class ExactLindbladian:
     @cached_property
     def _channels(self) -> Channels:
         """I K by coefficient: constant, drives, and losses of jumps with rates that depend on time."""
-        model = self.lindbladian
-        losses = []
-        for number in self._driven_jumps:
-            rate, (_, is_table) = model.jumps[number].rate, self._driven_jumps[number]
-            same = [j for j in model.jumps if j.rate == rate and not _moves_itself(j)] if is_table else [model.jumps[number]]
-            if is_table:
-                same = [j for j in same if _is_sparse(on_support(j.operator))]
-            losses.append(-1j * _loss([(1.0, j.operator.to_sparse(model.sites)) for j in same], self.dimension))
+        losses = [-1j * _loss([(1.0, c) for c in cs], self.dimension) for cs in self._driven_jumps.values()]
         constant = 1j * self.effective
-        if self._diagonal_apart:
-            constant = constant - sparse.diags_array(constant.diagonal())
         if self.dimension <= SMALLEST:
-            constant = 0 * constant
+            constant = sparse.csr_array(constant.shape, dtype=complex)  # all of it is in a table
+        elif self.dimension <= LARGEST_TABLE:
+            constant = constant - sparse.diags_array(constant.diagonal())  # the diagonal is
         return Channels.build([constant, *self._drives.values(), *losses])
-
-    @property
-    def _diagonal_apart(self) -> bool:
-        return self.dimension <= LARGEST_TABLE
 
     @cached_property
     def _constant(self) -> Generator:
@@ -208,19 +236,21 @@ class ExactLindbladian:
         effective, unit = self.effective, sparse.eye_array(size, dtype=complex, format="csr")
         sparse_jumps, moves, products = [], [], []
         for jump, (rate, matrix) in zip(active(model), self._full, strict=True):
-            small = on_support(jump.operator)
-            if not _is_sparse(small):
+            if not _is_sparse(matrix.nnz / size):
                 products.append((rate, matrix))
             elif size <= LARGEST_TABLE:
                 sparse_jumps.append((rate, matrix, matrix))
             else:
+                small = on_support(jump.operator)
                 moves.append(_block_moves(rate, small, jump.operator.support, model.sites, dim))
         tables: tuple[tuple[float, sparse.csr_array], ...] = ()
         if size <= LARGEST_TABLE:
             inside = effective if size <= SMALLEST else sparse.diags_array(effective.diagonal(), format="csr")
             pairs = [(1.0, inside, unit), (1.0, unit, inside), *sparse_jumps]
             tables = ((1.0, superoperator(pairs, size)),)
-        real, imag = self._channels.at([1.0, *[0.0] * (self._channels.count - 1)])
+        real = imag = None
+        if size > SMALLEST or self._moving_jumps:
+            real, imag = self._channels.at([1.0, *[0.0] * (self._channels.count - 1)])
         return Generator(real=real, imag=imag, tables=tables, moves=tuple(moves), products=tuple(products))
 
 
@@ -252,9 +282,8 @@ def _is_moving(jump: Jump) -> bool:
     return callable(jump.rate) or _moves_itself(jump)
 
 
-def _is_sparse(matrix: np.ndarray) -> bool:
-    """Whether c rho c^+ is cheaper entry by entry than as two products."""
-    count = np.count_nonzero(matrix) / len(matrix)
+def _is_sparse(count: float) -> bool:
+    """Whether c rho c^+ is cheaper entry by entry than as two products, for `count` entries in a row of c."""
     return count**2 <= 2 * count + 2
 
 

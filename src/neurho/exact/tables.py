@@ -1,6 +1,5 @@
 """Sparse tables that make up a Lindbladian: maps on rho as a vector, and sums whose coefficients depend on time."""
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +41,8 @@ class Channels:
         self, values: Sequence[complex], more: sparse.csr_array | None = None
     ) -> tuple[sparse.csr_array | None, sparse.csr_array | None]:
         """Real and imaginary part of sum_c `values[c]` M_c + `more`, None where nothing is there."""
+        if more is None and self.is_real and not np.any(np.imag(values)) and self.pattern.nnz:
+            return self._like(np.real(values) @ self.data.real), None
         total = np.asarray(values, dtype=complex) @ self.data
         if more is not None:
             whole = (self._like(total) + more).tocsr()
@@ -49,7 +50,8 @@ class Channels:
         return tuple(self._like(np.ascontiguousarray(part)) if np.any(part) else None for part in (total.real, total.imag))
 
     def _like(self, data: np.ndarray) -> sparse.csr_array:
-        found = copy.copy(self.pattern)
+        found = object.__new__(type(self.pattern))  # a constructor would check all indices again
+        found.__dict__.update(self.pattern.__dict__)
         found.data = data
         return found
 
@@ -62,7 +64,7 @@ def superoperator(
     pairs: Iterable[tuple[float, sparse.csr_array, sparse.csr_array]], size: int
 ) -> sparse.csr_array:
     """The table of rho -> sum_n f_n A_n rho B_n^+ on rho as a vector, row after row."""
-    rows, columns, data = [], [], []
+    rows, columns, data = ([np.zeros(0, dtype=kind)] for kind in (np.int64, np.int64, complex))
     for factor, left, right in pairs:
         a, b = left.tocoo(), right.tocoo()
         rows.append(np.add.outer(size * a.row.astype(np.int64), b.row).ravel())
