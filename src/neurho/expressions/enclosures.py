@@ -120,7 +120,7 @@ def _cut(enclosed: Enclosure, t0: float, t1: float) -> tuple[np.ndarray, float]:
     ball = _evaluated(enclosed, middle, half)
     smallest, wide = 1e-13 * max(abs(t0), abs(t1), t1 - t0), np.zeros(0, dtype=bool)
     for _ in range(60):
-        wide = _too_wide(ball, half) & (half > smallest)
+        wide = _too_wide(ball, half, half > smallest)
         if not np.any(wide) or len(half) > MOST:
             break
         quarter = half[wide] / 2
@@ -133,20 +133,18 @@ def _cut(enclosed: Enclosure, t0: float, t1: float) -> tuple[np.ndarray, float]:
     return np.unique(np.concatenate([[t0, t1], middle - half, middle, middle + half])).clip(t0, t1), unseen
 
 
-def _too_wide(ball: Ball, half: np.ndarray) -> np.ndarray:
-    """Intervals with too much change: first where nearly all may be hidden, then where it counts."""
+def _too_wide(ball: Ball, half: np.ndarray, divisible: np.ndarray) -> np.ndarray:
+    """Intervals with too much change: first where all may be hidden, then where it counts."""
     centre, radius = ball
     fine = np.isfinite(centre)
     steps, values = 2 * half, np.where(fine, centre, 0.0)
     away = np.abs(values - np.sum(values * steps) / np.sum(steps))
-    if not np.all(np.isfinite(radius)):
-        open_ended = ~np.isfinite(radius)
-        if np.any(open_ended & (half > 1e-9 * np.sum(steps))):
-            return open_ended
-        radius = np.where(open_ended, 0.0, radius)
+    if np.any(unknown := ~np.isfinite(radius) & divisible):
+        return unknown
+    radius = np.where(np.isfinite(radius), radius, 0.0)
     size = max(float(np.max(away)), 0.1 * float(np.max(radius)))
     area = max(float(np.sum(away * steps)), 0.01 * float(np.max(radius * steps)))
-    return (2 * radius > CHANGE * size) | (2 * radius * steps > AREA * area)
+    return divisible & ((2 * radius > CHANGE * size) | (2 * radius * steps > AREA * area))
 
 
 def _evaluated(enclosed: Enclosure, middle: np.ndarray, half: np.ndarray) -> Ball:
