@@ -109,8 +109,9 @@ class Problem(Setup):
         first = state is None
         origin = self._fitted(self._start()) if state is None else state
         noise = self._cost_of_noise(origin) if first else Noise(0.0, 0.0)
-        preparation = self._cost_of_preparation(origin.ansatz, noise.distance) if first else None
-        if preparation is not None and task.kind == "evolve":
+        preparation = None
+        if first and task.kind == "evolve":
+            preparation = self._cost_of_preparation(origin.ansatz, noise.distance)
             origin = origin._replace(error=preparation)
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:

@@ -394,3 +394,56 @@ def test_distances():
     assert exact.purity(5 * rho) == pytest.approx(np.trace(rho @ rho).real, abs=1e-13)
     with pytest.raises(NeurhoError, match="`sigma` must have shape"):
         exact.trace_distance(rho, np.eye(4))
+
+
+@pytest.mark.parametrize("blocks", [32, 0], ids=["blocks", "whole"])
+def test_inverse_of_the_effective_part(blocks, monkeypatch):
+    """K of the XYZ chain conserves parity: two blocks. (s - L_eff) X = Y is checked by putting X in."""
+    monkeypatch.setattr(exact.krylov, "MOST_BLOCKS", blocks)
+    generator, rng = exact.ExactLindbladian(models.xyz(lattice.chain(4))), np.random.default_rng(3)
+    effective, target = generator.effective, random_state(rng, 16)
+    inverse = exact.krylov.EffectiveInverse(effective, 0.3)
+    assert len(inverse.blocks) == (2 if blocks else 1)
+    x = inverse(target)
+    np.testing.assert_allclose(0.3 * x - effective @ x - (effective @ x).conj().T, target, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(inverse.rough()(target), x, rtol=0, atol=1e-5 * np.abs(x).max())
+    if not blocks:
+        return
+    even = np.array([bin(n).count("1") % 2 == 0 for n in range(16)])
+    assert not np.any(inverse(target * np.equal.outer(even, even))[~np.equal.outer(even, even)])
+
+
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-8, 1e-11])
+@pytest.mark.parametrize("driven", [False, True])
+def test_errors_of_evolutions_are_below_the_tolerance(driven, tolerance):
+    """Against a solution with steps a hundred times more careful; five sites, one table being too large."""
+    energy = sum((sx(j) * np.cos for j in range(1, 5)), sx(0) * np.cos) if driven else 0.5 * sx(0)
+    base = models.xyz(lattice.chain(5))
+    model = Lindbladian(base.lattice, base.hamiltonian + energy, base.jumps)
+    rho, times = exact.product_state((0.6, 0.0, 0.8), 5), [0.0, 0.7, 3.0]
+    found = exact.evolve(model, rho, times, tolerance=tolerance)
+    for a, b in zip(found, exact.evolve(model, rho, times, tolerance=1e-13), strict=True):
+        assert np.linalg.norm(a - b) <= tolerance
+
+
+def test_evolve_takes_states_of_qutip():
+    model, psi = models.xyz(lattice.chain(2)), qutip.ket("01") + 1j * qutip.ket("10")
+    expected = [rho for rho in exact.evolve(model, psi.proj().full(), [0.0, 0.3])]
+    for rho0 in (psi, psi.proj()):
+        np.testing.assert_array_equal(list(exact.evolve(model, rho0, [0.0, 0.3])), expected)
+    for rho0, words in ((qutip.ket("010"), r"\(8, 8\), a state of 3 sites; the lattice has 2"), ("x", "it is 'x'")):
+        with pytest.raises(NeurhoError, match=words):
+            exact.evolve(model, rho0, [0.0, 0.3])
+
+
+def test_named_product_states():
+    assert np.array_equal(exact.product_state("down", 2), exact.product_state((0, 0, -1), 2))
+    square = lattice.square(2, 3)
+    signs = [1, -1, 1, -1, 1, -1]
+    for where, expected in ((6, signs), (square, [1, -1, 1, -1, 1, -1]), (lattice.from_edges([(0, 2), (2, 1)]), [1, 1, -1])):
+        rho, count = exact.product_state("neel", where), len(expected)
+        assert [exact.expectation(rho, sz(j), count).real for j in range(count)] == expected
+    with pytest.raises(NeurhoError, match='`bloch` must not be "neel" on a lattice with odd rings'):
+        exact.product_state("neel", lattice.chain(3, periodic=True))
+    with pytest.raises(NeurhoError, match="`bloch` must be numbers or one of up, down, neel, but it is 'left'"):
+        exact.product_state("left", 2)

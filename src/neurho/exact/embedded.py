@@ -17,8 +17,6 @@ STAGES = 12
 A, B, C = DOP853.A[:STAGES, :STAGES], DOP853.B, DOP853.C[:STAGES]
 E3, E5 = DOP853.E3[:STAGES], DOP853.E5[:STAGES]
 SAFETY, SMALLEST, LARGEST = 0.9, 0.2, 5.0
-CAUTION = 10.0
-"""How much larger the estimate of orders 5 and 3 is at least than the error of the solution of order 8."""
 Rate = Callable[[float, np.ndarray], np.ndarray]
 
 
@@ -74,5 +72,5 @@ class Integrator:
         five, three = (dt * float(np.linalg.norm(weights @ self.stages)) for weights in (E5, E3))
         error = five**2 / np.sqrt(five**2 + 0.01 * three**2) if five > 0 else five
         new = start + dt * (B @ self.stages)
-        most = CAUTION * self.tolerance * float(np.linalg.norm(start))
+        most = self.tolerance * float(np.linalg.norm(start))
         return new.view(complex).reshape(self.rho.shape), error / most
