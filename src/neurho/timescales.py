@@ -17,7 +17,7 @@ import numpy as np
 
 PROBES = 2**14
 """Intervals of the grid on which functions are looked at that do not know when they change."""
-CHANGE, AREA = 0.5, 0.05
+CHANGE, AREA = 0.5, 0.005
 """A leaf may hold this share of the largest change of a coefficient, and its change times its length this share of the
 area under the coefficient: the first for what integrators see of a pulse, the second for its tails.
 """
