@@ -41,11 +41,11 @@ GAUSSIANS = {
 
 @pytest.mark.parametrize("name", GAUSSIANS)
 def test_a_short_gaussian_in_a_long_time(name):
-    """At least six steps within two and a half widths, from both sides few, and the first not beyond its tail."""
+    """Steps of less than a width inside it, few on both sides, and none that ends with part of its tail."""
     found = stops(GAUSSIANS[name], 0.0, 60.0)
-    assert steps_inside(found, CENTRE - 3.5 * WIDTH, CENTRE + 3.5 * WIDTH) >= 5
+    assert steps_inside(found, CENTRE - 3.5 * WIDTH, CENTRE + 3.5 * WIDTH) >= 10
     if name != "product of text and shape":  # the cosine has steps of its own
-        assert len(found) <= 20
+        assert len(found) <= 30
     before = found[found < CENTRE - 3 * WIDTH]
     assert before[-1] < CENTRE - 3 * WIDTH
 
@@ -59,7 +59,7 @@ def test_text_is_enclosed_however_short_it_changes(width):
         assert schedule([parse_number(text)], 0.0, 100.0).assumed == ""
 
 
-@pytest.mark.parametrize("text", ["exp(3j*t)", "sqrt(t)", "1/t", "t**2.5", "2**t", "(1+t)**-3", "sin(t)*tanh(2j*t)", "t**t"])
+@pytest.mark.parametrize("text", ["exp(3j*t)", "sqrt(t)", "1/t", "t**2.5", "2**t", "(1+t)**-3", "sin(t)*tanh(t+1j)", "t**t"])
 def test_texts_of_all_kinds_have_few_stops(text):
     assert 1 <= len(stops(parse_number(text), 0.0, 2.0)) <= 60
 
@@ -89,8 +89,8 @@ def test_edges_are_stops():
     assert found == pytest.approx([0.3, 0.7, 1.0], abs=1e-11)
     assert {0.2, 0.6} <= set(stops(pulses.ramp(0.0, 1.0, start=0.2, end=0.6), 0.0, 1.0))
     found = stops(pulses.sin2(1.0, start=0.2, end=0.3), 0.0, 10.0)
-    assert {0.2, 0.3} <= set(found)
-    assert len(found) <= 12
+    assert all(np.min(np.abs(found - edge)) < 1e-15 for edge in (0.2, 0.3))
+    assert len(found) <= 20
     assert len(stops(pulses.sine(1.0, frequency=5.0), 0.0, 2 * np.pi)) >= 30
 
 
