@@ -75,9 +75,7 @@ def dynamiqs_evolution(sites: int, *, driven: bool) -> list[np.ndarray]:
     energy = as_array(hamiltonian)
     if driven:
         more = as_array(interchange.operator_to_qutip(total(sx(j) for j in range(sites)), sites))
-        energy = energy + dq.modulated(
-            lambda t: 0.8 * jnp.cos(3.0 * t) + 0.3 * jnp.sin(7.0 * t) * t, more
-        )
+        energy = energy + dq.modulated(lambda t: 0.8 * jnp.cos(3.0 * t) + 0.3 * jnp.sin(7.0 * t) * t, more)
     rho = dq.asqarray(start(sites), dims=(2,) * sites)
     method = dq.method.Dopri8(rtol=TOLERANCE, atol=TOLERANCE, max_steps=10**6)
     found = dq.mesolve(energy, [as_array(c) for c in jumps], rho, TIMES, method=method)

@@ -106,7 +106,11 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
         prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, mixed=asked.mixed, **sizes)
     else:
         sizes |= near | {"charge": charge}
-        bloch = _mean_field_bloch(generator, network.mixing) if asked.kind == "mean-field" else bloch_vectors(asked.bloch, sites)
+        bloch = (
+            _mean_field_bloch(generator, network.mixing)
+            if asked.kind == "mean-field"
+            else bloch_vectors(asked.bloch, sites)
+        )
         if (moves := moves_of(config, sites)) is None:
             prepared = product_state(key, bloch, sites.sites, **sizes)
         else:

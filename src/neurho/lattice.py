@@ -9,7 +9,6 @@ import numpy as np
 
 from neurho._types import NeurhoError, require
 
-
 NAMED_STATES = ("up", "down", "neel")
 """Product states of spins 1/2 that have a name."""
 
@@ -173,7 +172,7 @@ def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
         return bloch
     require(bloch in NAMED_STATES, "bloch", f"be numbers or one of {', '.join(NAMED_STATES)}", f"it is {bloch!r}")
     count = where.sites if isinstance(where, Lattice) else where
-    signs = {"up": np.ones(count), "down": -np.ones(count)}
+    signs: dict[str, Any] = {"up": np.ones(count), "down": -np.ones(count)}
     if bloch == "neel":
         signs["neel"] = _two_colours(where) if isinstance(where, Lattice) else (-1.0) ** np.arange(count)
     return signs[bloch][:, None] * np.array([0.0, 0.0, 1.0])

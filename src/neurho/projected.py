@@ -131,7 +131,7 @@ def follow_projected(
 ) -> Iterator[Snapshot]:
     """Move `state` through `times` and yield a snapshot at each; arguments as [`neurho.evolution.follow`][].
 
-    **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would have to fall below `dt_smallest`.
+    **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would fall below `dt_smallest`.
     """
     root = jax.random.key(seed)
     begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
@@ -173,8 +173,8 @@ def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: P
         if length < evolution.dt_smallest:
             break
     raise NumericalError(
-        f"The step size fell below {evolution.dt_smallest:.1e} at t = {state.t:.6g}: the network cannot follow, or its numbers became NaN; "
-        "take a larger tolerance, a larger damping, or more samples."
+        f"The step size fell below {evolution.dt_smallest:.1e} at t = {state.t:.6g}: the network cannot follow, or its "
+        "numbers became NaN; take a larger tolerance, a larger damping, or more samples."
     )
 
 

@@ -1,8 +1,8 @@
 """Pulse shapes: functions f(t) that multiply terms of a Hamiltonian or rates.
 
-Any Python function that JAX can trace is a coefficient; these know besides when they change, `partitions(t0, t1)` (see
-[`neurho.timescales`][]), so that no integrator steps over a short pulse or across an edge. Times are in the units of the
-model.
+Any Python function that JAX can trace is a coefficient; these know besides when they change, `partitions(t0, t1)`
+(see [`neurho.timescales`][]), so that no integrator steps over a short pulse or across an edge. Times are in the units
+of the model.
 """
 
 from collections.abc import Callable, Sequence
@@ -179,7 +179,9 @@ class Function:
         near = np.zeros(0)
         if self.width is not None:
             count = int(np.ceil(8 * (t1 - t0) / self.width))
-            require(count <= MOST_PROBES, "width", f"be at least {8 * (t1 - t0) / MOST_PROBES:.3g}", f"it is {self.width:g}")
+            require(
+                count <= MOST_PROBES, "width", f"be at least {8 * (t1 - t0) / MOST_PROBES:.3g}", f"it is {self.width:g}"
+            )
             near = np.linspace(t0, t1, count + 1)
         found = probe(self.function, t0, t1, near)
         resolution = 0.0 if self.breaks or self.width is not None else found.resolution
@@ -189,9 +191,7 @@ class Function:
 Pulse: TypeAlias = Constant | Ramp | Sine | Gaussian | Sin2 | Tabulated | Function
 
 
-def function(
-    f: Callable[[Any], Any], *, breaks: Sequence[float] = (), width: float | None = None
-) -> Function:
+def function(f: Callable[[Any], Any], *, breaks: Sequence[float] = (), width: float | None = None) -> Function:
     """A function of time together with when it changes, for those that a look at 2^14 equally spaced times may miss.
 
     **Arguments**

@@ -146,16 +146,16 @@ def leaves(times: np.ndarray, values: np.ndarray, hard: np.ndarray | None = None
     return Partition(times[edges], hard[edges])
 
 
-def _leaf_end(
-    times: np.ndarray, values: np.ndarray, hard: np.ndarray, start: int, most: tuple[float, float]
-) -> int:
+def _leaf_end(times: np.ndarray, values: np.ndarray, hard: np.ndarray, start: int, most: tuple[float, float]) -> int:
     """The number of the last point of the leaf that begins at `start`: a hard one, or before too much changes."""
     count = 32
     while True:
         stop = min(start + count, len(times))
         part, jumps = values[start:stop], np.flatnonzero(hard[start + 1 : stop])
-        part = part[: jumps[0] + 1] if len(jumps) else part  # what lies just before a jump belongs to the leaf before it
-        spread = np.maximum(*(_running_range(x) for x in (part.real, part.imag)))
+        part = (
+            part[: jumps[0] + 1] if len(jumps) else part
+        )  # what lies just before a jump belongs to the leaf before it
+        spread = np.maximum(*(_running_range(x) for x in (np.real(part), np.imag(part))))
         full = (spread > most[0]) | (spread * (times[start : start + len(part)] - times[start]) > most[1])
         if np.any(full):
             return start + max(1, int(np.argmax(full)) - 1)

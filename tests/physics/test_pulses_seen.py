@@ -114,7 +114,9 @@ def test_a_table_of_ten_thousand_rows_with_one_pulse():
     values[5093:5108] = np.pi / 2 / 0.15
     for smooth in (False, True):
         pulse = pulses.tabulated(times, values, smooth=smooth)
-        area = 0.15 if not smooth else np.trapezoid(pulse(np.linspace(50.9, 51.1, 200_001)), dx=1e-6) * 0.15 / (np.pi / 2)
+        area = (
+            0.15 if not smooth else np.trapezoid(pulse(np.linspace(50.9, 51.1, 200_001)), dx=1e-6) * 0.15 / (np.pi / 2)
+        )
         model = driven(pulse, sites=2, field=0.0)
         *_, rho = exact.evolve(model, exact.product_state("down", 2), [0.0, 100.0])
         kicked = -np.cos(np.pi * area / 0.15)

@@ -428,7 +428,7 @@ def test_errors_of_evolutions_are_below_the_tolerance(driven, tolerance):
 
 def test_evolve_takes_states_of_qutip():
     model, psi = models.xyz(lattice.chain(2)), qutip.ket("01") + 1j * qutip.ket("10")
-    expected = [rho for rho in exact.evolve(model, psi.proj().full(), [0.0, 0.3])]
+    expected = list(exact.evolve(model, psi.proj().full(), [0.0, 0.3]))
     for rho0 in (psi, psi.proj()):
         np.testing.assert_array_equal(list(exact.evolve(model, rho0, [0.0, 0.3])), expected)
     for rho0, words in ((qutip.ket("010"), r"\(8, 8\), a state of 3 sites; the lattice has 2"), ("x", "it is 'x'")):
@@ -440,7 +440,11 @@ def test_named_product_states():
     assert np.array_equal(exact.product_state("down", 2), exact.product_state((0, 0, -1), 2))
     square = lattice.square(2, 3)
     signs = [1, -1, 1, -1, 1, -1]
-    for where, expected in ((6, signs), (square, [1, -1, 1, -1, 1, -1]), (lattice.from_edges([(0, 2), (2, 1)]), [1, 1, -1])):
+    for where, expected in (
+        (6, signs),
+        (square, [1, -1, 1, -1, 1, -1]),
+        (lattice.from_edges([(0, 2), (2, 1)]), [1, 1, -1]),
+    ):
         rho, count = exact.product_state("neel", where), len(expected)
         assert [exact.expectation(rho, sz(j), count).real for j in range(count)] == expected
     with pytest.raises(NeurhoError, match='`bloch` must not be "neel" on a lattice with odd rings'):

@@ -53,13 +53,19 @@ def test_a_short_gaussian_in_a_long_time(name):
 @pytest.mark.parametrize("width", [1e-3, 1e-6, 1e-9])
 def test_text_is_enclosed_however_short_it_changes(width):
     """A grid of any size would miss these; enclosures over whole intervals cannot."""
-    for text in (f"exp(-((t-51.3)/{width})**2)", f"cos(t)/3 + 1/(1+((t-51.3)/{width})**2)", f"1-tanh((t-51.3)/{width})**2"):
+    for text in (
+        f"exp(-((t-51.3)/{width})**2)",
+        f"cos(t)/3 + 1/(1+((t-51.3)/{width})**2)",
+        f"1-tanh((t-51.3)/{width})**2",
+    ):
         found = stops(parse_number(text), 0.0, 100.0)
         assert steps_inside(found, 51.3 - 4 * width, 51.3 + 4 * width) >= 4, text
         assert schedule([parse_number(text)], 0.0, 100.0).assumed == ""
 
 
-@pytest.mark.parametrize("text", ["exp(3j*t)", "sqrt(t)", "1/t", "t**2.5", "2**t", "(1+t)**-3", "sin(t)*tanh(t+1j)", "t**t"])
+@pytest.mark.parametrize(
+    "text", ["exp(3j*t)", "sqrt(t)", "1/t", "t**2.5", "2**t", "(1+t)**-3", "sin(t)*tanh(t+1j)", "t**t"]
+)
 def test_texts_of_all_kinds_have_few_stops(text):
     assert 1 <= len(stops(parse_number(text), 0.0, 2.0)) <= 60
 

@@ -48,7 +48,7 @@ def _dissipator_range(c: np.ndarray) -> tuple[float, float, float]:
 def _spectral_width(exact: ExactLindbladian) -> float:
     """The largest difference of two energies."""
     hamiltonian = exact.lindbladian.hamiltonian.to_sparse(exact.lindbladian.sites)
-    if not np.any(hamiltonian.data.imag):
+    if not np.any(np.imag(hamiltonian.data)):
         hamiltonian = hamiltonian.real
     if exact.dimension <= 64:
         return float(np.ptp(np.linalg.eigvalsh(hamiltonian.toarray())))

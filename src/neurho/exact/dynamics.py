@@ -66,9 +66,10 @@ def _constant(exact: ExactLindbladian, rho: np.ndarray, times: np.ndarray, toler
         else:
             stops = times[n : n + many]
         share = (stops[-1] - now) / (times[-1] - times[0] + 1e-300)
-        for rho in expand(generator, shape, rho, stops - now, tolerance * share):
+        for state in expand(generator, shape, rho, stops - now, tolerance * share):
+            rho = state
             if many:
-                yield rho
+                yield state
         now, n = float(stops[-1]), n + many
 
 

@@ -57,7 +57,7 @@ class Integrator:
                 return
             self.length = dt * min(max(factor, SMALLEST), SAFETY)
         raise NumericalError(
-            f"The integration stopped at t = {self.t:.6g}: steps became too small; a coefficient may not be finite there."
+            f"The integration stopped at t = {self.t:.6g}: steps became too small; some coefficient may not be finite."
         )
 
     def _first(self, stop: float) -> float:

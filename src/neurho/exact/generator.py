@@ -65,7 +65,7 @@ class Generator(NamedTuple):
         return out
 
     def _coherent(self, rho: np.ndarray) -> np.ndarray | None:
-        """K rho + (K rho)^+ as a vector; real matrices on pairs (real, imaginary) take half the work of complex ones."""
+        """K rho + (K rho)^+ as a vector; real matrices on pairs (real, imaginary) are half the work of complex ones."""
         if self.real is None and self.imag is None:
             return None
         pairs = rho.view(float)
@@ -81,8 +81,8 @@ class Generator(NamedTuple):
         unit = -shift / scale
         if dimension <= LARGEST_TABLE:
             parts = [(factor / scale) * table for factor, table in self.tables]
-            identity = sparse.eye_array(dimension**2, dtype=complex, format="csr")
-            diagonal = {"tables": ((1.0, sum(parts, unit * identity).tocsr()),)}
+            identity = _identity(dimension**2)
+            diagonal: Any = {"tables": ((1.0, sparse.csr_array(sum(parts, unit * identity))),)}
         else:
             diagonal = {"shift": unit}
         return self._replace(
@@ -151,7 +151,7 @@ class ExactLindbladian:
     @cached_property
     def _small_tables(self) -> list[sparse.csr_array]:
         """Two for each drive f X, which has -i f X rho + h.c., and one for each rate that depends on time."""
-        unit, size = sparse.eye_array(self.dimension, dtype=complex, format="csr"), self.dimension
+        unit, size = _identity(self.dimension), self.dimension
         found = []
         for matrix in self._drives.values():
             for phase in (-1j, 1.0):
@@ -190,7 +190,7 @@ class ExactLindbladian:
 
     @cached_property
     def _driven_jumps(self) -> dict[int, list[sparse.csr_array]]:
-        """Matrices of constant jumps by the rate f(t) that they share, which goes by the number of the first of them."""
+        """Matrices of constant jumps by the rate f(t) that they share, named by the number of the first of them."""
         found: dict[Any, tuple[int, list[sparse.csr_array]]] = {}
         for number, jump in enumerate(self.lindbladian.jumps):
             if callable(jump.rate) and not _moves_itself(jump):
@@ -227,13 +227,13 @@ class ExactLindbladian:
             constant = sparse.csr_array(constant.shape, dtype=complex)  # all of it is in a table
         elif self.dimension <= LARGEST_TABLE:
             constant = constant - sparse.diags_array(constant.diagonal())  # the diagonal is
-        return Channels.build([constant, *self._drives.values(), *losses])
+        return Channels.build([constant, *self._drives.values(), *losses], self.dimension)
 
     @cached_property
     def _constant(self) -> Generator:
         """All that does not depend on time."""
         model, dim, size = self.lindbladian, self.lindbladian.local_dim, self.dimension
-        effective, unit = self.effective, sparse.eye_array(size, dtype=complex, format="csr")
+        effective, unit = self.effective, _identity(size)
         sparse_jumps, moves, products = [], [], []
         for jump, (rate, matrix) in zip(active(model), self._full, strict=True):
             if not _is_sparse(matrix.nnz / size):
@@ -252,6 +252,10 @@ class ExactLindbladian:
         if size > SMALLEST or self._moving_jumps:
             real, imag = self._channels.at([1.0, *[0.0] * (self._channels.count - 1)])
         return Generator(real=real, imag=imag, tables=tables, moves=tuple(moves), products=tuple(products))
+
+
+def _identity(size: int) -> sparse.csr_array:
+    return sparse.csr_array(sparse.eye_array(size, format="csr"), dtype=complex)
 
 
 _Parts: TypeAlias = tuple[tuple[Coefficient | None, sparse.csr_array], ...]

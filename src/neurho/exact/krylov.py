@@ -39,9 +39,11 @@ class EffectiveInverse:
         count, labels = sparse.csgraph.connected_components(abs(effective), directed=False)
         rows = [np.flatnonzero(labels == n) for n in range(count)]
         scale = float(abs(effective).sum(axis=0).max())
-        self.blocks = [_diagonalised(effective[r][:, r].toarray(), r, scale) for r in rows] if count <= MOST_BLOCKS else []
+        self.blocks = (
+            [_diagonalised(effective[r][:, r].toarray(), r, scale) for r in rows] if count <= MOST_BLOCKS else []
+        )
         if not self.blocks:
-            self.blocks = [_diagonalised(effective.toarray(), np.arange(effective.shape[0]), scale)]
+            self.blocks = [_diagonalised(effective.toarray(), np.arange(len(labels)), scale)]
 
     def rough(self) -> "EffectiveInverse":
         """The same in single precision: half the work."""
@@ -50,6 +52,7 @@ class EffectiveInverse:
         return found
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        """X for a Hermitian matrix, `(D, D)`."""
         if len(self.blocks) == 1:
             out = self._solve(self.blocks[0], self.blocks[0], matrix)
             return (out + out.conj().T) / 2

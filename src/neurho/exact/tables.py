@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
@@ -24,9 +25,8 @@ class Channels:
         return len(self.data)
 
     @classmethod
-    def build(cls, matrices: Sequence[sparse.csr_array]) -> "Channels":
-        """From matrices of one shape."""
-        size = matrices[0].shape[0]
+    def build(cls, matrices: Sequence[sparse.csr_array], size: int) -> "Channels":
+        """From matrices with `size` rows and columns."""
         parts = [matrix.tocoo() for matrix in matrices]
         places = [size * part.row.astype(np.int64) + part.col for part in parts]
         used = np.unique(np.concatenate(places))
@@ -35,22 +35,23 @@ class Channels:
             np.add.at(row, np.searchsorted(used, place), part.data)
         where = (used // size, used % size)
         pattern = sparse.coo_array((np.ones(len(used)), where), shape=(size, size)).tocsr()
-        return cls(pattern, data, not np.any(data.imag))
+        return cls(pattern, data, not np.any(np.imag(data)))
 
     def at(
         self, values: Sequence[complex], more: sparse.csr_array | None = None
     ) -> tuple[sparse.csr_array | None, sparse.csr_array | None]:
         """Real and imaginary part of sum_c `values[c]` M_c + `more`, None where nothing is there."""
         if more is None and self.is_real and not np.any(np.imag(values)) and self.pattern.nnz:
-            return self._like(np.real(values) @ self.data.real), None
+            return self._like(np.real(values) @ np.real(self.data)), None
         total = np.asarray(values, dtype=complex) @ self.data
         if more is not None:
             whole = (self._like(total) + more).tocsr()
             return _or_none(whole.real), _or_none(whole.imag)
-        return tuple(self._like(np.ascontiguousarray(part)) if np.any(part) else None for part in (total.real, total.imag))
+        real, imag = (np.ascontiguousarray(part(total)) for part in (np.real, np.imag))
+        return (self._like(real) if np.any(real) else None, self._like(imag) if np.any(imag) else None)
 
     def _like(self, data: np.ndarray) -> sparse.csr_array:
-        found = object.__new__(type(self.pattern))  # a constructor would check all indices again
+        found: Any = object.__new__(type(self.pattern))  # a constructor would check all indices again
         found.__dict__.update(self.pattern.__dict__)
         found.data = data
         return found
@@ -60,9 +61,7 @@ def _or_none(matrix: sparse.csr_array) -> sparse.csr_array | None:
     return sparse.csr_array(matrix) if matrix.count_nonzero() else None
 
 
-def superoperator(
-    pairs: Iterable[tuple[float, sparse.csr_array, sparse.csr_array]], size: int
-) -> sparse.csr_array:
+def superoperator(pairs: Iterable[tuple[float, Any, Any]], size: int) -> sparse.csr_array:
     """The table of rho -> sum_n f_n A_n rho B_n^+ on rho as a vector, row after row."""
     rows, columns, data = ([np.zeros(0, dtype=kind)] for kind in (np.int64, np.int64, complex))
     for factor, left, right in pairs:
@@ -84,8 +83,8 @@ def turned(x: np.ndarray) -> np.ndarray:
         for j in range(0, i + 1, BLOCK):
             a, b = x[i : i + BLOCK, j : j + BLOCK], x[j : j + BLOCK, i : i + BLOCK].T
             block = out[i : i + BLOCK, j : j + BLOCK]
-            np.add(a.imag, b.imag, out=block.real)
-            np.subtract(b.real, a.real, out=block.imag)
+            np.add(np.imag(a), np.imag(b), out=np.real(block))
+            np.subtract(np.real(b), np.real(a), out=np.imag(block))
             if i != j:
                 out[j : j + BLOCK, i : i + BLOCK] = block.conj().T
     return out

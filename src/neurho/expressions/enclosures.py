@@ -36,7 +36,7 @@ class Ball(NamedTuple):
     @property
     def real(self) -> bool:
         """Whether the numbers are real, as far as can be told from the centres."""
-        return not np.any(self.centre.imag)
+        return not np.any(np.imag(self.centre))
 
 
 def inverse(x: Ball) -> Ball:
@@ -46,14 +46,14 @@ def inverse(x: Ball) -> Ball:
 
 
 def exponential(x: Ball) -> Ball:
-    """exp x: |exp(c + r) - exp c| <= |exp c| (exp |r| - 1)."""
+    """Exp x: |exp(c + r) - exp c| <= |exp c| (exp |r| - 1)."""
     centre = np.exp(x.centre)
-    radius = np.where(x.radius == 0, 0.0, np.exp(x.centre.real + x.radius) - np.abs(centre))
+    radius = np.where(x.radius == 0, 0.0, np.exp(np.real(x.centre) + x.radius) - np.abs(centre))
     return Ball(centre, np.where(np.isnan(radius), np.inf, radius))
 
 
 def logarithm(x: Ball) -> Ball:
-    """log x."""
+    """Log x."""
     share = x.radius / np.abs(x.centre)
     return Ball(np.log(x.centre), np.where(share < 1, -np.log1p(-np.minimum(share, 1)), np.inf))
 
@@ -64,22 +64,22 @@ def _wave(function: Callable[[Any], Any]) -> Callable[[Ball], Ball]:
     def enclosed(x: Ball) -> Ball:
         if x.real:
             return Ball(function(x.centre), np.minimum(x.radius, 2.0))
-        return Ball(function(x.centre), x.radius * np.cosh(np.abs(x.centre.imag) + x.radius))
+        return Ball(function(x.centre), x.radius * np.cosh(np.abs(np.imag(x.centre)) + x.radius))
 
     return enclosed
 
 
 def hyperbolic(x: Ball) -> Ball:
-    """tanh x; the slope of a real one is at most that at its smallest argument."""
+    """Tanh x; the slope of a real one is at most that at its smallest argument."""
     if x.real:
-        near = np.maximum(np.abs(x.centre.real) - x.radius, 0.0)
+        near = np.maximum(np.abs(np.real(x.centre)) - x.radius, 0.0)
         return Ball(np.tanh(x.centre), np.minimum(x.radius / np.cosh(near) ** 2, 2.0))
     wide = inverse(exponential(Ball(2 * x.centre, 2 * x.radius)) + Ball(np.ones(1), np.zeros(1)))
     return Ball(np.tanh(x.centre), 2 * wide.radius)
 
 
 def power(x: Ball, exponent: complex) -> Ball:
-    """x to a constant power."""
+    """X to a constant power."""
     number = complex(exponent)
     if number.imag == 0 and number.real == round(number.real) and 0 < abs(number.real) <= LARGEST_POWER:
         result = x
@@ -100,7 +100,7 @@ FUNCTIONS: dict[str, Callable[[Ball], Ball]] = {
     "cos": _wave(np.cos),
     "tanh": hyperbolic,
     "sqrt": lambda x: power(x, 0.5),
-    "real": lambda x: Ball(x.centre.real.astype(complex), x.radius),
+    "real": lambda x: Ball(np.real(x.centre).astype(complex), x.radius),
 }
 Enclosure: TypeAlias = Callable[[Ball], Ball]
 
