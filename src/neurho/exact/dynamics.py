@@ -45,7 +45,7 @@ def evolve(
     if not (np.all(np.isfinite(times_)) and np.all(np.diff(times_) >= 0)):
         raise NeurhoError(f"Argument `times` must be finite and not decrease, but it is {times}.")
     require(1e-15 <= tolerance < 1, "tolerance", "lie in [1e-15, 1)", f"it is {tolerance}")
-    require_memory(exact.dimension, 24 if lindbladian.is_time_dependent else 16, memory)
+    require_memory(exact.dimension, 30 if lindbladian.is_time_dependent else 22, memory)
     rho = as_density_matrix(rho0, lindbladian)
     rho = (rho + rho.conj().T) / 2
     return (_moving if lindbladian.is_time_dependent else _constant)(exact, rho, times_, tolerance)
