@@ -38,7 +38,7 @@ from neurho.sampling import (
     metropolis_diagonal,
     start_chains,
 )
-from neurho.snapshots import require_steps, take
+from neurho.snapshots import remarked, require_steps, take
 from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
 
@@ -124,6 +124,8 @@ def follow(
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
     residual = ridge = float("nan")
+    begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
+    plan, control = flow.tdvp.generator.schedule(begin, end), flow.control.over(float(end - begin))
 
     def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
         chains, velocity = memory
@@ -138,8 +140,8 @@ def follow(
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
             memory = (state.chains, state.velocity)
-            stop = flow.tdvp.generator.next_stop(state.t, target)
-            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, stop, state.dt, y, memory)
+            stop = plan.stop(state.t, target)
+            step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
             lost = _lost(step, t - state.t)
             state = RunState(
@@ -158,6 +160,7 @@ def follow(
                 watch(state)
         key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
         snapshot = measure(flow, state, key, {"residual": residual, "ridge": ridge})
+        snapshot = remarked(snapshot, plan.assumed if state.step == 0 else "")
         state = snapshot.state
         yield snapshot
 

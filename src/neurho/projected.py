@@ -19,7 +19,7 @@ from neurho.ansatz import AbstractAnsatz, parameters
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
 from neurho.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
-from neurho.snapshots import require_steps, take
+from neurho.snapshots import remarked, require_steps, take
 
 FAILED = 0.1
 """Share of ||dt L rho|| that may be left unprojected before a step is tried again with half its length."""
@@ -38,7 +38,8 @@ class Projected(NamedTuple):
 
     - `implicit`: the Crank-Nicolson problem (weight 1/2); `observables`: what to measure.
     - `tolerance`: largest phi^3/12 of a step, the scale of its truncation error relative to the norm of rho.
-    - `dt_max`, `dt_min`: bounds of dt. At dt_min a step is accepted even if the network cannot follow.
+    - `dt_max`, `dt_min`: bounds of dt. At dt_min a step is accepted even if the network cannot follow; below
+      `dt_smallest` the run ends. Runs shorter than 1 take both as shares of their length, whatever their units.
     - `damping`: of the corrections, relative to the mean diagonal entry of the normal matrix.
     - `iterations`: corrections per step at most.
     - `automatic`: whether exponent and blur of the samples are chosen from step to step.
@@ -49,6 +50,7 @@ class Projected(NamedTuple):
     tolerance: float = 3e-4
     dt_max: float = float("inf")
     dt_min: float = 1e-5
+    dt_smallest: float = 1e-9
     damping: float = 1e-6
     iterations: int = 12
     automatic: Automatic = Automatic()
@@ -129,20 +131,24 @@ def follow_projected(
 ) -> Iterator[Snapshot]:
     """Move `state` through `times` and yield a snapshot at each; arguments as [`neurho.evolution.follow`][].
 
-    **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would have to fall below 1e-9.
+    **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would fall below `dt_smallest`.
     """
     root = jax.random.key(seed)
+    begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
+    plan, unit = evolution.implicit.generator.schedule(begin, end), min(1.0, float(end - begin)) or 1.0
+    evolution = evolution._replace(dt_min=evolution.dt_min * unit, dt_smallest=evolution.dt_smallest * unit)
     for target in times:
         if target < state.t or (target == state.t and not first):
             continue
         while not _reached(state.t, target):
             require_steps(state.step, max_steps, state.t, target, advice="a larger tolerance")
-            stop = evolution.implicit.generator.next_stop(state.t, float(target))
+            stop = plan.stop(state.t, float(target))
             state = _advance(evolution, state, stop, root)
             # At `target` the snapshot itself is the state to go on from.
             if watch is not None and not _reached(state.t, target):
                 watch(state)
         snapshot = _snapshot(evolution, state._replace(t=float(target)), root)
+        snapshot = remarked(snapshot, plan.assumed if state.step == 0 else "")
         state = snapshot.state
         yield snapshot
 
@@ -164,11 +170,11 @@ def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: P
                 return _accept(evolution, state, *longer)
             longer = (trial, length)
         length = length / 2
-        if length < 1e-9:
+        if length < evolution.dt_smallest:
             break
     raise NumericalError(
-        f"The step size fell below 1e-9 at t = {state.t:.6g}: the network cannot follow, or its numbers became NaN; "
-        "take a larger tolerance, a larger damping, or more samples."
+        f"The step size fell below {evolution.dt_smallest:.1e} at t = {state.t:.6g}: the network cannot follow, or its "
+        "numbers became NaN; take a larger tolerance, a larger damping, or more samples."
     )
 
 

@@ -145,7 +145,7 @@ class Setup:
     @cached_property
     def factors(self) -> np.ndarray:
         """The density matrices of the sites of a product start without noise or tilt, `(sites, d, d)`."""
-        return product_factors(self.config, self.lattice.sites)
+        return product_factors(self.config, self.lattice)
 
     @cached_property
     def named(self) -> list[Quantity]:

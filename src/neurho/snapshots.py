@@ -72,6 +72,11 @@ def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
     }
 
 
+def remarked(snapshot: Snapshot, sentence: str) -> Snapshot:
+    """The snapshot with a sentence before what it says already."""
+    return snapshot._replace(message=" ".join(filter(None, (sentence, snapshot.message))))
+
+
 def require_finite(observables: dict[str, Estimate], diagnostics: dict[str, float], t: float) -> None:
     """Raise a `NumericalError` for NaN and infinities."""
     bad = [name for name, e in observables.items() if not np.all(np.isfinite(e.mean))]

@@ -28,7 +28,7 @@ def pair():
 
 
 def exact_at(model, rho, t):
-    return list(exact.evolve(model, rho, [0.0, t]))[-1]
+    return list(exact.evolve(model, rho, [0.0, t], tolerance=1e-12))[-1]
 
 
 def flow_by(model, ansatz, t, *, tolerance, solver, centred=True):
@@ -78,7 +78,7 @@ def test_driven_chain():
     """Three spins from a mixed product state, all observables at several times within 0.02 of the exact ones."""
     model, flow, times = helpers.driven_chain(), helpers.chain_flow(), [0.0, 0.2, 0.5, 1.0]
     initial = product_state(KEY, (0.3, 0.2, 0.6), 3, hidden=4, mixing=6, noise=0.02).ansatz
-    states = list(exact.evolve(model, density_matrix(initial), times))
+    states = list(exact.evolve(model, density_matrix(initial), times, tolerance=1e-12))
     steps = 0
     for snapshot, rho in zip(follow(flow, start(flow, initial, 0, 1e-2), times, seed=0), states, strict=True):
         expected = exact.expectations(rho, model)

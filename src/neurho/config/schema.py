@@ -167,7 +167,7 @@ def _check_sites(config: Config) -> Iterator[Refusal]:
     if field is not None:
         yield from _check_length("model.field", None if isinstance(field[0], float) else field, config.sites)
     yield from _check_levels(config)
-    if isinstance(config.initial, Product):
+    if isinstance(config.initial, Product) and not isinstance(config.initial.bloch, str):
         bloch = config.initial.bloch
         vectors = [bloch] if isinstance(bloch[0], float) else bloch
         yield from _check_length("initial.bloch", None if vectors is not bloch else bloch, config.sites)
@@ -227,11 +227,9 @@ def _check_translations(config: Config, network: Rbm) -> Iterator[Refusal]:
             yield Refusal(f"ansatz.{key}", must, f"it is {getattr(network, key)}")
     if isinstance(config.initial, Levels):
         yield Refusal("initial.kind", "be another one where ansatz.translations = true", 'it is "levels"')
-    if (
-        isinstance(config.initial, Product)
-        and isinstance(config.initial.bloch[0], tuple)
-        and len(set(config.initial.bloch)) > 1
-    ):
+    bloch = getattr(config.initial, "bloch", "")
+    different = bloch == "neel" if isinstance(bloch, str) else isinstance(bloch[0], tuple) and len(set(bloch)) > 1
+    if different:
         yield Refusal("initial.bloch", "be the same on all sites where ansatz.translations = true", "it is not")
 
 
