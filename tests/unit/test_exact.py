@@ -48,13 +48,18 @@ def superoperator(model):
     return dense[np.ix_(order, order)]
 
 
-WAYS = {"one table": (2**10, 2**4), "matrices and a table": (2**10, 0), "matrices and moves": (0, 0)}
+WAYS = {
+    "one table": (2**10, 2**4, 2**5),
+    "matrices and a table": (2**10, 0, 2**5),
+    "matrices and moves": (0, 0, 2**5),
+    "matrices": (0, 0, 0),
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("sites", "dim"), [(1, 2), (2, 2), (3, 2), (4, 2), (1, 3), (2, 3), (3, 3)])
 def test_apply_is_the_liouvillian(sites, dim, way, monkeypatch):
-    for name, value in zip(("LARGEST_TABLE", "SMALLEST"), WAYS[way], strict=True):
+    for name, value in zip(("LARGEST_TABLE", "SMALLEST", "LARGEST_SUPPORT"), WAYS[way], strict=True):
         monkeypatch.setattr(exact.generator, name, value)
     model, size = random_lindbladian(sites, sites, dim), dim**sites
     operator, rng = exact.ExactLindbladian(model), np.random.default_rng(5)
@@ -72,6 +77,22 @@ def test_apply_is_the_liouvillian(sites, dim, way, monkeypatch):
     assert (generator.real is None) == (way == "one table" and size <= 16)
     if sites > 1:
         assert generator.products
+
+
+@pytest.mark.parametrize("most", [2**5, 2**2, 0], ids=["diagonalised", "by norms", "by terms"])
+def test_bounds_of_the_numerical_range(most, monkeypatch):
+    """Against the eigenvalues of both halves of L; on many sites from norms alone."""
+    monkeypatch.setattr(exact.bounds, "LARGEST_SUPPORT", 0 if most < 2**5 else most)
+    monkeypatch.setattr(exact.bounds, "LARGEST_NORM", 2**9 if most else 0)
+    for seed in range(5):
+        model = random_lindbladian(seed, 2)
+        dense, found = superoperator(model), exact.bounds.numerical_range(exact.ExactLindbladian(model))
+        real = np.linalg.eigvalsh((dense + dense.conj().T) / 2)
+        imag = np.linalg.eigvalsh((dense - dense.conj().T) / 2j)
+        assert found.low <= real[0]
+        assert real[-1] <= found.high
+        assert max(-imag[0], imag[-1]) <= found.width
+        assert found.width - found.low < (3 if most == 2**5 else 10) * (imag[-1] - real[0])
 
 
 def test_apply_refuses_wrong_shape():

@@ -8,6 +8,9 @@ from scipy.sparse.linalg import eigsh
 from neurho.exact.generator import LARGEST_SUPPORT, ExactLindbladian, active, on_support
 from neurho.operators import Operator, evaluate
 
+LARGEST_NORM = 2**9
+"""Rows of a jump on its own sites up to which its norm is computed."""
+
 
 class Range(NamedTuple):
     """A rectangle around tr(X^+ L X) for all X with tr(X^+ X) = 1: `low` <= Re <= `high`, |Im| <= `width`."""
@@ -50,11 +53,13 @@ def _dissipator_range(c: np.ndarray) -> tuple[float, float, float]:
 
 
 def _collective_range(c: Operator) -> tuple[float, float, float]:
-    """Bounds from ||c||, itself at most the sum of the norms of the terms of c.
+    """Bounds from ||c||, or on very many sites from the sum of the norms of the terms of c.
 
-    |tr(X^+ c X c^+)| <= (tr(X^+ c^+ c X) + tr(X c c^+ X^+))/2 <= ||c||^2, and losses are real, between -||c||^2 and 0.
+    |tr(X^+ c X c^+)| <= (tr(X^+ c^+ c X) + tr(X c c^+ X^+))/2 <= ||c||^2, and what is lost is real: the real part lies
+    between -2 ||c||^2 and ||c c^+ - c^+ c||/2 <= ||c||^2/2.
     """
-    square = float(sum(np.linalg.norm(term.matrix, 2) for term in c.terms)) ** 2
+    parts = [on_support(c)] if c.local_dim ** len(c.support) <= LARGEST_NORM else [term.matrix for term in c.terms]
+    square = float(sum(np.linalg.norm(part, 2) for part in parts)) ** 2
     return -2 * square, square / 2, square
 
 
