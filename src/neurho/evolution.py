@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require
 from neurho.ansatz import AbstractAnsatz, parameter_count, parameters
+from neurho.defect import Defects
 from neurho.estimators import CHUNK
 from neurho.generator import LabelMap, lindbladian_map
 from neurho.integrate import BOSH3, Method, Step, StepControl, advance
@@ -33,6 +34,10 @@ from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
 
 
+LOSSES = 1000
+"""Number of the key, besides those of attempts, by which the losses of a step are sampled."""
+
+
 class RunState(NamedTuple):
     """All that a run needs to go on: the parameters, both sets of chains, where it is and the dt to try next.
 
@@ -42,7 +47,9 @@ class RunState(NamedTuple):
         error(t) = error(0) + sum over steps of r ||L rho||_c/||rho|| dt + sqrt(e^T S e)
 
     with the relative residual r^2 and the centred norm ||L rho||_c^2/||rho||^2 = <|L_loc|^2> - |<L_loc>|^2, whose
-    product is the squared speed at which rho leaves the exact flow, and the integration error e of the step.
+    product is the squared speed at which rho leaves the exact flow, and the integration error e of the step. Where
+    samples that the step has not seen ([`neurho.defect`][]) say more, that counts. `local` adds up the defects of
+    one- and two-site reduced density matrices, an estimate of the error of means there.
     """
 
     ansatz: AbstractAnsatz
@@ -53,6 +60,7 @@ class RunState(NamedTuple):
     dt: float
     velocity: Float[Array, " parameters"] | None = None
     error: float | None = None
+    local: float = 0.0
 
 
 class Flow(NamedTuple):
@@ -63,6 +71,7 @@ class Flow(NamedTuple):
     control: StepControl
     observables: Observables
     certificate: bool = True
+    defects: Defects | None = None
 
 
 def start(
@@ -131,16 +140,9 @@ def follow(
             stop = flow.tdvp.generator.next_stop(state.t, target)
             step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
-            lost = _lost(step, t - state.t)
-            state = RunState(
-                ansatz=restore(step.y),
-                chains=chains,
-                diagonal_chains=state.diagonal_chains,
-                step=state.step + 1,
-                t=t,
-                dt=dt,
-                velocity=velocity,
-                error=None if state.error is None else state.error + lost,
+            state = _with_losses(flow, state, step, t - state.t, jax.random.fold_in(key, LOSSES))
+            state = state._replace(
+                ansatz=restore(step.y), chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity
             )
             residual = float(step.rates.residual)
             ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
@@ -152,10 +154,31 @@ def follow(
         yield snapshot
 
 
-def _lost(step: Step, dt: float) -> float:
-    """By how much a step leaves the exact flow: what the network cannot follow, and the error of integration."""
-    defect = math.sqrt(max(float(step.rates.residual), 0.0) * float(step.rates.metric.norm)) * dt
-    return defect + (0.0 if step.error is None else float(step.rates.metric.length(step.error)))
+def _with_losses(flow: Flow, state: RunState, step: Step, dt: float, key: PRNGKeyArray) -> RunState:
+    """The state with what a step of length `dt` from it loses: what the network cannot follow, and the error of
+    integration, on the samples of the step or on others, whichever is worse.
+    """
+    if state.error is None:
+        return state
+    rates = step.rates
+    lost = math.sqrt(max(float(rates.residual), 0.0) * float(rates.metric.norm)) * dt
+    lost += 0.0 if step.error is None else float(rates.metric.length(step.error))
+    if flow.defects is None:
+        return state._replace(error=state.error + lost)
+    error = jnp.zeros_like(rates.velocity) if step.error is None else step.error
+    found = flow.defects.of_flow(
+        key,
+        jnp.asarray(state.t, dtype=float),
+        jnp.asarray(dt, dtype=float),
+        state.ansatz,
+        jnp.stack([rates.velocity, error]),
+        (state.chains, state.diagonal_chains),
+    )
+    return state._replace(
+        error=state.error + float(np.nanmax([lost, found.whole])),
+        local=state.local + found.local,
+        diagonal_chains=found.diagonal_chains,
+    )
 
 
 def relax(
@@ -228,9 +251,10 @@ def make_flow(
     if quantities is None:
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
         quantities = pauli_quantities(sites)
+    moves = generator or lindbladian_map(lindbladian)
     return Flow(
         tdvp=TDVP(
-            generator=generator or lindbladian_map(lindbladian),
+            generator=moves,
             sampler=sampler,
             solver=solver or Ridge(),
             centred=centred,
@@ -240,6 +264,7 @@ def make_flow(
         control=StepControl(tolerance=tolerance, dt_max=dt_max),
         observables=build_observables(quantities, diagonal, sites.sites, chunk=chunk, purity=purity),
         certificate=certificate,
+        defects=Defects.build(sites, moves, sampler, diagonal, chunk=chunk) if certificate else None,
     )
 
 
@@ -299,6 +324,7 @@ def measure(flow: Flow, state: RunState, key: PRNGKeyArray, last: Mapping[str, f
         measured,
         certificate,
         state._replace(diagonal_chains=diagonal_chains),
-        {**(last or {}), "dt": state.dt} | ({} if state.error is None else {"error_estimate": state.error}),
+        {**(last or {}), "dt": state.dt}
+        | ({} if state.error is None else {"error_estimate": state.error, "error_local": state.local}),
         exact=flow.tdvp.sampler.exact,
     )
