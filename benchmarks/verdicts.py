@@ -109,7 +109,7 @@ def spin_one(rng: np.random.Generator) -> Problem:
 
 
 EXACT: Problem = {"kind": "enumeration"}
-SAFE: Problem = {"kind": "metropolis", "samples": 1024, "chains": 64}
+SAFE: Problem = {"kind": "metropolis", "samples": 1024, "chains": 64, "exponent": 1.0, "blur": 0.3}
 PLAIN: Problem = SAFE | {"exponent": 2.0, "blur": 0.0}
 CHAIN3: Problem = {"kind": "chain", "shape": [3]}
 RING4: Problem = {"kind": "square", "shape": [2, 2]}
@@ -171,12 +171,18 @@ def zoo(seed: int = SEED) -> dict[str, Problem]:
             draws = np.random.default_rng([seed, *family.encode(), k])
             found[f"{family}-{k}"] = make(draws)
 
-    projected = lambda rng, p: p | {  # noqa: E731
-        "task": {"kind": "evolve", "t": p["task"]["t"], "points": 4, "method": "projected", "max_steps": 80}
-    }
-    pulse = lambda rng, p: p | {  # noqa: E731
-        "pulses": {"kick": {"kind": "gaussian", "center": 0.4, "width": 0.15, "amplitude": number(rng, 0.5, 3.0)}}
-    }
+    projected = lambda rng, p: (
+        p
+        | {  # noqa: E731
+            "task": {"kind": "evolve", "t": p["task"]["t"], "points": 4, "method": "projected", "max_steps": 80}
+        }
+    )
+    pulse = lambda rng, p: (
+        p
+        | {  # noqa: E731
+            "pulses": {"kick": {"kind": "gaussian", "centre": 0.4, "width": 0.15, "height": number(rng, 0.5, 3.0)}}
+        }
+    )
     add("evolve-exact-3", 12, lambda r: evolution(r, CHAIN3, spins(r), EXACT))
     add("evolve-exact-22", 6, lambda r: evolution(r, RING4, spins(r), EXACT))
     add("evolve-exact-hop", 5, lambda r: evolution(r, CHAIN3, hopping(r), EXACT))

@@ -192,9 +192,7 @@ def _shifted(
 
 
 @program
-def _along(
-    ansatz: AbstractAnsatz, x: Array, local: Array, tangents: Float[Array, "2 parameters"], dt: Any
-) -> Fields:
+def _along(ansatz: AbstractAnsatz, x: Array, local: Array, tangents: Float[Array, "2 parameters"], dt: Any) -> Fields:
     """dt (L_loc - O v), and O e."""
     vector, restore = parameters(ansatz)
     _, forward = jax.linearize(lambda v: jax.vmap(restore(v).log_amplitude)(x), vector)
@@ -237,7 +235,7 @@ def _reduced(
     d, (samples, shifts, count) = ansatz.local_dim, x.shape
     levels = x[:, 0] // (d + 1)
     logs = log_amplitudes(ansatz, x.reshape(-1, count)).reshape(samples, shifts)
-    ratio = jnp.exp(logs - logs[:, :1])
+    ratio = jnp.exp(logs - logs[:, :1].real)  # times rho(l, l)/|rho(l, l)|, since |rho(l, l)| was sampled
     if ansatz.hermitian:
         rows = x // d
         other = log_amplitudes(ansatz, (rows * (d + 1)).reshape(-1, count)).reshape(samples, shifts).real
@@ -248,9 +246,7 @@ def _reduced(
     here = jax.nn.one_hot(place, d ** sites.shape[1])
     values = (weight[:, None] * ratio)[:, index]
     moved = fields.reshape(len(fields), samples, shifts)[:, :, index]
-    return collect(
-        (jnp.einsum("nps,npc->psc", values, here), jnp.einsum("nps,fnps,npc->fpsc", values, moved, here))
-    )
+    return collect((jnp.einsum("nps,npc->psc", values, here), jnp.einsum("nps,fnps,npc->fpsc", values, moved, here)))
 
 
 def _largest(one: np.ndarray, moved: np.ndarray, d: int) -> float:

@@ -23,6 +23,7 @@ from neurho.observables import Observables, Quantity, Snapshot, build_observable
 from neurho.operators import Lindbladian
 from neurho.sampling import (
     AbstractSampler,
+    Blurred,
     enumerate_all,
     enumerate_diagonal,
     metropolis,
@@ -36,6 +37,10 @@ from neurho.tdvp import TDVP, Rates
 
 LOSSES = 1000
 """Number of the key, besides those of attempts, by which the losses of a step are sampled."""
+
+
+SAFE_EXPONENT, SAFE_BLUR = 1.0, 0.3
+"""Of samples of an evolution: chains at |rho|^2 do not see what decay feeds out of a pole, and hardly move there."""
 
 
 class RunState(NamedTuple):
@@ -229,7 +234,8 @@ def make_flow(
     **Arguments**
 
     - `generator`: the Lindbladian on labels, where it is there already.
-    - `samples`: kept configurations per evaluation for both chains (Metropolis); None sums over all configurations.
+    - `samples`: kept configurations per evaluation for both chains (Metropolis; those of p(l, r) run at |rho| and are
+      blurred, see `SAFE_EXPONENT`); None sums over all configurations.
     - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
     - `solver`: [`neurho.Ridge`][] with its default unless given.
     - `method`, `tolerance`: the Bogacki-Shampine pair at 1e-3 unless given; `tolerance=None` keeps dt fixed.
@@ -247,7 +253,8 @@ def make_flow(
         )
     else:
         sizes: dict[str, Any] = {"samples": samples, "chains": chains, "local_dim": dim}
-        sampler, diagonal = sampler or metropolis(sites, **sizes), diagonal or metropolis_diagonal(sites, **sizes)
+        sampler = sampler or Blurred(metropolis(sites, exponent=SAFE_EXPONENT, **sizes), SAFE_BLUR)
+        diagonal = diagonal or metropolis_diagonal(sites, **sizes)
     if quantities is None:
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
         quantities = pauli_quantities(sites)

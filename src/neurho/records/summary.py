@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from neurho._types import CORRECTED
+from neurho.certificate import GOOD, LIMITS, USABLE, Certificate, certify
 
 NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2", "lindblad_norm2_plain"})
 """Diagnostics that may come with an `_error`, as observables do."""
@@ -43,18 +44,12 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
     return result
 
 
-STATIONARY = {"good": (0.02, 0.01), "usable": (0.2, 0.1)}
-"""Largest sqrt(||L rho||^2/||rho||^2) and delta_L of a stationary state that deserves the word."""
-EVOLUTION = {"good": 0.1, "usable": 0.4}
-"""Largest error_estimate of an evolution."""
-
-
 def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[str, Any]:
     """Put corrected values in the place of plain ones where the state is good or usable.
 
     The plain value stays, as `network`. In a state that is neither, both stand side by side.
     """
-    if word not in STATIONARY:
+    if word not in (GOOD, USABLE):
         return dict(observables)
     found = {}
     for name, value in observables.items():
@@ -64,26 +59,44 @@ def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[s
     return found
 
 
-def verdict(summary: Mapping[str, Any], kind: str) -> str | None:
-    """One of good, usable, do not use, by the thresholds of docs/accuracy.md; None where nothing judges the run.
-
-    A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`. Chains that
-    disagree (R-hat above 1.1, of p(l, r) or of q(l)) make any state unusable.
+def judge(series: xr.Dataset, kind: str, *, average: float | None, reached: bool | None) -> Certificate:
+    """The verdict on a series, from the worst numbers of the whole run (of a stationary state: of the part that results
+    are averaged over, for the way there does not matter).
     """
-    if any((summary.get(name) or 1.0) > 1.1 for name in ("r_hat", "r_hat_diagonal")):
-        return "do not use"
-    if kind == "stationary":
-        norm2, delta = summary.get("lindblad_norm2"), summary.get("delta_L")
-        if norm2 is None:
-            return None
-        for word, (root, largest) in STATIONARY.items():
-            if norm2 <= root**2 and (delta or 0.0) <= largest:
-                return word
-        return "do not use"
-    estimate = summary.get("error_estimate")
-    if estimate is None:
-        return None
-    return next((word for word, largest in EVOLUTION.items() if estimate <= largest), "do not use")
+    rows = series.sizes.get("t", 0)
+    if not rows:
+        return certify({}, kind, reached=reached, began=False)
+    stationary = kind == "stationary"
+    window = series.isel(t=slice(-max(1, round((average or 0.0) * rows)), None))
+    errors = {}
+    for name in map(str, series.data_vars):
+        if is_observable(series, name) and series[name].dims == ("t",):
+            mean, error = time_average(window[name].values, window[f"{name}_error"].values)
+            errors[name] = error / max(1.0, abs(mean))
+    return certify(
+        _worst_figures(window if stationary else series),
+        kind,
+        errors=errors,
+        reached=reached,
+        began=int(series.step[-1]) > 0 if stationary else float(series.t[-1]) > 0,
+    )
+
+
+def _worst_figures(series: xr.Dataset) -> dict[str, float]:
+    """The worst value of every scalar diagnostic; of ||L rho||^2 and delta_L the mean, for they are estimates."""
+    found = {}
+    for name in map(str, series.data_vars):
+        values = series[name].values
+        if series[name].dims != ("t",) or not np.any(np.isfinite(values)):
+            continue
+        least = name in LIMITS and LIMITS[name].least
+        found[name] = float(np.nanmin(values) if least else np.nanmax(values))
+    for name in ("delta_L", "lindblad_norm2"):
+        if name in found:
+            found[name] = float(np.nanmean(series[name].values))
+    if "lindblad_norm2" in found:
+        found["distance"] = float(np.sqrt(found["lindblad_norm2"]))
+    return found
 
 
 def is_observable(series: xr.Dataset, name: str) -> bool:
