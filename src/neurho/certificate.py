@@ -1,11 +1,11 @@
-"""How far to trust a result: one word, the reasons for it, and every limit that decides. The only place with thresholds.
+"""How far to trust a result: one word, the reasons for it, and every limit that decides.
 
-It knows numbers by name and nothing of where they come from, so that any method can ask: networks, correlators,
-trajectories and matrix products alike. `docs/verdicts.md` shows the words beside the truth.
+The only place with thresholds. It knows numbers by name and nothing of where they come from, so that any method can
+ask: networks, correlators, trajectories and matrix products alike. `docs/verdicts.md` shows the words beside the truth.
 """
 
 from collections.abc import Iterable, Mapping
-from math import isfinite
+from math import hypot, isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -38,7 +38,6 @@ class Limit(NamedTuple):
 
 
 ALWAYS = {
-    "preparation": Limit(0.02, 0.15, "distance of the prepared state from the one asked for"),
     "delta_rho": Limit(0.1, 0.3, "relative Frobenius distance to the exact state"),
     "trace_distance": Limit(0.05, 0.15, "trace distance to the exact state"),
     "r_hat": Limit(1.1, 1.3, "agreement of the chains of p(l, r)"),
@@ -50,8 +49,8 @@ ALWAYS = {
 """Limits of numbers that judge any result."""
 
 EVOLUTION = {
-    "error_local": Limit(0.05, 0.2, "what all steps have lost in means of one and two sites"),
-    "error_estimate": Limit(0.15, 0.5, "what all steps have lost of rho, in the Hilbert-Schmidt norm"),
+    "error_means": Limit(0.02, 0.1, "what preparation and all steps have lost in means of one and two sites"),
+    "error_estimate": Limit(0.15, 0.5, "what preparation and all steps have lost of rho, in the Hilbert-Schmidt norm"),
     "residual": Limit(0.5, 0.9, "the part of the motion that the network cannot follow"),
 }
 """Those of an evolution, besides."""
@@ -64,16 +63,28 @@ STATIONARY = {
 
 LIMITS = ALWAYS | EVOLUTION | STATIONARY
 
-STATISTICAL = Limit(0.01, 0.05, "standard error, as a share of the mean or of 1, whichever is larger")
-"""Of each mean."""
+ERRORS = Limit(0.02, 0.1, "error of a mean")
+"""Of the error of a mean as a share of its size or 1: what the words mean."""
 
-WHOLE = Limit(0.02, 0.1, "what all steps have lost of rho")
-"""Of `error_estimate`, where a quantity is of all sites together and `error_local` says nothing of it."""
+SIGMAS = 2.0
+"""Standard errors that count as the error of a mean."""
+
+SHARE = 0.5
+"""Share of `error_local`, the sum of what all steps have lost, that is found in the error of a mean: losses forget
+themselves, and do not all point the same way.
+"""
+
+WHOLE = Limit(0.02, 0.1, "what has been lost of rho")
+"""Of `error_estimate`, where a quantity is of all sites together and `error_means` says nothing of it."""
 
 GLOBAL = ("purity", "renyi2")
+PLACES = ("_site", "_bond", "_pair", "_k", "_real", "_imag")
+
+MOST = 3
+"""Reasons that are given at most."""
 
 
-class Figure(NamedTuple):
+class Merit(NamedTuple):
     """A figure of merit: its value, what it should be, and the best word that it allows."""
 
     name: str
@@ -91,7 +102,7 @@ class Certificate(NamedTuple):
     word: str | None
     reasons: tuple[str, ...] = ()
     words: Mapping[str, str] = MappingProxyType({})
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[Merit, ...] = ()
 
 
 def certify(
@@ -106,35 +117,66 @@ def certify(
 
     **Arguments**
 
-    - `figures`: numbers by the names of `ALWAYS`, `EVOLUTION` and `STATIONARY`, of each the worst of the whole run;
-      others are left out, and what is not known need not be there.
+    - `figures`: numbers by the names of `LIMITS`, of each the worst of the whole run; of an evolution also
+      `preparation`, the distance at the start, and `error_local`, what steps have lost in means of one and two sites.
+      What is not known need not be there, and other names are left out.
     - `kind`: "evolve" or "stationary".
-    - `errors`: standard errors of the means by name, each as a share of its mean or of 1, whichever is larger.
+    - `errors`: standard errors by name of what was measured, each as a share of its mean or of 1, whichever is larger.
     - `reached`: whether the run came to its end or its goal; None while it goes on.
     - `began`: whether it has taken a step at all.
     """
+    if kind != "stationary":
+        figures = dict(figures) | _error_of_means(figures)
     limits = ALWAYS | (STATIONARY if kind == "stationary" else EVOLUTION)
-    found = [_figure(name, figures[name], limit) for name, limit in limits.items() if name in figures]
-    found.sort(key=lambda figure: -WORDS.index(figure.word))
-    known = bool(found) or any(errors.values())
-    if not known and began and reached is not False:
+    found = [_merit(name, figures[name], limit) for name, limit in limits.items() if name in figures]
+    found.sort(key=lambda merit: -WORDS.index(merit.word))
+    own = {name: _own_word(name, error, figures, kind) for name, error in errors.items()}
+    if not found and not any(errors.values()) and began and reached is not False:
         return Certificate(word=None)
-    said = [(f.word, f"{f.name} = {f.value:.2g} ({limits[f.name].beyond(f.word)})") for f in found if f.word != GOOD]
+    said = [(m.word, f"{m.name} = {m.value:.2g} is {limits[m.name].beyond(m.word)} ({m.meaning})") for m in found]
     if not began:
         said.insert(0, (USELESS, "it has not taken a step"))
     elif reached is False:
-        sentence = "it has not reached its goal" if kind == "stationary" else "it has not come to its end"
-        said.append((USABLE, sentence))
+        goal = "reached its goal" if kind == "stationary" else "come to its end"
+        said.insert(0, (USABLE, f"it has not {goal}"))
+    lost = ERRORS.word(figures.get("error_means", 0.0))
+    scattered = [name for name, w in own.items() if _counts(name) and WORDS.index(w) > WORDS.index(lost)]
+    said += [(own[name], f"{name} has a standard error of {errors[name]:.2g}") for name in scattered]
     word = _worst(w for w, _ in said)
-    own = {name: STATISTICAL.word(error) for name, error in errors.items()}
-    if "error_estimate" in figures and kind != "stationary":
-        own |= {name: _worst([own[name], WHOLE.word(figures["error_estimate"])]) for name in GLOBAL if name in own}
     return Certificate(
         word=word,
-        reasons=tuple(sentence for w, sentence in said if w == word),
+        reasons=tuple(sentence for w, sentence in said if w == word != GOOD)[:MOST],
         words={name: w for name, w in own.items() if WORDS.index(w) > WORDS.index(word)},
         figures=tuple(found),
     )
+
+
+def _own_word(name: str, error: float, figures: Mapping[str, float], kind: str) -> str:
+    """The word of a quantity for itself, from its standard error and what is lost of it."""
+    lost = 0.0 if kind == "stationary" else figures.get("error_means", 0.0)
+    word = ERRORS.word(hypot(lost, SIGMAS * error))
+    if name in GLOBAL and kind != "stationary" and "error_estimate" in figures:
+        return _worst([word, WHOLE.word(figures["error_estimate"])])
+    return word
+
+
+def _counts(name: str) -> bool:
+    """Whether a quantity counts for the whole: means over sites and bonds do. Single places, of which some one is
+    always far off, and sums over all sites speak for themselves.
+    """
+    return name not in (*GLOBAL, "energy") and not name.endswith(PLACES)
+
+
+def _error_of_means(figures: Mapping[str, float]) -> dict[str, float]:
+    """The error to expect of means of one and two sites, from what the start and the steps have lost; nothing where
+    nothing is known. Where means were not followed by themselves, all that is lost of rho may be lost in them.
+    """
+    if not figures.keys() & {"preparation", "error_local", "error_estimate"}:
+        return {}
+    begun = figures.get("preparation", 0.0)
+    if "error_local" in figures:
+        return {"error_means": begun + SHARE * figures["error_local"]}
+    return {"error_means": max(begun, figures.get("error_estimate", 0.0))}
 
 
 def sentence(summary: Mapping[str, Any]) -> str:
@@ -147,8 +189,8 @@ def sentence(summary: Mapping[str, Any]) -> str:
     return f"Verdict: {word}{', because ' + why if why else ''}." + (f" Worse are {worse}." if worse else "")
 
 
-def _figure(name: str, value: float, limit: Limit) -> Figure:
-    return Figure(name, value, limit.should(), limit.word(value), limit.meaning)
+def _merit(name: str, value: float, limit: Limit) -> Merit:
+    return Merit(name, value, limit.should(), limit.word(value), limit.meaning)
 
 
 def _worst(words: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ The defect of a step from rho_0 to rho_1 is the field F(x) with
 A network that is fitted on samples of |rho|^2 can be wrong where none of them lies, and no residual on the same samples
 shows it. Here F is worked out elsewhere:
 
-- at entries (l', l) of rho that differ from a diagonal entry on at most two sites that share a bond, l from q(l):
+- at entries (l', l) of rho that differ from a diagonal entry on at most two sites that share a bond, l from q(l), blurred:
   together they are the defects of all one- and two-site reduced density matrices, so of d<X>/dt - <L^+ X> for every X
   on one or two sites, and vanish with F sample by sample;
 - at blurred samples of |rho|, which reach the neighbours of what was seen: the norm ||rho F||/||rho||.
@@ -138,10 +138,12 @@ class Defects(eqx.Module):
     ) -> Defect:
         draw, diagonal_chains, _ = draw_samples(self.diagonal, jax.random.fold_in(key, 0), ansatz, chains[1])
         scale = _log_scale(origin, ansatz, draw)
-        x = _shifted(self.shifts, draw.x.reshape(-1, draw.x.shape[-1]), self.generator.local_dim)
+        blur, d = 0.0 if self.diagonal.exact else BLUR, self.generator.local_dim
+        x = _shifted(self.shifts, draw.x.reshape(-1, draw.x.shape[-1]), d, jax.random.fold_in(key, 2), blur)
         values = fields(x.reshape(-1, x.shape[-1]), scale)
-        parts = _reduced(ansatz, x, draw.weight.reshape(-1), values, self.sites, self.index)
-        local, whole = _largest(*map(np.asarray, parts), self.generator.local_dim), float("nan")
+        parts = _reduced(ansatz, x, draw.weight.reshape(-1), values, self.sites, self.index, blur)
+        local = _largest(np.asarray(parts[0]), np.asarray(parts[1]), d)
+        whole = float("nan")
         if self.full is not None:
             draw, _, _ = draw_samples(self.full, jax.random.fold_in(key, 1), ansatz, chains[0])
             values = fields(draw.x.reshape(-1, draw.x.shape[-1]), scale)
@@ -183,17 +185,20 @@ def _shifts(lattice: Lattice, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 @program
 def _shifted(
-    shifts: Int[Array, "shifts sites"], x: Int[Array, "samples sites"], d: int
+    shifts: Int[Array, "shifts sites"], x: Int[Array, "samples sites"], d: int, key: PRNGKeyArray, blur: float
 ) -> Int[Array, "samples shifts sites"]:
-    """Labels of (l', l) for every sample l and shift."""
+    """Labels of (l', l) for every sample l and shift; a share `blur` of the samples is shifted itself before."""
+    coin, which = jax.random.uniform(key, (2, len(x)))
+    chosen = jnp.minimum((which * len(shifts)).astype(jnp.int32), len(shifts) - 1)
     levels = x // (d + 1)
+    levels = (levels + jnp.where((coin < blur)[:, None], shifts[chosen], 0)) % d
     rows = (levels[:, None] + shifts) % d
     return d * rows + levels[:, None]
 
 
 @program
 def _along(ansatz: AbstractAnsatz, x: Array, local: Array, tangents: Float[Array, "2 parameters"], dt: Any) -> Fields:
-    """dt (L_loc - O v), and O e."""
+    """The fields dt (L_loc - O v), and O e."""
     vector, restore = parameters(ansatz)
     _, forward = jax.linearize(lambda v: jax.vmap(restore(v).log_amplitude)(x), vector)
     return jnp.stack([dt * (local - forward(tangents[0])), forward(tangents[1])])
@@ -210,7 +215,7 @@ def _between(
 
 @program
 def _log_scale(origin: AbstractAnsatz, ansatz: AbstractAnsatz, draw: Draw) -> Float[Array, ""]:
-    """log (Tr rho_0/Tr rho_1) from samples of q_1(l)."""
+    """The logarithm of (Tr rho_0/Tr rho_1) from samples of q_1(l)."""
     x = draw.x.reshape(-1, draw.x.shape[-1])
     logs = (log_amplitudes(origin, x) - log_amplitudes(ansatz, x)).real
     return jax.nn.logsumexp(logs, b=draw.weight.reshape(-1))
@@ -225,21 +230,25 @@ def _norms(fields: Fields, draw: Draw) -> Float[Array, " fields"]:
 
 @program
 def _reduced(
-    ansatz: AbstractAnsatz, x: Array, weight: Array, fields: Fields, sites: Array, index: Array
+    ansatz: AbstractAnsatz, x: Array, weight: Array, fields: Fields, sites: Array, index: Array, blur: float
 ) -> tuple[Complex[Array, "pairs shifts levels"], Complex[Array, "fields pairs shifts levels"]]:
     """Reduced rho and rho F of every pair: [s, c] is the entry of row c + s and column c.
 
     Of a Hermitian network an entry and its conjugate share their part as the local values of
     [`neurho.estimators.balanced_values`][] do.
     """
+    # What a pole is fed lands on diagonal entries that q(l) does not visit: hence the blur.
     d, (samples, shifts, count) = ansatz.local_dim, x.shape
     levels = x[:, 0] // (d + 1)
     logs = log_amplitudes(ansatz, x.reshape(-1, count)).reshape(samples, shifts)
     ratio = jnp.exp(logs - logs[:, :1].real)  # times rho(l, l)/|rho(l, l)|, since |rho(l, l)| was sampled
+    rows = x // d
+    other = log_amplitudes(ansatz, (rows * (d + 1)).reshape(-1, count)).reshape(samples, shifts).real
+    other = jnp.exp(other - logs[:, :1].real)
+    # Samples are from (1 - b) q(l) + b <q(l + s)> over the shifts s, of which each is as likely as its inverse.
+    weight = weight / (1 - blur + blur * jnp.mean(other, axis=1))
     if ansatz.hermitian:
-        rows = x // d
-        other = log_amplitudes(ansatz, (rows * (d + 1)).reshape(-1, count)).reshape(samples, shifts).real
-        ratio = ratio / (1 + jnp.exp(other - logs[:, :1].real))
+        ratio = ratio / (1 + other)
     place = jnp.zeros((samples, len(sites)), jnp.int32)
     for k in range(sites.shape[1]):
         place = place * d + levels[:, sites[:, k]]

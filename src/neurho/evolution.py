@@ -34,7 +34,6 @@ from neurho.snapshots import require_steps, take
 from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
 
-
 LOSSES = 1000
 """Number of the key, besides those of attempts, by which the losses of a step are sampled."""
 
@@ -253,7 +252,7 @@ def make_flow(
         )
     else:
         sizes: dict[str, Any] = {"samples": samples, "chains": chains, "local_dim": dim}
-        sampler = sampler or Blurred(metropolis(sites, exponent=SAFE_EXPONENT, **sizes), SAFE_BLUR)
+        sampler = sampler or Blurred(chain=metropolis(sites, exponent=SAFE_EXPONENT, **sizes), fraction=SAFE_BLUR)
         diagonal = diagonal or metropolis_diagonal(sites, **sizes)
     if quantities is None:
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")

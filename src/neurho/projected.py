@@ -65,8 +65,8 @@ class ProjectedState(NamedTuple):
 
     `error` sums that of the prepared state, the misfits and the truncation errors of all steps: an estimate of the
     relative error of rho in the Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts;
-    oscillations keep them). Where samples that the step has not seen ([`neurho.defect`][]) say more, that counts; `local`
-    adds up the defects of one- and two-site reduced density matrices.
+    oscillations keep them). Where samples that the step has not seen ([`neurho.defect`][]) say more, that
+    counts; `local` adds up the defects of one- and two-site reduced density matrices.
     """
 
     ansatz: AbstractAnsatz

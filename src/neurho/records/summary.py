@@ -68,13 +68,16 @@ def judge(series: xr.Dataset, kind: str, *, average: float | None, reached: bool
         return certify({}, kind, reached=reached, began=False)
     stationary = kind == "stationary"
     window = series.isel(t=slice(-max(1, round((average or 0.0) * rows)), None))
-    errors = {}
+    part, errors = window if stationary else series, {}
     for name in map(str, series.data_vars):
-        if is_observable(series, name) and series[name].dims == ("t",):
-            mean, error = time_average(window[name].values, window[f"{name}_error"].values)
-            errors[name] = error / max(1.0, abs(mean))
+        if is_observable(series, name):
+            means, scatter = part[name].values, part[f"{name}_error"].values
+            if stationary and means.ndim == 1:
+                means, scatter = map(np.asarray, time_average(means, scatter))
+            share = scatter / np.maximum(1.0, np.abs(means))
+            errors[name] = float(np.max(share, initial=0.0, where=np.isfinite(share)))
     return certify(
-        _worst_figures(window if stationary else series),
+        _worst_figures(part),
         kind,
         errors=errors,
         reached=reached,
@@ -94,6 +97,9 @@ def _worst_figures(series: xr.Dataset) -> dict[str, float]:
     for name in ("delta_L", "lindblad_norm2"):
         if name in found:
             found[name] = float(np.nanmean(series[name].values))
+    if "error_estimate" in found:
+        begun = float(series["error_estimate"].values[0])
+        found["preparation"] = max(begun, found.get("preparation", 0.0))
     if "lindblad_norm2" in found:
         found["distance"] = float(np.sqrt(found["lindblad_norm2"]))
     return found

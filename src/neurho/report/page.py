@@ -8,11 +8,10 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
-from neurho.certificate import Figure, sentence
+from neurho.certificate import Merit, sentence
 from neurho.config import Config
 from neurho.report.citations import bibtex, citations
 from neurho.report.panels import image
-
 
 CAPTIONS = {
     "curves": "Means over sites and bonds, and the error of the run, along time. Bands: standard errors. "
@@ -29,9 +28,9 @@ CAPTIONS = {
 """What the figures show, by name."""
 
 
-def certificate(summary: Mapping[str, Any]) -> list[Figure]:
+def certificate(summary: Mapping[str, Any]) -> list[Merit]:
     """What tells how far to trust a run, each with its limit, the worst first."""
-    return [Figure(**figure) for figure in summary.get("certificate") or ()]
+    return [Merit(**merit) for merit in summary.get("certificate") or ()]
 
 
 def page(
