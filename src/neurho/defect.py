@@ -7,9 +7,9 @@ The defect of a step from rho_0 to rho_1 is the field F(x) with
 A network that is fitted on samples of |rho|^2 can be wrong where none of them lies, and no residual on the same samples
 shows it. Here F is worked out elsewhere:
 
-- at entries (l', l) of rho that differ from a diagonal entry on at most two sites that share a bond, l from q(l), blurred:
-  together they are the defects of all one- and two-site reduced density matrices, so of d<X>/dt - <L^+ X> for every X
-  on one or two sites, and vanish with F sample by sample;
+- at entries (l', l) of rho that differ from a diagonal entry on at most two sites that share a bond, l from q(l) and
+  its neighbours: together they are the defects of all one- and two-site reduced density matrices, so of
+  d<X>/dt - <L^+ X> for every X on one or two sites, and vanish with F sample by sample;
 - at blurred samples of |rho|, which reach the neighbours of what was seen: the norm ||rho F||/||rho||.
 
 Along the flow F = dt (L_loc - O v), v the velocity and O the derivatives of log rho.
@@ -142,7 +142,7 @@ class Defects(eqx.Module):
         x = _shifted(self.shifts, draw.x.reshape(-1, draw.x.shape[-1]), d, jax.random.fold_in(key, 2), blur)
         values = fields(x.reshape(-1, x.shape[-1]), scale)
         parts = _reduced(ansatz, x, draw.weight.reshape(-1), values, self.sites, self.index, blur)
-        local = _largest(np.asarray(parts[0]), np.asarray(parts[1]), d)
+        local = _largest(np.asarray(parts[0]), np.asarray(parts[1]), d, hermitian=ansatz.hermitian)
         whole = float("nan")
         if self.full is not None:
             draw, _, _ = draw_samples(self.full, jax.random.fold_in(key, 1), ansatz, chains[0])
@@ -258,8 +258,10 @@ def _reduced(
     return collect((jnp.einsum("nps,npc->psc", values, here), jnp.einsum("nps,fnps,npc->fpsc", values, moved, here)))
 
 
-def _largest(one: np.ndarray, moved: np.ndarray, d: int) -> float:
-    """The largest trace norm over the pairs, added up over the fields."""
+def _largest(one: np.ndarray, moved: np.ndarray, d: int, *, hermitian: bool) -> float:
+    """The largest trace norm over the pairs, of the Hermitian part with the trace of rho one, added up over the
+    fields.
+    """
     size = one.shape[-1]
     digits = np.array(list(product(range(d), repeat=round(np.log(size) / np.log(d)))))
     powers = d ** np.arange(digits.shape[1] - 1, -1, -1)
@@ -268,12 +270,14 @@ def _largest(one: np.ndarray, moved: np.ndarray, d: int) -> float:
     def matrices(m: np.ndarray) -> np.ndarray:
         full = np.zeros_like(m)
         full[..., rows, np.arange(size)] = m
-        return (full + np.conj(np.swapaxes(full, -1, -2))) / 2
+        return full + np.conj(np.swapaxes(full, -1, -2)) if hermitian else full
+
+    def trace(m: np.ndarray) -> np.ndarray:
+        return np.trace(m, axis1=-2, axis2=-1)[:, None, None]
 
     rho, total = matrices(one), 0.0
-    trace = np.trace(rho, axis1=-2, axis2=-1).real[:, None, None]
-    for field in moved:
-        part = matrices(field) / trace
-        part = part - rho / trace * np.trace(part, axis1=-2, axis2=-1).real[:, None, None]
+    for field in map(matrices, moved):
+        part = (field - rho * trace(field) / trace(rho)) / trace(rho)
+        part = (part + np.conj(np.swapaxes(part, -1, -2))) / 2
         total += float(np.max(np.sum(np.abs(np.linalg.eigvalsh(part)), axis=-1)))
     return total

@@ -29,7 +29,6 @@ def begin(ansatz, sampler):
     return sampler.init(jax.random.key(3), ansatz.amplitudes())
 
 
-
 def _apply(rho):
     rows, columns = helpers.label_index(3, 2)
     out = np.zeros_like(rho)
