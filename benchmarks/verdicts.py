@@ -3,9 +3,10 @@
     python benchmarks/verdicts.py --out DIR [--only evolve-3] [--list] [--judge]
 
 Every problem has a directory of its own under `--out`: what is there is not run again. `--judge` runs nothing, and
-applies the present thresholds to what is there. The error of a run is the largest deviation, over all outputs (of a stationary
-state: the result), of any one-site mean or two-site mean on a bond from the exact state that begins where the problem
-says, tilt and noise not forgiven.
+applies the present thresholds to what is there. The error of a run is the largest deviation, over all outputs (of a
+stationary state: the result), of the mean over sites of a one-site mean, or over bonds of a two-site mean, from the
+exact state that begins where the problem says, tilt and noise not forgiven. Single places are judged by their own
+words.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from neurho.certificate import ERRORS, WORDS
 from neurho.initial import product_matrix
 from neurho.quantities import exact_values
 from neurho.records.summary import prefer_corrected
+from neurho.stationarity import slowest_rate
 from neurho.sweep.run import run_point
 
 SEED = 2019
@@ -162,6 +164,18 @@ def stationary(rng: np.random.Generator, lattice: Problem, model: Problem, sampl
     }
 
 
+def projected(problem: Problem) -> Problem:
+    """The same by implicit steps."""
+    task = {"kind": "evolve", "t": problem["task"]["t"], "points": 4, "method": "projected", "max_steps": 80}
+    return problem | {"task": task}
+
+
+def with_pulse(rng: np.random.Generator, problem: Problem) -> Problem:
+    """The same with the pulse that the model names."""
+    kick = {"kind": "gaussian", "centre": 0.4, "width": 0.15, "height": number(rng, 0.5, 3.0)}
+    return problem | {"pulses": {"kick": kick}}
+
+
 def zoo(seed: int = SEED) -> dict[str, Problem]:
     """All problems by name."""
     found: dict[str, Problem] = {}
@@ -171,20 +185,14 @@ def zoo(seed: int = SEED) -> dict[str, Problem]:
             draws = np.random.default_rng([seed, *family.encode(), k])
             found[f"{family}-{k}"] = make(draws)
 
-    projected = lambda rng, p: (
-        p | {"task": {"kind": "evolve", "t": p["task"]["t"], "points": 4, "method": "projected", "max_steps": 80}}
-    )
-    pulse = lambda rng, p: (
-        p | {"pulses": {"kick": {"kind": "gaussian", "centre": 0.4, "width": 0.15, "height": number(rng, 0.5, 3.0)}}}
-    )
     add("evolve-exact-3", 12, lambda r: evolution(r, CHAIN3, spins(r), EXACT))
     add("evolve-exact-22", 6, lambda r: evolution(r, RING4, spins(r), EXACT))
     add("evolve-exact-hop", 5, lambda r: evolution(r, CHAIN3, hopping(r), EXACT))
-    add("evolve-exact-drive", 3, lambda r: pulse(r, evolution(r, PAIR, driven(r), EXACT)))
+    add("evolve-exact-drive", 3, lambda r: with_pulse(r, evolution(r, PAIR, driven(r), EXACT)))
     add("evolve-safe-3", 10, lambda r: evolution(r, CHAIN3, spins(r), SAFE))
     add("evolve-safe-hop", 4, lambda r: evolution(r, CHAIN3, hopping(r), SAFE))
     add("evolve-plain-3", 6, lambda r: evolution(r, CHAIN3, spins(r), PLAIN))
-    add("evolve-projected", 5, lambda r: projected(r, evolution(r, PAIR, spins(r), EXACT)))
+    add("evolve-projected", 5, lambda r: projected(evolution(r, PAIR, spins(r), EXACT)))
     add("evolve-levels", 6, lambda r: levels(r, PAIR, EXACT))
     add("evolve-levels-safe", 3, lambda r: levels(r, PAIR, SAFE))
     add("stationary-exact-3", 8, lambda r: stationary(r, CHAIN3, spins(r), EXACT, "rbm"))
@@ -244,6 +252,9 @@ def judged(name: str, directory: Path) -> Judged:
         reached = json.loads((directory / "summary.json").read_text())["converged"]
     if "preparation" not in series and known["preparation"] is not None:
         series = series.assign(preparation=("t", np.full(series.sizes["t"], known["preparation"])))
+    if stationary and "relaxation" not in series:
+        rate = slowest_rate(build(settings).lindbladian)
+        series = series.assign(relaxation=("t", np.full(series.sizes["t"], rate)))
     found = records.judge(series, settings.task.kind, average=average, reached=reached)
     values = result_of(series, average, found.word) if stationary else {k: series[k].values for k in series.data_vars}
     truth = exact_means(settings, series.t.values)
@@ -297,7 +308,11 @@ def table(found: list[Judged]) -> str:
         lines.append(row(word, [j.error for j in found if j.word == word]))
     near = [j for j in found if j.error <= ERRORS.good]
     trusted = sum(j.word != WORDS[-1] for j in near)
-    lines += ["", f"Of {len(near)} runs within 0.02, {trusted} are called good or usable ({trusted / len(near):.0%}).", ""]
+    lines += [
+        "",
+        f"Of {len(near)} runs within 0.02, {trusted} are called good or usable ({trusted / len(near):.0%}).",
+        "",
+    ]
     lines += ["| word | quantities | within 0.02 | within 0.1 | largest error |", "|---|---|---|---|---|"]
     every = [pair for j in found for pair in j.quantities()]
     lines += [row(word, [error for w, error in every if w == word]) for word in WORDS]

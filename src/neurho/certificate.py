@@ -56,8 +56,8 @@ EVOLUTION = {
 """Those of an evolution, besides."""
 
 STATIONARY = {
-    "distance": Limit(0.02, 0.2, "||L rho||/||rho||, zero in a stationary state"),
-    "delta_L": Limit(0.01, 0.1, "mean |L_loc|, zero in a stationary state (Eq. 18 of PRL 122, 250502)"),
+    "distance": Limit(0.02, 0.2, "||L rho||/||rho|| by the slowest rate of a site, zero in a stationary state"),
+    "delta_L": Limit(0.01, 0.1, "mean |L_loc| (Eq. 18 of PRL 122, 250502) by that rate, zero in a stationary state"),
 }
 """Those of a stationary state, besides, in units of the slowest rate at which a site relaxes."""
 

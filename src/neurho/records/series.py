@@ -18,6 +18,7 @@ _DESCRIPTIONS = {
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
     "lindblad_norm2_plain": ("||L rho||^2 / ||rho||^2 from samples that are not blurred", "gamma^2"),
     "error_estimate": ("estimate of the relative error of rho in the Hilbert-Schmidt norm", "1"),
+    "relaxation": ("smallest rate at which jumps relax a site", "gamma"),
     "error_local": ("what all steps have lost in means of one and two sites, an estimate of their error", "1"),
     "exponent": ("exponent beta of the chains of p(l, r), chosen from step to step", "1"),
     "blur": ("probability of a blurring move, chosen from step to step", "1"),

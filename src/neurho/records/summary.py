@@ -100,8 +100,11 @@ def _worst_figures(series: xr.Dataset) -> dict[str, float]:
     if "error_estimate" in found:
         begun = float(series["error_estimate"].values[0])
         found["preparation"] = max(begun, found.get("preparation", 0.0))
+    rate = found.get("relaxation", 1.0)
+    if "delta_L" in found:
+        found["delta_L"] /= rate
     if "lindblad_norm2" in found:
-        found["distance"] = float(np.sqrt(found["lindblad_norm2"]))
+        found["distance"] = float(np.sqrt(found["lindblad_norm2"])) / rate
     return found
 
 
