@@ -257,7 +257,7 @@ def judged(name: str, directory: Path) -> Judged:
         series = series.assign(relaxation=("t", np.full(series.sizes["t"], rate)))
     found = records.judge(series, settings.task.kind, average=average, reached=reached)
     values = result_of(series, average, found.word) if stationary else {k: series[k].values for k in series.data_vars}
-    truth = exact_means(settings, series.t.values)
+    truth = kept_means(settings, series.t.values, directory / "truth.npz")
     off = {k: float(np.nanmax(np.abs(values[k] - v))) for k, v in truth.items() if k in values}
     return Judged(name, found.word or "", found.reasons, off, dict(found.words))
 
@@ -267,6 +267,14 @@ def result_of(series: Any, average: float, word: str | None) -> dict[str, Any]:
     shown = records.summarise(series, average=average)["observables"]
     means = {k: v["mean"] for k, v in prefer_corrected(shown, word).items()}
     return {k: series[k].values[-1] for k in series.data_vars if k.endswith(("_site", "_bond"))} | means
+
+
+def kept_means(settings: Any, times: np.ndarray, file: Path) -> dict[str, np.ndarray]:
+    """Exact means, computed once."""
+    if not file.exists():
+        np.savez(file, **exact_means(settings, times))
+    with np.load(file) as found:
+        return dict(found)
 
 
 def exact_means(settings: Any, times: np.ndarray) -> dict[str, np.ndarray]:
@@ -340,9 +348,10 @@ def main() -> None:
         if not options.judge and not (options.out / name / "truth.json").exists():
             run(name, problem, options.out / name)
     there = [name for name in problems if (options.out / name / "truth.json").exists()]
-    found = [judged(name, options.out / name) for name in there]
-    for j in found:
-        print(f"{j.name}: {j.word}, off by {j.error:.4f}; {'; '.join(j.reasons)}")
+    found = []
+    for name in there:
+        found.append(j := judged(name, options.out / name))
+        print(f"{j.name}: {j.word}, off by {j.error:.4f}; {'; '.join(j.reasons)}", flush=True)
     print(table(found))
 
 

@@ -160,15 +160,15 @@ def test_curves_from_files(tmp_path):
 
 def test_the_error_estimate_is_a_band_within_what_is_possible():
     """Around each mean of a Pauli matrix, cut at -1 and 1, and only where there is an estimate worth the name."""
-    run = oscillation(TIMES, error=0.0).assign(error_estimate=("t", TIMES / 4))
+    run = oscillation(TIMES, error=0.0).assign(error_estimate=("t", TIMES / 3.2))
     axis = report.time_curves(run).axes[0]
     bands = axis.collections
     assert len(bands) == 3
     (end,) = (line for line in axis.lines if line.get_linestyle() == ":")
-    assert end.get_xdata()[0] == pytest.approx(1.65)  # the first time with an estimate above 0.4
+    assert end.get_xdata()[0] == pytest.approx(1.65)  # the first time with an estimate above 0.5
     assert max(path.vertices[:, 0].max() for path in bands[0].get_paths()) == pytest.approx(1.6)
     corners = bands[0].get_paths()[0].vertices
-    expected = np.clip(run.sx.values + TIMES / 4, -1, 1)
+    expected = np.clip(run.sx.values + TIMES / 3.2, -1, 1)
     for t, high in zip(TIMES[[10, 30]], expected[[10, 30]], strict=True):
         assert corners[np.isclose(corners[:, 0], t), 1].max() == pytest.approx(high)
     assert abs(corners[:, 1]).max() <= 1
@@ -347,8 +347,8 @@ def test_the_certificate_is_that_of_the_summary():
     merits = [merit._asdict() for merit in found.figures]
     assert report.certificate(SUMMARY | {"certificate": merits}) == list(found.figures)
     page = " ".join(make_page(certificate=merits).split())
-    assert '<td>r_hat</td> <td class="number bad">1.4</td><td>&lt;= 1.1</td>' in page
-    assert '<td>ess</td> <td class="number good">500</td><td>&gt;= 100</td>' in page
+    assert '<td>r_hat</td> <td class="number bad">1.4</td> <td>&lt;= 1.1</td>' in page
+    assert '<td>ess</td> <td class="number good">500</td> <td>&gt;= 100</td>' in page
 
 
 def test_citations_are_those_of_what_was_used():
