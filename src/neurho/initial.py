@@ -91,7 +91,7 @@ def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
         rho = density_matrix(small)
     else:
         rho = product_matrix(asked, sites)
-    table = table_from_matrix(rho, sites=count, local_dim=dim, floor=1e-6)
+    table = table_from_matrix(rho, sites=count, local_dim=dim)
     return Initial(ansatz=table, target=table)
 
 

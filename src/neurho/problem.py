@@ -36,6 +36,7 @@ from neurho.projected import begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities
 from neurho.sampling import Blurred, draw_samples, tuned
 from neurho.setup import Setup
+from neurho.stationarity import slowest_rate
 from neurho.steady import begin, search_stationary
 
 REFERENCE_DIMENSION = 2**8
@@ -142,6 +143,8 @@ class Problem(Setup):
                 observables = with_energy(snapshot.observables, self._energy[1], snapshot.t)
                 snapshot = snapshot._replace(observables=observables)
             extra = self._plain_norm(snapshot)
+            if task.kind == "stationary":
+                extra |= {"relaxation": self._relaxation}
             if truth is not None:
                 extra |= _distances(snapshot.state.ansatz, next(truth))
             if preparation is not None and snapshot.step == 0:
@@ -149,6 +152,11 @@ class Problem(Setup):
             first_words = (self._preparation(noise.infidelity), self.several_states) if snapshot.step == 0 else ()
             message = " ".join(filter(None, (*first_words, snapshot.message)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
+
+    @cached_property
+    def _relaxation(self) -> float:
+        """The scale of what is near a stationary state."""
+        return slowest_rate(self.lindbladian)
 
     @cached_property
     def _plain(self) -> PlainNorm | None:

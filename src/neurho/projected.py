@@ -16,6 +16,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NumericalError, require
 from neurho.ansatz import AbstractAnsatz, parameters
+from neurho.defect import Defects
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
 from neurho.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
@@ -31,6 +32,10 @@ GROWTH = 1.5
 """Largest factor by which dt grows from one step to the next."""
 WORTH = 0.9
 """Iterations go on while each takes the misfit below this share of the one before."""
+
+
+LOSSES = 1000
+"""Number of the key, besides those of attempts, by which the losses of a step are sampled."""
 
 
 class Projected(NamedTuple):
@@ -54,6 +59,7 @@ class Projected(NamedTuple):
     damping: float = 1e-6
     iterations: int = 12
     automatic: Automatic = Automatic()
+    defects: Defects | None = None
 
 
 class ProjectedState(NamedTuple):
@@ -61,7 +67,8 @@ class ProjectedState(NamedTuple):
 
     `error` sums that of the prepared state, the misfits and the truncation errors of all steps: an estimate of the
     relative error of rho in the Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts;
-    oscillations keep them).
+    oscillations keep them). Where samples that the step has not seen ([`neurho.defect`][]) say more, that
+    counts; `local` adds up the defects of one- and two-site reduced density matrices.
     """
 
     ansatz: AbstractAnsatz
@@ -73,6 +80,7 @@ class ProjectedState(NamedTuple):
     error: float
     misfit: float
     tuning: Tuning
+    local: float = 0.0
 
 
 class Trial(NamedTuple):
@@ -165,9 +173,9 @@ def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: P
         trial = _try(evolution, state, length, jax.random.fold_in(key, attempt))
         if np.isfinite(trial.misfit) and trial.truncation <= TOO_LONG * evolution.tolerance:
             if trial.share <= FAILED or length <= evolution.dt_min:
-                return _accept(evolution, state, trial, length)
+                return _accept(evolution, state, trial, length, key)
             if longer is not None and trial.share > 0.7 * longer[0].share:
-                return _accept(evolution, state, *longer)
+                return _accept(evolution, state, *longer, key)
             longer = (trial, length)
         length = length / 2
         if length < evolution.dt_smallest:
@@ -192,8 +200,18 @@ def _implicit(evolution: Projected, tuning: Tuning) -> Implicit:
     return evolution.implicit.tuned(tuning) if any(evolution.automatic) else evolution.implicit
 
 
-def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: float) -> ProjectedState:
+def _accept(
+    evolution: Projected, state: ProjectedState, trial: Trial, length: float, key: PRNGKeyArray
+) -> ProjectedState:
     truncation = trial.truncation
+    local, whole, diagonal_chains = 0.0, 0.0, state.diagonal_chains
+    if evolution.defects is not None:
+        middle, dt = jnp.asarray(state.t + length / 2, dtype=float), jnp.asarray(length, dtype=float)
+        chains = (trial.probe.chains, diagonal_chains)
+        found = evolution.defects.of_step(
+            jax.random.fold_in(key, LOSSES), middle, dt, state.ansatz, trial.ansatz, chains
+        )
+        local, whole, diagonal_chains = found
     proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), GROWTH)
     # A step cut short by an output time says nothing against the dt it was cut from.
     cut = length < state.dt and trial.share <= FAILED
@@ -203,7 +221,9 @@ def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: f
         step=state.step + 1,
         t=state.t + length,
         dt=min(max(state.dt, proposed) if cut else proposed, evolution.dt_max),
-        error=state.error + trial.misfit + truncation,
+        diagonal_chains=diagonal_chains,
+        error=state.error + float(np.nanmax([trial.misfit, whole])) + truncation,
+        local=state.local + local + truncation,
         misfit=trial.share,
         tuning=retuned(state.tuning, evolution.automatic, trial.probe.worth),
     )
@@ -249,6 +269,7 @@ def _snapshot(evolution: Projected, state: ProjectedState, root: PRNGKeyArray) -
         probe.certificate,
         state._replace(diagonal_chains=diagonal_chains),
         {"dt": state.dt, "residual": state.misfit**2, "error_estimate": state.error}
+        | ({} if evolution.defects is None else {"error_local": state.local})
         | named_tuning(state.tuning, evolution.automatic),
         exact=evolution.implicit.sampler.exact,
     )

@@ -19,6 +19,7 @@ from neurho.assembly import (
 )
 from neurho.config import WITHOUT_NETWORK, Config
 from neurho.crossvalidation import MAX_PARAMETERS, CrossValidated
+from neurho.defect import Defects
 from neurho.driven import energy_parts
 from neurho.estimators import CHUNK
 from neurho.evolution import Flow, make_flow
@@ -287,7 +288,14 @@ def _evolution(problem: Setup) -> Projected:
         damping=task.damping,
         iterations=task.iterations,
         automatic=automatic(problem.config),
+        defects=_defects(problem),
     )
+
+
+def _defects(problem: Setup) -> Defects | None:
+    if not problem.config.observables.certificate:
+        return None
+    return Defects.build(problem.lattice, problem.generator, *problem.samplers, chunk=problem.chunk)
 
 
 def _search(problem: Setup) -> Continuation:

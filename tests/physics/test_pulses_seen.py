@@ -95,7 +95,9 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", ["fixed", *(pytest.param(m, marks=pytest.mark.slow) for m in ("adaptive", "projected"))]
+)
 def test_networks_see_a_short_gaussian(method):
     """A mixed state, away from the poles, turned by pi: against the exact solution, which QuTiP has checked above.
 

@@ -40,6 +40,8 @@ ENUMERATION_SITES = 7
 TIED_ENUMERATION_SITES = 9
 """With ansatz.translations."""
 TABLE_SITES = 6
+EVOLUTION_DEFAULTS = {"exponent": 1.0, "blur": 0.3}
+"""Of [sampling] with kind "metropolis" and task.kind "evolve"."""
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom
@@ -85,6 +87,16 @@ class Config(Table):
         if "initial" not in data and isinstance(task, Stationary) and task.method == "continuation" and spins:
             return data | {"initial": MeanField(kind="mean-field")}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _safe_samples(cls, data: Any) -> Any:
+        """Samples of an evolution run at |rho| and are blurred, unless something else is asked for."""
+        sampling = data.get("sampling")
+        if not isinstance(sampling, Metropolis) or not isinstance(data.get("task"), Evolve):
+            return data
+        missing = {k: v for k, v in EVOLUTION_DEFAULTS.items() if k not in sampling.model_fields_set}
+        return data | {"sampling": sampling.model_copy(update=missing)}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":

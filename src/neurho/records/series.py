@@ -19,6 +19,8 @@ _DESCRIPTIONS = {
     "lindblad_norm2_plain": ("||L rho||^2 / ||rho||^2 from samples that are not blurred", "gamma^2"),
     "error_estimate": ("estimate of the relative error of rho in the Hilbert-Schmidt norm", "1"),
     "preparation": ("distance of the prepared state from the one asked for, relative to its norm", "1"),
+    "relaxation": ("smallest rate at which jumps relax a site", "gamma"),
+    "error_local": ("what all steps have lost in means of one and two sites, an estimate of their error", "1"),
     "exponent": ("exponent beta of the chains of p(l, r), chosen from step to step", "1"),
     "blur": ("probability of a blurring move, chosen from step to step", "1"),
     "ridge": ("ridge that the solver chose, relative to the mean diagonal entry of S", "1"),
