@@ -172,8 +172,11 @@ class Function:
     width: float | None
 
     def __call__(self, t: Any) -> Any:
-        """The value at time t, traced by JAX where t is."""
+        """The value at time t."""
         return self.function(t)
+
+    def __str__(self) -> str:
+        return str(getattr(self.function, "__name__", "function"))
 
     def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
         """Leaves from values at least every eighth of `width`; integrators stop at `breaks`."""
