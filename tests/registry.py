@@ -3,17 +3,67 @@
 A new one is one export and one row here; tests/unit/test_protocols.py then holds it to its signature.
 """
 
+from typing import ClassVar
+
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import helpers
 from neurho import integrate, lattice
-from neurho.ansatz import random_liouville, table_from_matrix
+from neurho.ansatz import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
 from neurho.crossvalidation import CrossValidated
 from neurho.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
 from neurho.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
 
 SITES = 2
+
+
+class MatrixProduct(AbstractAnsatz):
+    """A chain of complex matrices, one for each label: neither Hermitian nor positive, rho(l, l) of any phase."""
+
+    tensors: jax.Array  # (2, sites, labels, bond, bond), real
+    sites: int = eqx.field(static=True)
+    local_dim: int = eqx.field(static=True)
+    hermitian: ClassVar[bool] = False
+
+    @classmethod
+    def random(cls, seed, sites=SITES, *, noise=0.3):
+        parts = noise * np.random.default_rng(seed).normal(size=(2, sites, 4, 2, 2))
+        parts[0] += np.eye(2)
+        return cls(jnp.asarray(parts), sites=sites, local_dim=2)
+
+    def log_amplitude(self, x):
+        chosen = jax.lax.complex(*self.tensors)[jnp.arange(self.sites), x]
+        edge = jnp.zeros(chosen.shape[-1], dtype=complex).at[0].set(1.0)
+        end, _ = jax.lax.scan(lambda row, matrix: (row @ matrix, None), edge, chosen)
+        return jnp.log(end[0])
+
+    def amplitudes(self):
+        return Reevaluated(self)
+
+
+class Perceptron(AbstractAnsatz):
+    """log rho from an ordinary module of `equinox.nn`, with activations among its leaves."""
+
+    net: eqx.nn.MLP
+    sites: int = eqx.field(static=True)
+    local_dim: int = eqx.field(static=True, default=2)
+    hermitian: ClassVar[bool] = False
+
+    @classmethod
+    def random(cls, seed, sites=SITES, *, width=4):
+        return cls(eqx.nn.MLP(2 * sites, 2, width, 1, key=jax.random.key(seed)), sites=sites)
+
+    def log_amplitude(self, x):
+        re, im = self.net(1.0 - 2.0 * jnp.concatenate([x // 2, x % 2]))
+        return jax.lax.complex(re, im)
+
+    def amplitudes(self):
+        return Reevaluated(self)
+
+
 CHAIN = lattice.chain(SITES)
 SIZES = {"samples": 8, "chains": 4, "warmup": 1}
 
@@ -24,6 +74,8 @@ ANSATZES = {
     "LiouvilleRBM": lambda: random_liouville(jax.random.key(0), SITES, hidden=2, mixing=2, scale=0.4),
     "NDM": lambda: helpers.neural_density_matrix(0, SITES),
     "Table": lambda: table_from_matrix(helpers.random_state(np.random.default_rng(0), 4), sites=SITES),
+    "MatrixProduct": lambda: MatrixProduct.random(0),
+    "Perceptron": lambda: Perceptron.random(0),
 }
 
 # Each takes the local dimension.

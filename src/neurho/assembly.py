@@ -106,7 +106,10 @@ def _begins_inside(config: Config, charge: Charge) -> bool:
 
 
 def _along_z(config: Config) -> bool:
-    vectors = np.atleast_2d(getattr(config.initial, "bloch", [[1.0, 0.0, 0.0]]))
+    bloch = getattr(config.initial, "bloch", [[1.0, 0.0, 0.0]])
+    if isinstance(bloch, str):
+        return True
+    vectors = np.atleast_2d(bloch)
     return bool(np.all(vectors[:, :2] == 0))
 
 

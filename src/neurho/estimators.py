@@ -84,14 +84,15 @@ def balanced_values(
     pair (l, l') adds q(l) X_loc(l) + q(l') X_loc(l') = 2 Re X(l, l') rho(l', l) in both, but here each end has the part
     of it that its probability is of both (the balance heuristic of Veach & Guibas, SIGGRAPH 1995). In a positive state
     |rho(l', l)| is at most sqrt(rho(l, l) rho(l', l')), so nothing exceeds |X(l, l')|, whereas rho(l', l)/rho(l, l) can
-    be as large as the inverse root of a probability.
+    be as large as the inverse root of a probability. Where rho(l, l) may be negative, moduli stand in the sum: the two
+    parts still add up.
     """
     rows = [(amplitudes.part(side), amplitudes.cut(cache, side)) for side, _ in group.by_side()]
     both = amplitudes.part(Side.BOTH), amplitudes.cut(cache, Side.BOTH)
 
     def ratios(moves: tuple[list[PyTree[Array]], list[PyTree[Array]]]) -> list[Complex[Array, " moves"]]:
         across = [_ratios(*part, to) for part, to in zip(rows, moves[0], strict=True)]
-        along = [_ratios(*both, to).real for to in moves[1]]
+        along = [jnp.abs(_ratios(*both, to)) for to in moves[1]]
         return [2 * jnp.concatenate(across) / (1 + s) for s in along]
 
     return _over_instances(group, changes, local, ratios)
@@ -199,6 +200,24 @@ def convergence(series: Float[Array, "draws chains"], *, exact: bool) -> Converg
     return Convergence(r_hat=split_r_hat(series), tau=autocorrelation_time(series))
 
 
+def with_phase(
+    ansatz: AbstractAnsatz, draw: Draw, values: Complex[Array, "draws chains *shape"]
+) -> Float[Array, "draws chains *shape"]:
+    """Real values whose weighted mean is Re <X> = Re (sum_l rho(l, l) X_loc(l)/sum_l rho(l, l)), from samples of
+    |rho(l, l)|.
+
+    With the phase e of rho(l, l) and z = <e> they are m + Re(e/z (X_loc - m)), m = Re <e X_loc>/z: the scatter of a
+    ratio, to first order. Where rho(l, l) > 0 they are Re X_loc.
+    """
+    x = draw.x.reshape(-1, draw.x.shape[-1])
+    phase = at_each(lambda x: jnp.exp(1j * jax.vmap(ansatz.log_amplitude)(x).imag), x, ansatz.local_dim**2)
+    shape = draw.weight.shape + (1,) * (values.ndim - 2)
+    weight = draw.weight.reshape(shape)
+    turn = phase.reshape(shape) / jnp.sum(draw.weight * phase.reshape(draw.weight.shape))
+    mean = jnp.sum(weight * turn * values, axis=(0, 1))
+    return mean.real + (turn * (values - mean)).real
+
+
 class Comparison(NamedTuple):
     """Two states rho and sigma side by side.
 
@@ -214,7 +233,8 @@ class Comparison(NamedTuple):
 def comparison(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diagonal: Draw) -> Comparison:
     """Rho = `ansatz` and sigma = `target` compared on samples of rho.
 
-    With r = sigma/rho as the networks have it the overlap is |<r>_p|^2/<|r|^2>_p; Tr sigma/Tr rho = <r>_q =: c, and
+    With r = sigma/rho as the networks have it the overlap is |<r>_p|^2/<|r|^2>_p; Tr sigma/Tr rho = <r>_q =: c, with
+    the phase of rho(l, l) in the weights, and
     the square of the distance is <|1 - r/c|^2>_p / <|r/c|^2>_p.
     """
     x = jnp.concatenate([part.x.reshape(-1, part.x.shape[-1]) for part in (draw, diagonal)])
@@ -222,6 +242,8 @@ def comparison(ansatz: AbstractAnsatz, target: AbstractAnsatz, draw: Draw, diago
     log_r, log_q = log_r[: draw.weight.size], log_r[draw.weight.size :]
     r, weight = jnp.exp(log_r - jnp.max(log_r.real)), draw.weight.reshape(-1)
     size = jnp.sum(weight * jnp.abs(r) ** 2)
-    over_c = jnp.exp(log_r - jax.nn.logsumexp(log_q.real, b=diagonal.weight.reshape(-1)))
+    phase = jnp.exp(1j * jax.vmap(ansatz.log_amplitude)(diagonal.x.reshape(-1, x.shape[-1])).imag)
+    parts, largest = diagonal.weight.reshape(-1) * phase, jnp.max(log_q.real)
+    over_c = jnp.exp(log_r - largest) * jnp.sum(parts) / jnp.sum(parts * jnp.exp(log_q - largest))
     apart = jnp.sum(weight * jnp.abs(1 - over_c) ** 2) / jnp.sum(weight * jnp.abs(over_c) ** 2)
     return Comparison(overlap=jnp.abs(jnp.sum(weight * r)) ** 2 / size, distance=jnp.sqrt(apart))

@@ -25,6 +25,7 @@ from neurho.arguments import (
     require_options,
     require_steps_of,
 )
+from neurho.defect import Defects
 from neurho.estimators import CHUNK
 from neurho.generator import LabelMap, lindbladian_map
 from neurho.integrate import BOSH3, Method, Step, StepControl, Tableau, advance
@@ -32,15 +33,24 @@ from neurho.observables import Observables, Quantity, Snapshot, build_observable
 from neurho.operators import Lindbladian
 from neurho.sampling import (
     AbstractSampler,
+    Blurred,
     enumerate_all,
     enumerate_diagonal,
     metropolis,
     metropolis_diagonal,
     start_chains,
 )
-from neurho.snapshots import require_steps, take
+from neurho.snapshots import remarked, require_steps, take
 from neurho.solvers import AbstractSolver, Ridge
 from neurho.tdvp import TDVP, Rates
+from neurho.timescales import within
+
+LOSSES = 1000
+"""Number of the key, besides those of attempts, by which the losses of a step are sampled."""
+
+
+SAFE_EXPONENT, SAFE_BLUR = 1.0, 0.3
+"""Of samples of an evolution: chains at |rho|^2 do not see what decay feeds out of a pole, and hardly move there."""
 
 
 class RunState(NamedTuple):
@@ -52,7 +62,9 @@ class RunState(NamedTuple):
         error(t) = error(0) + sum over steps of r ||L rho||_c/||rho|| dt + sqrt(e^T S e)
 
     with the relative residual r^2 and the centred norm ||L rho||_c^2/||rho||^2 = <|L_loc|^2> - |<L_loc>|^2, whose
-    product is the squared speed at which rho leaves the exact flow, and the integration error e of the step.
+    product is the squared speed at which rho leaves the exact flow, and the integration error e of the step. Where
+    samples that the step has not seen ([`neurho.defect`][]) say more, that counts. `local` adds up the defects of
+    one- and two-site reduced density matrices, an estimate of the error of means there.
     """
 
     ansatz: AbstractAnsatz
@@ -63,6 +75,7 @@ class RunState(NamedTuple):
     dt: float
     velocity: Float[Array, " parameters"] | None = None
     error: float | None = None
+    local: float = 0.0
 
 
 class Flow(NamedTuple):
@@ -73,6 +86,7 @@ class Flow(NamedTuple):
     control: StepControl
     observables: Observables
     certificate: bool = True
+    defects: Defects | None = None
 
 
 def start(
@@ -124,6 +138,8 @@ def follow(
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
     residual = ridge = float("nan")
+    begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
+    plan, control = flow.tdvp.generator.schedule(begin, end), flow.control.over(float(end - begin))
 
     def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
         chains, velocity = memory
@@ -138,19 +154,12 @@ def follow(
             key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
             y, _ = parameters(state.ansatz)
             memory = (state.chains, state.velocity)
-            stop = flow.tdvp.generator.next_stop(state.t, target)
-            step, t, dt = advance(flow.method, flow.control, rhs, key, state.t, stop, state.dt, y, memory)
+            stop = plan.stop(state.t, target)
+            step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
-            lost = _lost(step, t - state.t)
-            state = RunState(
-                ansatz=restore(step.y),
-                chains=chains,
-                diagonal_chains=state.diagonal_chains,
-                step=state.step + 1,
-                t=t,
-                dt=dt,
-                velocity=velocity,
-                error=None if state.error is None else state.error + lost,
+            state = _with_losses(flow, state, step, t - state.t, jax.random.fold_in(key, LOSSES))
+            state = state._replace(
+                ansatz=restore(step.y), chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity
             )
             residual = float(step.rates.residual)
             ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
@@ -158,14 +167,36 @@ def follow(
                 watch(state)
         key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
         snapshot = measure(flow, state, key, {"residual": residual, "ridge": ridge})
+        snapshot = remarked(snapshot, plan.assumed if state.step == 0 else "")
         state = snapshot.state
         yield snapshot
 
 
-def _lost(step: Step, dt: float) -> float:
-    """By how much a step leaves the exact flow: what the network cannot follow, and the error of integration."""
-    defect = math.sqrt(max(float(step.rates.residual), 0.0) * float(step.rates.metric.norm)) * dt
-    return defect + (0.0 if step.error is None else float(step.rates.metric.length(step.error)))
+def _with_losses(flow: Flow, state: RunState, step: Step, dt: float, key: PRNGKeyArray) -> RunState:
+    """The state with what a step of length `dt` from it loses: what the network cannot follow, and the error of
+    integration, on the samples of the step or on others, whichever is worse.
+    """
+    if state.error is None:
+        return state
+    rates = step.rates
+    lost = math.sqrt(max(float(rates.residual), 0.0) * float(rates.metric.norm)) * dt
+    lost += 0.0 if step.error is None else float(rates.metric.length(step.error))
+    if flow.defects is None:
+        return state._replace(error=state.error + lost)
+    error = jnp.zeros_like(rates.velocity) if step.error is None else step.error
+    found = flow.defects.of_flow(
+        key,
+        within(state.t, dt, 0.0),
+        jnp.asarray(dt, dtype=float),
+        state.ansatz,
+        jnp.stack([rates.velocity, error]),
+        (state.chains, state.diagonal_chains),
+    )
+    return state._replace(
+        error=state.error + float(np.nanmax([lost, found.whole])),
+        local=state.local + found.local,
+        diagonal_chains=found.diagonal_chains,
+    )
 
 
 def relax(
@@ -216,7 +247,8 @@ def make_flow(
     **Arguments**
 
     - `generator`: the Lindbladian on labels, where it is there already.
-    - `samples`: kept configurations per evaluation for both chains (Metropolis); None sums over all configurations.
+    - `samples`: kept configurations per evaluation for both chains (Metropolis; those of p(l, r) run at |rho| and are
+      blurred, see `SAFE_EXPONENT`); None sums over all configurations.
     - `chains`: a divisor of `samples`; see `neurho._types.default_chains` unless given.
     - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
     - `solver`: [`neurho.Ridge`][] with its default unless given.
@@ -240,14 +272,16 @@ def make_flow(
         )
     else:
         sizes: dict[str, Any] = {"samples": samples, "chains": chains or default_chains(samples), "local_dim": dim}
-        sampler, diagonal = sampler or metropolis(sites, **sizes), diagonal or metropolis_diagonal(sites, **sizes)
+        sampler = sampler or Blurred(chain=metropolis(sites, exponent=SAFE_EXPONENT, **sizes), fraction=SAFE_BLUR)
+        diagonal = diagonal or metropolis_diagonal(sites, **sizes)
     if quantities is None:
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
         quantities = pauli_quantities(sites)
+    moves = generator or lindbladian_map(lindbladian)
     method = as_method(method or Method(BOSH3), tolerance)
     return Flow(
         tdvp=TDVP(
-            generator=generator or lindbladian_map(lindbladian),
+            generator=moves,
             sampler=sampler,
             solver=solver or Ridge(),
             centred=centred,
@@ -257,6 +291,7 @@ def make_flow(
         control=StepControl(tolerance=tolerance, dt_max=dt_max),
         observables=build_observables(as_quantities(quantities), diagonal, sites.sites, chunk=chunk, purity=purity),
         certificate=certificate,
+        defects=Defects.build(sites, moves, sampler, diagonal, chunk=chunk) if certificate else None,
     )
 
 
@@ -327,6 +362,8 @@ def measure(flow: Flow, state: RunState, key: PRNGKeyArray, last: Mapping[str, f
         measured,
         certificate,
         state._replace(diagonal_chains=diagonal_chains),
-        {**(last or {}), "dt": state.dt} | ({} if state.error is None else {"error_estimate": state.error}),
+        {**(last or {}), "dt": state.dt}
+        | ({} if state.error is None else {"error_estimate": state.error})
+        | ({} if state.error is None or flow.defects is None else {"error_local": state.local}),
         exact=flow.tdvp.sampler.exact,
     )

@@ -21,7 +21,8 @@ from jaxtyping import Array, Complex, Int
 
 from neurho._types import Coefficient
 from neurho.compiling import program
-from neurho.operators import Lindbladian, LocalTerm, Operator, embed, marks_of, rate_at, value_at
+from neurho.operators import Lindbladian, LocalTerm, Operator, embed, rate_at, value_at
+from neurho.timescales import Schedule, schedule
 
 
 class Side(Enum):
@@ -81,11 +82,9 @@ class LabelMap(eqx.Module):
         """Number of labels per site, d^2."""
         return self.local_dim**2
 
-    def next_stop(self, t: float, target: float) -> float:
-        """The first time after t, at most `target`, that no step may cross: where a pulse begins, ends or changes."""
-        slack = 1e-9 * max(abs(target), 1e-300)
-        ahead = (mark for mark in marks_of(self.coefficients, t, target) if t + slack < mark < target - slack)
-        return next(ahead, target)
+    def schedule(self, t0: float, t1: float) -> Schedule:
+        """When coefficients change between two times: where integrators stop, and how far they may step."""
+        return schedule(self.coefficients, t0, t1)
 
     def at_time(self, t: Any) -> "LabelMap":
         """The single-channel map sum_c f_c(t) L_c.
@@ -211,9 +210,10 @@ class _ChannelCoefficient:
         left, right = (value_at(f, t, self.name) for f in (self.left, self.right))
         return rate * left * np.conj(right)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which some factor has integrators stop."""
-        return marks_of((self.rate, self.left, self.right), t0, t1)
+    @property
+    def factors(self) -> tuple[Coefficient | None, ...]:
+        """What it is made of."""
+        return self.rate, self.left, self.right
 
 
 def _channel(name: str, *factors: Coefficient | None) -> _ChannelCoefficient | None:

@@ -81,7 +81,7 @@ def _blank(source: Config) -> AbstractAnsatz:
     network: Any = source.ansatz
     sites, d = make_lattice(source), source.local_dim
     if network.kind == "table":
-        return Table(entries=jnp.zeros((2, d ** (2 * sites.sites))), sites=sites.sites, local_dim=d)
+        return Table(elements=jnp.zeros((2, d ** (2 * sites.sites))), sites=sites.sites, local_dim=d)
     return random_network(jax.random.key(0), source, sites)
 
 

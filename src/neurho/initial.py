@@ -27,7 +27,7 @@ from neurho.assembly import moves_of, random_network
 from neurho.config import Config
 from neurho.generator import LabelMap
 from neurho.inherit import inherited
-from neurho.lattice import Lattice
+from neurho.lattice import Lattice, bloch_vectors
 from neurho.meanfield import mean_field
 from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.symmetry import Charge, require_invariant
@@ -42,6 +42,11 @@ class Initial(NamedTuple):
     ansatz: AbstractAnsatz
     target: AbstractAnsatz | None
     tilt_loss: float = 0.0
+
+    @property
+    def tilt_distance(self) -> float:
+        """The distance between the states without noise and asked for, each divided by its Hilbert-Schmidt norm."""
+        return float(np.sqrt(max(0.0, 2 - 2 * np.sqrt(max(0.0, 1 - self.tilt_loss)))))
 
 
 def distances(sites: Lattice) -> np.ndarray:
@@ -85,8 +90,8 @@ def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
         small = random_rbm(key, count, hidden=count, mixing=count, scale=asked.scale, local_dim=dim)
         rho = density_matrix(small)
     else:
-        rho = product_matrix(asked, count)
-    table = table_from_matrix(rho, sites=count, local_dim=dim, floor=1e-6)
+        rho = product_matrix(asked, sites)
+    table = table_from_matrix(rho, sites=count, local_dim=dim)
     return Initial(ansatz=table, target=table)
 
 
@@ -102,7 +107,11 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
         prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, mixed=asked.mixed, **sizes)
     else:
         sizes |= near | {"charge": charge}
-        bloch = _mean_field_bloch(generator, network.mixing) if asked.kind == "mean-field" else asked.bloch
+        bloch = (
+            _mean_field_bloch(generator, network.mixing)
+            if asked.kind == "mean-field"
+            else bloch_vectors(asked.bloch, sites)
+        )
         if (moves := moves_of(config, sites)) is None:
             prepared = product_state(key, bloch, sites.sites, **sizes)
         else:
@@ -117,13 +126,17 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
 
 def _mean_field_bloch(generator: LabelMap, mixing: int) -> np.ndarray:
     """Mean-field Bloch vectors; pure ones with the same populations where the network cannot hold a mixed product."""
-    bloch = mean_field(generator).bloch()
-    bloch = bloch / np.maximum(np.linalg.norm(bloch, axis=1, keepdims=True), 1)
+    bloch = _inside_ball(mean_field(generator).bloch())
     if mixing >= generator.sites:
         return bloch
     planar = np.linalg.norm(bloch[:, :2], axis=1)
     direction = np.where(planar[:, None] > 1e-9, bloch[:, :2] / np.maximum(planar, 1e-9)[:, None], [1.0, 0.0])
     return np.column_stack([direction * np.sqrt(1 - bloch[:, 2:] ** 2), bloch[:, 2]])
+
+
+def _inside_ball(bloch: np.ndarray) -> np.ndarray:
+    """Vectors that rounding has made longer than 1, of length 1."""
+    return bloch / np.maximum(np.linalg.norm(bloch, axis=1, keepdims=True), 1)
 
 
 def _site_average(bloch: np.ndarray) -> np.ndarray:
@@ -138,22 +151,22 @@ def _site_average(bloch: np.ndarray) -> np.ndarray:
     return bloch.mean(axis=0)
 
 
-def product_matrix(asked: Any, sites: int) -> np.ndarray:
+def product_matrix(asked: Any, sites: Lattice) -> np.ndarray:
     """The density matrix of a product state, without noise and tilt."""
     if asked.kind == "levels":
-        rho = exact.product_of(level_amplitudes(asked.populations, sites, asked.phases))
+        rho = exact.product_of(level_amplitudes(asked.populations, sites.sites, asked.phases))
         return np.diag(np.diag(rho)) if asked.mixed else rho
-    return exact.product_state(np.asarray(asked.bloch), sites)
+    return exact.product_state(asked.bloch, sites)
 
 
-def product_factors(config: Config, sites: int) -> np.ndarray:
+def product_factors(config: Config, sites: Lattice) -> np.ndarray:
     """The density matrices of single sites of a product state, `(sites, d, d)`.
 
     **Raises** `NeurhoError` for a start that is no product.
     """
     asked: Any = config.initial
     if asked.kind == "levels":
-        amplitudes = level_amplitudes(asked.populations, sites, asked.phases)
+        amplitudes = level_amplitudes(asked.populations, sites.sites, asked.phases)
         factors = np.einsum("ja,jb->jab", amplitudes, np.conj(amplitudes))
         return np.stack([np.diag(np.diag(f)) for f in factors]) if asked.mixed else factors
     if asked.kind != "product":
@@ -161,5 +174,15 @@ def product_factors(config: Config, sites: int) -> np.ndarray:
             f'Key `initial.kind` must be "product" or "levels" for task.method = "{config.task.method}", but it is '
             f'"{asked.kind}".'
         )
-    bloch = np.broadcast_to(np.asarray(asked.bloch, dtype=float), (sites, 3))
+    bloch = np.broadcast_to(np.asarray(bloch_vectors(asked.bloch, sites), dtype=float), (sites.sites, 3))
     return 0.5 * (np.eye(2) + np.einsum("ja,abc->jbc", bloch, np.stack([PAULI_X, PAULI_Y, PAULI_Z])))
+
+
+def asked_matrix(config: Config, sites: Lattice, generator: LabelMap, prepared: Initial) -> np.ndarray:
+    """The density matrix that a run was asked to begin with; that of the network where it is what was asked for."""
+    asked: Any = config.initial
+    if asked.kind in ("product", "levels"):
+        return product_matrix(asked, sites)
+    if asked.kind == "mean-field":
+        return exact.product_state(_inside_ball(mean_field(generator).bloch()), sites)
+    return density_matrix(prepared.ansatz)

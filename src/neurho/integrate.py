@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from neurho._types import NumericalError, require
+from neurho.timescales import within
 
 
 class Tableau(NamedTuple):
@@ -83,13 +84,14 @@ def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt
     """One step of an explicit method.
 
     All stages draw with the same key from the same chains: their differences, which make the error estimate, are then
-    free of most of the sampling noise (common random numbers).
+    free of most of the sampling noise (common random numbers). Times of stages lie inside the step, so that one which
+    ends at the edge of a pulse sees nothing of what comes after.
     """
     stages: list[Array] = []
     first, rates = None, None
     for row, c in zip(tableau.a, tableau.c, strict=True):
         point = y + dt * _combine(row, stages) if row else y
-        rates = rhs(key, t + c * dt, point, chains)
+        rates = rhs(key, within(t, dt, c), point, chains)
         first = rates if first is None else first
         stages.append(rates.velocity)
     chains = rates.chains if rates is not None else chains
@@ -137,12 +139,17 @@ class StepControl(NamedTuple):
 
     In the Fubini-Study norm that error is an angle in radians between density matrices. `tolerance=None` keeps dt
     fixed. The next step is dt safety (tolerance/error)^(1/order), within the factors 0.2 and 3 and below `dt_max`.
+    A step below `dt_min` ends the run; runs shorter than 1 take it as a share of their length, whatever their units.
     """
 
     tolerance: float | None = None
     dt_max: float = float("inf")
     dt_min: float = 1e-9
     safety: float = 0.9
+
+    def over(self, duration: float) -> "StepControl":
+        """The same for a run that lasts so long."""
+        return self._replace(dt_min=self.dt_min * min(1.0, duration)) if duration > 0 else self
 
     def judge(self, method: Method, step: Step, dt: float) -> tuple[bool, float]:
         """Whether to accept, and the next dt."""

@@ -9,6 +9,9 @@ import numpy as np
 
 from neurho._types import NeurhoError, require
 
+NAMED_STATES = ("up", "down", "neel")
+"""Product states of spins 1/2 that have a name."""
+
 
 @dataclass(frozen=True, eq=False)
 class Lattice:
@@ -203,6 +206,43 @@ def _bravais(
         translations=np.array([np.ravel_multi_index(tuple(((cells + shift) % shape).T), shape) for shift in shifts]),
         point_group=_point_group(cells, shape, flags, steps),
     )
+
+
+def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
+    """Bloch vectors `(sites, 3)` of the product states "up", "down" and "neel"; anything else comes back as it is.
+
+    "neel" alternates along bonds, site 0 up; for a number of sites in place of a lattice, from site to site.
+
+    **Raises** `NeurhoError` for other names, and for "neel" on a lattice with rings of an odd number of bonds.
+    """
+    if not isinstance(bloch, str):
+        return bloch
+    require(bloch in NAMED_STATES, "bloch", f"be numbers or one of {', '.join(NAMED_STATES)}", f"it is {bloch!r}")
+    count = where.sites if isinstance(where, Lattice) else where
+    signs: dict[str, Any] = {"up": np.ones(count), "down": -np.ones(count)}
+    if bloch == "neel":
+        signs["neel"] = _two_colours(where) if isinstance(where, Lattice) else (-1.0) ** np.arange(count)
+    return signs[bloch][:, None] * np.array([0.0, 0.0, 1.0])
+
+
+def _two_colours(lattice: Lattice) -> np.ndarray:
+    """+1 and -1 on neighbouring sites."""
+    signs, neighbours = np.zeros(lattice.sites), [[] for _ in range(lattice.sites)]
+    for i, j in lattice.bonds:
+        neighbours[i].append(int(j))
+        neighbours[j].append(int(i))
+    for first in range(lattice.sites):
+        waiting = [] if signs[first] else [first]
+        signs[first] = signs[first] or 1.0
+        while waiting:
+            site = waiting.pop()
+            for other in neighbours[site]:
+                if not signs[other]:
+                    signs[other] = -signs[site]
+                    waiting.append(other)
+    frustrated = [(int(i), int(j)) for i, j in lattice.bonds if signs[i] == signs[j]]
+    require(not frustrated, "bloch", 'not be "neel" on a lattice with odd rings', f"bond {frustrated[:1]} closes one")
+    return signs
 
 
 def _point_group(

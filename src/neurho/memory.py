@@ -68,8 +68,9 @@ def of_implicit(sizes: Sizes, *, search: bool) -> float:
 
 def of_exact(dimension: int, *, stationary: bool, moving: bool) -> float:
     """Bytes at the peak of the exact method, for density matrices of `dimension` rows; `moving`: L depends on time."""
-    matrices = 54 if stationary else 24 if moving else 8
-    return LIBRARIES + 16.0 * matrices * dimension**2
+    matrices = 58 if stationary else 30 if moving else 22
+    outputs = 0.0 if stationary or moving else min(64 * 16.0 * dimension**2, 2.0**28)
+    return LIBRARIES + 16.0 * matrices * dimension**2 + outputs
 
 
 def _rows(sizes: Sizes) -> float:

@@ -32,6 +32,7 @@ from neurho.estimators import (
     group_values,
     prepare_balanced,
     prepare_group,
+    with_phase,
 )
 from neurho.generator import Group, row_groups
 from neurho.lattice import Lattice
@@ -169,14 +170,15 @@ class Observables(eqx.Module):
 
         def one(x: Array) -> Array:
             cache, levels = amplitudes.cache(x), x // (dim + 1)
-            total = jnp.zeros(self.count)
+            total = jnp.zeros(self.count, dtype=complex)
             for group, target, table in zip(self.groups, self.targets, changes, strict=True):
-                values = values_of(amplitudes, group, table, cache, group.local_index(levels, dim)).real
+                values = values_of(amplitudes, group, table, cache, group.local_index(levels, dim))
                 total = total.at[target.T].add(values)
             return total
 
         x = draw.x.reshape(-1, draw.x.shape[-1])
-        values = map_samples(one, (x,), self.chunk).reshape(*draw.weight.shape, self.count)
+        local = map_samples(one, (x,), self.chunk).reshape(*draw.weight.shape, self.count)
+        values = with_phase(ansatz, draw, local.real.astype(complex) if ansatz.hermitian else local)
         means = [
             values[..., a:b].mean(axis=-1) for (a, b), mean in zip(self.slices, self.averaged, strict=True) if mean
         ]

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -27,7 +27,7 @@ from neurho.estimators import Estimate, comparison
 from neurho.evolution import follow, relax, start
 from neurho.fitting import fitted
 from neurho.implicit import Implicit
-from neurho.initial import product_matrix
+from neurho.initial import asked_matrix, product_matrix
 from neurho.lattice import Lattice
 from neurho.observables import Snapshot
 from neurho.operators import Lindbladian
@@ -36,10 +36,15 @@ from neurho.projected import begin_projected, follow_projected
 from neurho.quantities import exact_values, named_quantities
 from neurho.sampling import Blurred, draw_samples, tuned
 from neurho.setup import Setup
+from neurho.stationarity import slowest_rate
 from neurho.steady import begin, search_stationary
 
 REFERENCE_DIMENSION = 2**8
 """Largest d^N for which an exact reference is computed without being asked for by `method = "exact"`."""
+
+
+PREPARED_DIMENSION = 2**6
+"""Largest d^N for which the distance of the prepared state from the one asked for is taken from density matrices."""
 
 
 class ExactState(NamedTuple):
@@ -119,8 +124,10 @@ class Problem(Setup):
         first = state is None
         origin = self._fitted(self._start()) if state is None else state
         noise = self._cost_of_noise(origin) if first else Noise(0.0, 0.0)
+        preparation = None
         if first and task.kind == "evolve":
-            origin = origin._replace(error=noise.distance)
+            preparation = self._cost_of_preparation(origin.ansatz, noise.distance)
+            origin = origin._replace(error=preparation)
         options = {"seed": self.config.seed, "first": first, "max_steps": task.max_steps, "watch": watch}
         if self.is_search:
             run = search_stationary(self.search, origin, delta_l=task.delta_L, **options)
@@ -136,11 +143,20 @@ class Problem(Setup):
                 observables = with_energy(snapshot.observables, self._energy[1], snapshot.t)
                 snapshot = snapshot._replace(observables=observables)
             extra = self._plain_norm(snapshot)
+            if task.kind == "stationary":
+                extra |= {"relaxation": self._relaxation}
             if truth is not None:
                 extra |= _distances(snapshot.state.ansatz, next(truth))
+            if preparation is not None and snapshot.step == 0:
+                extra |= {"preparation": preparation}
             first_words = (self._preparation(noise.infidelity), self.several_states) if snapshot.step == 0 else ()
             message = " ".join(filter(None, (*first_words, snapshot.message)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
+
+    @cached_property
+    def _relaxation(self) -> float:
+        """The scale of what is near a stationary state."""
+        return slowest_rate(self.lindbladian)
 
     @cached_property
     def _plain(self) -> PlainNorm | None:
@@ -174,6 +190,17 @@ class Problem(Setup):
         found = comparison(state.ansatz, self.initial.target, *draws)
         return Noise(infidelity=max(0.0, 1 - float(found.overlap)), distance=float(found.distance))
 
+    def _cost_of_preparation(self, ansatz: AbstractAnsatz, noise: float) -> float:
+        """How far the network is from the state asked for, relative to the norm of that.
+
+        Computed from both density matrices where these are small; otherwise the sum of what noise and tilt cost, an
+        upper bound.
+        """
+        if self.lindbladian.local_dim**self.lattice.sites > PREPARED_DIMENSION:
+            return noise + self.initial.tilt_distance
+        asked = asked_matrix(self.config, self.lattice, self.generator, self.initial)
+        return exact.delta_rho(density_matrix(ansatz), asked)
+
     def _preparation(self, lost: float) -> str:
         """What the noise of the initial state costs."""
         if self.initial.target is None:
@@ -196,14 +223,12 @@ class Problem(Setup):
                 yield rho
 
     def _exact_start(self) -> np.ndarray:
-        """The initial density matrix without noise, but with the tilt of the prepared one where there is a network."""
+        """The density matrix that the problem asks for, without noise and tilt."""
         if (method := self.config.task.method) in WITHOUT_NETWORK:
             if (kind := self.config.initial.kind) not in ("product", "levels"):
                 raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
-            return product_matrix(self.config.initial, self.lattice.sites)
-        if self.driver is not None:
-            return reduce(np.kron, self.factors)
-        return density_matrix(self.initial.target or self.initial.ansatz)
+            return product_matrix(self.config.initial, self.lattice)
+        return asked_matrix(self.config, self.lattice, self.generator, self.initial)
 
     def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:
         if self.config.task.kind == "stationary":
@@ -217,7 +242,8 @@ class Problem(Setup):
         for number, (t, rho) in enumerate(zip(grid, exact.evolve(self.lindbladian, rho0, grid), strict=True)):
             if len(grid) == len(times) or number > 0:
                 step = (state.step + number) if state is not None else number
-                yield self._exact_snapshot(ExactState(step=step, t=float(t), rho=rho))
+                assumed = self.lindbladian.schedule(begin, self.times[-1]).assumed if step == 0 else ""
+                yield self._exact_snapshot(ExactState(step=step, t=float(t), rho=rho), message=assumed)
 
     def _exact_snapshot(self, state: ExactState, message: str = "") -> Snapshot:
         asked = self.config.observables

@@ -16,10 +16,11 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NumericalError, require
 from neurho.ansatz import AbstractAnsatz, parameters
+from neurho.defect import Defects
 from neurho.implicit import Implicit, Probe
 from neurho.observables import Observables, Snapshot
 from neurho.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
-from neurho.snapshots import require_steps, take
+from neurho.snapshots import remarked, require_steps, take
 
 FAILED = 0.1
 """Share of ||dt L rho|| that may be left unprojected before a step is tried again with half its length."""
@@ -33,12 +34,17 @@ WORTH = 0.9
 """Iterations go on while each takes the misfit below this share of the one before."""
 
 
+LOSSES = 1000
+"""Number of the key, besides those of attempts, by which the losses of a step are sampled."""
+
+
 class Projected(NamedTuple):
     """How to evolve.
 
     - `implicit`: the Crank-Nicolson problem (weight 1/2); `observables`: what to measure.
     - `tolerance`: largest phi^3/12 of a step, the scale of its truncation error relative to the norm of rho.
-    - `dt_max`, `dt_min`: bounds of dt. At dt_min a step is accepted even if the network cannot follow.
+    - `dt_max`, `dt_min`: bounds of dt. At dt_min a step is accepted even if the network cannot follow; below
+      `dt_smallest` the run ends. Runs shorter than 1 take both as shares of their length, whatever their units.
     - `damping`: of the corrections, relative to the mean diagonal entry of the normal matrix.
     - `iterations`: corrections per step at most.
     - `automatic`: whether exponent and blur of the samples are chosen from step to step.
@@ -49,9 +55,11 @@ class Projected(NamedTuple):
     tolerance: float = 3e-4
     dt_max: float = float("inf")
     dt_min: float = 1e-5
+    dt_smallest: float = 1e-9
     damping: float = 1e-6
     iterations: int = 12
     automatic: Automatic = Automatic()
+    defects: Defects | None = None
 
 
 class ProjectedState(NamedTuple):
@@ -59,7 +67,8 @@ class ProjectedState(NamedTuple):
 
     `error` sums that of the prepared state, the misfits and the truncation errors of all steps: an estimate of the
     relative error of rho in the Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts;
-    oscillations keep them).
+    oscillations keep them). Where samples that the step has not seen ([`neurho.defect`][]) say more, that
+    counts; `local` adds up the defects of one- and two-site reduced density matrices.
     """
 
     ansatz: AbstractAnsatz
@@ -71,6 +80,7 @@ class ProjectedState(NamedTuple):
     error: float
     misfit: float
     tuning: Tuning
+    local: float = 0.0
 
 
 class Trial(NamedTuple):
@@ -129,20 +139,24 @@ def follow_projected(
 ) -> Iterator[Snapshot]:
     """Move `state` through `times` and yield a snapshot at each; arguments as [`neurho.evolution.follow`][].
 
-    **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would have to fall below 1e-9.
+    **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would fall below `dt_smallest`.
     """
     root = jax.random.key(seed)
+    begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
+    plan, unit = evolution.implicit.generator.schedule(begin, end), min(1.0, float(end - begin)) or 1.0
+    evolution = evolution._replace(dt_min=evolution.dt_min * unit, dt_smallest=evolution.dt_smallest * unit)
     for target in times:
         if target < state.t or (target == state.t and not first):
             continue
         while not _reached(state.t, target):
             require_steps(state.step, max_steps, state.t, target, advice="a larger tolerance")
-            stop = evolution.implicit.generator.next_stop(state.t, float(target))
+            stop = plan.stop(state.t, float(target))
             state = _advance(evolution, state, stop, root)
             # At `target` the snapshot itself is the state to go on from.
             if watch is not None and not _reached(state.t, target):
                 watch(state)
         snapshot = _snapshot(evolution, state._replace(t=float(target)), root)
+        snapshot = remarked(snapshot, plan.assumed if state.step == 0 else "")
         state = snapshot.state
         yield snapshot
 
@@ -159,16 +173,16 @@ def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: P
         trial = _try(evolution, state, length, jax.random.fold_in(key, attempt))
         if np.isfinite(trial.misfit) and trial.truncation <= TOO_LONG * evolution.tolerance:
             if trial.share <= FAILED or length <= evolution.dt_min:
-                return _accept(evolution, state, trial, length)
+                return _accept(evolution, state, trial, length, key)
             if longer is not None and trial.share > 0.7 * longer[0].share:
-                return _accept(evolution, state, *longer)
+                return _accept(evolution, state, *longer, key)
             longer = (trial, length)
         length = length / 2
-        if length < 1e-9:
+        if length < evolution.dt_smallest:
             break
     raise NumericalError(
-        f"The step size fell below 1e-9 at t = {state.t:.6g}: the network cannot follow, or its numbers became NaN; "
-        "take a larger tolerance, a larger damping, or more samples."
+        f"The step size fell below {evolution.dt_smallest:.1e} at t = {state.t:.6g}: the network cannot follow, or its "
+        "numbers became NaN; take a larger tolerance, a larger damping, or more samples."
     )
 
 
@@ -186,8 +200,18 @@ def _implicit(evolution: Projected, tuning: Tuning) -> Implicit:
     return evolution.implicit.tuned(tuning) if any(evolution.automatic) else evolution.implicit
 
 
-def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: float) -> ProjectedState:
+def _accept(
+    evolution: Projected, state: ProjectedState, trial: Trial, length: float, key: PRNGKeyArray
+) -> ProjectedState:
     truncation = trial.truncation
+    local, whole, diagonal_chains = 0.0, 0.0, state.diagonal_chains
+    if evolution.defects is not None:
+        middle, dt = jnp.asarray(state.t + length / 2, dtype=float), jnp.asarray(length, dtype=float)
+        chains = (trial.probe.chains, diagonal_chains)
+        found = evolution.defects.of_step(
+            jax.random.fold_in(key, LOSSES), middle, dt, state.ansatz, trial.ansatz, chains
+        )
+        local, whole, diagonal_chains = found
     proposed = length * min((evolution.tolerance / max(truncation, 1e-300)) ** (1 / 3), GROWTH)
     # A step cut short by an output time says nothing against the dt it was cut from.
     cut = length < state.dt and trial.share <= FAILED
@@ -197,7 +221,9 @@ def _accept(evolution: Projected, state: ProjectedState, trial: Trial, length: f
         step=state.step + 1,
         t=state.t + length,
         dt=min(max(state.dt, proposed) if cut else proposed, evolution.dt_max),
-        error=state.error + trial.misfit + truncation,
+        diagonal_chains=diagonal_chains,
+        error=state.error + float(np.nanmax([trial.misfit, whole])) + truncation,
+        local=state.local + local + truncation,
         misfit=trial.share,
         tuning=retuned(state.tuning, evolution.automatic, trial.probe.worth),
     )
@@ -243,6 +269,7 @@ def _snapshot(evolution: Projected, state: ProjectedState, root: PRNGKeyArray) -
         probe.certificate,
         state._replace(diagonal_chains=diagonal_chains),
         {"dt": state.dt, "residual": state.misfit**2, "error_estimate": state.error}
+        | ({} if evolution.defects is None else {"error_local": state.local})
         | named_tuning(state.tuning, evolution.automatic),
         exact=evolution.implicit.sampler.exact,
     )

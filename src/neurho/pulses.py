@@ -1,11 +1,12 @@
 """Pulse shapes: functions f(t) that multiply terms of a Hamiltonian or rates.
 
-Any Python function of time is a coefficient; these know besides when they change, `marks(t0, t1)`, so that
-no integrator steps over a short pulse or across an edge. Times are in the units of the model.
+Any Python function of time is a coefficient; these know besides when they change, `partitions(t0, t1)`
+(see [`neurho.timescales`][]), so that no integrator steps over a short pulse or across an edge. Times are in the units
+of the model.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -15,12 +16,13 @@ import numpy as np
 import scipy
 
 from neurho._types import as_reals, require
+from neurho.timescales import CORNER, Partition, leaves, probe, straight
 
-PARTS = 16
-"""Steps that a pulse is given at least."""
+TAILS = 8.0
+"""Widths from its centre beyond which a Gaussian counts as constant, 1e-14 of its height."""
 
-MOST_KNOTS = 64
-"""Knots of a table at which integrators stop, at most; more are thinned out evenly."""
+MOST_PROBES = 2**20
+"""Times at which a function is looked at, at most."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,9 @@ class Constant:
         """The value at time t, traced by JAX where t is."""
         return self.value * _inside(t, self.start, self.end)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times in (t0, t1) at which integrators stop."""
-        return _between((self.start, self.end), t0, t1)
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """Integrators stop at both ends."""
+        return (_stops((self.start, self.end), t0, t1),)
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class Ramp:
         share = (t - self.start) / (self.end - self.start)
         return self.first + (self.last - self.first) * _library(t).clip(share, 0.0, 1.0)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times in (t0, t1) at which integrators stop."""
-        return _between((self.start, self.end), t0, t1)
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """Integrators stop at both ends."""
+        return (_stops((self.start, self.end), t0, t1),)
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,9 @@ class Sine:
         """The value at time t, traced by JAX where t is."""
         return self.offset + self.amplitude * _library(t).sin(self.frequency * t + self.phase)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times in (t0, t1) at which integrators stop: sixteen in a period."""
-        step = 2 * np.pi / PARTS / abs(self.frequency)
-        return _between(step * np.arange(np.floor(t0 / step), t1 / step + 1), t0, t1)
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """Steps of at most a radian."""
+        return (Partition(np.array([t0, t1]), np.zeros(2, dtype=bool), longest=1 / abs(self.frequency)),)
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ class Gaussian:
         """The value at time t, traced by JAX where t is."""
         return self.height * _library(t).exp(-(((t - self.centre) / self.width) ** 2) / 2)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times in (t0, t1) at which integrators stop: every half width, to four widths from the centre."""
-        return _between(self.centre + self.width * np.linspace(-4, 4, PARTS + 1), t0, t1)
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """Steps of about half a width near the centre, one step for each tail."""
+        return (_sampled(self, self.centre + self.width * np.linspace(-TAILS, TAILS, 129), t0, t1),)
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,10 @@ class Sin2:
         share = _library(t).clip((t - self.start) / (self.end - self.start), 0.0, 1.0)
         return self.height * _library(t).sin(np.pi * share) ** 2
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times in (t0, t1) at which integrators stop: sixteenths of the pulse."""
-        return _between(np.linspace(self.start, self.end, PARTS + 1), t0, t1)
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """Integrators stop at both ends; steps of about an eighth of the pulse in between."""
+        times = np.linspace(self.start, self.end, 65)
+        return _sampled(self, times, t0, t1), _stops((self.start, self.end), t0, t1)
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,10 @@ class Tabulated:
     def __call__(self, t: Any) -> Any:
         """The value at time t, traced by JAX where t is."""
         library = _library(t)
-        knots, coefficients = self._arrays
-        times = library.asarray(knots)
+        times, coefficients = map(library.asarray, self._arrays)
         inside = library.clip(t, self.times[0], self.times[-1])
         piece = library.clip(library.searchsorted(times, inside, side="right") - 1, 0, len(self.times) - 2)
-        c, past = library.asarray(coefficients)[piece], inside - times[piece]
+        c, past = coefficients[piece], inside - times[piece]
         return ((c[..., 0] * past + c[..., 1]) * past + c[..., 2]) * past + c[..., 3]
 
     @cached_property
@@ -138,12 +139,80 @@ class Tabulated:
         """Times and coefficients: tuples of many numbers take long to become arrays."""
         return np.asarray(self.times), np.asarray(self.coefficients)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times in (t0, t1) at which integrators stop: the knots, or some of very many."""
-        return _between(self.times[:: -(-len(self.times) // MOST_KNOTS)], t0, t1)
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.times, self.coefficients))
+
+    def __hash__(self) -> int:
+        return self._hash  # that of ten thousand rows, once
+
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """Leaves end at the knots between which the table keeps to straight lines, to 1 % of its range.
+
+        Integrators stop where the slope changes by more than that from one interval of the table to the next.
+        """
+        times, pieces = self._arrays
+        values = np.append(pieces[:, 3], self(self.times[-1]))
+        slopes = np.concatenate([[0.0], np.diff(values) / np.diff(times), [0.0]])
+        gaps = np.diff(times)
+        apart = np.minimum(np.append(gaps[0], gaps), np.append(gaps, gaps[-1]))
+        corners = np.abs(np.diff(slopes)) * apart > CORNER * np.ptp(values)
+        knots = np.union1d(straight(times, values), np.flatnonzero(corners))
+        inside = knots[(times[knots] > t0) & (times[knots] < t1)]
+        edges = np.concatenate([[t0], times[inside], [t1]])
+        return (Partition(edges, np.concatenate([[False], corners[inside], [False]])),)
 
 
-Pulse: TypeAlias = Constant | Ramp | Sine | Gaussian | Sin2 | Tabulated
+@dataclass(frozen=True, eq=False)
+class Function:
+    """Any function of time that says when it changes."""
+
+    function: Callable[[Any], Any]
+    breaks: tuple[float, ...]
+    width: float | None
+
+    def __call__(self, t: Any) -> Any:
+        """The value at time t."""
+        return self.function(t)
+
+    def __str__(self) -> str:
+        return str(getattr(self.function, "__name__", "function"))
+
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """Leaves from values at least every eighth of `width`; integrators stop at `breaks`."""
+        near = np.zeros(0)
+        if self.width is not None:
+            count = int(np.ceil(8 * (t1 - t0) / self.width))
+            require(
+                count <= MOST_PROBES, "width", f"be at least {8 * (t1 - t0) / MOST_PROBES:.3g}", f"it is {self.width:g}"
+            )
+            near = np.linspace(t0, t1, count + 1)
+        found = probe(self.function, t0, t1, near)
+        resolution = 0.0 if self.breaks or self.width is not None else found.resolution
+        return replace(found, resolution=resolution), _stops(self.breaks, t0, t1)
+
+
+Pulse: TypeAlias = Constant | Ramp | Sine | Gaussian | Sin2 | Tabulated | Function
+
+
+def function(f: Callable[[Any], Any], *, breaks: Sequence[float] = (), width: float | None = None) -> Function:
+    """A function of time together with when it changes, for those that a look at 2^14 equally spaced times may miss.
+
+    **Arguments**
+
+    - `f`: any function of one number.
+    - `breaks`: times at which it or its slope jumps; no step crosses one.
+    - `width`: the shortest time over which it changes; it is looked at eight times in every such time.
+
+    **Raises** `NeurhoError` for what is no function, and for times that are not numbers.
+    """
+    require(callable(f), "f", "be a function of time", f"it is {f!r}")
+    times = as_reals(breaks, "breaks") if len(breaks) else np.zeros(0)
+    require(times.ndim == 1, "breaks", "be a list of times", f"its shape is {times.shape}")
+    if width is not None:
+        _require_reals(width=width)
+        require(width > 0, "width", "be > 0", f"it is {width:g}")
+    return Function(f, tuple(map(float, np.sort(times))), None if width is None else float(width))
 
 
 def constant(value: float, *, start: float = -np.inf, end: float = np.inf) -> Constant:
@@ -220,8 +289,17 @@ def _inside(t: Any, start: float, end: float) -> Any:
     return _library(t).where((t >= start) & (t < end), 1.0, 0.0)
 
 
-def _between(times: Any, t0: float, t1: float) -> tuple[float, ...]:
-    return tuple(float(t) for t in times if t0 < t < t1)
+def _stops(times: Sequence[float], t0: float, t1: float) -> Partition:
+    """Nothing but times at which integrators stop."""
+    inside = [t for t in times if t0 < t < t1]
+    hard = [False, *(True for _ in inside), False]
+    return Partition(np.array([t0, *inside, t1]), np.array(hard))
+
+
+def _sampled(pulse: Callable[[Any], Any], times: np.ndarray, t0: float, t1: float) -> Partition:
+    """Leaves from values at times that show all changes of a pulse."""
+    times = np.union1d(times[(times > t0) & (times < t1)], [t0, t1])
+    return leaves(times, np.asarray(pulse(times), dtype=complex))
 
 
 def _require_reals(**values: Any) -> None:

@@ -67,6 +67,10 @@ def estimate_purity(ansatz: AbstractAnsatz, draw: Draw, *, exact: bool, chunk: i
     blocks = Draw(x=x[:, 0].reshape(draws, groups, -1), weight=(pairs / jnp.sum(pairs)).reshape(draws, groups))
     value = estimate((sums / pairs).reshape(draws, groups), blocks, exact=exact)
     total = jnp.sum(squares)
+    # Samples are from |rho(l, l)|: the trace is smaller than the sum of moduli by |<phase>|.
+    phase = jnp.exp(1j * jax.vmap(jax.vmap(ansatz.log_amplitude))(x).imag)
+    whole = jnp.abs(jnp.sum(weight * phase) / jnp.sum(weight)) ** 2
+    value = Estimate(mean=value.mean / whole, error=value.error / whole)
     return Purity(value=value, terms=jnp.where(total > 0, jnp.sum(sums) ** 2 / jnp.where(total > 0, total, 1), 0.0))
 
 

@@ -19,6 +19,7 @@ from neurho.assembly import (
 )
 from neurho.config import WITHOUT_NETWORK, Config
 from neurho.crossvalidation import MAX_PARAMETERS, CrossValidated
+from neurho.defect import Defects
 from neurho.driven import energy_parts
 from neurho.estimators import CHUNK
 from neurho.evolution import Flow, make_flow
@@ -145,7 +146,7 @@ class Setup:
     @cached_property
     def factors(self) -> np.ndarray:
         """The density matrices of the sites of a product start without noise or tilt, `(sites, d, d)`."""
-        return product_factors(self.config, self.lattice.sites)
+        return product_factors(self.config, self.lattice)
 
     @cached_property
     def named(self) -> list[Quantity]:
@@ -287,7 +288,14 @@ def _evolution(problem: Setup) -> Projected:
         damping=task.damping,
         iterations=task.iterations,
         automatic=automatic(problem.config),
+        defects=_defects(problem),
     )
+
+
+def _defects(problem: Setup) -> Defects | None:
+    if not problem.config.observables.certificate:
+        return None
+    return Defects.build(problem.lattice, problem.generator, *problem.samplers, chunk=problem.chunk)
 
 
 def _search(problem: Setup) -> Continuation:

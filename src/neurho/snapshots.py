@@ -6,17 +6,14 @@ from typing import Any
 import numpy as np
 
 from neurho._types import NumericalError
+from neurho.certificate import ALWAYS, EVOLUTION
 from neurho.estimators import Estimate
 from neurho.observables import Measurement, Observables, Snapshot
 from neurho.sectors import doubts, named_parts
 from neurho.tdvp import Certificate
 
-R_HAT_LIMIT = 1.1
-ACCEPTANCE_LIMIT = 0.002
-RESIDUAL_LIMIT = 0.5
 NORM2_ESS_LIMIT = 30.0
-ERROR_LIMIT = 0.4
-"""Accumulated relative error of rho from which on curves should not be believed; that of the verdict "do not use"."""
+BETTER_SAMPLES = "sampling.exponent = 1 with sampling.blur = 0.3"
 
 
 def take(
@@ -72,6 +69,11 @@ def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
     }
 
 
+def remarked(snapshot: Snapshot, sentence: str) -> Snapshot:
+    """The snapshot with a sentence before what it says already."""
+    return snapshot._replace(message=" ".join(filter(None, (sentence, snapshot.message))))
+
+
 def require_finite(observables: dict[str, Estimate], diagnostics: dict[str, float], t: float) -> None:
     """Raise a `NumericalError` for NaN and infinities."""
     bad = [name for name, e in observables.items() if not np.all(np.isfinite(e.mean))]
@@ -95,27 +97,31 @@ def require_steps(step: int, max_steps: int | None, t: float, target: float, *, 
 def warning(diagnostics: dict[str, float]) -> str:
     """What a user should know about these numbers, or ""."""
     warnings = []
-    for name in ("r_hat", "r_hat_diagonal"):
-        if diagnostics.get(name, 1.0) > R_HAT_LIMIT:
+    for name, advice in (
+        ("r_hat", f"take {BETTER_SAMPLES}, or more chains"),
+        ("r_hat_diagonal", "take more sampling.sweeps between samples, or more chains"),
+    ):
+        if diagnostics.get(name, 1.0) > (limit := ALWAYS[name].good):
+            warnings.append(f"{name} = {diagnostics[name]:.3f} > {limit}: the chains disagree; {advice}.")
+    for name, advice in (("acceptance", f"; take {BETTER_SAMPLES}"), ("acceptance_diagonal", "")):
+        if diagnostics.get(name, 1.0) < ALWAYS[name].good:
             warnings.append(
-                f"{name} = {diagnostics[name]:.3f} > {R_HAT_LIMIT}: the chains disagree, so use more sweeps between "
-                "samples."
-            )
-    for name in ("acceptance", "acceptance_diagonal"):
-        if diagnostics.get(name, 1.0) < ACCEPTANCE_LIMIT:
-            warnings.append(
-                f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated."
+                f"{name} = {diagnostics[name]:.2e}: the chains hardly move, so errors may be underestimated{advice}."
             )
     if diagnostics.get("lindblad_norm2_ess", math.inf) < NORM2_ESS_LIMIT:
         warnings.append(
             f"lindblad_norm2 rests on {diagnostics['lindblad_norm2_ess']:.1f} effective samples: its error is not "
-            "known, and parts of ||L rho||^2 may not have been sampled at all; use more samples."
+            f"known, and parts of ||L rho||^2 may not have been sampled at all; take {BETTER_SAMPLES}, then more "
+            "samples."
         )
-    if diagnostics.get("residual", 0.0) > RESIDUAL_LIMIT:
-        warnings.append(f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion.")
-    if diagnostics.get("error_estimate", 0.0) > ERROR_LIMIT:
+    if diagnostics.get("residual", 0.0) > EVOLUTION["residual"].good:
         warnings.append(
-            f"error_estimate = {diagnostics['error_estimate']:.2f} > {ERROR_LIMIT}: from here on the curves should no "
+            f"residual = {diagnostics['residual']:.2f}: the network cannot follow the equation of motion; take more "
+            "hidden and mixing units, or a smaller ridge."
+        )
+    if diagnostics.get("error_estimate", 0.0) > (limit := EVOLUTION["error_estimate"].usable):
+        warnings.append(
+            f"error_estimate = {diagnostics['error_estimate']:.2f} > {limit}: from here on the curves should no "
             "longer be believed."
         )
     return " ".join(warnings)

@@ -92,6 +92,22 @@ def _cluster_adjoint(lindbladian: Lindbladian, sites: tuple[int, ...]) -> np.nda
     return result
 
 
+def slowest_rate(lindbladian: Lindbladian) -> float:
+    """The smallest rate at which jumps relax a site: the sum of gamma_j ||c_j||^2 over those that act on it.
+
+    Jumps that commute with their adjoint, as dephasing does, relax no populations and count only where there are no
+    others. A scale for ||L rho||/||rho||: what is small beside it is near the stationary state.
+    """
+    rates = {True: np.zeros(lindbladian.sites), False: np.zeros(lindbladian.sites)}
+    for jump in lindbladian.jumps:
+        support = jump.operator.support
+        c = np.sum([embed(t, support, lindbladian.local_dim) for t in jump.operator.terms], axis=0)
+        normal = np.allclose(c @ c.conj().T, c.conj().T @ c)
+        rates[normal][list(support)] += float(jump.rate) * np.linalg.norm(c, 2) ** 2  # pyright: ignore[reportArgumentType]
+    found = rates[False] if np.any(rates[False] > 0) else rates[True]
+    return float(np.min(found[found > 0], initial=np.inf)) if np.any(found > 0) else 1.0
+
+
 def clusters(lattice: Lattice, support: Sequence[int], size: int) -> list[tuple[int, ...]]:
     """All sets of `size` sites made of `support` and neighbours of it (fewer where there are not so many)."""
     inside = set(support)

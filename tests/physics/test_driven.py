@@ -99,7 +99,7 @@ def test_driven_models_against_qutip():
         pulses=shapes,
     )
     rho = exact.product_state([[0.3, 0.1, -0.6], [0.0, 0.5, 0.5]], 2)
-    found = list(exact.evolve(model, rho, [0.0, 0.4, 1.0]))
+    found = list(exact.evolve(model, rho, [0.0, 0.4, 1.0], tolerance=1e-12))
     expected, h, steps = rho.ravel("F"), 1 / 80, {32: 1, 80: 2}
     moving = [qutip.liouvillian(*interchange.to_qutip(model, t=n * h / 2)).full() for n in range(161)]
     for n in range(80):  # Runge-Kutta of order 4 by hand

@@ -16,7 +16,7 @@ def mean(rho, operator, sites):
 def test_populations_relax_with_t1_and_coherences_with_t2():
     model = processor(PAIR, T1=[2.0, 5.0], T2=[3.0, 1.5], thermal=[0.1, 0.0], detuning=[0.7, -0.4])
     t = 1.3
-    *_, rho = exact.evolve(model, exact.product_state([[0.6, 0.0, 0.5]] * 2, 2), [0.0, t])
+    *_, rho = exact.evolve(model, exact.product_state([[0.6, 0.0, 0.5]] * 2, 2), [0.0, t], tolerance=1e-12)
     for j, (t1, t2, p, delta) in enumerate([(2.0, 3.0, 0.1, 0.7), (5.0, 1.5, 0.0, -0.4)]):
         rest = 2 * p - 1
         assert mean(rho, sz(j), 2) == pytest.approx(rest + (0.5 - rest) * np.exp(-t / t1), abs=1e-10)
@@ -34,7 +34,7 @@ def test_without_t2_there_is_no_pure_dephasing():
 def test_a_pulse_turns_by_its_area_about_its_axis(phase):
     drive = {"rabi": 2.0, "phase": phase, "pulse": pulses.sin2(3.0, start=0.1, end=0.4), "at": [1]}
     model = processor(PAIR, T1=1e12, drives=[drive])
-    *_, rho = exact.evolve(model, exact.product_state([0, 0, -1], 2), [0.0, 0.5])
+    *_, rho = exact.evolve(model, exact.product_state([0, 0, -1], 2), [0.0, 0.5], tolerance=1e-12)
     angle = 2.0 * 3.0 * 0.3 / 2
     # Down turned about (cos phase, sin phase, 0): perpendicular to the axis, for phase 0 towards +y
     expected = [-np.sin(phase) * np.sin(angle), np.cos(phase) * np.sin(angle), -np.cos(angle)]
@@ -47,7 +47,7 @@ def test_crosstalk_per_bond_and_with_a_pulse():
     model = processor(
         lattice.chain(3), T1=1e12, crosstalk=[0.4, 1.0], pulses={"crosstalk": pulses.ramp(0.0, 1.0, end=2.0)}
     )
-    *_, rho = exact.evolve(model, exact.product_state([1, 0, 0], 3), [0.0, 3.0])
+    *_, rho = exact.evolve(model, exact.product_state([1, 0, 0], 3), [0.0, 3.0], tolerance=1e-12)
     area = 2.0  # of the ramp up to t = 3
     assert mean(rho, sx(0), 3) == pytest.approx(np.cos(0.4 * area / 2), abs=1e-9)
     assert mean(rho, sx(1), 3) == pytest.approx(np.cos(0.4 * area / 2) * np.cos(1.0 * area / 2), abs=1e-9)

@@ -12,7 +12,7 @@ def test_evolution(make):
     system = make()
     times = [0.0, 0.13, 0.5, 0.5, 2.0]
     rho0 = exact.product_state(system.bloch, system.lindbladian.sites)
-    states = exact.evolve(system.lindbladian, rho0, times)
+    states = exact.evolve(system.lindbladian, rho0, times, tolerance=1e-12)
     for t, rho in zip(times, states, strict=True):
         found = exact.expectations(rho, system.lindbladian, t=t, structure=True)
         for name, value in system.means(t).items():

@@ -37,7 +37,15 @@ method = "exact"
 [output]
 checkpoint_seconds = 100
 """
-STATIONARY = PROBLEM.replace('kind = "evolve"\nt = 1.0', 'kind = "stationary"\nt_max = 1.0')
+STATIONARY = PROBLEM.replace('kind = "evolve"\nt = 1.0', 'kind = "stationary"\nt_max = 1.0').replace("exact", "bosh3")
+STATIONARY += """
+[ansatz]
+kind = "rbm"
+hidden = 1
+mixing = 3
+[sampling]
+kind = "enumeration"
+"""
 
 
 class FakeProblem:

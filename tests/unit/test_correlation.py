@@ -36,7 +36,7 @@ def test_a_spin_under_dephasing_and_a_pulse():
         jumps=[{"on": "sites", "operator": "sx(i)", "rate": 0.3}],
         values={"kick": kick},
     )
-    found = exact.correlation(model, exact.product_state([0.1, 0.2, 0.3], 1), sz(0), sz(0), [0.0, 1.2])
+    found = exact.correlation(model, exact.product_state([0.1, 0.2, 0.3], 1), sz(0), sz(0), [0.0, 1.2], tolerance=1e-11)
     assert found[0] == pytest.approx(1.0)
     angle, size = 1.6, np.exp(-2 * 0.3 * 1.2)
     assert found[1] == pytest.approx((np.cos(angle) + 0.1j * np.sin(angle)) * size, abs=1e-9)

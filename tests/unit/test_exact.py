@@ -48,8 +48,19 @@ def superoperator(model):
     return dense[np.ix_(order, order)]
 
 
+WAYS = {
+    "one table": (2**10, 2**4, 2**5),
+    "matrices and a table": (2**10, 0, 2**5),
+    "matrices and moves": (0, 0, 2**5),
+    "matrices": (0, 0, 0),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("sites", "dim"), [(1, 2), (2, 2), (3, 2), (4, 2), (1, 3), (2, 3), (3, 3)])
-def test_apply_is_the_liouvillian(sites, dim):
+def test_apply_is_the_liouvillian(sites, dim, way, monkeypatch):
+    for name, value in zip(("LARGEST_TABLE", "SMALLEST", "LARGEST_SUPPORT"), WAYS[way], strict=True):
+        monkeypatch.setattr(exact.generator, name, value)
     model, size = random_lindbladian(sites, sites, dim), dim**sites
     operator, rng = exact.ExactLindbladian(model), np.random.default_rng(5)
     assert operator.dimension == size
@@ -57,11 +68,31 @@ def test_apply_is_the_liouvillian(sites, dim):
     for rho in (random_state(rng, size), random_matrix(rng, size)):
         expected = (dense @ rho.ravel()).reshape(size, size)
         np.testing.assert_allclose(operator.apply(rho), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    rho = random_state(rng, size)
+    scaled = operator.at(0.0).scaled(-0.7, 3.0, size).apply(rho)
+    expected = ((dense @ rho.ravel()).reshape(size, size) + 0.7 * rho) / 3
+    np.testing.assert_allclose(scaled, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
     generator = operator.at(0.0)
-    assert generator.weights is not None
-    assert generator.moves
+    assert bool(generator.moves) == (way == "matrices and moves")
+    assert (generator.real is None) == (way == "one table" and size <= 16)
     if sites > 1:
         assert generator.products
+
+
+@pytest.mark.parametrize("most", [2**5, 2**2, 0], ids=["diagonalised", "by norms", "by terms"])
+def test_bounds_of_the_numerical_range(most, monkeypatch):
+    """Against the eigenvalues of both halves of L; on many sites from norms alone."""
+    monkeypatch.setattr(exact.bounds, "LARGEST_SUPPORT", 0 if most < 2**5 else most)
+    monkeypatch.setattr(exact.bounds, "LARGEST_NORM", 2**9 if most else 0)
+    for seed in range(5):
+        model = random_lindbladian(seed, 2)
+        dense, found = superoperator(model), exact.bounds.numerical_range(exact.ExactLindbladian(model))
+        real = np.linalg.eigvalsh((dense + dense.conj().T) / 2)
+        imag = np.linalg.eigvalsh((dense - dense.conj().T) / 2j)
+        assert found.low <= real[0]
+        assert real[-1] <= found.high
+        assert max(-imag[0], imag[-1]) <= found.width
+        assert found.width - found.low < (3 if most == 2**5 else 10) * (imag[-1] - real[0])
 
 
 def test_apply_refuses_wrong_shape():
@@ -95,7 +126,7 @@ def test_negative_rate_at_time():
 def test_evolve_is_the_matrix_exponential(sites, dim):
     model, size = random_lindbladian(7, sites, dim), dim**sites
     rho0, times = random_state(np.random.default_rng(1), size), [0.3, 0.35, 1.0]
-    states = list(exact.evolve(model, rho0, times))
+    states = list(exact.evolve(model, rho0, times, tolerance=1e-13))
     dense = superoperator(model)
     for t, rho in zip(times, states, strict=True):
         expected = (scipy.linalg.expm(dense * (t - times[0])) @ rho0.ravel()).reshape(size, size)
@@ -128,7 +159,7 @@ def test_time_dependent_evolution_agrees_with_mesolve():
 
 def test_evolve_keeps_what_is_conserved_without_jumps():
     model = models.heisenberg(lattice.chain(3), field=(1, 2, 3), coupling=(1, 0.5, 2), decay=0.0)
-    *_, rho = exact.evolve(model, exact.product_state((0, 0.6, 0.8), 3), [0.0, 50.0])
+    *_, rho = exact.evolve(model, exact.product_state((0, 0.6, 0.8), 3), [0.0, 50.0], tolerance=1e-13)
     assert exact.purity(rho) == pytest.approx(1, abs=1e-11)
 
 
@@ -239,7 +270,7 @@ def test_evolution_reference():
         },
     }
     for bloch, values in expected.items():
-        _, *states = exact.evolve(model, exact.product_state(bloch, 5), [0.0, 0.1, 0.5])
+        _, *states = exact.evolve(model, exact.product_state(bloch, 5), [0.0, 0.1, 0.5], tolerance=1e-13)
         for n, rho in enumerate(states):
             found = exact.expectations(rho, model)
             for key, value in values.items():
@@ -384,3 +415,60 @@ def test_distances():
     assert exact.purity(5 * rho) == pytest.approx(np.trace(rho @ rho).real, abs=1e-13)
     with pytest.raises(NeurhoError, match="`sigma` must have shape"):
         exact.trace_distance(rho, np.eye(4))
+
+
+@pytest.mark.parametrize("blocks", [32, 0], ids=["blocks", "whole"])
+def test_inverse_of_the_effective_part(blocks, monkeypatch):
+    """K of the XYZ chain conserves parity: two blocks. (s - L_eff) X = Y is checked by putting X in."""
+    monkeypatch.setattr(exact.krylov, "MOST_BLOCKS", blocks)
+    generator, rng = exact.ExactLindbladian(models.xyz(lattice.chain(4))), np.random.default_rng(3)
+    effective, target = generator.effective, random_state(rng, 16)
+    inverse = exact.krylov.EffectiveInverse(effective, 0.3)
+    assert len(inverse.blocks) == (2 if blocks else 1)
+    x = inverse(target)
+    np.testing.assert_allclose(0.3 * x - effective @ x - (effective @ x).conj().T, target, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(inverse.rough()(target), x, rtol=0, atol=1e-5 * np.abs(x).max())
+    if not blocks:
+        return
+    even = np.array([bin(n).count("1") % 2 == 0 for n in range(16)])
+    assert not np.any(inverse(target * np.equal.outer(even, even))[~np.equal.outer(even, even)])
+
+
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-8, 1e-11])
+@pytest.mark.parametrize("driven", [False, True])
+def test_errors_of_evolutions_are_below_the_tolerance(driven, tolerance):
+    """Against a solution with steps a hundred times more careful; five sites, one table being too large."""
+    energy = sum((sx(j) * np.cos for j in range(1, 5)), sx(0) * np.cos) if driven else 0.5 * sx(0)
+    base = models.xyz(lattice.chain(5))
+    model = Lindbladian(base.lattice, base.hamiltonian + energy, base.jumps)
+    rho, times = exact.product_state((0.6, 0.0, 0.8), 5), [0.0, 0.7, 3.0]
+    found = exact.evolve(model, rho, times, tolerance=tolerance)
+    for a, b in zip(found, exact.evolve(model, rho, times, tolerance=1e-13), strict=True):
+        assert np.linalg.norm(a - b) <= tolerance
+
+
+def test_evolve_takes_states_of_qutip():
+    model, psi = models.xyz(lattice.chain(2)), qutip.ket("01") + 1j * qutip.ket("10")
+    expected = list(exact.evolve(model, psi.proj().full(), [0.0, 0.3]))
+    for rho0 in (psi, psi.proj()):
+        np.testing.assert_array_equal(list(exact.evolve(model, rho0, [0.0, 0.3])), expected)
+    for rho0, words in ((qutip.ket("010"), r"\(8, 8\), a state of 3 sites; the lattice has 2"), ("x", "it is 'x'")):
+        with pytest.raises(NeurhoError, match=words):
+            exact.evolve(model, rho0, [0.0, 0.3])
+
+
+def test_named_product_states():
+    assert np.array_equal(exact.product_state("down", 2), exact.product_state((0, 0, -1), 2))
+    square = lattice.square(2, 3)
+    signs = [1, -1, 1, -1, 1, -1]
+    for where, expected in (
+        (6, signs),
+        (square, [1, -1, 1, -1, 1, -1]),
+        (lattice.from_edges([(0, 2), (2, 1)]), [1, 1, -1]),
+    ):
+        rho, count = exact.product_state("neel", where), len(expected)
+        assert [exact.expectation(rho, sz(j), count).real for j in range(count)] == expected
+    with pytest.raises(NeurhoError, match='`bloch` must not be "neel" on a lattice with odd rings'):
+        exact.product_state("neel", lattice.chain(3, periodic=True))
+    with pytest.raises(NeurhoError, match="`bloch` must be numbers or one of up, down, neel, but it is 'left'"):
+        exact.product_state("left", 2)

@@ -162,13 +162,13 @@ def test_stages_share_random_numbers():
     assert len({key for key, _, _ in seen}) == 1
     assert step.chains == 8
     np.testing.assert_allclose([t for _, t, _ in seen], [0.5, 0.55, 0.575, 0.6])
-    np.testing.assert_array_equal(step.rates.velocity, slope(0.5, START))
+    np.testing.assert_allclose(step.rates.velocity, slope(0.5, START), rtol=1e-12)
 
 
 def test_half_steps_draw_for_themselves():
     record, seen = recording()
     step = doubled_step(HEUN, record, KEY, 0.0, 0.1, START, 0)
-    np.testing.assert_allclose([t for _, t, _ in seen], [0, 0.1, 0, 0.05, 0.05, 0.1])
+    np.testing.assert_allclose([t for _, t, _ in seen], [0, 0.1, 0, 0.05, 0.05, 0.1], atol=1e-13)
     assert len({key for key, _, _ in seen}) == 3
     assert step.chains > 0
 

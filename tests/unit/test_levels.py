@@ -195,7 +195,7 @@ def test_a_mixture_from_a_problem_file():
     problem = build(config.loads(mixed))
     truth = np.diag(np.kron(*[[0.2, 0.2, 0.6]] * 2))
     assert_allclose(density_matrix(problem.initial.target), truth, atol=1e-12)
-    assert_allclose(product_matrix(problem.config.initial, 2), truth, atol=1e-15)
+    assert_allclose(product_matrix(problem.config.initial, problem.lattice), truth, atol=1e-15)
     with pytest.raises(NeurhoError, match=r"key `initial.phases` must be left out where initial.mixed = true"):
         config.loads(SPIN1.replace("phases", "mixed = true\nphases"))
     with pytest.raises(NeurhoError, match="`mixing` must be at least 4 for a mixture, but it is 3"):
@@ -210,9 +210,10 @@ def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
     first = Snapshot(step=0, t=0.0, observables={}, diagnostics={}, state=None, message="The chains disagree.")
     problem.__dict__["flow"] = None
     monkeypatch.setattr(
-        Problem, "_start", lambda self: SimpleNamespace(t=0.0, _replace=lambda **_: SimpleNamespace(t=0.0))
+        Problem, "_start", lambda self: SimpleNamespace(t=0.0, ansatz=None, _replace=lambda **_: SimpleNamespace(t=0.0))
     )
     monkeypatch.setattr(Problem, "_cost_of_noise", lambda self, state: Noise(infidelity=0.01, distance=0.1))
+    monkeypatch.setattr(Problem, "_cost_of_preparation", lambda self, ansatz, noise: noise)
     monkeypatch.setattr(Problem, "_preparation", lambda self, lost: "Infidelity 0.01.")
     monkeypatch.setattr("neurho.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
     found = [snapshot.message for snapshot in problem.snapshots()]

@@ -163,12 +163,13 @@ def test_noise_of_the_force_is_the_scatter_of_blocks():
 
 @pytest.mark.parametrize("centred", [True, False], ids=["centred", "plain"])
 def test_matrices_that_are_not_hermitian(centred):
-    """A table of one spin: O is 1 or i at one configuration, and the imaginary parts of means do not vanish."""
+    """A table of one spin: O is 1/rho or i/rho at one configuration, and the imaginary parts of means do not vanish."""
     rng = np.random.default_rng(4)
     weight = rng.dirichlet(np.ones(4))
     local = rng.normal(size=4) + 1j * rng.normal(size=4)
-    o = np.hstack([np.eye(4), 1j * np.eye(4)])
-    table = table_from_matrix(helpers.random_matrix(rng, 2), sites=1)
+    rho = helpers.random_matrix(rng, 2)
+    o = np.hstack([np.diag(1 / rho.ravel()), np.diag(1j / rho.ravel())])
+    table = table_from_matrix(rho, sites=1)
     metric = make_metric(table, jnp.arange(4)[:, None], jnp.asarray(weight), jnp.asarray(local), centred=centred)
     if centred:
         o, local = o - expectation(weight, o), local - expectation(weight, local)

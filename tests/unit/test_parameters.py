@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import helpers
 import neurho
+import registry
 from neurho import NeurhoError, cli, lattice
 from neurho.ansatz import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
 from neurho.symmetry import number, parity
@@ -78,6 +79,19 @@ def test_networks_of_ones_own(tmp_path):
         neurho.load_parameters(file)
     with pytest.raises(NeurhoError, match="of its own, but its field `rest` is a list"):
         neurho.save_parameters(file, Flat(scale=jnp.ones(()), rest=[1]))
+
+
+def test_networks_of_modules(tmp_path):
+    """An MLP of equinox.nn within an ansatz: its arrays by their paths, put back into one of the same make."""
+    file, network = tmp_path / "deep.npz", registry.Perceptron.random(0)
+    neurho.save_parameters(file, network)
+    with np.load(file) as content:
+        np.testing.assert_array_equal(content["net.layers.1.bias"], network.net.layers[1].bias)
+    assert eqx.tree_equal(neurho.load_parameters(file, like=registry.Perceptron.random(1)), network)
+    with pytest.raises(NeurhoError, match="with modules within it: give `like`, one of the same make"):
+        neurho.load_parameters(file)
+    with pytest.raises(NeurhoError, match="`like` must be of the same make as the Perceptron in"):
+        neurho.load_parameters(file, like=registry.Perceptron.random(0, width=5))
 
 
 def spoilt(file, **changes):

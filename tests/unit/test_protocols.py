@@ -55,9 +55,9 @@ def test_ansatz(name):
     assert vector.shape == (parameter_count(ansatz),)
     assert vector.dtype == float, "parameters are real"
     assert jax.tree.structure(restore(vector)) == jax.tree.structure(ansatz)
-    value = jax.eval_shape(lambda a, x: a.log_amplitude(x), ansatz, X)
+    value = eqx.filter_eval_shape(lambda a, x: a.log_amplitude(x), ansatz, X)
     assert (value.shape, value.dtype) == ((), complex)
-    rows = jax.eval_shape(log_derivatives, ansatz, X)
+    rows = eqx.filter_eval_shape(log_derivatives, ansatz, X)
     assert (rows.shape, rows.dtype) == ((2, len(vector)), float)
 
 
@@ -66,23 +66,23 @@ def test_amplitudes(name, slow):
     """Caches keep their structure under updates (they are carried through scans), those for acceptance too."""
     ansatz = registry.ANSATZES[name]()
     amplitudes = Reevaluated(ansatz) if slow else ansatz.amplitudes()
-    cache = jax.eval_shape(lambda e, x: e.cache(x), amplitudes, X)
-    change = jax.eval_shape(lambda e, s: e.prepare(s, s, s), amplitudes, X)
-    ratio = jax.eval_shape(lambda e, c, d: e.ratio(c, d), amplitudes, cache, change)
+    cache = eqx.filter_eval_shape(lambda e, x: e.cache(x), amplitudes, X)
+    change = eqx.filter_eval_shape(lambda e, s: e.prepare(s, s, s), amplitudes, X)
+    ratio = eqx.filter_eval_shape(lambda e, c, d: e.ratio(c, d), amplitudes, cache, change)
     assert {a.shape for a in ratio} == {()}
     assert {a.dtype.kind for a in ratio} == {"f"}
-    updated = jax.eval_shape(lambda e, c, d: e.update(c, d), amplitudes, cache, change)
+    updated = eqx.filter_eval_shape(lambda e, c, d: e.update(c, d), amplitudes, cache, change)
     assert jax.tree.structure(updated) == jax.tree.structure(cache)
     assert shaped(updated) == shaped(cache)
-    moduli = jax.eval_shape(lambda e: e.moduli(), amplitudes)
+    moduli = eqx.filter_eval_shape(lambda e: e.moduli(), amplitudes)
     assert isinstance(moduli, AbstractModuli)
-    cache = jax.eval_shape(lambda m, x: m.cache(x), moduli, X)
-    change = jax.eval_shape(lambda m, s: m.prepare(s, s, s), moduli, X)
-    log_r, moved = jax.eval_shape(lambda m, c, d: m.propose(c, d), moduli, cache, change)
+    cache = eqx.filter_eval_shape(lambda m, x: m.cache(x), moduli, X)
+    change = eqx.filter_eval_shape(lambda m, s: m.prepare(s, s, s), moduli, X)
+    log_r, moved = eqx.filter_eval_shape(lambda m, c, d: m.propose(c, d), moduli, cache, change)
     assert (log_r.shape, log_r.dtype.kind) == ((), "f")
-    refreshed = jax.eval_shape(lambda m, c: m.refresh(c), moduli, cache)
+    refreshed = eqx.filter_eval_shape(lambda m, c: m.refresh(c), moduli, cache)
     assert shaped(moved) == shaped(refreshed) == shaped(cache)
-    single = jax.eval_shape(lambda e, x: e.log_amplitude(x), amplitudes, X)
+    single = eqx.filter_eval_shape(lambda e, x: e.log_amplitude(x), amplitudes, X)
     assert (single.shape, single.dtype) == ((), complex)
 
 
@@ -181,7 +181,8 @@ def public(kind):
 
 def test_registry_is_complete():
     """Every concrete ansatz, sampler and solver stands in the registry."""
-    ansatzes = {type(make()).__name__ for make in registry.ANSATZES.values()}
+    made = [type(make()) for make in registry.ANSATZES.values()]
+    ansatzes = {kind.__name__ for kind in made if kind.__module__.startswith("neurho")}
     samplers = {type(make(2)).__name__ for make in registry.SAMPLERS.values()}
     solvers = {type(make()).__name__ for make in registry.SOLVERS.values()}
     assert public(AbstractAnsatz) == ansatzes

@@ -5,9 +5,17 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from neurho import NeurhoError, lattice, pulses
-from neurho.generator import lindbladian_map
-from neurho.operators import Lindbladian, sm, sp, sz
+from neurho import NeurhoError, pulses
+from neurho.timescales import schedule
+
+
+def stops(function, t0, t1):
+    """Ends of the longest steps that an integrator may take."""
+    plan, found = schedule([function], t0, t1), [t0]
+    while found[-1] < t1:
+        found.append(plan.stop(found[-1], t1))
+    return np.array(found[1:])
+
 
 SHAPES = {
     "constant": (pulses.constant(1.5, start=0.2, end=0.7), lambda t: 1.5 if 0.2 <= t < 0.7 else 0.0),
@@ -32,7 +40,6 @@ def test_values_agree_with_the_formula_in_both_libraries(name):
     expected = [formula(t) for t in times]
     np.testing.assert_allclose([pulse(t) for t in times], expected, atol=1e-14)
     np.testing.assert_allclose(pulse(jnp.asarray(times)), expected, atol=1e-14)
-    assert all(0.0 < mark < 1.2 for mark in pulse.marks(0.0, 1.2))
     assert hash(pulse) is not None
 
 
@@ -54,27 +61,15 @@ def test_a_smooth_table_passes_its_points_and_overshoots_nowhere():
     assert abs(pulse(1.25) - 0.25) > 0.02  # not a straight line
 
 
-def test_integrators_stop_where_a_pulse_changes():
-    """A pulse between two outputs stands in the way; products and conjugates keep its marks."""
-    kick = pulses.gaussian(1.0, centre=5.0, width=0.01)
-    half = (1 + 1j) * (sp(0) * kick) * (lambda t: t)
-    model = Lindbladian(lattice.chain(1), half + half.adjoint(), [])
-    assert min(abs(mark - 5.0) for mark in model.marks(0.0, 10.0)) < 1e-12
-    generator = lindbladian_map(model)
-    stops, t = [], 0.0
-    while t < 10.0:
-        t = generator.next_stop(t, 10.0)
-        stops.append(t)
-    assert stops[-1] == 10.0
-    assert len(stops) == pulses.PARTS + 2
-    np.testing.assert_allclose(np.diff(stops[:-1]), 0.005, rtol=1e-9)
-    constant = lindbladian_map(Lindbladian(lattice.chain(1), sz(0), [(1.0, sm(0))]))
-    assert constant.next_stop(0.0, 10.0) == 10.0
-
-
-def test_long_tables_stop_integrators_at_some_knots_only():
-    table = pulses.tabulated(np.linspace(0, 1, 5000), np.zeros(5000))
-    assert 32 <= len(table.marks(0.0, 1.0)) <= pulses.MOST_KNOTS
+def test_a_function_with_breaks_and_a_width():
+    """What a look at 2^14 times misses is found with a width; breaks are stops even where nothing is seen."""
+    narrow = lambda t: np.maximum(0.0, 1 - ((t - 37.123) / 3e-4) ** 2)  # noqa: E731
+    assert len(stops(narrow, 0.0, 100.0)) == 1
+    found = stops(pulses.function(narrow, width=1e-3), 0.0, 100.0)
+    assert np.sum(np.abs(found - 37.123) < 4e-4) >= 2
+    found = stops(pulses.function(np.cos, breaks=[0.25, 0.5]), 0.0, 1.0)
+    assert {0.25, 0.5} <= set(found)
+    assert pulses.function(np.cos)(0.3) == np.cos(0.3)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +83,13 @@ def test_long_tables_stop_integrators_at_some_knots_only():
         (lambda: pulses.tabulated([0.0, 2.0, 1.0], [0.0, 0.0, 0.0]), "`times` must increase"),
         (lambda: pulses.tabulated([0.0], [0.0]), "`times` must be at least two numbers"),
         (lambda: pulses.tabulated([0.0, 1.0], [0.0]), "`values` must have one entry for each of the 2 times"),
+        (lambda: pulses.function(3.0), "`f` must be a function of time"),
+        (lambda: pulses.function(np.cos, width=-1.0), "`width` must be > 0"),
+        (lambda: pulses.function(np.cos, breaks=["a"]), "`breaks` must be finite real numbers"),
+        (
+            lambda: pulses.function(np.cos, width=1e-9).partitions(0.0, 1.0),
+            "`width` must be at least 7.63e-06, but it is 1e-09",
+        ),
     ],
 )
 def test_what_is_refused(make, sentence):

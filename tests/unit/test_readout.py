@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from neurho import exact
+from neurho import exact, lattice
 from neurho.config import loads
+from neurho.initial import product_factors
 from neurho.problem import build
 from neurho.readout import Readout
 
@@ -62,6 +63,16 @@ def test_factors_are_the_product_start(ring):
     first = problem.factors
     product = np.kron(np.kron(first[0], first[1]), first[2])
     np.testing.assert_allclose(product, exact.product_state((0, 0.3, 0.6), 3), atol=1e-15)
+
+
+@pytest.mark.parametrize("bloch", ["up", "down", "neel"])
+def test_factors_of_a_start_with_a_name(ring, bloch):
+    problem, _, _ = ring
+    chain = lattice.chain(3)
+    asked = problem.config.model_copy(update={"initial": problem.config.initial.model_copy(update={"bloch": bloch})})
+    first = product_factors(asked, chain)
+    product = np.kron(np.kron(first[0], first[1]), first[2])
+    np.testing.assert_array_equal(product, exact.product_state(bloch, chain))
 
 
 def test_an_operator_that_stands_twice_is_measured_once(ring):

@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import pytest
 
+import helpers
 import neurho
 from neurho import exact
 from neurho.observables import build_observables
 from neurho.operators import adjoint_lindbladian, total
-from neurho.stationarity import averaged, clusters, corrected, relaxes, stationary_quantities
+from neurho.stationarity import averaged, clusters, corrected, relaxes, slowest_rate, stationary_quantities
 
 
 def random_hermitian(rng, size):
@@ -170,3 +171,14 @@ def test_nothing_is_corrected_where_a_cluster_conserves_something():
     assert stationary_quantities(driven) == []
     decaying = neurho.Lindbladian(lattice, exchange, [*jumps, *((0.1, neurho.sm(j)) for j in range(4))])
     assert [q.name for q in stationary_quantities(decaying)][:2] == ["sx_corrected", "sx_corrected_site"]
+
+
+def test_the_slowest_rate():
+    """Decay 0.3 and pump 0.2 add up; dephasing counts only by itself; the slowest site decides."""
+    spins = helpers.lattice.chain(2)
+    rate = lambda **rates: slowest_rate(helpers.models.heisenberg(spins, coupling=(1.0, 0, 0), **rates))  # noqa: E731
+    assert rate(decay=0.3, pump=0.2, dephasing=5.0) == pytest.approx(0.5)
+    assert rate(decay=[0.3, 0.1]) == pytest.approx(0.1)
+    assert rate(decay=0.0, dephasing=0.7) > 0
+    pair = helpers.Lindbladian(spins, helpers.sx(0), [(0.4, helpers.local(np.diag([2.0, 0, 0], 1), (0, 1)))])
+    assert slowest_rate(pair) == pytest.approx(1.6)

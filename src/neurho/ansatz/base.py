@@ -174,8 +174,18 @@ class ReevaluatedModuli(AbstractModuli):
 
 
 def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any]:
-    """The real parameters as one vector, and the function that puts a vector back: `ansatz = restore(vector)`."""
+    """The real parameters as one vector, and the function that puts a vector back: `ansatz = restore(vector)`.
+
+    **Raises** `NeurhoError` for a complex array among the fields.
+    """
     leaves, rest = eqx.partition(ansatz, eqx.is_inexact_array)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(leaves)[0]:
+        require(
+            not jnp.iscomplexobj(leaf),
+            "ansatz",
+            "hold real parameters (keep a complex array as its real and imaginary part)",
+            f"its `{jax.tree_util.keystr(path).lstrip('.')}` is complex",
+        )
     return _joined(leaves), lambda v: eqx.combine(_parted(v, leaves), rest)
 
 

@@ -14,6 +14,7 @@ from neurho.ansatz.liouville import LiouvilleRBM
 from neurho.ansatz.rbm import RBM, random_rbm
 from neurho.ansatz.tied import TiedRBM, random_tied
 from neurho.compiling import program
+from neurho.lattice import Lattice, bloch_vectors
 from neurho.symmetry import Charge
 
 Network = TypeVar("Network", RBM, TiedRBM)
@@ -39,7 +40,7 @@ class Prepared(NamedTuple, Generic[Network]):
 def product_state(
     key: PRNGKeyArray,
     bloch: Any,
-    sites: int,
+    sites: int | Lattice,
     *,
     hidden: int,
     mixing: int,
@@ -60,7 +61,8 @@ def product_state(
 
     **Arguments**
 
-    - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1.
+    - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1; or "up", "down" or "neel" (site 0 up).
+    - `sites`: how many, or a lattice, along whose bonds "neel" alternates.
     - `hidden`, `mixing`: M and Mtilde. Mixed states need `mixing` >= `sites`.
     - `noise`: standard deviation of the normal numbers added to all parameters but `visible`: at zero the hidden
       units sit at a saddle point (d log rho/dW = tanh 0 = 0) and the flow could not use them.
@@ -72,6 +74,8 @@ def product_state(
 
     **Raises** `NeurhoError` for vectors longer than 1 and for mixed states without enough mixing units.
     """
+    bloch = bloch_vectors(bloch, sites)
+    sites = sites.sites if isinstance(sites, Lattice) else sites
     require_whole(sites, "sites", 1)
     vectors = as_reals(bloch, "bloch")
     require(
@@ -131,7 +135,7 @@ def uniform_product_state(
 
     **Arguments**
 
-    - `bloch`: r, shape `(3,)`, or `(sites, 3)` with equal rows.
+    - `bloch`: r, shape `(3,)`, or `(sites, 3)` with equal rows; or "up" or "down".
     - `translations`, `hidden`, `mixing`: as in [`neurho.random_tied`][].
     - `noise`, `tilt`, `charge`: as in [`neurho.product_state`][].
     - `reach`: the noise of a filter falls with the distance d from site 0 as exp(-d^2/(2 reach^2)). None for noise
@@ -141,7 +145,7 @@ def uniform_product_state(
     are not the same on all sites.
     """
     moves, sites = np.asarray(translations).shape
-    vectors = as_reals(bloch, "bloch")
+    vectors = as_reals(bloch_vectors(bloch, sites), "bloch")
     spread = float(np.max(np.ptp(vectors, axis=0), initial=0.0)) if vectors.ndim == 2 else 0.0
     require(
         spread <= UNIFORM,

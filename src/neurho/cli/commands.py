@@ -445,8 +445,12 @@ def _summary_of(directory: Path, settings: "Config", series: Any) -> dict[str, A
 
     summary = records.read_summary(directory)
     if summary is None or summary["snapshots"] != series.sizes["t"]:
+        average = average_of(settings)
+        found = records.judge(series, settings.task.kind, average=average, reached=None)
         rest = {"converged": None, "messages": [], "fingerprint": config.fingerprint(settings)}
-        return records.summarise(series, average=average_of(settings)) | rest
+        rest |= {"verdict": found.word, "reasons": list(found.reasons), "verdicts": dict(found.words)}
+        rest["certificate"] = [figure._asdict() for figure in found.figures]
+        return records.summarise(series, average=average) | rest
     return summary
 
 

@@ -72,6 +72,8 @@ def _readable(name: str, value: Any) -> str:
 
 def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) -> None:
     """What `neurho show` prints."""
+    from neurho.certificate import sentence
+
     search = config.task.kind == "stationary"
     goal = "stationary state" if search else f"evolution to t = {config.task.t_end:g}"
     # An evolution that came to its end may be wrong all the same: the verdict says so, and not this line.
@@ -98,7 +100,7 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
             error = summary.get(f"{name}_error")
             table.add_row(name, with_error(value, error) if error else f"{value:.4g}")
     judged = [line] if (line := sectors_line(summary)) else []
-    judged += [f"Verdict: {summary['verdict']}."] if summary.get("verdict") else []
+    judged += [line] if (line := sentence(summary)) else []
     _print(table, *judged, *summary["messages"])
 
 

@@ -40,6 +40,8 @@ ENUMERATION_SITES = 7
 TIED_ENUMERATION_SITES = 9
 """With ansatz.translations."""
 TABLE_SITES = 6
+EVOLUTION_DEFAULTS = {"exponent": 1.0, "blur": 0.3}
+"""Of [sampling] with kind "metropolis" and task.kind "evolve"."""
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom
@@ -85,6 +87,16 @@ class Config(Table):
         if "initial" not in data and isinstance(task, Stationary) and task.method == "continuation" and spins:
             return data | {"initial": MeanField(kind="mean-field")}
         return data
+
+    @model_validator(mode="before")
+    @classmethod
+    def _safe_samples(cls, data: Any) -> Any:
+        """Samples of an evolution run at |rho| and are blurred, unless something else is asked for."""
+        sampling = data.get("sampling")
+        if not isinstance(sampling, Metropolis) or not isinstance(data.get("task"), Evolve):
+            return data
+        missing = {k: v for k, v in EVOLUTION_DEFAULTS.items() if k not in sampling.model_fields_set}
+        return data | {"sampling": sampling.model_copy(update=missing)}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
@@ -167,7 +179,7 @@ def _check_sites(config: Config) -> Iterator[Refusal]:
     if field is not None:
         yield from _check_length("model.field", None if isinstance(field[0], float) else field, config.sites)
     yield from _check_levels(config)
-    if isinstance(config.initial, Product):
+    if isinstance(config.initial, Product) and not isinstance(config.initial.bloch, str):
         bloch = config.initial.bloch
         vectors = [bloch] if isinstance(bloch[0], float) else bloch
         yield from _check_length("initial.bloch", None if vectors is not bloch else bloch, config.sites)
@@ -227,11 +239,9 @@ def _check_translations(config: Config, network: Rbm) -> Iterator[Refusal]:
             yield Refusal(f"ansatz.{key}", must, f"it is {getattr(network, key)}")
     if isinstance(config.initial, Levels):
         yield Refusal("initial.kind", "be another one where ansatz.translations = true", 'it is "levels"')
-    if (
-        isinstance(config.initial, Product)
-        and isinstance(config.initial.bloch[0], tuple)
-        and len(set(config.initial.bloch)) > 1
-    ):
+    bloch = getattr(config.initial, "bloch", "")
+    different = bloch == "neel" if isinstance(bloch, str) else isinstance(bloch[0], tuple) and len(set(bloch)) > 1
+    if different:
         yield Refusal("initial.bloch", "be the same on all sites where ansatz.translations = true", "it is not")
 
 

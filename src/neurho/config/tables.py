@@ -43,6 +43,12 @@ Vectors: TypeAlias = Annotated[
 ]
 
 
+Bloch: TypeAlias = Annotated[
+    _Vector | tuple[_Vector, ...] | Literal["up", "down", "neel"],
+    Field(description='three numbers (x, y, z), or three for each site, or "up", "down" or "neel"'),
+]
+
+
 Couplings: TypeAlias = Annotated[
     _Vector | tuple[_Vector, ...], Field(description="three numbers (x, y, z), or three for each bond of the lattice")
 ]
@@ -177,7 +183,7 @@ class Product(Table):
     """A product state by Bloch vector, with noise that moves the network off its saddle points."""
 
     kind: Literal["product"]
-    bloch: Vectors
+    bloch: Bloch
     noise: NotNegative = 0.01
     tilt: Annotated[Number, Field(gt=0, lt=0.5, description="a number > 0 and < 0.5")] = 1e-3
     reach: MaybePositive = None

@@ -13,7 +13,7 @@ import numpy as np
 
 from neurho._types import Coefficient
 from neurho.generator import lindbladian_terms
-from neurho.operators import Lindbladian, Operator, evaluate, marks_of
+from neurho.operators import Lindbladian, Operator, evaluate
 
 
 def letters(dim: int) -> np.ndarray:
@@ -55,10 +55,6 @@ class Channel:
     def __call__(self, t: float) -> float:
         """The coefficient at time t."""
         return float((self.unit * complex(evaluate(self.function, t))).real)
-
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which integrators stop."""
-        return marks_of((self.function,), t0, t1)
 
 
 def real_terms(lindbladian: Lindbladian) -> tuple[dict[tuple[int, ...], np.ndarray], tuple[Channel, ...]]:

@@ -1,6 +1,6 @@
 """Equations of motion of strings: dc_P/dt = sum_Q L[P, Q] c_Q, each in as many terms as touch the support of P."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +22,15 @@ class TermGroup(NamedTuple):
 
 
 class StringTerms(NamedTuple):
-    """A Lindbladian on strings: dc_P/dt = sum over terms, channels n, letters b of g_n(t) R_n[P_S, b] c_{P, b on S}."""
+    """A Lindbladian on strings: dc_P/dt = sum over terms, channels n, letters b of g_n(t) R_n[P_S, b] c_{P, b on S}.
+
+    `check` is called with every time at which coefficients are evaluated.
+    """
 
     groups: tuple[TermGroup, ...]
     channels: tuple[Channel, ...]
     letters: int
+    check: Callable[[float], None] | None = None
 
 
 def string_terms(lindbladian: Lindbladian) -> StringTerms:
@@ -42,7 +46,7 @@ def string_terms(lindbladian: Lindbladian) -> StringTerms:
         TermGroup(np.array([s for s, _ in terms]).reshape(len(terms), size), np.stack([m for _, m in terms], axis=1))
         for size, terms in sorted(by_size.items())
     )
-    return StringTerms(groups=groups, channels=channels, letters=letters)
+    return StringTerms(groups=groups, channels=channels, letters=letters, check=lindbladian.hermitian_at)
 
 
 class Connected(NamedTuple):

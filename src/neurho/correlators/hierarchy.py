@@ -81,6 +81,8 @@ class Hierarchy(NamedTuple):
 
 def term_values(terms: StringTerms, t: float, means: np.ndarray | None) -> np.ndarray:
     """All entries of all terms of L' in one row."""
+    if terms.check is not None:
+        terms.check(t)
     scale = np.array([channel(t) for channel in terms.channels])
     parts = []
     for places, matrices in terms.groups:

@@ -1,7 +1,7 @@
 """Stationary states and evolutions of a hierarchy."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.integrate import DOP853
@@ -10,7 +10,7 @@ from scipy.sparse.linalg import gmres
 
 from neurho._types import NumericalError
 from neurho.correlators.hierarchy import Hierarchy
-from neurho.operators import marks_of
+from neurho.timescales import Schedule, within
 
 RESTART = 80
 """Vectors of a Krylov space."""
@@ -99,37 +99,47 @@ def propagate(
     t1: float,
     *,
     tolerance: float,
-    moving: bool,
+    plan: Schedule | None,
     watch: Callable[[float], None] | None = None,
 ) -> Moments:
     """The moments at t1, by the embedded Runge-Kutta method of order 8 of Dormand and Prince, from a new first step.
 
-    No step passes over a time at which a coefficient changes.
+    Steps end where `plan` says, and see one side of an edge there.
 
-    - `moving`: whether coefficients depend on time.
+    - `plan`: when coefficients change; None where they do not depend on time.
     - `watch`: called with the time after every step.
 
     **Raises** `NumericalError` where moments grow beyond bounds.
     """
-    rate = _rate(hierarchy, moments, moving=moving)
+    rate = _rate(hierarchy, moments, moving=plan is not None)
     y = np.concatenate([moments.c, moments.means.ravel()]) if moments.central else moments.c
-    stops = [*marks_of(hierarchy.terms.channels, t0, t1), t1]
-    begin = t0
-    for stop in stops:
-        solver = DOP853(rate, begin, y, stop, rtol=tolerance, atol=1e-2 * tolerance)
+    t, length = t0, np.inf
+    while t < t1:
+        stop = t1 if plan is None else plan.stop(t, t1)
+        first = None if t == t0 else min(length, stop - t)
+        inside = _between(rate, t, stop)
+        solver = DOP853(inside, t, y, stop, first_step=first, rtol=tolerance, atol=1e-2 * tolerance)
         while solver.status == "running":
             solver.step()
             if solver.status == "failed" or not np.max(np.abs(solver.y)) < 1e6:
                 raise NumericalError(_grown(hierarchy, solver.y, solver.t))
             if watch is not None:
                 watch(solver.t)
-        y, begin = solver.y, stop
+        y, t, length = solver.y, stop, solver.h_abs
     size = hierarchy.size
     means = y[size:].reshape(moments.means.shape) if moments.central else moments.means
     return moments._replace(c=y[:size], means=means)
 
 
-def _rate(hierarchy: Hierarchy, moments: Moments, *, moving: bool) -> Callable[[float, np.ndarray], np.ndarray]:
+_Rate: TypeAlias = Callable[[float, np.ndarray], np.ndarray]
+
+
+def _between(rate: _Rate, begin: float, end: float) -> _Rate:
+    """The rate with times kept inside an open interval, at the ends of which coefficients may jump."""
+    return lambda t, y: rate(within(begin, end - begin, (t - begin) / (end - begin)), y)
+
+
+def _rate(hierarchy: Hierarchy, moments: Moments, *, moving: bool) -> _Rate:
     size, shape = hierarchy.size, moments.means.shape
     if moments.central:
 

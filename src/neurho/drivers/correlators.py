@@ -17,6 +17,8 @@ from neurho._types import NeurhoError, NumericalError
 from neurho.estimators import Estimate
 from neurho.observables import Snapshot
 from neurho.setup import Setup
+from neurho.snapshots import remarked
+from neurho.timescales import Schedule
 
 BYTES = 6000
 """Of memory for each string, at the peak."""
@@ -215,6 +217,12 @@ class CorrelatorFlow:
         references = REFERENCES if len(self.sets) > 1 else (False,)
         return [self.picture.member(rung, central=central) for central in references for rung in self.sets]
 
+    @cached_property
+    def plan(self) -> Schedule | None:
+        """When coefficients change; None where none does."""
+        model, times = self.picture.setup.lindbladian, self.picture.setup.times
+        return model.schedule(float(times[0]), float(times[-1])) if model.is_time_dependent else None
+
     def template(self) -> Flowing:
         """The state at t = 0."""
         start = self.picture.start
@@ -236,7 +244,7 @@ class CorrelatorFlow:
         here: Flowing = self.template() if state is None else state
         if state is None:
             here, snapshot = self._observe(here)
-            yield snapshot
+            yield remarked(snapshot, "" if self.plan is None else self.plan.assumed)
         times = self.picture.setup.times
         for t in times[times > here.t]:
             moved = [self._moved(number, here, float(t), watch) for number in range(len(self.members))]
@@ -263,7 +271,7 @@ class CorrelatorFlow:
                 here.t,
                 t,
                 tolerance=picture.task.tolerance,
-                moving=picture.setup.lindbladian.is_time_dependent,
+                plan=self.plan,
                 watch=None if watch is None else lambda _: watch(here),
             )
         except NumericalError:

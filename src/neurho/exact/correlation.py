@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from neurho._types import require
-from neurho.exact.density import require_shape
+from neurho.exact.density import as_density_matrix
 from neurho.exact.dynamics import evolve
 from neurho.operators import Lindbladian, Operator, require_same_dim
 
@@ -17,7 +17,7 @@ def correlation(
     b: Operator,
     times: Sequence[float] | np.ndarray,
     *,
-    tolerance: float = 1e-12,
+    tolerance: float = 1e-8,
     memory: float = 8.0,
 ) -> np.ndarray:
     """<A(t) B(t_0)> for t in `times`, t_0 = times[0], by the regression theorem (Lax, Phys. Rev. 129, 2342 (1963)):
@@ -41,7 +41,7 @@ def correlation(
         require(isinstance(operator, Operator), "a, b", "be operators", f"one is {operator!r}")
         require_same_dim(lindbladian.hamiltonian, operator)
     require(len(times) > 0, "times", "be at least one time", "it is empty")
-    require_shape(rho, lindbladian.local_dim**sites)
+    rho = as_density_matrix(rho, lindbladian, "rho")
     sigma = b.to_sparse(sites, float(times[0])) @ rho / np.trace(rho)
     left = [a.to_sparse(sites, float(t)).T.tocsr() for t in times]
     total = np.zeros(len(times), dtype=complex)

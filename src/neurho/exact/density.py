@@ -3,25 +3,32 @@
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from neurho._types import as_reals, require, require_sites
+from neurho._types import NeurhoError, as_reals, require, require_sites
+from neurho.lattice import Lattice, bloch_vectors
 from neurho.momentum import structure_weights
 from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, value_at
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
 
-def product_state(bloch: Sequence[float] | np.ndarray, sites: int, *, memory: float = 8.0) -> np.ndarray:
+def product_state(
+    bloch: Sequence[float] | np.ndarray | str, sites: int | Lattice, *, memory: float = 8.0
+) -> np.ndarray:
     """The product state rho = prod_j (1 + r_j . sigma_j)/2 of spins 1/2.
 
     **Arguments**
 
-    - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`.
+    - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`; or "up", "down" or "neel" (site 0 up).
+    - `sites`: how many, or a lattice, along whose bonds "neel" alternates.
 
     **Returns** shape `(2^sites, 2^sites)`.
     """
+    bloch = bloch_vectors(bloch, sites)
+    sites = sites.sites if isinstance(sites, Lattice) else sites
     vectors = as_reals(bloch, "bloch")
     require(vectors.shape in ((3,), (sites, 3)), "bloch", f"have shape (3,) or ({sites}, 3)", f"it is {vectors.shape}")
     length = np.max(np.linalg.norm(vectors, axis=-1))
@@ -57,6 +64,7 @@ def reduced(rho: np.ndarray, keep: Sequence[int], sites: int) -> np.ndarray:
 
 def expectation(rho: np.ndarray, operator: Operator, sites: int, t: float = 0.0) -> complex:
     """<X> = tr(X rho) / tr(rho), term by term from reduced density matrices."""
+    require_shape(rho, operator.local_dim**sites)
     total = 0j
     for term in operator.terms:
         part = reduced(rho, term.sites, sites)
@@ -145,6 +153,33 @@ def _local_dim(rho: np.ndarray, sites: int) -> int:
 def require_shape(rho: np.ndarray, dimension: int, name: str = "rho") -> None:
     """Check that a density matrix has `dimension` rows and columns."""
     require(rho.shape == (dimension, dimension), name, f"have shape ({dimension}, {dimension})", f"it is {rho.shape}")
+
+
+def as_density_matrix(rho: Any, lindbladian: Lindbladian, name: str = "rho0") -> np.ndarray:
+    """A Hermitian matrix of the size that a Lindbladian acts on, from an array or a Qobj of QuTiP (ket or matrix).
+
+    **Raises** `NeurhoError` for another size, with the number of sites that it belongs to, and for what is no matrix.
+    """
+    if hasattr(rho, "full") and hasattr(rho, "dims"):
+        rho = rho.full() if rho.shape[0] == rho.shape[1] else rho.full().ravel()
+        rho = np.outer(rho, rho.conj()) if rho.ndim == 1 else rho
+    try:
+        array = np.array(rho, dtype=complex)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.ndim != 2 or len(array) == 0:
+        raise NeurhoError(f"Argument `{name}` must be a density matrix of numbers, but it is {f'{rho!r}':.80}.")
+    d, sites = lindbladian.local_dim, lindbladian.sites
+    size = d**sites
+    other = round(np.log(len(array)) / np.log(d))
+    said = f"it is {array.shape}"
+    if array.shape == (d**other, d**other):
+        said += f", a state of {other} sites; the lattice has {sites}"
+    require(array.shape == (size, size), name, f"have shape ({size}, {size})", said)
+    require(np.all(np.isfinite(array)), name, "have finite entries", "it contains NaN or infinity")
+    same = np.allclose(array, array.conj().T, rtol=0, atol=1e-10)
+    require(same, name, "be Hermitian", "it differs from its adjoint")
+    return array
 
 
 def require_memory(dimension: int, matrices: int, memory: float) -> None:

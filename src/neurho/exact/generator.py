@@ -1,23 +1,26 @@
-"""The Lindbladian applied to a dense density matrix, without ever making a superoperator."""
+"""The Lindbladian applied to a dense density matrix, without ever making a superoperator of a large one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.sparse.linalg import eigsh
 
 from neurho._types import Coefficient
 from neurho.exact.density import require_shape
+from neurho.exact.tables import Channels, superoperator, turned
 from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate, rate_at, value_at
 
-LARGEST_SUPPORT = 512
-"""Largest number of rows of a jump on its own sites that is looked at for its structure."""
-
 _Block: TypeAlias = tuple[int | slice, ...]
+LARGEST_TABLE = 2**10
+"""Rows of rho up to which all entries that jumps move stand in one sparse table; above, jumps move blocks of rho."""
+SMALLEST = 2**4
+"""Rows of rho up to which all that is constant in L is one sparse table."""
+LARGEST_SUPPORT = 2**5
+"""Rows of a jump on its own sites up to which it moves blocks of rho, and its dissipator is diagonalised for bounds."""
 
 
 class _Moves(NamedTuple):
@@ -28,19 +31,33 @@ class _Moves(NamedTuple):
 
 
 class Generator(NamedTuple):
-    """L at one time: K; all diagonal jumps as one weight per entry of rho; block moves; products c rho c^+."""
+    """L at one time, i K = `real` + i `imag` with real matrices:
 
-    effective: sparse.csr_array
-    weights: np.ndarray | None
-    moves: tuple[_Moves, ...]
-    products: tuple[tuple[float, sparse.csr_array], ...]
+        L rho = K rho + (K rho)^+ + sum_n f_n T_n rho + shift rho + block moves + sum_j gamma_j c_j rho c_j^+
+
+    `tables` are pairs (f, T) of sparse matrices that act on rho as a vector: they hold the entries that jumps move and
+    all that is diagonal, also in K.
+    """
+
+    real: sparse.csr_array | None = None
+    imag: sparse.csr_array | None = None
+    tables: tuple[tuple[float, sparse.csr_array], ...] = ()
+    shift: float = 0.0
+    moves: tuple[_Moves, ...] = ()
+    products: tuple[tuple[float, sparse.csr_array], ...] = ()
 
     def apply(self, rho: np.ndarray) -> np.ndarray:
-        """L rho for a Hermitian rho: K rho + (K rho)^+ saves the second product."""
-        out = self.effective @ rho
-        out += out.conj().T
-        if self.weights is not None:
-            out += self.weights * rho
+        """L rho for a Hermitian rho, of which K rho + (K rho)^+ needs one product."""
+        rho = np.ascontiguousarray(rho, dtype=complex)
+        out, flat = self._coherent(rho), rho.ravel()
+        for factor, table in self.tables:
+            moved = table @ flat
+            if factor != 1:
+                moved *= factor
+            out = moved if out is None else np.add(out, moved, out=out)
+        out = np.zeros_like(rho) if out is None else out.reshape(rho.shape)
+        if self.shift:
+            out += self.shift * rho
         for shape, moves in self.moves:
             source, target = rho.reshape(shape), out.reshape(shape)
             for to, origin, factor in moves:
@@ -48,6 +65,35 @@ class Generator(NamedTuple):
         for rate, jump in self.products:
             out += rate * (jump @ np.ascontiguousarray((jump @ rho).conj().T))
         return out
+
+    def _coherent(self, rho: np.ndarray) -> np.ndarray | None:
+        """K rho + (K rho)^+ as a vector; real matrices on pairs (real, imaginary) are half the work of complex ones."""
+        if self.real is None and self.imag is None:
+            return None
+        pairs = rho.view(float)
+        out = np.zeros_like(rho) if self.real is None else turned((self.real @ pairs).view(complex))
+        if self.imag is not None:
+            half = (self.imag @ pairs).view(complex)
+            out += half
+            out += half.conj().T
+        return out.ravel()
+
+    def scaled(self, shift: float, scale: float, dimension: int) -> "Generator":
+        """(L - shift)/scale of a constant generator."""
+        unit = -shift / scale
+        if dimension <= LARGEST_TABLE:
+            parts = [(factor / scale) * table for factor, table in self.tables]
+            identity = _identity(dimension**2)
+            diagonal: Any = {"tables": ((1.0, sparse.csr_array(sum(parts, unit * identity))),)}
+        else:
+            diagonal = {"shift": unit}
+        return self._replace(
+            real=None if self.real is None else self.real / scale,
+            imag=None if self.imag is None else self.imag / scale,
+            moves=tuple(m._replace(moves=tuple((*ends, f / scale) for *ends, f in m.moves)) for m in self.moves),
+            products=tuple((rate / scale, jump) for rate, jump in self.products),
+            **diagonal,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,59 +122,148 @@ class ExactLindbladian:
 
     def at(self, t: float) -> Generator:
         """The generator with coefficients and rates at time t; what is constant is built once."""
-        model = self.lindbladian
-        if not model.is_time_dependent:
+        if not self._moves:
             return self._constant
-        if model.hermitian_at is not None:
-            model.hermitian_at(t)
+        if self.lindbladian.hermitian_at is not None:
+            self.lindbladian.hermitian_at(t)
+        if self.dimension <= SMALLEST and not self._moving_jumps:
+            return self._small(t)
+        rates = [self._rate(number, t) for number in self._driven_jumps]
         moving = [
-            (rate_at(model.jumps[number].rate, t, f"jumps[{number}].rate"), _at_time(parts, t, f"jumps[{number}]"))
+            (self._rate(number, t), _at_time(parts, t, f"jumps[{number}]"))
             for number, parts in self._moving_jumps.items()
         ]
-        effective = self._constant.effective - _loss(moving, self.dimension)
-        if self._driven:
-            effective = effective - 1j * _at_time(self._driven, t, "hamiltonian")
+        drives = self._drives_at(t)
+        real, imag = self._channels.at([1.0, *drives, *rates], -1j * _loss(moving, self.dimension) if moving else None)
+        tables = [(r, self._jump_tables[n]) for r, n in zip(rates, self._driven_jumps, strict=True)]
+        others = [(r, c) for r, n in zip(rates, self._driven_jumps, strict=True) for c in self._dense_jumps[n]]
         return self._constant._replace(
-            effective=effective.tocsr(), products=(*self._constant.products, *(p for p in moving if p[0] > 0))
+            real=real,
+            imag=imag,
+            tables=(*self._constant.tables, *(pair for pair in tables if pair[0] > 0 and pair[1].nnz)),
+            products=(*self._constant.products, *(pair for pair in (*others, *moving) if pair[0] > 0)),
         )
 
     @cached_property
-    def _driven(self) -> "_Parts":
-        """The Hamiltonian as far as it depends on time."""
-        terms = self.lindbladian.hamiltonian.terms
-        moving = Operator(self.lindbladian.local_dim, tuple(h for h in terms if h.coefficient is not None))
-        return _by_coefficient(moving, self.lindbladian.sites)
+    def _moves(self) -> bool:
+        return self.lindbladian.is_time_dependent
+
+    def _small(self, t: float) -> Generator:
+        """All as tables, with real factors."""
+        factors = [part for f in self._drives_at(t) for part in (f.real, f.imag)]
+        factors += [self._rate(n, t) for n in self._driven_jumps]
+        pairs = zip(factors, self._small_tables, strict=True)
+        return self._constant._replace(tables=(*self._constant.tables, *(pair for pair in pairs if pair[0])))
+
+    @cached_property
+    def _small_tables(self) -> list[sparse.csr_array]:
+        """Two for each drive f X, which has -i f X rho + h.c., and one for each rate that depends on time."""
+        unit, size = _identity(self.dimension), self.dimension
+        found = []
+        for matrix in self._drives.values():
+            for phase in (-1j, 1.0):
+                found.append(superoperator([(1.0, phase * matrix, unit), (1.0, unit, phase * matrix)], size))
+        for jumps in self._driven_jumps.values():
+            loss = -_loss([(1.0, c) for c in jumps], size)
+            pairs = [(1.0, c, c) for c in jumps] + [(1.0, loss, unit), (1.0, unit, loss)]
+            found.append(superoperator(pairs, size))
+        return found
+
+    def _drives_at(self, t: float) -> list[complex]:
+        return [value_at(f, t, "hamiltonian") for f in self._drives]
+
+    def _rate(self, number: int, t: float) -> float:
+        return rate_at(self.lindbladian.jumps[number].rate, t, f"jumps[{number}].rate")
+
+    @cached_property
+    def effective(self) -> sparse.csr_array:
+        """K = -i H - 1/2 sum_j gamma_j c_j^+ c_j, as far as it does not depend on time."""
+        model = self.lindbladian
+        fixed = Operator(model.local_dim, tuple(h for h in model.hamiltonian.terms if h.coefficient is None))
+        return (-1j * fixed.to_sparse(model.sites) - _loss(self._full, self.dimension)).tocsr()
+
+    @cached_property
+    def _full(self) -> list[tuple[float, sparse.csr_array]]:
+        """Rates and matrices of the jumps that do not depend on time."""
+        model = self.lindbladian
+        return [(float(evaluate(j.rate, 0.0)), j.operator.to_sparse(model.sites)) for j in active(model)]
+
+    @cached_property
+    def _drives(self) -> dict[Coefficient, sparse.csr_array]:
+        """The Hamiltonian as far as it depends on time, by coefficient."""
+        model = self.lindbladian
+        terms = tuple(h for h in model.hamiltonian.terms if h.coefficient is not None)
+        return dict(_by_coefficient(Operator(model.local_dim, terms), model.sites))  # pyright: ignore[reportReturnType]
+
+    @cached_property
+    def _driven_jumps(self) -> dict[int, list[sparse.csr_array]]:
+        """Matrices of constant jumps by the rate f(t) that they share, named by the number of the first of them."""
+        found: dict[Any, tuple[int, list[sparse.csr_array]]] = {}
+        for number, jump in enumerate(self.lindbladian.jumps):
+            if callable(jump.rate) and not _moves_itself(jump):
+                _, matrices = found.setdefault(jump.rate, (number, []))
+                matrices.append(jump.operator.to_sparse(self.lindbladian.sites))
+        return dict(found.values())
+
+    @cached_property
+    def _jump_tables(self) -> dict[int, sparse.csr_array]:
+        """The sum of c rho c^+ over the jumps of each rate, as far as that is cheapest entry by entry."""
+        pairs = {n: [(1.0, c, c) for c in cs if self._is_table(c)] for n, cs in self._driven_jumps.items()}
+        return {n: superoperator(some, self.dimension) for n, some in pairs.items()}
+
+    @cached_property
+    def _dense_jumps(self) -> dict[int, list[sparse.csr_array]]:
+        """The other ones."""
+        return {n: [c for c in cs if not self._is_table(c)] for n, cs in self._driven_jumps.items()}
+
+    def _is_table(self, jump: sparse.csr_array) -> bool:
+        return self.dimension <= LARGEST_TABLE and _is_sparse(jump.nnz / self.dimension)
 
     @cached_property
     def _moving_jumps(self) -> dict[int, "_Parts"]:
-        """Jumps that depend on time, by their number."""
+        """Jumps whose operator depends on time, by their number."""
         jumps = enumerate(self.lindbladian.jumps)
-        return {n: _by_coefficient(j.operator, self.lindbladian.sites) for n, j in jumps if _is_moving(j)}
+        return {n: _by_coefficient(j.operator, self.lindbladian.sites) for n, j in jumps if _moves_itself(j)}
+
+    @cached_property
+    def _channels(self) -> Channels:
+        """I K by coefficient: constant, drives, and losses of jumps with rates that depend on time."""
+        losses = [-1j * _loss([(1.0, c) for c in cs], self.dimension) for cs in self._driven_jumps.values()]
+        constant = 1j * self.effective
+        if self.dimension <= SMALLEST:
+            constant = sparse.csr_array(constant.shape, dtype=complex)  # all of it is in a table
+        elif self.dimension <= LARGEST_TABLE:
+            constant = constant - sparse.diags_array(constant.diagonal())  # the diagonal is
+        return Channels.build([constant, *self._drives.values(), *losses], self.dimension)
 
     @cached_property
     def _constant(self) -> Generator:
         """All that does not depend on time."""
-        model, dim = self.lindbladian, self.lindbladian.local_dim
-        fixed = Operator(dim, tuple(h for h in model.hamiltonian.terms if h.coefficient is None))
-        jumps = active(model)
-        full = [(float(evaluate(j.rate, 0.0)), j.operator.to_sparse(model.sites)) for j in jumps]
-        weights: np.ndarray | None = None
-        moves, products = [], []
-        for jump, (rate, matrix) in zip(jumps, full, strict=True):
-            if dim ** len(jump.operator.support) > LARGEST_SUPPORT:
+        model, dim, size = self.lindbladian, self.lindbladian.local_dim, self.dimension
+        effective, unit = self.effective, _identity(size)
+        sparse_jumps, moves, products = [], [], []
+        for jump, (rate, matrix) in zip(active(model), self._full, strict=True):
+            few = size <= LARGEST_TABLE or dim ** len(jump.operator.support) <= LARGEST_SUPPORT
+            if not (few and _is_sparse(matrix.nnz / size)):
                 products.append((rate, matrix))
-                continue
-            small = _on_support(jump.operator)
-            count = np.count_nonzero(small) / len(small)
-            if count <= 1 and np.array_equal(small, np.diag(np.diag(small))):
-                diagonal = matrix.diagonal()
-                weights = (0.0 if weights is None else weights) + rate * np.outer(diagonal, diagonal.conj())
-            elif count**2 <= 2 * count + 2:
-                moves.append(_block_moves(rate, small, jump.operator.support, model.sites, dim))
+            elif size <= LARGEST_TABLE:
+                sparse_jumps.append((rate, matrix, matrix))
             else:
-                products.append((rate, matrix))
-        effective = -1j * fixed.to_sparse(model.sites) - _loss(full, self.dimension)
-        return Generator(effective.tocsr(), weights, tuple(moves), tuple(products))
+                small = on_support(jump.operator)
+                moves.append(_block_moves(rate, small, jump.operator.support, model.sites, dim))
+        tables: tuple[tuple[float, sparse.csr_array], ...] = ()
+        if size <= LARGEST_TABLE:
+            inside = effective if size <= SMALLEST else sparse.diags_array(effective.diagonal(), format="csr")
+            pairs = [(1.0, inside, unit), (1.0, unit, inside), *sparse_jumps]
+            tables = ((1.0, superoperator(pairs, size)),)
+        real = imag = None
+        if size > SMALLEST or self._moving_jumps:
+            real, imag = self._channels.at([1.0, *[0.0] * (self._channels.count - 1)])
+        return Generator(real=real, imag=imag, tables=tables, moves=tuple(moves), products=tuple(products))
+
+
+def _identity(size: int) -> sparse.csr_array:
+    return sparse.csr_array(sparse.eye_array(size, format="csr"), dtype=complex)
 
 
 _Parts: TypeAlias = tuple[tuple[Coefficient | None, sparse.csr_array], ...]
@@ -151,8 +286,17 @@ def _at_time(parts: _Parts, t: float, name: str) -> sparse.csr_array:
     return total
 
 
+def _moves_itself(jump: Jump) -> bool:
+    return any(term.coefficient is not None for term in jump.operator.terms)
+
+
 def _is_moving(jump: Jump) -> bool:
-    return callable(jump.rate) or any(term.coefficient is not None for term in jump.operator.terms)
+    return callable(jump.rate) or _moves_itself(jump)
+
+
+def _is_sparse(count: float) -> bool:
+    """Whether c rho c^+ is cheaper entry by entry than as two products, for `count` entries in a row of c."""
+    return count**2 <= 2 * count + 2
 
 
 def active(model: Lindbladian) -> list[Jump]:
@@ -160,7 +304,7 @@ def active(model: Lindbladian) -> list[Jump]:
     return [j for j in model.jumps if not _is_moving(j) and evaluate(j.rate, 0.0) > 0 and j.operator.terms]
 
 
-def _on_support(operator: Operator) -> np.ndarray:
+def on_support(operator: Operator) -> np.ndarray:
     """The matrix of a constant operator on its own sites."""
     support = operator.support
     return np.sum([embed(term, support, operator.local_dim) for term in operator.terms], axis=0)
@@ -191,29 +335,3 @@ def _block_moves(rate: float, matrix: np.ndarray, support: tuple[int, ...], site
         for to_column, column, y in entries
     ]
     return _Moves((*shape, *shape), tuple(moves))
-
-
-def norm_bound(exact: ExactLindbladian) -> float:
-    """An upper bound of ||L||: the width of the spectrum of H plus 2 sum_j gamma_j ||c_j||^2."""
-    model = exact.lindbladian
-    hamiltonian = model.hamiltonian.to_sparse(model.sites)
-    width = 0.0
-    if exact.dimension <= 64:
-        width = np.ptp(np.linalg.eigvalsh(hamiltonian.toarray()))
-    elif hamiltonian.count_nonzero():
-        start = np.random.default_rng(0).normal(size=exact.dimension)
-        low, high = (
-            eigsh(hamiltonian, k=1, which=end, tol=1e-3, v0=start, return_eigenvectors=False)[0]  # pyright: ignore[reportArgumentType]
-            for end in ("SA", "LA")
-        )
-        width = high - low
-    losses = [evaluate(j.rate, 0.0) * _norm(j.operator) ** 2 for j in active(model)]
-    return float(1.01 * width + 2 * sum(losses))
-
-
-def _norm(operator: Operator) -> float:
-    """The norm of a constant operator, or an upper bound on many sites: the sum of those of its terms."""
-    few = operator.local_dim ** len(operator.support) <= LARGEST_SUPPORT
-    return float(
-        sum(np.linalg.norm(m, 2) for m in ([_on_support(operator)] if few else [t.matrix for t in operator.terms]))
-    )

@@ -5,13 +5,18 @@ from typing import NamedTuple
 import numpy as np
 
 from neurho._types import NumericalError, require
+from neurho.exact.bounds import numerical_range
 from neurho.exact.density import require_memory
-from neurho.exact.generator import ExactLindbladian, active, norm_bound
-from neurho.exact.krylov import Map, arnoldi, effective_inverse, fixed_point
+from neurho.exact.generator import ExactLindbladian, active
+from neurho.exact.krylov import EffectiveInverse, arnoldi, fixed_point
 from neurho.operators import Lindbladian, evaluate
 
 DENSE_LABELS = 81
 """Up to this many labels d^(2N) a stationary state is the null vector of a dense matrix."""
+
+
+SUSPICIOUS = 2.5e-3
+"""Change of a traceless matrix by the fixed-point map, in single precision, below which it is looked at closely."""
 
 
 class ExactStationary(NamedTuple):
@@ -94,8 +99,8 @@ def _result(exact: ExactLindbladian, rho: np.ndarray, iterations: int, message: 
 def _krylov(exact: ExactLindbladian, tolerance: float, vectors: int, restarts: int, shift: float) -> ExactStationary:
     generator = exact.at(0.0)
     unit = max(float(evaluate(j.rate, 0.0)) for j in active(exact.lindbladian))
-    solve, size = effective_inverse(generator.effective.toarray(), shift * unit), exact.dimension
-    goal = max(tolerance, 1e-15 * norm_bound(exact))
+    solve, size = EffectiveInverse(exact.effective, shift * unit), exact.dimension
+    goal = max(tolerance, 1e-15 * numerical_range(exact).norm)
     rho, applied, residual = np.eye(size, dtype=complex) / size, 0, np.inf
 
     def step(rho: np.ndarray) -> np.ndarray:
@@ -117,7 +122,7 @@ def _krylov(exact: ExactLindbladian, tolerance: float, vectors: int, restarts: i
     return _result(exact, rho, applied, _other_states(exact, solve, vectors))
 
 
-def _other_states(exact: ExactLindbladian, solve: Map, vectors: int) -> str:
+def _other_states(exact: ExactLindbladian, solve: EffectiveInverse, vectors: int) -> str:
     """A sentence if a second stationary state shows up in one Krylov space of traceless matrices, or "".
 
     X -> X + L (s - L_eff)^{-1} X keeps the trace, so that a traceless fixed point is no image of the first state.
@@ -130,7 +135,11 @@ def _other_states(exact: ExactLindbladian, solve: Map, vectors: int) -> str:
 
     random = np.random.default_rng(0).normal(size=(2, size, size))
     other = traceless(random[0] + random[0].T + 1j * (random[1] - random[1].T))
-    change, last = 5e-3, 1.0
+    rough = solve.rough()
+    basis, hessenberg = arnoldi(lambda x: traceless(x + generator.apply(rough(x))), other, vectors)
+    if fixed_point(basis, hessenberg)[1] >= SUSPICIOUS:
+        return ""
+    change, last = 2 * SUSPICIOUS, 1.0
     while change < last / 2:
         last = change
         basis, hessenberg = arnoldi(lambda x: traceless(x + generator.apply(solve(x))), other, vectors)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import jax
@@ -10,7 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import Coefficient
-from neurho.operators import marks_of, value_in, written
+from neurho.expressions import enclosures
+from neurho.expressions.enclosures import Ball
+from neurho.operators import value_in, written
+from neurho.timescales import Partition, partitions_of, probe
 
 FUNCTIONS = ("sqrt", "exp", "sin", "cos", "tanh")
 """Functions of one number, as NumPy calls them."""
@@ -77,9 +81,45 @@ class Moving:
         left, right = (f"({p})" if isinstance(p, Moving) and p.name in _BINARY else str(p) for p in parts)
         return f"{left} {self.name} {right}" if self.name in "+-" else f"{left}{self.name}{right}"
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which some part has integrators stop."""
-        return marks_of(self.arguments, t0, t1)
+    def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
+        """The leaves of its summands, each enclosed over whole intervals of time; pulses in it know their own."""
+        if self.name == "call":
+            return partitions_of(self.arguments[0], t0, t1)
+        parts = [a for a in self.arguments if isinstance(a, Moving)]
+        inside = _has_calls(self)
+        if self.name in "+-" or (inside and self.name == "*"):
+            return tuple(p for part in parts for p in part.partitions(t0, t1))
+        if not inside:
+            return (enclosures.partition(self, lambda ball: _enclosed(self, ball), t0, t1),)
+        known = tuple(p for part in parts for p in part.partitions(t0, t1))
+        near = [np.linspace(a, b, 9) for p in known for a, b in pairwise(p.edges)]
+        return (*known, probe(self, t0, t1, np.concatenate([*near, [t0]])))
+
+
+def _has_calls(part: Any) -> bool:
+    return isinstance(part, Moving) and (part.name == "call" or any(map(_has_calls, part.arguments)))
+
+
+def _enclosed(part: Any, t: Ball) -> Ball:
+    """The values of a part without calls over intervals of time."""
+    if not isinstance(part, Moving):
+        return Ball(np.full(1, complex(part)), np.zeros(1))
+    if part.name == "t":
+        return t
+    left = _enclosed(part.arguments[0], t)
+    if part.name not in _BINARY:
+        return enclosures.FUNCTIONS[part.name](left)
+    if part.name == "**" and not isinstance(part.arguments[1], Moving):
+        return enclosures.power(left, part.arguments[1])  # pyright: ignore[reportArgumentType]
+    right = _enclosed(part.arguments[1], t)
+    if part.name == "**":
+        return enclosures.exponential(right * enclosures.logarithm(left))
+    return {
+        "+": left.__add__,
+        "-": lambda b: left + -b,
+        "*": left.__mul__,
+        "/": lambda b: left * enclosures.inverse(b),
+    }[part.name](right)
 
 
 def called(function: Coefficient, name: str) -> Moving:

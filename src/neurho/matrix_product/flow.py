@@ -61,7 +61,7 @@ class Flow:
     def _run(self, state: State, t0: float, t1: float) -> State:
         model = self.splitting.generator.model
         now = t0
-        for stop in (*model.marks(t0, t1), t1):
+        for stop in (*model.stops(t0, t1), t1):
             number = max(1, int(np.ceil((stop - now) / self.settings.step * (1 - 1e-9))))
             dt = (stop - now) / number
             if dt == 0:
@@ -87,7 +87,7 @@ def automatic_step(splitting: Splitting, times: np.ndarray) -> float:
     first, last, generator = float(times[0]), float(times[-1]), splitting.generator
     looked = np.array([first])
     if generator.moving:
-        marks = np.array(generator.model.marks(first, last))
+        marks = np.array(generator.model.stops(first, last))
         looked = np.concatenate([np.linspace(first, last, LOOKS), marks, (marks[1:] + marks[:-1]) / 2])
     norm = max(splitting.norm(float(t)) for t in looked)
     return REACH / norm if norm > 0 else max(last - first, 1.0)

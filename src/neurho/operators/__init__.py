@@ -11,7 +11,6 @@ from neurho.operators.algebra import (
 )
 from neurho.operators.coefficients import (
     evaluate,
-    marks_of,
     product,
     rate_at,
     require_function,
@@ -39,7 +38,6 @@ __all__ = [
     "evaluate",
     "identity",
     "local",
-    "marks_of",
     "product",
     "rate_at",
     "require_function",

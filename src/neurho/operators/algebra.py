@@ -74,12 +74,14 @@ class Operator:
 
     def to_sparse(self, sites: int, t: float = 0.0) -> sparse.csr_array:
         """The full matrix on `sites` sites at time `t`, `(d^sites, d^sites)`; site 0 is the slowest index."""
-        total = sparse.csr_array((self.local_dim**sites,) * 2, dtype=complex)
+        size, parts = self.local_dim**sites, []
         for term in self.terms:
             require_sites(term.sites, sites)
             scale = value_at(term.coefficient, t, "operator")
-            total = total + scale * _embed_sparse(term, sites, self.local_dim)
-        return total
+            rows, columns, values = _entries(term, sites, self.local_dim)
+            parts.append((rows, columns, scale * values))
+        rows, columns, values = (np.concatenate(p) for p in zip(*parts, strict=True)) if parts else ((), (), ())
+        return sparse.coo_array((values, (rows, columns)), shape=(size, size), dtype=complex).tocsr()
 
     def __repr__(self) -> str:
         return as_text(self.terms, self.local_dim)
@@ -213,8 +215,8 @@ def embed(term: LocalTerm, sites: Sequence[int], dim: int) -> np.ndarray:
     return _permute(full, np.argsort([*term.sites, *rest]), dim)
 
 
-def _embed_sparse(term: LocalTerm, sites: int, dim: int) -> sparse.csr_array:
-    """The matrix of a term on all sites, from its non-zeros only."""
+def _entries(term: LocalTerm, sites: int, dim: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and values of the matrix of a term on all sites, from its non-zeros only."""
     strides = dim ** (sites - 1 - np.array(term.sites, dtype=int))
     k = len(term.sites)
     digits = np.array(list(itertools.product(range(dim), repeat=k)), dtype=int).reshape(dim**k, k)
@@ -224,8 +226,7 @@ def _embed_sparse(term: LocalTerm, sites: int, dim: int) -> sparse.csr_array:
     rows, columns = np.nonzero(term.matrix)
     values = np.broadcast_to(term.matrix[rows, columns], (len(base), len(rows)))
     index = (base[:, None] + offsets[rows], base[:, None] + offsets[columns])
-    size = dim**sites
-    return sparse.coo_array((values.ravel(), (index[0].ravel(), index[1].ravel())), shape=(size, size)).tocsr()
+    return index[0].ravel(), index[1].ravel(), values.ravel()
 
 
 def identity(local_dim: int = 2) -> Operator:

@@ -1,7 +1,7 @@
 """Functions of time that multiply operators: products, conjugates, and their values at one time. NumPy only."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +31,10 @@ class Product:
         """The value where `library` has the functions of numbers and `opaque` the values of other functions of time."""
         return value_in(self.left, library, t, opaque) * value_in(self.right, library, t, opaque)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which either factor has integrators stop."""
-        return marks_of((self.left, self.right), t0, t1)
+    @property
+    def factors(self) -> tuple[Coefficient, ...]:
+        """What it is made of."""
+        return self.left, self.right
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,10 @@ class Conjugate:
         """The value where `library` has the functions of numbers and `opaque` the values of other functions of time."""
         return value_in(self.function, library, t, opaque).conjugate()
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times at which the function has integrators stop."""
-        return marks_of((self.function,), t0, t1)
-
-
-def marks_of(coefficients: Iterable[Any], t0: float, t1: float) -> tuple[float, ...]:
-    """Times in (t0, t1) at which integrators stop for the sake of some coefficient, ascending.
-
-    A coefficient that knows where it changes has a method `marks(t0, t1)`, as those of [`neurho.pulses`][] do.
-    """
-    found = {t for f in coefficients if hasattr(f, "marks") for t in f.marks(t0, t1)}
-    return tuple(sorted(found))
+    @property
+    def factors(self) -> tuple[Coefficient, ...]:
+        """What it is made of."""
+        return (self.function,)
 
 
 def product(left: Coefficient | None, right: Coefficient | None) -> Coefficient | None:

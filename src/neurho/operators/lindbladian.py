@@ -10,9 +10,10 @@ import numpy as np
 from neurho._types import Coefficient, NeurhoError, require, require_rate, require_sites
 from neurho.lattice import Lattice
 from neurho.operators.algebra import Operator, require_same_dim
-from neurho.operators.coefficients import marks_of, require_function
+from neurho.operators.coefficients import require_function
 from neurho.operators.hermitian import HermitianAt, conditions_of
 from neurho.operators.numbers import opaque_functions
+from neurho.timescales import Schedule, schedule
 
 MAX_LABELS = 729
 """Largest local space d^(2k) of one term of a Lindbladian that networks can take: 4 sites for d = 2, 3 for d = 3."""
@@ -84,11 +85,15 @@ class Lindbladian:
         operators = [self.hamiltonian, *(j.operator for j in self.jumps)]
         return any(callable(j.rate) for j in self.jumps) or any(t.coefficient for o in operators for t in o.terms)
 
-    def marks(self, t0: float, t1: float) -> tuple[float, ...]:
-        """Times in (t0, t1) at which integrators stop: where pulses begin, end and change."""
+    def stops(self, t0: float, t1: float) -> tuple[float, ...]:
+        """Times in (t0, t1) between which no coefficient changes by much; none where nothing depends on time."""
+        return self.schedule(t0, t1).stops(t0, t1) if self.is_time_dependent else ()
+
+    def schedule(self, t0: float, t1: float) -> Schedule:
+        """When coefficients and rates change between two times: where integrators stop, and how far they may step."""
         operators = [self.hamiltonian, *(j.operator for j in self.jumps)]
-        coefficients = {t.coefficient for o in operators for t in o.terms} | {j.rate for j in self.jumps}
-        return marks_of(coefficients, t0, t1)
+        coefficients = [t.coefficient for o in operators for t in o.terms] + [j.rate for j in self.jumps]
+        return schedule(coefficients, t0, t1)
 
     @cached_property
     def hermitian_at(self) -> HermitianAt | None:

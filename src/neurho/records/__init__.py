@@ -32,11 +32,10 @@ from neurho.records.files import (
 from neurho.records.parameters import load_parameters, save_parameters
 from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, reopen
 from neurho.records.series import Row, dimensions, read_series
-from neurho.records.summary import EVOLUTION, NOT_OBSERVABLES, is_observable, summarise, time_average
+from neurho.records.summary import NOT_OBSERVABLES, is_observable, judge, summarise, time_average
 
 __all__ = [
     "CHECKPOINTS",
-    "EVOLUTION",
     "LOCK",
     "NOT_OBSERVABLES",
     "PROBLEM",
@@ -53,6 +52,7 @@ __all__ = [
     "is_locked",
     "is_observable",
     "is_run",
+    "judge",
     "load_parameters",
     "locked",
     "read_ansatz",

@@ -1,6 +1,7 @@
 """Parameters of a network as one `.npz` file that NumPy alone can read.
 
-The file holds each array of the network under its name, and under `header` a line of JSON:
+The file holds each array of the network under its name (of modules within it under the path, as in
+`net.layers.0.weight`), and under `header` a line of JSON:
 
     format, version    "neurho parameters", 1           neurho       the version that wrote it
     kind               the class, e.g. "RBM"            parameters   number of real parameters
@@ -35,15 +36,22 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
 
     `numpy.load(path)` gives the arrays by name; `json.loads(str(numpy.load(path)["header"]))` says what they are.
 
-    **Raises** `NeurhoError` if the file cannot be written, or for a network that is not a flat class of arrays.
+    Modules within the network, such as those of `equinox.nn`, are written with it.
+
+    **Raises** `NeurhoError` if the file cannot be written, or for a field that is neither array, number, text nor made
+    of arrays.
     """
     ansatz = network_of(ansatz)
     arrays: dict[str, np.ndarray] = {}
     settings: dict[str, Any] = {}
+    nested = False
     for field in dataclasses.fields(ansatz):
         value = getattr(ansatz, field.name)
         if eqx.is_array(value):
             arrays[field.name] = np.asarray(value)
+        elif parts := _arrays_within(field.name, value):
+            arrays |= parts
+            nested = True
         elif isinstance(value, Charge):
             settings[field.name] = {"charge": value._asdict()}
         elif value is None or isinstance(value, bool | int | float | str):
@@ -61,24 +69,33 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
         "parameters": parameter_count(ansatz),
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
         "settings": settings,
-    }
+    } | ({"nested": True} if nested else {})
     buffer = io.BytesIO()
     content: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
     np.savez(buffer, **content)
     replace(Path(path), buffer.getvalue())
 
 
-def load_parameters(path: str | Path, *, kinds: Sequence[type[AbstractAnsatz]] = ()) -> AbstractAnsatz:
+def load_parameters(
+    path: str | Path, *, kinds: Sequence[type[AbstractAnsatz]] = (), like: AbstractAnsatz | None = None
+) -> AbstractAnsatz:
     """The network in a file of `save_parameters`.
 
     **Arguments**
 
     - `kinds`: classes of your own that the file may hold, besides RBM, TiedRBM, LiouvilleRBM, NDM and Table.
+    - `like`: a network of the same make, whose arrays are replaced; needed where there are modules within it, of which
+      the file has the arrays and not how they are put together.
 
     **Raises** `NeurhoError` for a file of another kind or version, and for arrays that do not fit together.
     """
     path = Path(path)
     header, arrays = _read(path)
+    if like is not None:
+        return _filled(path, header, arrays, like)
+    kind = header["kind"]
+    if header.get("nested"):
+        raise NeurhoError(f"`{path}` holds a {kind} with modules within it: give `like`, one of the same make.")
     known = {kind.__name__: kind for kind in (*KINDS, *kinds)}
     if header["kind"] not in known:
         raise NeurhoError(f"`{path}` must hold one of {', '.join(known)}, but it holds a {header['kind']!r}.")
@@ -95,6 +112,28 @@ def load_parameters(path: str | Path, *, kinds: Sequence[type[AbstractAnsatz]] =
     except (TypeError, ValueError, AttributeError, IndexError):
         raise NeurhoError(f"The arrays in `{path}` do not make a {header['kind']}: their shapes do not fit.") from None
     return ansatz
+
+
+def _arrays_within(name: str, value: Any) -> dict[str, np.ndarray]:
+    """The arrays of a module or container by their paths; {} for anything else."""
+    leaves = jax.tree_util.tree_flatten_with_path(eqx.filter(value, eqx.is_array))[0]
+    return {_path_of(name, path): np.asarray(leaf) for path, leaf in leaves if path}
+
+
+def _path_of(name: str, path: Any) -> str:
+    return ".".join([name, *(jax.tree_util.keystr((key,), simple=True) for key in path)])
+
+
+def _filled(path: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], like: AbstractAnsatz) -> Any:
+    """`like` with the arrays of a file."""
+    leaves, tree = jax.tree_util.tree_flatten_with_path(eqx.filter(like, eqx.is_array))
+    names = [_path_of("", key).lstrip(".") for key, _ in leaves]
+    shapes = {name: list(leaf.shape) for name, (_, leaf) in zip(names, leaves, strict=True)}
+    kind = header["kind"]
+    if kind != type(like).__name__ or header["arrays"] != shapes:
+        raise NeurhoError(f"Argument `like` must be of the same make as the {kind} in `{path}`, but it is not.")
+    filled = jax.tree_util.tree_unflatten(tree, [jnp.asarray(arrays[name]) for name in names])
+    return eqx.combine(filled, like)
 
 
 def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, np.ndarray]]:

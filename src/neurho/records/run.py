@@ -3,6 +3,7 @@
 import platform
 import re
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -26,11 +27,12 @@ from neurho.records.files import (
     checked,
     disk,
     read_json,
+    read_problem,
     replace,
     require_unused,
 )
 from neurho.records.series import Row, as_dataset, as_netcdf, read_series, rows_of
-from neurho.records.summary import prefer_corrected, summarise, verdict
+from neurho.records.summary import judge, prefer_corrected, summarise
 
 if TYPE_CHECKING:
     from neurho.observables import Snapshot
@@ -153,6 +155,11 @@ class Run:
         self._saved, self._step = (count, int(header["step"])), int(header["step"])
         self._started = time.monotonic() - header.get("wall_seconds", self.rows[-1].wall_seconds)
 
+    @property
+    def kind(self) -> str:
+        """The kind of the task, from the problem file; "" for a directory of something else."""
+        return str(tomllib.loads(read_problem(self.path)).get("task", {}).get("kind", ""))
+
     def series(self) -> xr.Dataset:
         """Everything recorded, as a dataset along `t`."""
         attributes = {"title": "neurho run", "fingerprint": self.fingerprint, "hbar": 1, "time_unit": "1/gamma"}
@@ -161,7 +168,8 @@ class Run:
     def finish(
         self, *, converged: bool, average: float | None = None, remark: str = "", complete: bool = False, kind: str = ""
     ) -> dict[str, Any]:
-        """Save, write `summary.json` and return what it holds. See `summarise` for `average`, `verdict` for `kind`.
+        """Save, write `summary.json` and return what it holds. See `summarise` for `average`; `kind` is that of the
+        problem unless given.
 
         `remark` says why the run ended; unlike the other messages it is forgotten when the run goes on.
         """
@@ -169,10 +177,13 @@ class Run:
         series = self.series()
         result = summarise(series, average=average)
         sentences = [remark, disagreement(series, average=average)]
-        word = verdict(result, kind)
+        found = judge(series, kind or self.kind, average=average, reached=converged)
         result |= {
-            "observables": prefer_corrected(result["observables"], word),
-            "verdict": word,
+            "observables": prefer_corrected(result["observables"], found.word),
+            "verdict": found.word,
+            "reasons": list(found.reasons),
+            "verdicts": dict(found.words),
+            "certificate": [figure._asdict() for figure in found.figures],
             "converged": converged,
             "complete": converged or complete,
             "messages": [*self.messages, *filter(None, sentences)],

@@ -7,9 +7,13 @@ import numpy as np
 import xarray as xr
 
 from neurho._types import CORRECTED
+from neurho.certificate import GOOD, LIMITS, USABLE, Certificate, certify
 
 NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2", "lindblad_norm2_plain"})
 """Diagnostics that may come with an `_error`, as observables do."""
+
+ROUNDING = 1e-9
+"""Error of a mean below which eigenvalues are not judged by it."""
 
 
 def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, Any]:
@@ -43,18 +47,12 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
     return result
 
 
-STATIONARY = {"good": (0.02, 0.01), "usable": (0.2, 0.1)}
-"""Largest sqrt(||L rho||^2/||rho||^2) and delta_L of a stationary state that deserves the word."""
-EVOLUTION = {"good": 0.1, "usable": 0.4}
-"""Largest error_estimate of an evolution."""
-
-
 def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[str, Any]:
     """Put corrected values in the place of plain ones where the state is good or usable.
 
     The plain value stays, as `network`. In a state that is neither, both stand side by side.
     """
-    if word not in STATIONARY:
+    if word not in (GOOD, USABLE):
         return dict(observables)
     found = {}
     for name, value in observables.items():
@@ -64,26 +62,77 @@ def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[s
     return found
 
 
-def verdict(summary: Mapping[str, Any], kind: str) -> str | None:
-    """One of good, usable, do not use, by the thresholds of docs/accuracy.md; None where nothing judges the run.
-
-    A stationary state is judged by how far L rho is from zero, an evolution by its `error_estimate`. Chains that
-    disagree (R-hat above 1.1, of p(l, r) or of q(l)) make any state unusable.
+def judge(series: xr.Dataset, kind: str, *, average: float | None, reached: bool | None) -> Certificate:
+    """The verdict on a series, from the worst numbers of the whole run (of a stationary state: of the part that results
+    are averaged over, for the way there does not matter).
     """
-    if any((summary.get(name) or 1.0) > 1.1 for name in ("r_hat", "r_hat_diagonal")):
-        return "do not use"
-    if kind == "stationary":
-        norm2, delta = summary.get("lindblad_norm2"), summary.get("delta_L")
-        if norm2 is None:
-            return None
-        for word, (root, largest) in STATIONARY.items():
-            if norm2 <= root**2 and (delta or 0.0) <= largest:
-                return word
-        return "do not use"
-    estimate = summary.get("error_estimate")
-    if estimate is None:
-        return None
-    return next((word for word, largest in EVOLUTION.items() if estimate <= largest), "do not use")
+    rows = series.sizes.get("t", 0)
+    if not rows:
+        return certify({}, kind, reached=reached, began=False)
+    stationary = kind == "stationary"
+    window = series.isel(t=slice(-max(1, round((average or 0.0) * rows)), None))
+    part, errors = window if stationary else series, {}
+    if _estimates_errors(series):
+        measured, figures = [], _own_errors(part)
+    else:
+        measured, figures = [n for n in map(str, series.data_vars) if is_observable(series, n)], _worst_figures(part)
+    for name in measured:
+        means, scatter = part[name].values, part[f"{name}_error"].values
+        if stationary and means.ndim == 1:
+            means, scatter = map(np.asarray, time_average(means, scatter))
+        share = scatter / np.maximum(1.0, np.abs(means))
+        errors[name] = float(np.max(share, initial=0.0, where=np.isfinite(share)))
+    return certify(
+        figures,
+        kind,
+        errors=errors,
+        reached=reached,
+        began=int(series.step[-1]) > 0 if stationary else float(series.t[-1]) > 0,
+    )
+
+
+def _estimates_errors(series: xr.Dataset) -> bool:
+    """Whether `error_estimate` is the largest error of means of one and two sites: methods without a network know it.
+
+    That of networks comes with what the steps have lost.
+    """
+    names = set(map(str, series.data_vars))
+    return "error_estimate" in names and not names & {"delta_L", "residual", "error_local"}
+
+
+def _own_errors(series: xr.Dataset) -> dict[str, float]:
+    """What such a method says of itself, at the worst time."""
+    found, error = _worst_figures(series), series["error_estimate"].values
+    for name in ("error_estimate", "preparation"):
+        found.pop(name, None)
+    found["error_means"] = float(np.max(error))
+    if "smallest_eigenvalue" in series:
+        below = -series["smallest_eigenvalue"].values / np.maximum(error, ROUNDING)
+        found["negativity"] = float(np.max(below, initial=0.0, where=np.isfinite(below)))
+    return found
+
+
+def _worst_figures(series: xr.Dataset) -> dict[str, float]:
+    """The worst value of every scalar diagnostic; of ||L rho||^2 and delta_L the mean, for they are estimates."""
+    found = {}
+    for name in map(str, series.data_vars):
+        values = series[name].values
+        if series[name].dims != ("t",) or not np.any(np.isfinite(values)):
+            continue
+        least = name in LIMITS and LIMITS[name].least
+        found[name] = float(np.nanmin(values) if least else np.nanmax(values))
+    for name in ("delta_L", "lindblad_norm2"):
+        if name in found:
+            found[name] = float(np.nanmean(series[name].values))
+    if "error_estimate" in found:
+        begun = float(series["error_estimate"].values[0])
+        found["preparation"] = max(begun, found.get("preparation", 0.0))
+    rate = found.get("relaxation", 1.0)
+    if "delta_L" in found:
+        found["delta_L"] /= rate
+    if "lindblad_norm2" in found:
+        found["distance"] = float(np.sqrt(found["lindblad_norm2"])) / rate
+    return found
 
 
 def is_observable(series: xr.Dataset, name: str) -> bool:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neurho._types import CORRECTED
-from neurho.records import EVOLUTION
+from neurho.certificate import EVOLUTION
 from neurho.report.compare import error_of
 from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
 
@@ -186,7 +186,7 @@ def _belief(axis: Axes, series: xr.Dataset, name: str, colour: str, *, end: bool
         return
     values, error = series[name].values, series["error_estimate"].values
     low, high = np.clip(values - error, -1, 1), np.clip(values + error, -1, 1)
-    lost = error > EVOLUTION["usable"]
+    lost = error > EVOLUTION["error_estimate"].usable
     axis.fill_between(series.t.values, low, high, where=~lost, color=colour, alpha=0.1, linewidth=0, zorder=0)
     if end and np.any(lost):
         axis.axvline(series.t.values[np.argmax(lost)], color=GREY, linestyle=":", linewidth=1.0, zorder=0)

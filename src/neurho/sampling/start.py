@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
@@ -41,7 +42,7 @@ def _warm(sampler: AbstractSampler, key: PRNGKeyArray, ansatz: AbstractAnsatz) -
     """
     chain = sampler.chain if isinstance(sampler, Blurred) else sampler
     if not isinstance(chain, Metropolis):
-        return jax.jit(lambda sampler, k, a: sampler.init(k, a))(sampler, key, ansatz.amplitudes())
+        return eqx.filter_jit(lambda sampler, k, a: sampler.init(k, a))(sampler, key, ansatz.amplitudes())
     rehearse_blur(sampler, ansatz)
     chains, run = _scattered(chain, key)
     chains = replicate(chains)

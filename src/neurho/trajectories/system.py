@@ -111,7 +111,7 @@ def require_model(model: Lindbladian) -> None:
 
 def require_rates(model: Lindbladian, t0: float, t1: float) -> None:
     """Refuse rates that are negative or not finite between two times, and rates that all vanish there."""
-    grid = np.unique([*np.linspace(t0, t1, 1000), *model.marks(t0, t1)])
+    grid = np.unique([*np.linspace(t0, t1, 1000), *model.stops(t0, t1)])
     largest = 0.0
     for number, jump in enumerate(model.jumps):
         for t in grid if callable(jump.rate) else grid[:1]:
@@ -258,7 +258,7 @@ def _taylor(
     groups = by_coefficient(effective)
     t0, t1, spacing = span
     norms = {f: norm_bound([operator]) for f, operator in groups.items()}
-    stops = [t0, *model.marks(t0, t1)]
+    stops = [t0, *model.stops(t0, t1)]
     lengths = [
         _length({f: n for f, n in norms.items() if n > 0}, a, b, spacing, accuracy.tolerance)
         for a, b in zip(stops, [*stops[1:], t1], strict=True)
