@@ -129,7 +129,7 @@ def test_propagation_with_pulses_never_steps_over_one():
         effective = model.hamiltonian.to_sparse(2, time) - 0.5j * system.loss_of(model).to_sparse(2, time)
         return (-1j * (effective @ flat.reshape(4, 4))).ravel()
 
-    for a, b in itertools.pairwise([0.0, *model.marks(0.0, 1.0), 1.0]):
+    for a, b in itertools.pairwise([0.0, *model.stops(0.0, 1.0), 1.0]):
         expected = scipy.integrate.solve_ivp(rate, (a, b), expected.ravel(), "DOP853", rtol=1e-12, atol=1e-12).y[:, -1]
     np.testing.assert_allclose(as_complex(psi), expected.reshape(4, 4), atol=1e-8)
 

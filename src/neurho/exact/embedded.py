@@ -40,6 +40,9 @@ class Integrator:
 
     def _step(self, target: float) -> None:
         stop = self.plan.stop(self.t, target)
+        if stop - self.t <= 1e-14 * abs(stop):  # equal parts of a stretch may add up to a little less than it
+            self.t = stop
+            return
         if self.length is None:
             self.length = self._first(stop)
         for _ in range(100):
