@@ -128,7 +128,7 @@ operator = "0.02*sz(i)*sz(j)"
 [[model.jumps]]
 on = "sites"
 operator = "sm(i)"
-rate = "0.001 + 0.1*cos(t)**2"
+rate = 0.001
 """
 
 

@@ -137,8 +137,16 @@ def sentence_of(action):
 
 
 def assert_sentence(text):
-    """One line of reasonable length, ending as a sentence does, without the words of a traceback."""
+    """One line of reasonable length, ending as a sentence does, without the words of a traceback; or one for each thing
+    that is wrong with a problem, behind a line that says how many there are.
+    """
     if not text:
+        return
+    first, *others = text.split("\n  ")
+    if others:
+        assert first.endswith(f", {len(others)} things are wrong:"), text
+        for other in others:
+            assert_sentence(other)
         return
     assert "\n" not in text, text
     assert text.endswith((".", "?")), text
