@@ -476,7 +476,7 @@ def test_named_product_states():
 
 def test_parts_that_do_not_add_up_to_a_stretch_are_no_error():
     """Three steps of 0.4/3 end at 0.39999999999999997."""
-    model = Lindbladian(chain(1), sx(0) * (lambda t: 1.0 + np.sin(3 * t)), [(0.5, sm(0))])
+    model = Lindbladian(lattice.chain(1), sx(0) * (lambda t: 1.0 + np.sin(3 * t)), [(0.5, sm(0))])
     rho0 = np.diag([0.0, 1.0]).astype(complex)
     for end in (0.1, 0.3, 0.4, 0.7, 0.9, 1.1):
         assert np.trace(list(exact.evolve(model, rho0, [0.0, end]))[-1]).real == pytest.approx(1.0, abs=1e-9)
