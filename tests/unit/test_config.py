@@ -350,3 +350,22 @@ def test_values_of_changes_may_be_written_as_on_paper(tmp_path):
 def test_a_scalar_or_a_range_in_the_place_of_a_vector(tmp_path, change, hint):
     with pytest.raises(NeurhoError, match=re.escape(hint)):
         small(change, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "method"),
+    [
+        ((8,), "evolve", "exact"),
+        ((9,), "evolve", "correlators"),
+        ((7,), "stationary", "exact"),
+        ((4, 4), "stationary", "correlators"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["", 'method = "auto"\n'])
+def test_a_problem_without_a_network_finds_its_method(shape, kind, method, asked):
+    lattice = "chain" if len(shape) == 1 else "square"
+    text = f'[lattice]\nkind = "{lattice}"\nshape = {list(shape)}\n[model]\nkind = "xyz"\ncoupling = [0.9, 1.2, 1.0]\n'
+    text += f'[initial]\nkind = "product"\nbloch = "up"\n[task]\nkind = "{kind}"\n{asked}'
+    found = config.loads(text + ("t = 1.0\n" if kind == "evolve" else ""))
+    assert found.task.method == method
+    assert config.loads(config.dumps(found)) == found

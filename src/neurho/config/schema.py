@@ -43,6 +43,8 @@ TABLE_SITES = 6
 EVOLUTION_DEFAULTS = {"exponent": 1.0, "blur": 0.3}
 """Of [sampling] with kind "metropolis" and task.kind "evolve"."""
 EXACT_SITES = {"evolve": 12, "stationary": 10}
+EXACT_BY_ITSELF = {"evolve": 2**8, "stationary": 2**7}
+"""Largest d^N at which `task.method = "auto"` is "exact": what takes seconds."""
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom
 Ansatzes: TypeAlias = Rbm | Liouville | Ndm | ExactTable
@@ -68,9 +70,7 @@ class Config(Table):
     @property
     def sites(self) -> int:
         """Number of sites N."""
-        if isinstance(self.lattice, Edges):
-            return max(self.lattice.sites or 0, 1 + max(max(edge) for edge in self.lattice.edges))
-        return prod(self.lattice.shape)
+        return sites_of(self.lattice)
 
     @property
     def local_dim(self) -> int:
@@ -114,6 +114,19 @@ def _misfits(config: Config) -> Iterator[Refusal]:
             yield from _check_translations(config, config.ansatz)
         elif config.ansatz.point_group:
             yield Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
+
+
+def sites_of(lattice: Lattices) -> int:
+    """Number of sites of a lattice."""
+    if isinstance(lattice, Edges):
+        return max(lattice.sites or 0, 1 + max(max(edge) for edge in lattice.edges))
+    return prod(lattice.shape)
+
+
+def automatic_method(lattice: Lattices, model: Models, kind: str) -> str:
+    """The method of a problem that asks for none and has no network: exact where that takes seconds."""
+    dim = model.local_dim if isinstance(model, Custom) else 2
+    return "exact" if dim ** sites_of(lattice) <= EXACT_BY_ITSELF[kind] else "correlators"
 
 
 def _check_sizes(config: Config) -> Iterator[Refusal]:

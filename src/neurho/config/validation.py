@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from neurho.config.messages import Refusal, Refusals, ending, one_of, require_none, shown, suggest
-from neurho.config.schema import KINDS, NESTED, PLAIN, PULSES, Config
+from neurho.config.schema import EXACT_BY_ITSELF, KINDS, NESTED, PLAIN, PULSES, Config, automatic_method
 from neurho.config.tables import Index, Table
 
 
@@ -20,7 +20,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
     wrong: list[str] = []
     tables: dict[str, Any] = {}
     meant = set()
-    for name, raw in data.items():
+    for name, raw in sorted(data.items(), key=lambda item: item[0] == "task"):  # the task may depend on all others
         if name not in Config.model_fields:
             wrong.append(_unknown(name, "", list(Config.model_fields)))
             meant |= _meant(name, list(Config.model_fields))
@@ -29,7 +29,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
         elif name == "pulses":
             tables[name] = _pulses(raw, wrong)
         else:
-            tables[name] = _table(name, raw, wrong)
+            tables[name] = _table(name, _with_method(raw, data, tables) if name == "task" else raw, wrong)
     if wrong:
         wrong += _wrong_seed(data)
         needed = [name for name, field in Config.model_fields.items() if field.is_required()]
@@ -41,6 +41,17 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
         wrong += _sentences("", Config, error, data)
     require_none(where, wrong)
     raise AssertionError  # a problem that is refused has a sentence
+
+
+def _with_method(raw: object, data: Mapping[str, Any], tables: Mapping[str, Any]) -> object:
+    """The table [task] with a method, where there is no network and none, or "auto", is asked for."""
+    lattice, model = tables.get("lattice"), tables.get("model")
+    if not isinstance(raw, dict) or lattice is None or model is None or raw.get("kind") not in EXACT_BY_ITSELF:
+        return raw
+    asked, network = raw.get("method"), "ansatz" in data or "sampling" in data
+    if asked == "auto" or (asked is None and not network):
+        return raw | {"method": automatic_method(lattice, model, raw["kind"])}
+    return raw
 
 
 class _Seed(Table):
