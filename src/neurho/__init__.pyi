@@ -1,8 +1,10 @@
+from . import correlators as correlators
 from . import exact as exact
 from . import interchange as interchange
 from . import matrix_product as matrix_product
 from . import models as models
 from . import pulses as pulses
+from . import trajectories as trajectories
 from ._types import NeurhoError as NeurhoError
 from ._types import NumericalError as NumericalError
 from .ansatz import NDM as NDM

@@ -26,10 +26,10 @@ BYTES = 6000
 REFERENCES = (False, True)
 """Whether the reference is the state's own product: first zero, then that."""
 
-MEMORY = 0.3
+MEMORY = 0.2
 """Part of the largest difference so far below which no error falls: differences may cross zero."""
 
-FLOOR = 0.1
+FLOOR = 0.05
 """Part of the root mean square of all differences below which no error falls, for the same reason."""
 
 BOTH = 4
