@@ -12,8 +12,8 @@ from neurho.correlators.equations import StringTerms
 from neurho.correlators.strings import Strings, Symmetry, all_strings, distinct, strings_on
 
 MOST_WEIGHT = 12
-LINK = 2
-"""Terms of the Lindbladian that may lie between neighbouring sites of a cluster."""
+LINKS = (1, 2)
+"""How many terms of the Lindbladian apart neighbouring sites of a cluster may be: two sets for each weight."""
 
 
 class Rung(NamedTuple):
@@ -47,7 +47,8 @@ def ladder(
     """Rungs of at most about `most` strings, or up to strings of `weight` sites.
 
     All strings of up to 2, 3, ... sites as long as they fit; then, beside those, the strings of more sites on clusters,
-    whose neighbours are at most two terms of the Lindbladian apart. `asked` are strings that stand on every rung.
+    whose neighbours are at most one term of the Lindbladian apart, and two: how these differ says what strings farther
+    apart would. `asked` are strings that stand on every rung.
     """
     top = min(symmetry.sites, weight if weight is not None else MOST_WEIGHT)
     full: list[Strings] = []
@@ -66,25 +67,26 @@ def ladder(
 def _clusters(
     terms: StringTerms, symmetry: Symmetry, full: list[Strings], asked: Strings, *, size: int, most: int, top: int
 ) -> Iterator[Rung]:
-    """Rungs with strings of more sites than all fit, on clusters."""
+    """Rungs with strings of more sites than all fit, on clusters; closer ones first, of each number of sites."""
     parts, k = list(full), len(full)
-    near = _near(terms, symmetry.sites)
-    supports = {(j,) for j in range(symmetry.sites)}
+    near = [_near(terms, symmetry.sites, link) for link in LINKS]
+    supports = [{(j,) for j in range(symmetry.sites)} for _ in LINKS]
     for grown in range(2, top + 1):
         words = (symmetry.letters - 1) ** grown / 2 ** len(symmetry.signs) / len(symmetry.moves)
         affordable = (most - size) / words
-        if grown > k and len(supports) > affordable:
+        if grown > k and len(supports[-1]) > affordable:
             return
-        supports = _grown(supports, near)
+        supports = [_grown(*pair) for pair in zip(supports, near, strict=True)]
         if grown <= k:
             continue
-        if len(supports) > affordable:
+        if len(supports[-1]) > affordable:
             return
-        extra = strings_on(symmetry, sorted(supports), grown)
-        parts.append(extra)
-        size += extra.size
-        rung = Rung(grown, k, tuple(parts), complete=False)
-        yield rung if grown >= asked.sites.shape[1] else _with(symmetry, rung, asked)
+        found = [strings_on(symmetry, sorted(clusters), grown) for clusters in supports]
+        for extra in found:
+            rung = Rung(grown, k, (*parts, extra), complete=False)
+            yield rung if grown >= asked.sites.shape[1] else _with(symmetry, rung, asked)
+        parts.append(found[-1])
+        size += found[-1].size
 
 
 def _with(symmetry: Symmetry, rung: Rung, asked: Strings) -> Rung:
@@ -97,8 +99,8 @@ def _with(symmetry: Symmetry, rung: Rung, asked: Strings) -> Rung:
     return rung._replace(parts=(*rung.parts, more)) if more.size else rung
 
 
-def _near(terms: StringTerms, sites: int) -> list[list[int]]:
-    """For each site those that are at most LINK terms away."""
+def _near(terms: StringTerms, sites: int, link: int) -> list[list[int]]:
+    """For each site those that are at most `link` terms away."""
     touching: list[set[int]] = [{j} for j in range(sites)]
     for group in terms.groups:
         for place in group.places:
@@ -106,7 +108,7 @@ def _near(terms: StringTerms, sites: int) -> list[list[int]]:
                 touching[a].add(b)
                 touching[b].add(a)
     reach = [set(t) for t in touching]
-    for _ in range(LINK - 1):
+    for _ in range(link - 1):
         reach = [set().union(*(touching[b] for b in r)) for r in reach]
     return [sorted(r - {j}) for j, r in enumerate(reach)]
 

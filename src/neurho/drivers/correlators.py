@@ -8,6 +8,7 @@ products. That whose two sets agree better gives value and error.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -204,12 +205,17 @@ class CorrelatorFlow:
 
     @cached_property
     def sets(self) -> list[co.Rung]:
-        """The sets of strings that run side by side: the last without clusters, and the two largest, in this order."""
+        """The sets of strings that run side by side, the largest last: two cuts; with clusters the last set without,
+        the first two with, whose clusters are closer and farther apart, and the largest.
+        """
         rungs = self.picture.rungs
         if rungs[-1].complete or len(rungs) < 2:
             return rungs[-1:]
-        whole = max((number for number, rung in enumerate(rungs) if rung.full == rung.weight), default=0)
-        return [rungs[number] for number in sorted({whole, len(rungs) - 2, len(rungs) - 1})]
+        count = len(rungs)
+        if rungs[-1].full == rungs[-1].weight:
+            return rungs[-2:]
+        first = next(number for number, rung in enumerate(rungs) if rung.full < rung.weight)
+        return [rungs[number] for number in sorted({max(first - 1, 0), first, min(first + 1, count - 1), count - 1})]
 
     @cached_property
     def members(self) -> list[Member]:
@@ -299,9 +305,9 @@ class CorrelatorFlow:
 
 
 def _spread(values: list[np.ndarray]) -> np.ndarray:
-    """How the last set differs from the one before, and from that without clusters, which sees what clusters miss."""
-    *_, before, last = values
-    return np.maximum(np.abs(last - before), MEMORY * np.abs(last - values[0]))
+    """The largest difference of neighbours, the first of which counts less where there are clusters."""
+    steps = [np.abs(after - before) for before, after in pairwise(values)]
+    return np.maximum.reduce([*steps[1:], MEMORY * np.abs(values[-1] - values[0])] if len(steps) > 1 else steps)
 
 
 class Climbing(NamedTuple):
@@ -318,6 +324,7 @@ class Climbing(NamedTuple):
     before: np.ndarray
     alive: np.ndarray
     means: np.ndarray
+    clusters: float
     best: "Best"
 
 
@@ -363,6 +370,7 @@ class CorrelatorSearch:
             before=none,
             alive=alive,
             means=letters,
+            clusters=0.0,
             best=best,
         )
 
@@ -417,12 +425,16 @@ class CorrelatorSearch:
                 continue
             means = co.raw_means(member.hierarchy, moments)
             values, smallest[k] = self.picture.read(member, moments, 0.0)
-            difference[k] = np.maximum(np.abs(values - found[k]), MEMORY * np.abs(values - state.whole[k]))
-            found[k] = values
+            change = np.abs(values - found[k])
+            if rung.full < rung.weight:  # what clusters miss does not come back with larger ones
+                change = np.maximum(change, MEMORY * np.abs(values - state.whole[k]))
+                change = np.maximum(change, difference[k]) if state.clusters else change
+            difference[k], found[k] = change, values
         if not np.any(alive):
             raise NumericalError(failure)
         moved = state._replace(found=found, difference=difference, before=state.difference, alive=alive, means=means)
-        return (moved._replace(whole=found) if rung.full == rung.weight else moved), smallest
+        clusters = rung.full < rung.weight
+        return moved._replace(clusters=float(clusters), whole=moved.whole if clusters else found), smallest
 
     def _judged(self, rung: co.Rung, state: Climbing, smallest: np.ndarray) -> tuple[Climbing, Snapshot]:
         picture = self.picture
@@ -433,7 +445,9 @@ class CorrelatorSearch:
         if rung.weight >= BOTH:
             state = state._replace(alive=np.eye(len(REFERENCES))[best] * state.alive)
         reading = Reading(state.found[best], float(smallest[best]))
-        if rung.complete or sizes[best] < state.best.size:
+        before = picture.rungs[int(state.step) - 2] if state.step > 1 else rung
+        judged = rung.full == rung.weight or before.weight == rung.weight  # closer clusters alone show no error
+        if rung.complete or (judged and sizes[best] <= state.best.size):
             found = Best(
                 size=0.0 if rung.complete else sizes[best],
                 rung=int(state.step),
