@@ -115,7 +115,9 @@ def require_rates(model: Lindbladian, t0: float, t1: float) -> None:
     for t in map(float, grid if model.is_time_dependent else grid[:1]):
         model.require_values(t)
     able = [(j.rate, n) for n, j in enumerate(model.jumps) if j.operator.terms]
-    largest = max(rate_at(r, float(t), f"jumps[{n}].rate") for r, n in able for t in (grid if callable(r) else grid[:1]))
+    largest = max(
+        rate_at(r, float(t), f"jumps[{n}].rate") for r, n in able for t in (grid if callable(r) else grid[:1])
+    )
     require(largest > 0, "model", "have a rate that is positive at some time", f"all vanish from {t0:g} to {t1:g}")
 
 
