@@ -137,7 +137,7 @@ class Defects(eqx.Module):
         ansatz: AbstractAnsatz,
         diagonal_chains: Array,
     ) -> float:
-        """The `local` of [`neurho.defect.Defects.of_step`][] where it exceeds what dt L rho of both ends moves, else 0.
+        """The `local` of [`neurho.defect.Defects.of_step`][] where it is over twice what dt L rho of both ends moves, else 0.
 
         `of_flow` is linear in the step. Next to a pole parameters move entries of rho by factors: rho may then go
         much further than L allows, and the linear defect is small all the same.
@@ -152,7 +152,8 @@ class Defects(eqx.Module):
             return jnp.concatenate([defect, still - defect])
 
         defect, motion = self._locals(key, ansatz, draw, fields)
-        return defect if defect > motion else 0.0
+        # Beyond twice the motion, the two ends are further apart than the motion goes.
+        return defect if defect > 2 * motion else 0.0
 
     def _locals(
         self, key: PRNGKeyArray, ansatz: AbstractAnsatz, draw: Draw, fields: Callable[[Array], Fields]

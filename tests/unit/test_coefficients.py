@@ -255,10 +255,10 @@ def test_any_python_function_is_a_coefficient_of_a_network():
     ],
 )
 def test_rates_at_the_ends_of_a_run_are_looked_at(rate, said):
-    """Steps see a rate from inside of a run only; the exact solver, and matrix products as one that had its own check."""
-    model, down = Lindbladian(ONE, sx(0), [(rate, sm(0))]), exact.product_state((0, 0, -1), sites=1)
+    """Steps see a rate from inside of a run only, in the exact solver as in matrix products."""
+    model, down = Lindbladian(lattice.chain(2), sx(0), [(rate, sm(0))]), exact.product_state((0, 0, -1), sites=2)
     said = rf"`jumps\[0\].rate` must be a finite real number >= 0 at all times, but `<lambda>` is {said}"
     with pytest.raises(NeurhoError, match=said):
         list(exact.evolve(model, down, [0.0, 4.0]))
     with pytest.raises(NeurhoError, match=said):
-        list(matrix_product.evolve(model, np.array([[0.0, 0.0, -1.0]]), [0.0, 4.0]))
+        list(matrix_product.evolve(model, np.array([[0.0, 0.0, -1.0]] * 2), [0.0, 4.0]))

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError
 from neurho.matrix_product.basis import ODD, commutator, dissipator, parities
 from neurho.matrix_product.places import FARTHEST, INSTEAD, line, positions
 from neurho.operators import Jump, Lindbladian, LocalTerm, embed, evaluate, rate_at, value_at
