@@ -137,7 +137,7 @@ class Defects(eqx.Module):
         ansatz: AbstractAnsatz,
         diagonal_chains: Array,
     ) -> float:
-        """The `local` of [`neurho.defect.Defects.of_step`][] where it is over twice what dt L rho of both ends moves, else 0.
+        """The `local` of [`neurho.defect.Defects.of_step`][] where over twice what dt L rho of both ends moves, else 0.
 
         `of_flow` is linear in the step. Next to a pole parameters move entries of rho by factors: rho may then go
         much further than L allows, and the linear defect is small all the same.

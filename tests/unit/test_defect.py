@@ -73,7 +73,7 @@ def test_a_step_between_two_networks():
 
 
 def test_a_jump_of_the_network_is_seen():
-    """Between two unrelated networks in dt = 1e-6 the defect is all of rho_1 - rho_0; a network that hardly moves has none."""
+    """Between two unrelated networks in dt = 1e-6 it is all of rho_1 - rho_0; small moves have none."""
     origin, other = helpers.network(0), helpers.network(1)
     zero = jnp.asarray(0.0)
     found = defects().jump(jax.random.key(0), zero, jnp.asarray(1e-6), origin, other, NOWHERE)
