@@ -32,9 +32,11 @@ class Limit(NamedTuple):
         """What the value should be for a good result."""
         return f"{'>=' if self.least else '<='} {self.good:g}"
 
-    def beyond(self, word: str) -> str:
-        """The limit on the wrong side of which a value of this word lies."""
-        return f"{'below' if self.least else 'above'} {self.good if word == USABLE else self.usable:g}"
+    def beyond(self, word: str, value: float) -> str:
+        """A value of this word, in as many digits as tell it from the limit on the wrong side of which it lies."""
+        limit = self.good if word == USABLE else self.usable
+        digits = next((n for n in range(2, 17) if float(f"{value:.{n}g}") != limit), 17)
+        return f"{value:.{digits}g} is {'below' if self.least else 'above'} {limit:g}"
 
 
 ALWAYS = {
@@ -135,7 +137,7 @@ def certify(
     own = {name: _own_word(name, error, figures, kind) for name, error in errors.items()}
     if not found and not any(errors.values()) and began and reached is not False:
         return Certificate(word=None)
-    said = [(m.word, f"{m.name} = {m.value:.2g} is {limits[m.name].beyond(m.word)} ({m.meaning})") for m in found]
+    said = [(m.word, f"{m.name} = {limits[m.name].beyond(m.word, m.value)} ({m.meaning})") for m in found]
     if not began:
         said.insert(0, (USELESS, "it has not taken a step"))
     elif reached is False:

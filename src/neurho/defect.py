@@ -128,6 +128,43 @@ class Defects(eqx.Module):
 
         return self._measure(key, origin, ansatz, chains, fields)
 
+    def jump(
+        self,
+        key: PRNGKeyArray,
+        t: Any,
+        dt: Any,
+        origin: AbstractAnsatz,
+        ansatz: AbstractAnsatz,
+        diagonal_chains: Array,
+    ) -> float:
+        """The `local` of [`neurho.defect.Defects.of_step`][] where over twice what dt L rho of both ends moves, else 0.
+
+        `of_flow` is linear in the step. Next to a pole parameters move entries of rho by factors: rho may then go
+        much further than L allows, and the linear defect is small all the same.
+        """
+        draw, _, _ = draw_samples(self.diagonal, jax.random.fold_in(key, 0), ansatz, diagonal_chains)
+        scale = _log_scale(origin, ansatz, draw)
+
+        def fields(x: Array) -> Fields:
+            before, after = (lindblad_values(a, self.generator, t, x, self.chunk) for a in (origin, ansatz))
+            defect = _between(origin, ansatz, x, before, after, dt, scale)
+            still = _between(origin, ansatz, x, before, after, 0.0, scale)
+            return jnp.concatenate([defect, still - defect])
+
+        defect, motion = self._locals(key, ansatz, draw, fields)
+        # Beyond twice the motion, the two ends are further apart than the motion goes.
+        return defect if defect > 2 * motion else 0.0
+
+    def _locals(
+        self, key: PRNGKeyArray, ansatz: AbstractAnsatz, draw: Draw, fields: Callable[[Array], Fields]
+    ) -> list[float]:
+        """The `local` of each field."""
+        blur, d = 0.0 if self.diagonal.exact else BLUR, self.generator.local_dim
+        x = _shifted(self.shifts, draw.x.reshape(-1, draw.x.shape[-1]), d, jax.random.fold_in(key, 2), blur)
+        values = fields(x.reshape(-1, x.shape[-1]))
+        one, moved = map(np.asarray, _reduced(ansatz, x, draw.weight.reshape(-1), values, self.sites, self.index, blur))
+        return [_largest(one, field[None], d, hermitian=ansatz.hermitian) for field in moved]
+
     def _measure(
         self,
         key: PRNGKeyArray,
@@ -138,11 +175,7 @@ class Defects(eqx.Module):
     ) -> Defect:
         draw, diagonal_chains, _ = draw_samples(self.diagonal, jax.random.fold_in(key, 0), ansatz, chains[1])
         scale = _log_scale(origin, ansatz, draw)
-        blur, d = 0.0 if self.diagonal.exact else BLUR, self.generator.local_dim
-        x = _shifted(self.shifts, draw.x.reshape(-1, draw.x.shape[-1]), d, jax.random.fold_in(key, 2), blur)
-        values = fields(x.reshape(-1, x.shape[-1]), scale)
-        parts = _reduced(ansatz, x, draw.weight.reshape(-1), values, self.sites, self.index, blur)
-        local = _largest(np.asarray(parts[0]), np.asarray(parts[1]), d, hermitian=ansatz.hermitian)
+        local = sum(self._locals(key, ansatz, draw, lambda x: fields(x, scale)))
         whole = float("nan")
         if self.full is not None:
             draw, _, _ = draw_samples(self.full, jax.random.fold_in(key, 1), ansatz, chains[0])
@@ -209,8 +242,11 @@ def _between(
     origin: AbstractAnsatz, ansatz: AbstractAnsatz, x: Array, before: Array, after: Array, dt: Any, scale: Array
 ) -> Fields:
     """1 - (1 + dt/2 L_loc,0) rho_0/rho_1 - dt/2 L_loc,1 with both traces one."""
-    ratio = jnp.exp(log_amplitudes(origin, x) - log_amplitudes(ansatz, x) - scale)
-    return (1 - (1 + dt / 2 * before) * ratio - dt / 2 * after)[None]
+    logs = log_amplitudes(ansatz, x)
+    # Outside of the sector of a symmetry both vanish, and so does the defect.
+    inside = jnp.isfinite(logs.real)
+    ratio = jnp.exp(jnp.where(inside, log_amplitudes(origin, x) - logs - scale, 0.0))
+    return jnp.where(inside, 1 - (1 + dt / 2 * before) * ratio - dt / 2 * after, 0.0)[None]
 
 
 @program

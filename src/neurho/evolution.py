@@ -157,10 +157,9 @@ def follow(
             stop = plan.stop(state.t, target)
             step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
             chains, velocity = step.chains
-            state = _with_losses(flow, state, step, t - state.t, jax.random.fold_in(key, LOSSES))
-            state = state._replace(
-                ansatz=restore(step.y), chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity
-            )
+            after = restore(step.y)
+            state = _with_losses(flow, state, step, after, t - state.t, jax.random.fold_in(key, LOSSES))
+            state = state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
             residual = float(step.rates.residual)
             ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
             if watch is not None and state.t < target:  # at `target` the snapshot itself is the state to go on from
@@ -172,7 +171,9 @@ def follow(
         yield snapshot
 
 
-def _with_losses(flow: Flow, state: RunState, step: Step, dt: float, key: PRNGKeyArray) -> RunState:
+def _with_losses(
+    flow: Flow, state: RunState, step: Step, after: AbstractAnsatz, dt: float, key: PRNGKeyArray
+) -> RunState:
     """The state with what a step of length `dt` from it loses: what the network cannot follow, and the error of
     integration, on the samples of the step or on others, whichever is worse.
     """
@@ -192,9 +193,17 @@ def _with_losses(flow: Flow, state: RunState, step: Step, dt: float, key: PRNGKe
         jnp.stack([rates.velocity, error]),
         (state.chains, state.diagonal_chains),
     )
+    jump = flow.defects.jump(
+        jax.random.fold_in(key, 3),
+        state.t + dt / 2,
+        jnp.asarray(dt, dtype=float),
+        state.ansatz,
+        after,
+        found.diagonal_chains,
+    )
     return state._replace(
         error=state.error + float(np.nanmax([lost, found.whole])),
-        local=state.local + found.local,
+        local=state.local + max(found.local, jump),
         diagonal_chains=found.diagonal_chains,
     )
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurho import build, config, exact, interchange, lattice, models, pulses
+from neurho import build, config, exact, interchange, lattice, matrix_product, models, pulses
 from neurho._types import NeurhoError
 from neurho.ansatz import density_matrix, random_rbm
 from neurho.estimators import lindblad_values
@@ -243,3 +243,22 @@ def test_any_python_function_is_a_coefficient_of_a_network():
         found = lindblad_values(network, generator, t, jnp.asarray(all_labels(2, 4)), 16)
         expected = exact.ExactLindbladian(model).apply(rho, t)
         np.testing.assert_allclose(found * to_table(rho, 2, 2), to_table(expected, 2, 2), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        (lambda t: 1 / t, r"infinite \(it divides by zero\) at t = 0"),
+        (lambda t: 1 / (4 - t), r"infinite \(it divides by zero\) at t = 4"),
+        (lambda t: 1 + 1j * t, r"\(1\+.*j\) at t = "),
+        (lambda t: 1 - t, r"-.* at t = "),
+    ],
+)
+def test_rates_at_the_ends_of_a_run_are_looked_at(rate, said):
+    """Steps see a rate from inside of a run only, in the exact solver as in matrix products."""
+    model, down = Lindbladian(lattice.chain(2), sx(0), [(rate, sm(0))]), exact.product_state((0, 0, -1), sites=2)
+    said = rf"`jumps\[0\].rate` must be a finite real number >= 0 at all times, but `<lambda>` is {said}"
+    with pytest.raises(NeurhoError, match=said):
+        list(exact.evolve(model, down, [0.0, 4.0]))
+    with pytest.raises(NeurhoError, match=said):
+        list(matrix_product.evolve(model, np.array([[0.0, 0.0, -1.0]] * 2), [0.0, 4.0]))

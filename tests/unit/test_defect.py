@@ -72,6 +72,19 @@ def test_a_step_between_two_networks():
     assert found.local == pytest.approx(trace_norm(after - before - 0.15 * _apply(before + after)), rel=1e-9)
 
 
+def test_a_jump_of_the_network_is_seen():
+    """Between two unrelated networks in dt = 1e-6 it is all of rho_1 - rho_0; small moves have none."""
+    origin, other = helpers.network(0), helpers.network(1)
+    zero = jnp.asarray(0.0)
+    found = defects().jump(jax.random.key(0), zero, jnp.asarray(1e-6), origin, other, NOWHERE)
+    expected = trace_norm(density_matrix(other) - density_matrix(origin))
+    assert found == pytest.approx(expected, rel=1e-4)
+    assert expected > 0.01
+    vector, restore = parameters(origin)
+    near = restore(vector + 1e-3)
+    assert defects().jump(jax.random.key(0), zero, jnp.asarray(0.3), origin, near, NOWHERE) == 0
+
+
 def test_samples_see_what_a_pole_is_fed():
     """Nearly all of |rho|^2 of a pole with tilt 1e-5 is one configuration; L rho is elsewhere. 512 blurred samples
     give ||L rho||/||rho|| to a fifth (five standard errors: a false alarm in 1e6), those of the chain itself none of

@@ -351,7 +351,10 @@ def test_errors_of_trajectories_cover():
         ({"model": Lindbladian(lattice.chain(2), sz(0), [])}, "jump operator with a positive rate"),
         ({"model": models.xyz(lattice.chain(2), decay=0.0)}, "jump operator with a positive rate"),
         ({"model": Lindbladian(lattice.chain(1), sx(0), [(lambda t: 0.0 * t, sm(0))])}, "all vanish from 0 to 1"),
-        ({"model": Lindbladian(lattice.chain(1), sx(0), [(lambda t: t - 0.5, sm(0))])}, "stay real, finite and >= 0"),
+        (
+            {"model": Lindbladian(lattice.chain(1), sx(0), [(lambda t: t - 0.5, sm(0))])},
+            "finite real number >= 0 at all times",
+        ),
         ({"times": [1.0, 0.5]}, "increase"),
         ({"times": []}, "at least one time"),
         ({"initial": (0, 0, 2.0)}, "length <= 1"),

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError
 from neurho.matrix_product.basis import ODD, commutator, dissipator, parities
 from neurho.matrix_product.places import FARTHEST, INSTEAD, line, positions
-from neurho.operators import Jump, Lindbladian, LocalTerm, embed, evaluate
+from neurho.operators import Jump, Lindbladian, LocalTerm, embed, evaluate, rate_at, value_at
 
 _Part: TypeAlias = Callable[[float], np.ndarray]
 
@@ -83,11 +84,12 @@ def line_generator(model: Lindbladian) -> LineGenerator:
         if term.coefficient is None:
             constants.setdefault(sites, []).append(superoperator)
         else:
-            moving.setdefault(sites, []).append(_times(term.coefficient, superoperator))
+            moving.setdefault(sites, []).append(_times(term.coefficient, superoperator, model.hermitian_at))
     for number, jump in enumerate(model.jumps):
         sites = tuple(sorted(int(place[j]) for j in jump.operator.support))
         _near(sites, order)
-        rate, part = _checked_rate(jump, number), _dissipation(jump, place, dim)
+        rate = partial(rate_at, jump.rate, name=f"jumps[{number}].rate")
+        part = _dissipation(jump, place, dim)
         if not isinstance(part, np.ndarray):
             moving.setdefault(sites, []).append(lambda t, r=rate, p=part: r(t) * p(t))
         elif callable(jump.rate):
@@ -115,18 +117,13 @@ def _jump_matrix(jump: Jump, t: float, place: np.ndarray, dim: int) -> np.ndarra
     )
 
 
-def _times(function: Callable[[float], Any], matrix: np.ndarray) -> _Part:
-    return lambda t: complex(function(t)) * matrix
+def _times(function: Callable[[float], Any], matrix: np.ndarray, check: Callable[[float], None] | None = None) -> _Part:
+    def at(t: float) -> np.ndarray:
+        if check is not None:
+            check(t)
+        return value_at(function, t) * matrix
 
-
-def _checked_rate(jump: Jump, number: int) -> Callable[[float], float]:
-    def rate(t: float) -> float:
-        value = float(evaluate(jump.rate, t))
-        good = np.isfinite(value) and value >= -1e-12
-        require(good, f"jumps[{number}].rate", "stay finite and >= 0", f"it is {value} at t = {t}")
-        return max(value, 0.0)
-
-    return rate
+    return at
 
 
 def _dissipation(jump: Jump, place: np.ndarray, dim: int) -> np.ndarray | _Part:

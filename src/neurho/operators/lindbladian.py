@@ -10,7 +10,7 @@ import numpy as np
 from neurho._types import Coefficient, NeurhoError, require, require_rate, require_sites
 from neurho.lattice import Lattice
 from neurho.operators.algebra import Operator, require_same_dim
-from neurho.operators.coefficients import require_function
+from neurho.operators.coefficients import rate_at, require_function, value_at
 from neurho.operators.hermitian import HermitianAt, conditions_of
 from neurho.operators.numbers import opaque_functions
 from neurho.timescales import Schedule, schedule
@@ -90,10 +90,30 @@ class Lindbladian:
         return self.schedule(t0, t1).stops(t0, t1) if self.is_time_dependent else ()
 
     def schedule(self, t0: float, t1: float) -> Schedule:
-        """When coefficients and rates change between two times: where integrators stop, and how far they may step."""
+        """When coefficients and rates change between two times: where integrators stop, and how far they may step.
+
+        **Raises** `NeurhoError` if one of them is infinite, or a rate negative or complex, at the first or last time,
+        which steps see from inside only: a rate 1/t from t = 0 would pass for a finite one.
+        """
         operators = [self.hamiltonian, *(j.operator for j in self.jumps)]
+        for t in (t0, t1):
+            self.require_values(t)
         coefficients = [t.coefficient for o in operators for t in o.terms] + [j.rate for j in self.jumps]
         return schedule(coefficients, t0, t1)
+
+    def require_values(self, t: float) -> None:
+        """Refuse coefficients that are infinite, rates that are negative or complex, a Hamiltonian not Hermitian at t.
+
+        **Raises** `NeurhoError` with the time and the value.
+        """
+        if self.hermitian_at is not None:
+            self.hermitian_at(t)
+        for term in self.hamiltonian.terms:
+            value_at(term.coefficient, t, "hamiltonian")
+        for number, jump in enumerate(self.jumps):
+            rate_at(jump.rate, t, f"jumps[{number}].rate")
+            for term in jump.operator.terms:
+                value_at(term.coefficient, t, f"jumps[{number}]")
 
     @cached_property
     def hermitian_at(self) -> HermitianAt | None:

@@ -11,7 +11,7 @@ import scipy.linalg
 from jaxtyping import Array, Float
 
 from neurho._types import Coefficient, require
-from neurho.operators import Lindbladian, Operator, evaluate, total
+from neurho.operators import Lindbladian, Operator, evaluate, rate_at, total
 from neurho.trajectories.moves import Moves, Vector, moves_of, square, total_of, zeros_like
 from neurho.trajectories.propagation import (
     NODES,
@@ -110,15 +110,14 @@ def require_model(model: Lindbladian) -> None:
 
 
 def require_rates(model: Lindbladian, t0: float, t1: float) -> None:
-    """Refuse rates that are negative or not finite between two times, and rates that all vanish there."""
+    """Refuse values of a model that make no sense between two times, and rates that all vanish there."""
     grid = np.unique([*np.linspace(t0, t1, 1000), *model.stops(t0, t1)])
-    largest = 0.0
-    for number, jump in enumerate(model.jumps):
-        for t in grid if callable(jump.rate) else grid[:1]:
-            rate = complex(evaluate(jump.rate, float(t)))
-            good = np.isfinite(rate) and rate.real >= -1e-12 and abs(rate.imag) < 1e-12
-            require(good, f"jumps[{number}].rate", "stay real, finite and >= 0", f"it is {rate:.4g} at t = {t:.4g}")
-            largest = max(largest, rate.real if jump.operator.terms else 0.0)
+    for t in map(float, grid if model.is_time_dependent else grid[:1]):
+        model.require_values(t)
+    able = [(j.rate, n) for n, j in enumerate(model.jumps) if j.operator.terms]
+    largest = max(
+        rate_at(r, float(t), f"jumps[{n}].rate") for r, n in able for t in (grid if callable(r) else grid[:1])
+    )
     require(largest > 0, "model", "have a rate that is positive at some time", f"all vanish from {t0:g} to {t1:g}")
 
 
