@@ -227,6 +227,7 @@ def test_compare_says_what_it_takes_and_keeps_it(tmp_path, monkeypatch, folder):
     assert " s and " in first
     assert len(list(folder.iterdir())) == 1
     assert "kept in" in call("compare", "run", "--format", "png").output
+    assert "kept in" in call("plot", "run", "--format", "png").output
     assert "correlators (asked for)" in call("compare", "run", "--reference", "correlators", "--format", "png").output
     (tmp_path / "curves.csv").write_text("t, sz\n0,0.5\n0.5,0.5\n")
     assert "compared with" in call("compare", "run", "--reference", "curves.csv", "--format", "png").output

@@ -6,11 +6,11 @@ import numpy as np
 
 from neurho.problem import Problem
 
-STARTING = 5.0
-"""Seconds for compiling and building."""
+STARTING, COMPILING = 2.0, 8.0
+"""Seconds for building, and for compiling trajectories."""
 
-EXACT = {"evolve": 0.1, "stationary": 1.0}
-"""Seconds of 8 spins; per unit of time in an evolution with operators of norm 1 per bond."""
+EXACT = {"evolve": 0.2, "stationary": 1.0}
+"""Seconds of 8 spins; in an evolution times the square root of the number of outputs."""
 
 TRAJECTORY = 0.55 / 0.5 / 48 / 2**16
 """Seconds of a trajectory per unit of time, bond or site, and amplitude: 4x4 XYZ torus (`docs/trajectories.md`)."""
@@ -21,8 +21,8 @@ SITE_OF_PRODUCT = 0.24
 RELAXING = 10.0
 """Units of time in which a chain finds its stationary state."""
 
-STRING = 2e-3
-"""Seconds of a string of correlators."""
+STRING = 5e-4
+"""Seconds of a string of correlators, of 3x3 sites."""
 
 
 class Cost(NamedTuple):
@@ -45,7 +45,7 @@ def cost_of(problem: Problem) -> Cost:
         size = (len(problem.lattice.bonds) + sites) * levels
         seconds = TRAJECTORY * size * span * (task.trajectories or np.inf)
         most = seconds >= task.seconds
-        seconds = min(seconds, task.seconds)
+        seconds = COMPILING + min(seconds, task.seconds)
     elif task.method == "matrix-product":
         bond = min(task.bond, dim ** (2 * (sites // 2)))
         seconds = SITE_OF_PRODUCT * sites * span * (bond / 32) ** 2 * (dim / 2) ** 4
