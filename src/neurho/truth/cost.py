@@ -9,8 +9,8 @@ from neurho.problem import Problem
 STARTING, COMPILING = 2.0, 8.0
 """Seconds for building, and for compiling trajectories."""
 
-EXACT = {"evolve": 0.2, "stationary": 1.0}
-"""Seconds of 8 spins; in an evolution times the square root of the number of outputs."""
+EXACT = 1.0
+"""Seconds of 8 spins: of a stationary state, of a unit of time, or of a hundred outputs."""
 
 TRAJECTORY = 0.55 / 0.5 / 48 / 2**16
 """Seconds of a trajectory per unit of time, bond or site, and amplitude: 4x4 XYZ torus (`docs/trajectories.md`)."""
@@ -40,7 +40,8 @@ def cost_of(problem: Problem) -> Cost:
     span = float(problem.times[-1]) if kind == "evolve" else RELAXING
     levels, most = float(dim) ** sites, False
     if task.method == "exact":
-        seconds = EXACT[kind] * (levels / 2**8) ** 2.5 * (len(problem.times) ** 0.5 if kind == "evolve" else 1.0)
+        work = span + len(problem.times) / 100 if kind == "evolve" else 1.0
+        seconds = EXACT * work * (levels / 2**8) ** 2.5
     elif task.method == "trajectories":
         size = (len(problem.lattice.bonds) + sites) * levels
         seconds = TRAJECTORY * size * span * (task.trajectories or np.inf)
