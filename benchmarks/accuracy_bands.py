@@ -50,7 +50,7 @@ decay = {decay}
 pump = {pump}
 dephasing = {dephasing}
 [observables]
-exact = true
+reference = "exact"
 bonds = false
 energy = false
 [task]

@@ -137,7 +137,7 @@ class Problem(Setup):
             run = relax(self.flow, origin, self.times, delta_l=task.delta_L, **options)
         else:
             run = follow(self.flow, origin, self.times, **options)
-        truth = self._truth(origin.t, first=first) if self.config.observables.exact else None
+        truth = self._truth(origin.t, first=first) if self.config.observables.reference == "exact" else None
         for snapshot in run:
             if self._energy is not None:
                 observables = with_energy(snapshot.observables, self._energy[1], snapshot.t)

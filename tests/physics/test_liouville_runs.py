@@ -31,7 +31,7 @@ t = {t}
 points = 3
 method = "projected"
 [observables]
-exact = true
+reference = "exact"
 bonds = false
 energy = false
 corrected = 0
@@ -55,7 +55,7 @@ kind = "enumeration"
 [task]
 kind = "stationary"
 [observables]
-exact = true
+reference = "exact"
 """
 
 

@@ -81,7 +81,7 @@ noise = 0.0
 kind = "enumeration"
 
 [observables]
-exact = true
+reference = "exact"
 
 [task]
 kind = "evolve"
@@ -207,7 +207,7 @@ model = {{ kind = "heisenberg", field = [1e9, 0.0, 0.0], decay = 1e8 }}
 ansatz = {{ kind = "rbm", hidden = 1, mixing = 1 }}
 initial = {{ bloch = [0.1, 0.2, -0.8], noise = 0.01 }}
 sampling = {{ kind = "enumeration" }}
-observables = {{ exact = true }}
+observables = {{ reference = "exact" }}
 task = {{ kind = "evolve", t = 1e-9, points = 2, method = "{method}" }}
 """
     end = list(build(config.loads(text)).snapshots())[-1]

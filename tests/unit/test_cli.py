@@ -103,6 +103,11 @@ def fake(monkeypatch, **options):
     module = types.ModuleType("neurho.problem")
     module.build = lambda settings: FakeProblem(settings, **options)
     monkeypatch.setitem(sys.modules, "neurho.problem", module)
+    truth = types.ModuleType("neurho.truth")
+    truth.choose = lambda built, wanted: types.SimpleNamespace(method="walk", why="for tests", problem=None)
+    truth.cost_of = truth.place_of = None  # nothing is computed
+    truth.obtain = lambda owner, choice, watch, say: owner.reference()
+    monkeypatch.setitem(sys.modules, "neurho.truth", truth)
 
 
 def complaint(capsys, monkeypatch, *words):

@@ -191,8 +191,11 @@ def test_toml_syntax_error_names_the_line():
     [
         (["lattice.shape=[12]", "sampling.kind=enumeration"], 'have at most 7 sites for sampling.kind = "enumeration"'),
         (["lattice.shape=[7]", "ansatz.kind=table"], 'have at most 6 sites for ansatz.kind = "table"'),
-        (["lattice.shape=[8]", "observables.exact=true"], "have at most 7 sites for observables.exact = true"),
-        (["lattice.shape=[8]", "sampling.kind=enumeration", "observables.exact=true"], "have at most 7 sites"),
+        (
+            ["lattice.shape=[8]", "observables.reference=exact"],
+            'have at most 7 sites for observables.reference = "exact"',
+        ),
+        (["lattice.shape=[8]", "sampling.kind=enumeration", "observables.reference=exact"], "have at most 7 sites"),
         (["lattice.shape=[13]", "task.method=exact"], 'have at most 12 sites for task.method = "exact"'),
     ],
 )

@@ -48,7 +48,7 @@ dt = 0.05
 [observables]
 on_sites = { Sz = "Sz(i)" }
 on_bonds = { SzSz = "Sz(i) * Sz(j)" }
-exact = true
+reference = "exact"
 """
 
 
@@ -126,7 +126,7 @@ def test_spin_one_from_the_file_to_the_numbers():
     assert total == pytest.approx(1)
     by_exact = list(
         build(
-            config.loads(SPIN1.replace("exact = true", "").replace("heun", "exact").replace("dt = 0.05", ""))
+            config.loads(SPIN1.replace('reference = "exact"', "").replace("heun", "exact").replace("dt = 0.05", ""))
         ).snapshots()
     )
     assert_allclose(by_exact[-1].observables["Sz"].mean, truth["Sz"][-1], atol=1e-3)
@@ -204,7 +204,7 @@ def test_a_mixture_from_a_problem_file():
 
 def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
     """The first output says what the preparation costs and what is wrong with it."""
-    made = config.loads(SPIN1.replace("exact = true", ""))
+    made = config.loads(SPIN1.replace('reference = "exact"', ""))
     lattice = make_lattice(made)
     problem = Problem(made, lattice, make_lindbladian(made, lattice))
     first = Snapshot(step=0, t=0.0, observables={}, diagnostics={}, state=None, message="The chains disagree.")

@@ -13,7 +13,7 @@ model = {{ kind = "heisenberg", field = [0.4, 0.0, 0.3], decay = 0.5 }}
 ansatz = {{ kind = "rbm", hidden = 1, mixing = 2 }}
 initial = {{ bloch = {bloch}, noise = {noise}, tilt = 1e-2 }}
 sampling = {{ kind = "enumeration" }}
-observables = {{ exact = true, bonds = false, energy = false, certificate = false }}
+observables = {{ reference = "exact", bonds = false, energy = false, certificate = false }}
 task = {{ kind = "evolve", t = 0.2, points = 2, method = "{method}" }}
 """
 

@@ -69,7 +69,7 @@ def test_time_curves_show_the_run_and_the_reference():
     assert len(one_site.lines) == 3 + 3 + 1  # run, reference, and its legend entry
     assert_allclose(one_site.lines[0].get_ydata(), run.sx)
     assert_allclose(one_site.lines[1].get_ydata(), exact.sx)
-    assert len(one_site.collections) == 3  # error bands
+    assert len(one_site.collections) == 3 + 3  # error bands of the run and of the reference
     assert_allclose(two_site.lines[0].get_ydata(), run.sxsx)
     assert quality.get_ylabel() == report.SYMBOLS["delta_L"][0]
     assert all(axis.get_xlabel() == report.TIME for axis in figure.axes)

@@ -13,6 +13,7 @@ from neurho.cli.drawing import endings_of, figures_of, source_of, spectrum_of, w
 from neurho.cli.drive import accompany, average_of, drive
 from neurho.cli.interrupt import Interrupted, signals
 from neurho.cli.printing import complain, print_deviations, print_facts, print_summary
+from neurho.cli.references import for_figures, read_other, reference_of
 
 if TYPE_CHECKING:
     from neurho.cli.progress import Voice
@@ -243,7 +244,7 @@ def plot(
     endings = endings_of(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
     built = _build(settings) if reference or spectrum else None
-    figures = figures_of(settings, series, built.reference() if built and reference else None)
+    figures = figures_of(settings, series, for_figures(settings, built) if built and reference else None)
     write_figures(directory, figures | (spectrum_of(built, directory) if spectrum else {}), endings)
 
 
@@ -261,7 +262,7 @@ def report_command(
 
     settings, series = _settings_of(directory), records.read_series(directory)
     built = _build(settings) if reference or spectrum else None
-    figures = figures_of(settings, series, built.reference() if built and reference else None)
+    figures = figures_of(settings, series, for_figures(settings, built) if built and reference else None)
     text = report.page(
         directory.resolve().name,
         settings,
@@ -311,22 +312,26 @@ def compare(
         Path | None,
         typer.Argument(metavar="[OTHER]", help="Another run or a CSV or netCDF file [default: the reference]."),
     ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            "--reference",
+            metavar="METHOD|FILE",
+            help="auto, exact, matrix-product, trajectories, correlators, or curves [default: what the problem says].",
+        ),
+    ] = "",
     ending: Annotated[
         str, typer.Option("--format", metavar="png|pdf|svg", help="One format [default: png and pdf].")
     ] = "",
 ) -> None:
-    """Compare a run with the exact solution, another run, or curves in a file."""
+    """Compare a run with another method, another run, or curves in a file."""
     from neurho import records, report
-    from neurho._types import NeurhoError
 
+    if other is not None and reference:
+        raise typer.BadParameter("it cannot stand beside OTHER", param_hint="--reference")
     endings = endings_of(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
-    if other is None:
-        truth = _build(settings).reference()
-    else:
-        truth = report.read_curves(other) if other.is_file() else records.read_series(other)
-    if truth is None:
-        raise NeurhoError(f"There is no reference for `{directory}`; give another run to compare with.")
+    truth = reference_of(settings, _build(settings), reference) if other is None else read_other(other)
     label = str(other) if other is not None else source_of(truth)
     if settings.task.kind == "stationary":
         if "t" in truth.dims:

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
 
 def source_of(reference: Any) -> str:
-    """What to call a reference in a figure: exact only if it says so."""
-    return "exact" if reference is not None and reference.attrs.get("source") == "exact" else "reference"
+    """What to call a reference in a figure: the method that found it, if it says so."""
+    from neurho.config import REFERENCES
+
+    source = None if reference is None else reference.attrs.get("source")
+    return source if source in REFERENCES else "reference"
 
 
 def figures_of(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:

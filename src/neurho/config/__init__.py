@@ -10,7 +10,7 @@ from neurho.config.files import dumps, fingerprint, load, loads, problem_name, s
 from neurho.config.grid import Grid, grid
 from neurho.config.messages import shown
 from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
-from neurho.config.tables import Enumeration, Metropolis, Observables, Output, Product, Random, State, Table
+from neurho.config.tables import REFERENCES, Enumeration, Metropolis, Observables, Output, Product, Random, State, Table
 from neurho.config.tasks import (
     ADAPTIVE,
     CHOSEN,
@@ -33,6 +33,7 @@ __all__ = [
     "FIXED",
     "KINDS",
     "PLAIN",
+    "REFERENCES",
     "SOLVER_DEFAULTS",
     "SOLVER_KEYS",
     "TABLE_SITES",

@@ -177,8 +177,8 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
         if pair[0] == pair[1] or max(pair) >= count:
             must = f"hold pairs of different sites from 0 to {count - 1}"
             yield Refusal("observables.pairs", must, f"one is {list(pair)}")
-    if config.observables.exact:
-        yield from at_most(ENUMERATION_SITES, "observables.exact = true", "set it to false for more")
+    if config.observables.reference == "exact" and task.method not in WITHOUT_NETWORK:
+        yield from at_most(ENUMERATION_SITES, 'observables.reference = "exact"', 'set it to "auto" for more')
     if task.kind == "evolve" and "initial" not in config.model_fields_set:
         yield Refusal("initial", 'be a table of its own for task.kind = "evolve"', "it is missing")
 

@@ -1,5 +1,6 @@
 """The tables of the problem file, one class for each kind."""
 
+import json
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
@@ -269,6 +270,10 @@ class Enumeration(Table):
     memory_gb: MaybePositive = None
 
 
+REFERENCES = ("none", "auto", "exact", "trajectories", "matrix-product", "correlators")
+"""What [observables] reference can be, besides a file."""
+
+
 class Observables(Table):
     """What is measured at each output, besides the one-site means."""
 
@@ -286,10 +291,28 @@ class Observables(Table):
     ] = ()
     energy: Flag = True
     certificate: Flag = True
-    exact: Flag = False
+    reference: Annotated[
+        str,
+        Strict(),
+        Field(
+            pattern=rf"^({'|'.join(REFERENCES)})$|[./]",
+            description=f"{json.dumps(REFERENCES)[1:-1]} or a file such as ./curves.csv",
+        ),
+    ] = "none"
     corrected: Annotated[
         Whole | None, Field(ge=0, le=4, description="the sites of a cluster, a whole number from 0 (off) to 4")
     ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_name(cls, data: Any) -> Any:
+        """`exact = true` is what `reference = "exact"` was called before: run directories have it."""
+        if not isinstance(data, dict) or not isinstance(data.get("exact"), bool):
+            return data
+        if "reference" in data:
+            raise Refusal("observables.exact", "be left out where observables.reference is given", "it is there")
+        rest = {key: value for key, value in data.items() if key != "exact"}
+        return rest | ({"reference": "exact"} if data["exact"] else {})
 
 
 class Output(Table):

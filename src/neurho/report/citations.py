@@ -34,7 +34,7 @@ def _plain(text: str) -> str:
     """BibTeX as readers see it: carons and acutes put on their letters, braces gone."""
     for accent, mark in ((r"\\v\{(.)\}", "\u030c"), (r"\\'(.)", "\u0301")):
         text = re.sub(accent, lambda found, mark=mark: unicodedata.normalize("NFC", found[1] + mark), text)
-    return text.replace("{", "").replace("}", "")
+    return text.replace(r"{\o}", "ø").replace("{", "").replace("}", "")
 
 
 def _article(key: str, used_for: str, author: str, title: str, journal: str, numbers: str, doi: str) -> Reference:
@@ -153,6 +153,42 @@ _ZWOLAK = _article(
     "93 207205 2004",
     "10.1103/PhysRevLett.93.207205",
 )
+_VERSTRAETE = _article(
+    "Verstraete2004",
+    "matrix products of density matrices",
+    "Verstraete, Frank and Garc{\\'i}a-Ripoll, Juan Jos{\\'e} and Cirac, J. Ignacio",
+    "Matrix Product Density Operators: Simulation of Finite-Temperature and Dissipative Systems",
+    PRL,
+    "93 207204 2004",
+    "10.1103/PhysRevLett.93.207204",
+)
+_DALIBARD = _article(
+    "Dalibard1992",
+    "quantum trajectories",
+    "Dalibard, Jean and Castin, Yvan and M{\\o}lmer, Klaus",
+    "Wave-function approach to dissipative processes in quantum optics",
+    PRL,
+    "68 580 1992",
+    "10.1103/PhysRevLett.68.580",
+)
+_PLENIO = _article(
+    "PlenioKnight1998",
+    "quantum jumps, a review",
+    "Plenio, Martin B. and Knight, Peter L.",
+    "The quantum-jump approach to dissipative dynamics in quantum optics",
+    "Rev. Mod. Phys.",
+    "70 101 1998",
+    "10.1103/RevModPhys.70.101",
+)
+_WEIMER = _article(
+    "Weimer2021",
+    "methods for open many-body systems, equations of motion of correlators among them",
+    "Weimer, Hendrik and Kshetrimayum, Augustine and Or{\\'u}s, Rom{\\'a}n",
+    "Simulation methods for open quantum many-body systems",
+    "Rev. Mod. Phys.",
+    "93 015008 2021",
+    "10.1103/RevModPhys.93.015008",
+)
 _BARTHEL = _article(
     "BarthelZhang2020",
     "the product of exponentials of a step",
@@ -196,12 +232,20 @@ _EQUINOX = Reference(
 )
 
 
+_METHODS = {
+    "matrix-product": [_VERSTRAETE, _ZWOLAK, _BARTHEL, _UNFRIED],
+    "trajectories": [_DALIBARD, _PLENIO, _JAX],
+    "correlators": [_WEIMER],
+}
+"""What methods without a network go back to."""
+
+
 def citations(config: Config) -> list[Reference]:
     """The references of a problem: what its model, network, sampler, solver and method go back to."""
-    products = config.task.method == "matrix-product"
-    found = [_ZWOLAK, _BARTHEL, _UNFRIED] if products else [_HARTMANN]
+    own = _METHODS.get(config.task.method)
+    found = [*(own or [_HARTMANN])]
     found += {"xyz": [_LEE], "ising": [_VICENTINI], "dephasing": [_ZNIDARIC]}.get(config.model.kind, [])
-    if config.task.method != "exact" and not products:
+    if config.task.method != "exact" and own is None:
         kind = getattr(config.ansatz, "kind", "")
         found += {"ndm": [_TORLAI], "liouville": [_KOTHE]}.get(kind, [])
         found += [_SCHMITT] if getattr(config.task, "solver", "") == "snr" else []

@@ -65,7 +65,8 @@ def deviations(series: xr.Dataset, reference: xr.Dataset) -> list[Deviation]:
 def align(series: xr.Dataset, reference: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     """The part of `series` that lies inside the times of `reference`, and `reference` at those times.
 
-    Curves are interpolated by cubic splines, which pass through the given points; a stationary reference is repeated.
+    Curves are interpolated by cubic splines, which pass through the given points, errors by straight lines, which are
+    never negative; a stationary reference is repeated.
 
     **Raises** `NeurhoError` if the two have no time in common.
     """
@@ -83,7 +84,9 @@ def align(series: xr.Dataset, reference: xr.Dataset) -> tuple[xr.Dataset, xr.Dat
         raise NeurhoError(f"There is nothing to compare: no time of the run lies in {low:g}..{high:g}.")
     times = np.clip(inside.t.values, low, high)
     columns = {
-        n: (v.dims, _interpolate(reference.t.values, v.values, times)) for n, v in reference.items() if "t" in v.dims
+        n: (v.dims, _interpolate(reference.t.values, v.values, times, curved=not str(n).endswith("_error")))
+        for n, v in reference.items()
+        if "t" in v.dims
     }
     return inside, xr.Dataset(columns, coords={"t": inside.t})
 
@@ -112,10 +115,10 @@ def error_of(data: xr.Dataset, name: str) -> np.ndarray:
     return np.zeros(data[name].shape)
 
 
-def _interpolate(times: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _interpolate(times: np.ndarray, values: np.ndarray, at: np.ndarray, *, curved: bool) -> np.ndarray:
     if np.array_equal(times, at):
         return values
-    if len(times) < 4 or not np.all(np.isfinite(values)):
+    if not curved or len(times) < 4 or not np.all(np.isfinite(values)):
         flat = values.reshape(len(times), -1)
         return np.stack([np.interp(at, times, column) for column in flat.T], axis=1).reshape(len(at), *values.shape[1:])
     return CubicSpline(times, values)(at)

@@ -82,6 +82,7 @@ def draw_magnetisation(
             axis.plot(series.t, values, color=colour, label=kind)
     if reference is not None and "sz" in reference:
         shifted = count * (offset + reference[["sz"]])
+        shifted["sz_error"] = (reference.sz.dims, count * error_of(reference, "sz"))
         draw_reference(axis, shifted, "sz", GREY, label)
     if least is not None:
         axis.set_yscale("log", nonpositive="mask")
@@ -98,13 +99,12 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
         return
     sites, offset = np.arange(last.sizes["site"]), 1.0 if near_down else 0.0
     if reference is not None and "sz_site" in reference:
-        values = offset + reference.sz_site.values
-        axis.plot(
-            sites, values, color=GREY, linestyle="none", marker="_", markersize=10, markeredgewidth=1.3, label=label
-        )
+        values, error = offset + reference.sz_site.values, error_of(reference, "sz_site")
+        style: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 10}
+        axis.errorbar(sites, values, error if np.any(error > 0) else None, markeredgewidth=1.3, label=label, **style)
     for name, colour, kind in SOURCES:
         if (there := f"{name}_site") in last:
-            style: dict[str, Any] = {"fmt": "o", "markersize": 4, "capsize": 2}
+            style = {"fmt": "o", "markersize": 4, "capsize": 2}
             axis.errorbar(sites, offset + last[there], error_of(last, there), color=colour, label=kind, **style)
     axis.set_xlabel("site $j$")
     axis.set_ylabel(r"$1 + \langle\sigma^z_j\rangle$" if near_down else r"$\langle\sigma^z_j\rangle$")
@@ -116,10 +116,13 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
 def _draw_other_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str) -> None:
     """Whatever was measured on each site, where there are no Pauli matrices."""
     names = [str(name) for name in last.data_vars if str(name).endswith("_site")]
-    known = [name for name in names[: len(CYCLE)] if reference is not None and name in reference]
+    given = xr.Dataset() if reference is None else reference
+    known = [name for name in names[: len(CYCLE)] if name in given]
     for name in known:
         style: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 12}
-        axis.plot(np.arange(last.sizes["site"]), reference[name], label=label if name == known[0] else None, **style)  # pyright: ignore[reportOptionalSubscript]
+        error, first = error_of(given, name), name == known[0]
+        bars = error if np.any(error > 0) else None
+        axis.errorbar(np.arange(last.sizes["site"]), given[name], bars, label=label if first else None, **style)
     for name, colour in zip(names, CYCLE, strict=False):
         sites, error = np.arange(last.sizes["site"]), error_of(last, name)
         axis.errorbar(
@@ -193,12 +196,18 @@ def _belief(axis: Axes, series: xr.Dataset, name: str, colour: str, *, end: bool
 
 
 def draw_reference(axis: Axes, reference: xr.Dataset, name: str, colour: str, label: str | None) -> None:
-    """A dashed curve, or a line for a stationary value."""
+    """A dashed curve, or a line for a stationary value, in a hatched band of its errors where it has some."""
     style: dict[str, Any] = {"color": colour, "linestyle": (0, (4, 2)), "linewidth": 1.1, "label": label, "zorder": 3}
+    values, error = reference[name].values, error_of(reference, name)
+    band: dict[str, Any] = {"facecolor": "none", "edgecolor": colour, "hatch": "////", "linewidth": 0, "alpha": 0.5}
     if "t" in reference[name].dims:
-        axis.plot(reference.t, reference[name], **style)
+        if np.any(error > 0):
+            axis.fill_between(reference.t.values, values - error, values + error, **band)
+        axis.plot(reference.t, values, **style)
     else:
-        axis.axhline(float(reference[name]), **style)
+        if error > 0:
+            axis.axhspan(float(values - error), float(values + error), **band)
+        axis.axhline(float(values), **style)
 
 
 def draw_letter(axis: Axes, letter: str) -> None:
