@@ -15,7 +15,7 @@ from neurho.evolution import RunState, follow, make_flow, relax, start
 from neurho.generator import lindbladian_map
 from neurho.integrate import advance
 from neurho.operators import Lindbladian, sm, sx, sy, sz
-from neurho.sampling import enumerate_all
+from neurho.sampling import enumerate_all, metropolis
 from neurho.solvers import Ridge
 from neurho.tdvp import TDVP
 
@@ -33,7 +33,9 @@ def model():
 
 @cache
 def sampled_flow():
-    return make_flow(model(), samples=512, chains=256, solver=Ridge(RIDGE), tolerance=2e-3, certificate=False)
+    plain = metropolis(model().lattice, samples=512, chains=256)  # every sample weighs the same
+    numerics = {"solver": Ridge(RIDGE), "tolerance": 2e-3, "certificate": False}
+    return make_flow(model(), samples=512, chains=256, sampler=plain, **numerics)
 
 
 def begin():

@@ -75,4 +75,4 @@ def test_pair_moves_change_both_rows_or_both_columns(dim):
 
 def test_instances():
     np.testing.assert_array_equal(single_site_moves(3, 2).sites, [[0], [1], [2]])
-    np.testing.assert_array_equal(pair_moves(RING, 2).sites, RING.bonds)
+    np.testing.assert_array_equal(np.sort(pair_moves(RING, 2).sites), np.sort(RING.bonds))

@@ -95,8 +95,8 @@ def test_random_rbm():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"hidden": -1, "mixing": 1}, r"Argument `hidden` must be >= 0, but it is -1\."),
-        ({"hidden": 1, "mixing": -2}, r"Argument `mixing` must be >= 0, but it is -2\."),
+        ({"hidden": -1, "mixing": 1}, r"Argument `hidden` must be a whole number >= 0, but it is -1\."),
+        ({"hidden": 1, "mixing": -2}, r"Argument `mixing` must be a whole number >= 0, but it is -2\."),
         ({"hidden": 1, "mixing": 1, "scale": -0.1}, r"Argument `scale` must be >= 0, but it is -0\.1\."),
     ],
 )
@@ -110,5 +110,5 @@ def test_a_seed_stands_for_its_key():
     seeded, keyed = (parameters(random_rbm(key, 3, **sizes))[0] for key in (5, jax.random.key(5)))
     assert np.array_equal(seeded, keyed)
     for key in (0.5, None, np.zeros(2)):
-        with pytest.raises(NeurhoError, match=r"`key` must be a random key, jax.random.key\(seed\), or a seed"):
+        with pytest.raises(NeurhoError, match=r"`key` must be a random key or a whole number >= 0"):
             random_rbm(key, 3, **sizes)

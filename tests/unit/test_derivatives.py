@@ -34,7 +34,7 @@ def test_other_ansatzes_are_differentiated():
     derivatives = LocalDerivatives.build(table, lindbladian_map(model))
     d = derivatives(jnp.array([1, 2], dtype=jnp.int32))
     rho = np.exp(np.asarray(jax.vmap(table.log_amplitude)(jnp.asarray(helpers.configurations(2)))))
-    # One parameter pair for each entry: O_y(x) = delta_xy, so M_y(x) = L[x, y] rho(y)/rho(x).
-    expected = helpers.liouvillian(model)[6] * rho / rho[6]
+    # One parameter pair for each entry: O_y(x) = delta_xy/rho(x), so M_y(x) = L[x, y]/rho(x).
+    expected = helpers.liouvillian(model)[6] / rho[6]
     moved = np.asarray(d.moved[0] + 1j * d.moved[1])
     assert np.isclose(np.sort(np.abs(moved[: len(rho)])), np.sort(np.abs(expected)), rtol=1e-8).all()

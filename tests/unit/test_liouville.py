@@ -181,8 +181,8 @@ def test_enough_units_follow_the_equation_of_motion():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"hidden": -1}, "Argument `hidden` must be >= 0, but it is -1."),
-        ({"mixing": -1}, "Argument `mixing` must be >= 0, but it is -1."),
+        ({"hidden": -1}, "Argument `hidden` must be a whole number >= 0, but it is -1."),
+        ({"mixing": -1}, "Argument `mixing` must be a whole number >= 0, but it is -1."),
         ({"scale": -0.1}, "Argument `scale` must be >= 0, but it is -0.1."),
         (
             {"hidden": 4, "translations": RING.translations},

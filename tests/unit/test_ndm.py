@@ -74,5 +74,5 @@ def test_parameters_are_as_many_as_those_of_the_rbm():
 def test_random_parameters():
     ndm = random_ndm(jax.random.key(0), 3, hidden=40, mixing=2, scale=0.1)
     assert float(jnp.std(ndm.hidden_weights)) == pytest.approx(0.1, rel=0.2)
-    with pytest.raises(NeurhoError, match=r"Argument `hidden` must be >= 0, but it is -1\."):
+    with pytest.raises(NeurhoError, match=r"Argument `hidden` must be a whole number >= 0, but it is -1\."):
         random_ndm(jax.random.key(0), 3, hidden=-1, mixing=2)

@@ -238,11 +238,11 @@ def test_signal_to_noise_removes_directions_of_noise():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: Ridge(0.0), r"Argument `ridge` must be > 0, but it is 0\.0\."),
+        (lambda: Ridge(0.0), r"Argument `ridge` must be a number > 0, but it is 0\.0\."),
         (lambda: SpectralCutoff(1.0), r"Argument `cutoff` must lie between 0 and 1, but it is 1\.0\."),
-        (lambda: SignalToNoise(snr=-1.0), r"Argument `snr` must be > 0, but it is -1\.0\."),
+        (lambda: SignalToNoise(snr=-1.0), r"Argument `snr` must be a number > 0, but it is -1\.0\."),
         (lambda: SignalToNoise(cutoff=0.0), r"Argument `cutoff` must lie between 0 and 1"),
-        (lambda: ConjugateGradient(ridge=-1.0), r"Argument `ridge` must be > 0"),
+        (lambda: ConjugateGradient(ridge=-1.0), r"Argument `ridge` must be a number > 0"),
         (lambda: ConjugateGradient(tolerance=0.0), r"Argument `tolerance` must lie between 0 and 1"),
         (lambda: ConjugateGradient(tolerance=1e-6, single=True), r"Argument `tolerance` must be >= 0\.0001 in float32"),
         (lambda: ConjugateGradient(max_iterations=0), r"Argument `max_iterations` must be at least 1, but it is 0\."),
