@@ -46,11 +46,12 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
 def _with_method(raw: object, data: Mapping[str, Any], tables: Mapping[str, Any]) -> object:
     """The table [task] with a method, where there is no network and none, or "auto", is asked for."""
     lattice, model = tables.get("lattice"), tables.get("model")
-    if not isinstance(raw, dict) or lattice is None or model is None or raw.get("kind") not in EXACT_BY_ITSELF:
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or lattice is None or model is None or kind not in list(EXACT_BY_ITSELF):
         return raw
     asked, network = raw.get("method"), "ansatz" in data or "sampling" in data
     if asked == "auto" or (asked is None and not network):
-        return raw | {"method": automatic_method(lattice, model, raw["kind"])}
+        return raw | {"method": automatic_method(lattice, model, str(kind))}
     return raw
 
 
