@@ -459,7 +459,7 @@ class CorrelatorSearch:
             state = state._replace(best=found)
         snapshot = picture.snapshot(state, reading, errors, rung, central=REFERENCES[best])
         reached = snapshot.diagnostics["error_estimate"] <= picture.task.goal
-        return state, snapshot._replace(converged=reached and (rung.complete or state.step > 2))
+        return state, snapshot._replace(converged=reached and judged and (rung.complete or state.step > 2))
 
 
 def _sizes(picture: Picture) -> dict[str, Any]:
