@@ -4,7 +4,7 @@ import networkx
 import numpy as np
 import pytest
 
-from neurho import lattice
+from neurho.model import lattice
 from neurho._types import NeurhoError
 
 

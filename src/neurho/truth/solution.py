@@ -8,8 +8,8 @@ import xarray as xr
 
 from neurho._types import NeurhoError
 from neurho.config import dumps
-from neurho.observables import Snapshot
-from neurho.problem import Problem
+from neurho.matrix_elements.estimation.observables import Snapshot
+from neurho.run.problem import Problem
 from neurho.records import Row
 from neurho.records.series import as_dataset
 from neurho.truth.cache import place_of, read, write
