@@ -64,7 +64,8 @@ class Neurho:
 
         jax.config.update("jax_enable_x64", True)
         import neurho
-        from neurho.matrix_elements.estimation.observables import Quantity, build_observables
+        from neurho.matrix_elements.estimation.observables import build_observables
+        from neurho.observables import Quantity
 
         self.jax, self.neurho, self.sizes = jax, neurho, sizes
         lattice = neurho.chain(sizes.sites)
@@ -145,8 +146,8 @@ class Neurho:
 
     def values(self, spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log rho and the local values of the Lindbladian at given rows and columns."""
-        from neurho.matrix_elements.networks.base import log_amplitudes
         from neurho.matrix_elements.estimation.estimators import local_values
+        from neurho.matrix_elements.networks.base import log_amplitudes
 
         levels = ((1 - spins) / 2).astype(np.int32)
         n = self.sizes.sites

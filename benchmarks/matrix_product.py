@@ -18,7 +18,7 @@ import neurho as nr
 from neurho import matrix_product
 from neurho.matrix_product.decompose import Cut
 from neurho.matrix_product.state import Gate, State, apply
-from neurho.matrix_elements.estimation.observables import Quantity, pauli_quantities
+from neurho.observables import Quantity, pauli_quantities
 
 CHAIN = nr.chain(16)
 CASES = {

@@ -91,7 +91,10 @@ def kernels(asked: argparse.Namespace) -> dict[str, Any]:
         "cg_double": one_product(single=False),
         "cg_single": one_product(single=True),
         "local_values": least(
-            lambda: neurho.matrix_elements.estimation.estimators.lindblad_values(ansatz, tdvp.generator, 0.0, x, tdvp.chunk), asked.repetitions
+            lambda: neurho.matrix_elements.estimation.estimators.lindblad_values(
+                ansatz, tdvp.generator, 0.0, x, tdvp.chunk
+            ),
+            asked.repetitions,
         ),
         "sampling": least(lambda: draw_samples(sampler, key, ansatz, begin), asked.repetitions),
         "visits": n * asked.samples,

@@ -23,11 +23,11 @@ import tomli_w
 
 from neurho import build, config, exact, records
 from neurho._types import NeurhoError
+from neurho.certificate import ERRORS, WORDS
 from neurho.matrix_elements.networks import density_matrix
-from neurho.observables.certificate import ERRORS, WORDS
+from neurho.records.summary import prefer_corrected
 from neurho.run.initial import product_matrix
 from neurho.run.quantities import exact_values
-from neurho.records.summary import prefer_corrected
 from neurho.stationary.corrections import slowest_rate
 from neurho.sweep.run import run_point
 

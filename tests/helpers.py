@@ -13,11 +13,11 @@ import qutip
 import scipy.linalg
 
 from neurho import interchange, models
-from neurho.model import lattice
-from neurho.matrix_elements.networks import NDM, RBM, TiedRBM
 from neurho.dynamics.flow import make_flow
-from neurho.matrix_elements.generator import lindbladian_map
 from neurho.dynamics.integrate import DOPRI5, Method, StepControl, advance
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import NDM, RBM, TiedRBM
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, local, sm, sx, sy, total
 
 # Tests compile much and compute little.

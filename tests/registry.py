@@ -12,11 +12,11 @@ import numpy as np
 
 import helpers
 from neurho.dynamics import integrate
-from neurho.model import lattice
 from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
-from neurho.matrix_elements.tdvp.crossvalidation import CrossValidated
 from neurho.matrix_elements.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.matrix_elements.tdvp.crossvalidation import CrossValidated
 from neurho.matrix_elements.tdvp.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
+from neurho.model import lattice
 
 SITES = 2
 

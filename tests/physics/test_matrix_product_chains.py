@@ -7,7 +7,7 @@ import pytest
 
 import neurho as nr
 from neurho import matrix_product
-from neurho.matrix_elements.estimation.observables import pauli_quantities
+from neurho.observables import pauli_quantities
 
 pytestmark = pytest.mark.slow
 

@@ -11,15 +11,15 @@ import pytest
 import helpers
 from neurho import NeurhoError, NumericalError, exact
 from neurho.dynamics import flow as evolution
-from neurho.model import lattice
-from neurho.matrix_elements.networks import density_matrix, product_state
 from neurho.dynamics.flow import RunState, follow, make_flow, relax, start
-from neurho.matrix_elements.generator import lindbladian_map
 from neurho.dynamics.integrate import advance
-from neurho.model.operators import Lindbladian, sm, sx, sy, sz
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import density_matrix, product_state
 from neurho.matrix_elements.sampling import enumerate_all, metropolis
-from neurho.matrix_elements.tdvp.solvers import Ridge
 from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, sm, sx, sy, sz
 
 RIDGE = 0.05
 GOAL = 0.025

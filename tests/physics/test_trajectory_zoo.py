@@ -8,8 +8,8 @@ import pytest
 
 import helpers
 from neurho import exact, models, pulses
-from neurho.model import lattice
 from neurho import trajectories as tr
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, local, sm, sp, sx, sy, sz, total
 from neurho.trajectories.start import site_matrices
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.matrix_elements.sampling import Draw, autocorrelation_time, effective_sample_size, split_r_hat
 from neurho.dynamics.snapshots import certified, warning
+from neurho.matrix_elements.sampling import Draw, autocorrelation_time, effective_sample_size, split_r_hat
 from neurho.matrix_elements.tdvp.equation import certificate_of
 
 tau = jax.jit(autocorrelation_time)

@@ -9,9 +9,9 @@ import pytest
 
 import helpers
 from neurho import NeurhoError
-from neurho.model import lattice
 from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal
 from neurho.matrix_elements.symmetry import parity
+from neurho.model import lattice
 
 KEY = jax.random.key(0)
 

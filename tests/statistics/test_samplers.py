@@ -18,9 +18,9 @@ import scipy.stats
 
 import helpers
 from neurho import NeurhoError
-from neurho.model import lattice
 from neurho.matrix_elements.sampling import Blurred, metropolis, metropolis_diagonal, tabulated
 from neurho.matrix_elements.symmetry import parity
+from neurho.model import lattice
 
 CHAINS = 10_000
 FALSE_ALARM = 1e-4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neurho.observables.certificate import GOOD, LIMITS, USABLE, USELESS, certify, sentence
+from neurho.certificate import GOOD, LIMITS, USABLE, USELESS, certify, sentence
 from neurho.records import judge
 
 FINE = {"error_local": 0.01, "error_estimate": 0.01, "residual": 0.01, "r_hat": 1.0, "acceptance": 0.3, "ess": 1e3}

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from neurho import build, config, exact, interchange, matrix_product, models, pulses
-from neurho.model import lattice
 from neurho._types import NeurhoError
-from neurho.matrix_elements.networks import density_matrix, random_rbm
 from neurho.matrix_elements.estimation.estimators import lindblad_values
 from neurho.matrix_elements.generator import all_labels, lindbladian_map, to_table
+from neurho.matrix_elements.networks import density_matrix, random_rbm
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, local, rate_at, sm, sp, sx, sz
 
 ONE = lattice.chain(1)

@@ -10,12 +10,12 @@ import pytest
 
 import helpers
 import neurho
-from neurho.matrix_elements import distinct as condense
-from neurho.matrix_elements.networks import parameters, table_from_matrix
+from neurho.matrix_elements import distinct
 from neurho.matrix_elements.estimation.estimators import local_values
+from neurho.matrix_elements.networks import parameters, table_from_matrix
 from neurho.matrix_elements.projection import Implicit
-from neurho.matrix_elements.tdvp.metric import Metric
 from neurho.matrix_elements.sampling import Blurred, metropolis
+from neurho.matrix_elements.tdvp.metric import Metric
 
 SITES, DIM = 2, 4
 MODEL = neurho.heisenberg(neurho.chain(SITES), field=(0.5, 0, 1.0), coupling=(1.0, 0.3, 0.7), decay=1.0)
@@ -28,8 +28,8 @@ def both(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], Any
 
     def run(function: Callable[[], Any]) -> tuple[Any, Any]:
         results = []
-        for copies in (condense.COPIES, 10**6):
-            monkeypatch.setattr(condense, "COPIES", copies)
+        for copies in (distinct.COPIES, 10**6):
+            monkeypatch.setattr(distinct, "COPIES", copies)
             jax.clear_caches()
             results.append(function())
         return results[0], results[1]
@@ -50,20 +50,20 @@ def test_configurations_stand_at_their_places() -> None:
     """And the first sample where there is none."""
     every = helpers.configurations(SITES)
     chosen = jnp.asarray(every[[3, 9, 3, 15] * 8])
-    found = condense.distinct(chosen, DIM)
+    found = distinct.distinct(chosen, DIM)
     assert found is not None
     np.testing.assert_array_equal(found.place, [3, 9, 3, 15] * 8)
     np.testing.assert_array_equal(found.x, [every[j if j in (3, 9, 15) else 3] for j in range(DIM**SITES)])
 
 
 def test_few_samples_stay() -> None:
-    assert condense.distinct(X[:31], DIM) is None
-    np.testing.assert_array_equal(condense.condense(DIM, X[:31], WEIGHT[:31])[0], X[:31])
+    assert distinct.distinct(X[:31], DIM) is None
+    np.testing.assert_array_equal(distinct.condense(DIM, X[:31], WEIGHT[:31])[0], X[:31])
 
 
 def test_weights_add_up_and_values_stay() -> None:
     given = jnp.sin(X @ jnp.array([1.0, 0.3]))
-    every, sums, kept = condense.condense(DIM, X, WEIGHT, given)
+    every, sums, kept = distinct.condense(DIM, X, WEIGHT, given)
     assert len(every) == DIM**SITES
     for j, configuration in enumerate(helpers.configurations(SITES)):
         same = np.all(np.asarray(X) == configuration, axis=1)

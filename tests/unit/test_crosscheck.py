@@ -11,13 +11,12 @@ import xarray as xr
 
 import helpers
 from neurho import config
-from neurho.matrix_elements.networks import table_from_matrix
 from neurho.matrix_elements.estimation.plain_norm import PlainNorm
-from neurho.matrix_elements.estimation.estimators import Estimate
-from neurho.matrix_elements.estimation.observables import Snapshot
-from neurho.run.problem import build
-from neurho.records import disagreement
+from neurho.matrix_elements.networks import table_from_matrix
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, DrawInfo, Enumeration, enumerate_all
+from neurho.observables import Estimate, Snapshot
+from neurho.records import disagreement
+from neurho.run.problem import build
 
 
 class Independent(AbstractSampler):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.matrix_elements.networks import density_matrix, parameter_count, parameters, product_state
-from neurho.matrix_elements.estimation.defect import Defects
 from neurho.exact import reduced
+from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.networks import density_matrix, parameter_count, parameters, product_state
 from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
 
 CHAIN = helpers.lattice.chain(3)

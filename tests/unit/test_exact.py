@@ -8,8 +8,8 @@ import qutip
 import scipy.linalg
 
 from neurho import exact, interchange, models
-from neurho.model import lattice
 from neurho._types import NeurhoError, NumericalError
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, destroy, identity, local, sm, sp, spin, sx, sy, sz, total
 
 

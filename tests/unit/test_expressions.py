@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from neurho import exact, models
-from neurho.model import lattice
 from neurho._types import NeurhoError
-from neurho.model.text import operators_on, parse_number, parse_operator
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, destroy, identity, local, sm, sp, spin, sx, sy, sz, total
+from neurho.model.text import operators_on, parse_number, parse_operator
 
 IJ = {"i": 0, "j": 1}
 

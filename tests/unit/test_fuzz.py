@@ -16,10 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neurho import config, exact, models
-from neurho.model import lattice
-from neurho.model import operators
 from neurho._types import NeurhoError
 from neurho.matrix_elements.networks import level_amplitudes
+from neurho.model import lattice, operators
 from neurho.model.text import operators_on
 from neurho.run.problem import build
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.model import lattice
 from neurho.matrix_elements.generator import (
     Side,
     all_labels,
@@ -19,6 +18,7 @@ from neurho.matrix_elements.generator import (
     to_matrix,
     to_table,
 )
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, local, sm, sp, sx, sy, sz
 
 

@@ -7,16 +7,15 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, config, records
-from neurho.run import initial
-from neurho.model import lattice
-from neurho.matrix_elements.networks import RBM, TiedRBM, as_liouville, enlarged, random_liouville
-from neurho.run.assembly import make_charge, make_lattice, make_lindbladian
-from neurho.matrix_elements.estimation.estimators import Estimate
 from neurho.dynamics.flow import RunState
 from neurho.matrix_elements.generator import lindbladian_map
-from neurho.matrix_elements.estimation.observables import Snapshot
-from neurho.stationary.continuation import SearchState
+from neurho.matrix_elements.networks import RBM, TiedRBM, as_liouville, enlarged, random_liouville
 from neurho.matrix_elements.symmetry import number, parity
+from neurho.model import lattice
+from neurho.observables import Estimate, Snapshot
+from neurho.run import initial
+from neurho.run.assembly import make_charge, make_lattice, make_lindbladian
+from neurho.stationary.continuation import SearchState
 
 CHAINS = jnp.zeros((2, 3), dtype=jnp.int32)
 

@@ -11,9 +11,9 @@ import helpers  # noqa: F401  (compile fast)
 from neurho import config, exact
 from neurho._types import NeurhoError
 from neurho.matrix_elements.networks import density_matrix, level_amplitudes, level_state
+from neurho.observables import Snapshot
 from neurho.run.assembly import make_lattice, make_lindbladian
 from neurho.run.initial import product_matrix
-from neurho.matrix_elements.estimation.observables import Snapshot
 from neurho.run.problem import Noise, Problem, build
 
 SPIN1 = """

@@ -8,7 +8,8 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, exact, models
-from neurho.model import lattice
+from neurho.matrix_elements.estimation.derivatives import LocalDerivatives, differentiated
+from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     LiouvilleRBM,
     as_liouville,
@@ -20,12 +21,11 @@ from neurho.matrix_elements.networks import (
     random_liouville,
 )
 from neurho.matrix_elements.networks.liouville import label_features
-from neurho.matrix_elements.estimation.derivatives import LocalDerivatives, differentiated
-from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.sampling import enumerate_all
-from neurho.matrix_elements.tdvp.solvers import Ridge
 from neurho.matrix_elements.symmetry import parity
 from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
 
 RING = lattice.chain(3, periodic=True)
 values = eqx.filter_jit(lambda network, x: jax.vmap(network.log_amplitude)(x))

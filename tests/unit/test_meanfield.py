@@ -6,8 +6,8 @@ import pytest
 
 import helpers
 from neurho import exact, models
-from neurho.model import lattice
 from neurho.matrix_elements.generator import lindbladian_map, to_table
+from neurho.model import lattice
 from neurho.stationary.mean_field import mean_field, mean_field_rates
 
 

@@ -7,9 +7,9 @@ import psutil
 import pytest
 
 from neurho import config
-from neurho.run import memory
-from neurho.matrix_elements.tdvp import solvers
 from neurho._types import NeurhoError
+from neurho.matrix_elements.tdvp import solvers
+from neurho.run import memory
 from neurho.run.problem import build
 
 NETWORK = """

@@ -96,13 +96,13 @@ def test_refuses_what_has_no_place():
 
 
 def test_strangers_are_refused_with_a_sentence(monkeypatch):
-    monkeypatch.setattr("neurho.interchange.netket.find_spec", lambda _: None)
+    monkeypatch.setattr("neurho.model.interchange.netket.find_spec", lambda _: None)
     sentence = (
         r"Argument `operator` must be a LocalOperator or a LocalLiouvillian of NetKet, or have to_local_operator\(\), "
         r"but it is a list \(and NetKet is not installed here: pip install netket\)\."
     )
     with pytest.raises(neurho.NeurhoError, match=sentence):
         neurho.from_netket([1.0])
-    monkeypatch.setattr("neurho.interchange.netket.find_spec", lambda _: "there")
+    monkeypatch.setattr("neurho.model.interchange.netket.find_spec", lambda _: "there")
     with pytest.raises(neurho.NeurhoError, match=r"but it is a LocalOperator\.$"):  # of another library
         neurho.from_netket(type("LocalOperator", (), {})())

@@ -8,12 +8,13 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, exact
-from neurho.model import lattice
 from neurho.matrix_elements.estimation.estimators import balanced_values, group_values, prepare_balanced, prepare_group
+from neurho.matrix_elements.estimation.observables import build_observables
 from neurho.matrix_elements.generator import row_groups
-from neurho.matrix_elements.estimation.observables import Quantity, build_observables, pauli_quantities
-from neurho.model.operators import local, sm, sx, sy, sz
 from neurho.matrix_elements.sampling import enumerate_diagonal, metropolis_diagonal
+from neurho.model import lattice
+from neurho.model.operators import local, sm, sx, sy, sz
+from neurho.observables import Quantity, pauli_quantities
 
 MODEL = helpers.driven_chain()
 KEY = jax.random.key(3)

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurho import interchange, models
-from neurho.model import lattice
-from neurho.model import operators
 from neurho._types import NeurhoError
-from neurho.model.text import parse_operator
 from neurho.matrix_elements.generator import lindbladian_map
+from neurho.model import lattice, operators
 from neurho.model.operators import Lindbladian, Operator, destroy, embed, evaluate, identity, local
+from neurho.model.text import parse_operator
 
 from neurho.model.operators import sm, sp, spin, sx, sy, sz, total  # isort: skip
 
@@ -331,7 +330,7 @@ def test_from_qutip_refuses():
 
 def test_without_qutip_the_import_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "qutip", None)
-    monkeypatch.delitem(sys.modules, "neurho.interchange.qutip", raising=False)
+    monkeypatch.delitem(sys.modules, "neurho.model.interchange.qutip", raising=False)
     monkeypatch.delattr(interchange, "qutip", raising=False)
     for name in ("to_qutip", "from_qutip", "operator_to_qutip", "operator_from_qutip"):
         monkeypatch.delattr(interchange, name, raising=False)

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 jax.config.update("jax_enable_x64", True)
-from neurho._jax import devices as parallel
+from neurho._jax import parallel
 
 target, processes, process, port = sys.argv[1], *map(int, sys.argv[2:])
 if processes > 1:
@@ -25,7 +25,8 @@ import helpers
 from neurho.model import lattice
 from neurho.matrix_elements.tdvp import preconditioner
 from neurho.matrix_elements.tdvp import solvers
-from neurho.matrix_elements.estimation.observables import build_observables, pauli_quantities
+from neurho.observables import pauli_quantities
+from neurho.matrix_elements.estimation.observables import build_observables
 from neurho.matrix_elements.sampling import Blurred, metropolis, metropolis_diagonal
 from neurho.matrix_elements.tdvp.equation import TDVP
 

@@ -17,9 +17,9 @@ import helpers
 import neurho
 import registry
 from neurho import NeurhoError, cli
-from neurho.model import lattice
 from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
 from neurho.matrix_elements.symmetry import number, parity
+from neurho.model import lattice
 
 RING = lattice.chain(3, periodic=True)
 NETWORKS = {

@@ -8,7 +8,8 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, models
-from neurho.model import lattice
+from neurho.config import validate
+from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     density_matrix,
     enlarged,
@@ -18,13 +19,12 @@ from neurho.matrix_elements.networks import (
     random_tied,
     uniform_product_state,
 )
-from neurho.config import validate
-from neurho.matrix_elements.generator import lindbladian_map
-from neurho.run.problem import build
 from neurho.matrix_elements.sampling import enumerate_all
-from neurho.matrix_elements.tdvp.solvers import Ridge
 from neurho.matrix_elements.symmetry import require_invariant
 from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
+from neurho.run.problem import build
 
 RING = lattice.chain(4, periodic=True)
 TORUS = lattice.square(3, 3, periodic=True)

@@ -15,12 +15,12 @@ import pytest
 
 import neurho
 import registry
-from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
-from neurho.matrix_elements.networks.base import prepare_changes
-from neurho.matrix_elements.networks.acceptance import AbstractModuli
 from neurho.matrix_elements.generator import Side
-from neurho.matrix_elements.tdvp.metric import Metric
+from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
+from neurho.matrix_elements.networks.acceptance import AbstractModuli
+from neurho.matrix_elements.networks.base import prepare_changes
 from neurho.matrix_elements.sampling import AbstractSampler
+from neurho.matrix_elements.tdvp.metric import Metric
 from neurho.matrix_elements.tdvp.solvers import AbstractSolver
 
 X = jax.ShapeDtypeStruct((registry.SITES,), jnp.int32)

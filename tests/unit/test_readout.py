@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from neurho import exact
-from neurho.model import lattice
 from neurho.config import loads
+from neurho.model import lattice
+from neurho.observables.readout import Readout
 from neurho.run.initial import product_factors
 from neurho.run.problem import build
-from neurho.observables.readout import Readout
 
 RING = """
 [lattice]

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from neurho import config, report
 from neurho._types import NeurhoError
-from neurho.observables.certificate import certify
+from neurho.certificate import certify
 from neurho.report.captions import captions
 
 

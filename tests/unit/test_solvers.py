@@ -13,7 +13,14 @@ import helpers
 from neurho import NeurhoError, random_rbm
 from neurho.matrix_elements.tdvp import preconditioner
 from neurho.matrix_elements.tdvp.preconditioner import subsampled
-from neurho.matrix_elements.tdvp.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff, automatic
+from neurho.matrix_elements.tdvp.solvers import (
+    ConjugateGradient,
+    MinSR,
+    Ridge,
+    SignalToNoise,
+    SpectralCutoff,
+    automatic,
+)
 
 # Numbers of a solver are traced: one compilation serves all of them.
 solve = jax.jit(lambda solver, metric: solver(metric))

@@ -7,9 +7,9 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, exact
-from neurho.matrix_elements.networks import density_matrix, log_derivatives, parameter_count, table_from_matrix
 from neurho.dynamics.flow import follow, make_flow, start
 from neurho.dynamics.integrate import DOPRI5, Method
+from neurho.matrix_elements.networks import density_matrix, log_derivatives, parameter_count, table_from_matrix
 from neurho.matrix_elements.tdvp.solvers import Ridge
 
 

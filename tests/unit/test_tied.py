@@ -10,7 +10,8 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, models
-from neurho.model import lattice
+from neurho.matrix_elements.estimation.derivatives import LocalDerivatives, differentiated
+from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     TiedRBM,
     density_matrix,
@@ -20,12 +21,11 @@ from neurho.matrix_elements.networks import (
     random_tied,
     uniform_product_state,
 )
-from neurho.matrix_elements.estimation.derivatives import LocalDerivatives, differentiated
-from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.sampling import enumerate_all
-from neurho.matrix_elements.tdvp.solvers import Ridge
 from neurho.matrix_elements.symmetry import parity, require_invariant
 from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
 
 RING = lattice.chain(3, periodic=True)
 TORUS = lattice.square(2, 3, periodic=True)

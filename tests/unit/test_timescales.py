@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from neurho import pulses
-from neurho.model import lattice
-from neurho.model.text import parse_number
 from neurho.matrix_elements.generator import lindbladian_map
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, sm, sp, sz
+from neurho.model.text import parse_number
 from neurho.model.timescales import schedule, within
 
 CENTRE, WIDTH = 30.27, 0.02

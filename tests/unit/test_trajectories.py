@@ -11,9 +11,9 @@ import scipy.linalg
 
 import helpers
 from neurho import exact, models, pulses
-from neurho.model import lattice
 from neurho import trajectories as tr
 from neurho._types import NeurhoError
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, Operator, local, sm, sp, sx, sy, sz, total
 from neurho.trajectories import evolution, moves, start, statistics, system, walk
 from neurho.trajectories.space import Space, keeps_parity, parity_change

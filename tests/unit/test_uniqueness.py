@@ -8,10 +8,10 @@ import pytest
 
 import helpers
 from neurho import config, models
-from neurho.model import lattice
 from neurho.matrix_elements.generator import lindbladian_map
-from neurho.matrix_elements.estimation.observables import Snapshot
+from neurho.model import lattice
 from neurho.model.operators import Lindbladian, sm, sx, sz
+from neurho.observables import Snapshot
 from neurho.run.problem import build
 from neurho.stationary.uniqueness import several_states
 

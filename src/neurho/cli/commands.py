@@ -171,7 +171,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped."""
     from neurho import config, records
-    from neurho._jax import devices as parallel
+    from neurho._jax import parallel
 
     _configure(devices, cache=cache)
     first = _join(processes, process_id, coordinator, distributed=distributed)
@@ -286,11 +286,11 @@ def export(
 ) -> None:
     """Write the parameters of a run's last state as one .npz file."""
     from neurho import records
-    from neurho.run import inheritance as inherit
+    from neurho.run import inheritance
 
     _double_precision()
     path = file if file is not None else directory / "parameters.npz"
-    records.save_parameters(path, inherit.last_network(directory))
+    records.save_parameters(path, inheritance.last_network(directory))
     print(path)
 
 
@@ -402,7 +402,7 @@ def _join(processes: int | None, process: int | None, coordinator: str | None, *
         raise typer.BadParameter("it needs --process-id and --coordinator beside it", param_hint="--processes")
     if processes is not None and process is not None and process >= processes:
         raise typer.BadParameter(f"it must be below {processes}, but it is {process}", param_hint="--process-id")
-    from neurho._jax import devices as parallel
+    from neurho._jax import parallel
 
     parallel.join(processes=processes, process=process, coordinator=coordinator)
     signals.together = True
@@ -412,7 +412,7 @@ def _join(processes: int | None, process: int | None, coordinator: str | None, *
 
 def _by_first(action: Callable[[], T], *, first: bool) -> T | None:
     """What only the first process does, and gets; where it fails, all end."""
-    from neurho._jax import devices as parallel
+    from neurho._jax import parallel
     from neurho._types import NeurhoError
 
     error = result = None

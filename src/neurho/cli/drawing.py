@@ -32,10 +32,10 @@ def spectrum_of(built: Any, directory: Path) -> dict[str, Any]:
     import jax
 
     from neurho import report
-    from neurho.run import inheritance as inherit
     from neurho.matrix_elements.tdvp.spectrum import metric_spectrum
+    from neurho.run import inheritance
 
-    network, task = inherit.last_network(directory), built.config.task
+    network, task = inheritance.last_network(directory), built.config.task
     values = metric_spectrum(built.samplers[0], network, jax.random.key(built.config.seed))
     return {"spectrum": report.spectrum(values, ridge=task.ridge, cutoff=task.cutoff)}
 

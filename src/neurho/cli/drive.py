@@ -13,7 +13,7 @@ from neurho.cli.status import last_time
 
 if TYPE_CHECKING:
     from neurho.config import Config
-    from neurho.matrix_elements.estimation.observables import Snapshot
+    from neurho.observables import Snapshot
     from neurho.records import Run
 
 
@@ -83,7 +83,7 @@ def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
 
 def _stop_together(*, late: bool) -> None:
     """End the run in all processes at the same place, if the first is late or any of them has had a signal."""
-    from neurho._jax.devices import agree, largest
+    from neurho._jax.parallel import agree, largest
 
     if agree(late):
         raise OutOfTime

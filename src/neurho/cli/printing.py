@@ -72,7 +72,7 @@ def _readable(name: str, value: Any) -> str:
 
 def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) -> None:
     """What `neurho show` prints."""
-    from neurho.observables.certificate import sentence
+    from neurho.certificate import sentence
 
     search = config.task.kind == "stationary"
     goal = "stationary state" if search else f"evolution to t = {config.task.t_end:g}"

@@ -11,7 +11,7 @@ from neurho.cli.status import Meter, as_line, as_panel
 
 if TYPE_CHECKING:
     from neurho.config import Config
-    from neurho.matrix_elements.estimation.observables import Snapshot
+    from neurho.observables import Snapshot
     from neurho.records import Run
 
 PLAIN_SECONDS, LIVE_SECONDS, STATUS_SECONDS = 5.0, 0.2, 1.0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from neurho.config import Config
-    from neurho.matrix_elements.estimation.observables import Snapshot
+    from neurho.observables import Snapshot
 
 HISTORY = 120
 BLOCKS = "▁▂▃▄▅▆▇█"

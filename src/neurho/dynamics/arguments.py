@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from neurho._types import NeurhoError, as_reals, brief, require, require_positive, require_whole
-from neurho.matrix_elements.networks import AbstractAnsatz, network_of
 from neurho.dynamics.integrate import Method, Tableau
-from neurho.matrix_elements.estimation.observables import Quantity
-from neurho.model.operators import Lindbladian
+from neurho.matrix_elements.networks import AbstractAnsatz, network_of
 from neurho.matrix_elements.sampling import AbstractSampler
 from neurho.matrix_elements.tdvp.solvers import AbstractSolver
+from neurho.model.operators import Lindbladian
+from neurho.observables import Quantity
 
 OTHER_NAMES = {"observables": "quantities", "operators": "quantities", "delta_L": "delta_l", "norm": "centred"}
 """What arguments are called elsewhere, in problem files for one."""

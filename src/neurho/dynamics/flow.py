@@ -13,7 +13,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import default_chains, require, require_positive, require_whole
-from neurho.matrix_elements.networks import AbstractAnsatz, Prepared, PreparedLevels, parameter_count, parameters
 from neurho.dynamics.arguments import (
     as_method,
     as_quantities,
@@ -25,12 +24,13 @@ from neurho.dynamics.arguments import (
     require_options,
     require_steps_of,
 )
+from neurho.dynamics.integrate import BOSH3, Method, Step, StepControl, Tableau, advance
+from neurho.dynamics.snapshots import remarked, require_steps, take
 from neurho.matrix_elements.estimation.defect import Defects
 from neurho.matrix_elements.estimation.estimators import CHUNK
+from neurho.matrix_elements.estimation.observables import Observables, build_observables
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
-from neurho.dynamics.integrate import BOSH3, Method, Step, StepControl, Tableau, advance
-from neurho.matrix_elements.estimation.observables import Observables, Quantity, Snapshot, build_observables, pauli_quantities
-from neurho.model.operators import Lindbladian
+from neurho.matrix_elements.networks import AbstractAnsatz, Prepared, PreparedLevels, parameter_count, parameters
 from neurho.matrix_elements.sampling import (
     AbstractSampler,
     Blurred,
@@ -40,10 +40,11 @@ from neurho.matrix_elements.sampling import (
     metropolis_diagonal,
     start_chains,
 )
-from neurho.dynamics.snapshots import remarked, require_steps, take
-from neurho.matrix_elements.tdvp.solvers import AbstractSolver, Ridge
 from neurho.matrix_elements.tdvp.equation import TDVP, Rates
+from neurho.matrix_elements.tdvp.solvers import AbstractSolver, Ridge
+from neurho.model.operators import Lindbladian
 from neurho.model.timescales import within
+from neurho.observables import Quantity, Snapshot, pauli_quantities
 
 LOSSES = 1000
 """Number of the key, besides those of attempts, by which the losses of a step are sampled."""
@@ -63,8 +64,8 @@ class RunState(NamedTuple):
 
     with the relative residual r^2 and the centred norm ||L rho||_c^2/||rho||^2 = <|L_loc|^2> - |<L_loc>|^2, whose
     product is the squared speed at which rho leaves the exact flow, and the integration error e of the step. Where
-    samples that the step has not seen ([`neurho.matrix_elements.estimation.defect`][]) say more, that counts. `local` adds up the defects of
-    one- and two-site reduced density matrices, an estimate of the error of means there.
+    samples that the step has not seen ([`neurho.matrix_elements.estimation.defect`][]) say more, that counts. `local`
+    adds up the defects of one- and two-site reduced density matrices, an estimate of the error of means there.
     """
 
     ansatz: AbstractAnsatz

@@ -1,9 +1,10 @@
 """Time evolution by implicit projected steps: Crank-Nicolson in the space of networks.
 
-A step looks for the network closest to the Crank-Nicolson image of the state before it (see [`neurho.matrix_elements.projection`][]) by
-Gauss-Newton corrections, each from fresh samples. Its length follows from the angle phi = ||dt L rho||/||rho|| by which
-the state turns: in directions where L has eigenvalue lambda Crank-Nicolson errs by |dt lambda|^3/12, of which phi^3/12
-is the scale. The misfit that remains says what the network cannot follow.
+A step looks for the network closest to the Crank-Nicolson image of the state before it (see
+[`neurho.matrix_elements.projection`][]) by Gauss-Newton corrections, each from fresh samples. Its length follows from
+the angle phi = ||dt L rho||/||rho|| by which the state turns: in directions where L has eigenvalue lambda
+Crank-Nicolson errs by |dt lambda|^3/12, of which phi^3/12 is the scale. The misfit that remains says what the network
+cannot follow.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,12 +16,13 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NumericalError, require
-from neurho.matrix_elements.networks import AbstractAnsatz, parameters
-from neurho.matrix_elements.estimation.defect import Defects
-from neurho.matrix_elements.projection import Implicit, Probe
-from neurho.matrix_elements.estimation.observables import Observables, Snapshot
-from neurho.matrix_elements.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
 from neurho.dynamics.snapshots import remarked, require_steps, take
+from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.estimation.observables import Observables
+from neurho.matrix_elements.networks import AbstractAnsatz, parameters
+from neurho.matrix_elements.projection import Implicit, Probe
+from neurho.matrix_elements.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
+from neurho.observables import Snapshot
 
 FAILED = 0.1
 """Share of ||dt L rho|| that may be left unprojected before a step is tried again with half its length."""
@@ -67,8 +69,8 @@ class ProjectedState(NamedTuple):
 
     `error` sums that of the prepared state, the misfits and the truncation errors of all steps: an estimate of the
     relative error of rho in the Hilbert-Schmidt norm (errors do not grow under a Lindbladian that contracts;
-    oscillations keep them). Where samples that the step has not seen ([`neurho.matrix_elements.estimation.defect`][]) say more, that
-    counts; `local` adds up the defects of one- and two-site reduced density matrices.
+    oscillations keep them). Where samples that the step has not seen ([`neurho.matrix_elements.estimation.defect`][])
+    say more, that counts; `local` adds up the defects of one- and two-site reduced density matrices.
     """
 
     ansatz: AbstractAnsatz

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from neurho._types import NumericalError
-from neurho.observables.certificate import ALWAYS, EVOLUTION
-from neurho.matrix_elements.estimation.estimators import Estimate
-from neurho.matrix_elements.estimation.observables import Measurement, Observables, Snapshot
+from neurho.certificate import ALWAYS, EVOLUTION
+from neurho.matrix_elements.estimation.observables import Measurement, Observables
 from neurho.matrix_elements.estimation.strata import doubts, named_parts
 from neurho.matrix_elements.tdvp.equation import Certificate
+from neurho.observables import Estimate, Snapshot
 
 NORM2_ESS_LIMIT = 30.0
 BETTER_SAMPLES = "sampling.exponent = 1 with sampling.blur = 0.3"

@@ -28,8 +28,8 @@ def evolve(
 
     Constant generators: Faber polynomials of L, with at most `tolerance` left out in the whole evolution.
     Time-dependent ones: the Runge-Kutta pair of Dormand and Prince of order 8 with `tolerance` ||rho|| per step (not
-    below 1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.model.timescales`][]). A Python
-    function that does not say when it changes is looked at 2^14 times: see [`neurho.model.pulses.function`][].
+    below 1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.model.timescales`][]). A
+    Python function that does not say when it changes is looked at 2^14 times: see [`neurho.model.pulses.function`][].
 
     **Arguments**
 

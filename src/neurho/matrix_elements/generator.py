@@ -19,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Int
 
-from neurho._types import Coefficient
 from neurho._jax.compiling import program
+from neurho._types import Coefficient
 from neurho.model.operators import Lindbladian, LocalTerm, Operator, embed, rate_at, value_at
 from neurho.model.timescales import Schedule, schedule
 

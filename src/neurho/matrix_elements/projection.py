@@ -25,16 +25,17 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho.matrix_elements.networks import AbstractAnsatz, log_amplitudes, parameters
 from neurho._jax.compiling import program, rehearse
+from neurho._jax.parallel import spread, sum_samples
 from neurho.matrix_elements.distinct import at_each, condense
 from neurho.matrix_elements.estimation.derivatives import LocalDerivatives
-from neurho.matrix_elements.estimation.estimators import CHUNK, Estimate, estimate, lindblad_values, local_values
+from neurho.matrix_elements.estimation.estimators import CHUNK, estimate, lindblad_values, local_values
 from neurho.matrix_elements.generator import LabelMap
-from neurho.matrix_elements.tdvp.metric import length, symmetric, upper_product
-from neurho._jax.devices import spread, sum_samples
+from neurho.matrix_elements.networks import AbstractAnsatz, log_amplitudes, parameters
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, Tuning, Worth, blank_draw, draw_samples, tuned
 from neurho.matrix_elements.tdvp.equation import Certificate, certificate_of, rehearse_local
+from neurho.matrix_elements.tdvp.metric import length, symmetric, upper_product
+from neurho.observables import Estimate
 
 BATCH = 16
 """Samples whose derivatives are computed together: few enough that their tables stay in the cache."""

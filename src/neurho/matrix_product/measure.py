@@ -4,8 +4,8 @@ import numpy as np
 
 from neurho.matrix_product.basis import coefficients
 from neurho.matrix_product.state import State
-from neurho.matrix_elements.estimation.observables import Quantity
 from neurho.model.operators import LocalTerm, Operator, embed, evaluate
+from neurho.observables import Quantity
 
 
 class Means:

@@ -6,14 +6,13 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from neurho._types import require
-from neurho.matrix_elements.estimation.estimators import Estimate
 from neurho.matrix_product.flow import Settings
 from neurho.matrix_product.generator import LineGenerator
 from neurho.matrix_product.measure import Means
 from neurho.matrix_product.places import positions
 from neurho.matrix_product.state import State, is_even, product_state
-from neurho.matrix_elements.estimation.observables import Quantity
 from neurho.model.operators import LocalTerm, Operator
+from neurho.observables import Estimate, Quantity
 from neurho.observables.reduced import REDUCED, as_matrices
 
 ROUNDING = 1e-13

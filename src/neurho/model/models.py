@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, as_reals, require, require_rate, require_sites
-from neurho.model.text import operators_on, rates_on
 from neurho.model.lattice import Lattice
 from neurho.model.operators import (
     PAULI_X,
@@ -23,6 +22,7 @@ from neurho.model.operators import (
     require_function,
     total,
 )
+from neurho.model.text import operators_on, rates_on
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 

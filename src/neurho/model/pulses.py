@@ -1,8 +1,8 @@
 """Pulse shapes: functions f(t) that multiply terms of a Hamiltonian or rates.
 
 Any Python function of time is a coefficient; these know besides when they change, `partitions(t0, t1)`
-(see [`neurho.model.timescales`][]), so that no integrator steps over a short pulse or across an edge. Times are in the units
-of the model.
+(see [`neurho.model.timescales`][]), so that no integrator steps over a short pulse or across an edge. Times are in the
+units of the model.
 """
 
 from collections.abc import Callable, Sequence

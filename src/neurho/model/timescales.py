@@ -4,8 +4,8 @@ The times of a run are cut into *leaves* in which a coefficient changes by littl
 any leaf that it touches, and ends at every edge where the value or its slope jumps. A pulse is then seen however short
 it is, and each step sees a smooth function: order and error estimate of a method hold across edges too.
 
-A coefficient that knows where it changes has a method `partitions(t0, t1)`, as those of [`neurho.model.pulses`][] and those
-written as text do; one that is made of others has `factors`. Any other function is looked at on a grid.
+A coefficient that knows where it changes has a method `partitions(t0, t1)`, as those of [`neurho.model.pulses`][] and
+those written as text do; one that is made of others has `factors`. Any other function is looked at on a grid.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

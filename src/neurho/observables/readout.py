@@ -8,15 +8,17 @@ import numpy as np
 from jaxtyping import Float
 
 from neurho._types import Coefficient
-from neurho.run.drive import PART
-from neurho.matrix_elements.estimation.estimators import Estimate
-from neurho.matrix_elements.estimation.observables import Quantity, fingerprint, symmetric
 from neurho.model.operators import Operator
+from neurho.observables import Estimate, Quantity, fingerprint, symmetric
 from neurho.observables.reduced import REDUCED, as_matrices
+
+PART = "energy of part "
+"""How quantities are called that add up to the energy; no observable of a problem can have such a name."""
 
 
 class Readout(NamedTuple):
-    """Quantities whose operators stand once in a list; made by [`make_readout`][neurho.observables.readout.make_readout].
+    """Quantities whose operators stand once in a list, as [`make_readout`][neurho.observables.readout.make_readout]
+    gives.
 
     - `operators`: the distinct Hermitian operators, in order; a method gives the mean of each.
     - `places`: for each quantity, where its operators stand in that list.

@@ -9,8 +9,8 @@ from itertools import product
 import numpy as np
 from jaxtyping import Float
 
-from neurho.matrix_elements.estimation.estimators import Estimate
 from neurho.model.operators import Operator, local
+from neurho.observables import Estimate
 
 REDUCED = "reduced"
 """Name of the quantity that holds the operators of `pair_operators`."""

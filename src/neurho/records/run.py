@@ -35,7 +35,7 @@ from neurho.records.series import Row, as_dataset, as_netcdf, read_series, rows_
 from neurho.records.summary import judge, prefer_corrected, summarise
 
 if TYPE_CHECKING:
-    from neurho.matrix_elements.estimation.observables import Snapshot
+    from neurho.observables import Snapshot
 
 UNDEFINED_AT_TIMES = frozenset({"r_hat", "r_hat_diagonal", "tau", "ess", "acceptance", "acceptance_diagonal"})
 """Diagnostics that may be NaN without anything being wrong, e.g. R-hat of two samples."""

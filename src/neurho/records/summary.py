@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 from neurho._types import CORRECTED
-from neurho.observables.certificate import GOOD, LIMITS, USABLE, Certificate, certify
+from neurho.certificate import GOOD, LIMITS, USABLE, Certificate, certify
 
 NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2", "lindblad_norm2_plain"})
 """Diagnostics that may come with an `_error`, as observables do."""

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from matplotlib.figure import Figure
 
-from neurho.observables.certificate import Merit, sentence
+from neurho.certificate import Merit, sentence
 from neurho.config import Config
 from neurho.report.captions import captions
 from neurho.report.citations import bibtex, citations

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neurho._types import CORRECTED
-from neurho.observables.certificate import EVOLUTION
+from neurho.certificate import EVOLUTION
 from neurho.report.compare import error_of
 from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
 

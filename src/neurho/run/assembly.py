@@ -5,18 +5,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho.dynamics import integrate
-from neurho.model import lattice
-from neurho.model import models
 from neurho._types import NeurhoError
-from neurho.matrix_elements.networks import AbstractAnsatz, random_liouville, random_ndm, random_rbm, random_tied
 from neurho.config import Config, State, loads
-from neurho.run.drive import with_pulses
-from neurho.matrix_elements.generator import LabelMap, lindbladian_map
+from neurho.dynamics import integrate
 from neurho.dynamics.integrate import Method
-from neurho.model.lattice import Lattice
-from neurho.model.operators import Lindbladian
-from neurho.records import PROBLEM, read_problem
+from neurho.matrix_elements.generator import LabelMap, lindbladian_map
+from neurho.matrix_elements.networks import AbstractAnsatz, random_liouville, random_ndm, random_rbm, random_tied
 from neurho.matrix_elements.sampling import (
     START,
     AbstractSampler,
@@ -28,6 +22,11 @@ from neurho.matrix_elements.sampling import (
     metropolis_diagonal,
 )
 from neurho.matrix_elements.symmetry import Charge, detect, number, parity, require_conserved
+from neurho.model import lattice, models
+from neurho.model.lattice import Lattice
+from neurho.model.operators import Lindbladian
+from neurho.records import PROBLEM, read_problem
+from neurho.run.drive import with_pulses
 
 METHODS = {
     "euler": Method(integrate.EULER),

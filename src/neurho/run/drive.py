@@ -5,20 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from neurho.model import pulses
 from neurho._types import Coefficient, NeurhoError
 from neurho.config import Config
-from neurho.matrix_elements.estimation.estimators import Estimate
-from neurho.model.text import rates_on
+from neurho.model import pulses
 from neurho.model.lattice import Lattice
-from neurho.matrix_elements.estimation.observables import Quantity
 from neurho.model.operators import Lindbladian, LocalTerm, Operator, rate_at, value_at
+from neurho.model.text import rates_on
+from neurho.observables import Estimate, Quantity
+from neurho.observables.readout import PART
 
 CHECKS = 1000
 """Equally spaced times, besides those of the output, at which rates are looked at."""
-
-PART = "energy of part "
-"""How quantities are called that add up to the energy; no observable of a problem can have such a name."""
 
 
 def make_pulses(config: Config) -> dict[str, Coefficient]:

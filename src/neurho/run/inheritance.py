@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
+from neurho.config import Config, fingerprint, loads
+from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     RBM,
     AbstractAnsatz,
@@ -20,12 +22,10 @@ from neurho.matrix_elements.networks import (
     enlarged,
     parameters,
 )
-from neurho.run.assembly import make_charge, make_lattice, make_lindbladian, moves_of, random_network
-from neurho.config import Config, fingerprint, loads
-from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.symmetry import Charge
 from neurho.model.lattice import Lattice
 from neurho.records import PROBLEM, read_ansatz, read_problem
-from neurho.matrix_elements.symmetry import Charge
+from neurho.run.assembly import make_charge, make_lattice, make_lindbladian, moves_of, random_network
 
 SPIN_NETWORKS = (RBM, TiedRBM, LiouvilleRBM)
 """With parameters of units, and sectors."""
@@ -38,7 +38,8 @@ def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge 
     """The last state of the run `initial.run`, as the network of this problem.
 
     Parameters are taken as they are on the same lattice. A translation-invariant network may come from a smaller
-    lattice (see [`neurho.matrix_elements.networks.enlarged`][]), and may become an ordinary one. The sector is that of this problem.
+    lattice (see [`neurho.matrix_elements.networks.enlarged`][]), and may become an ordinary one. The sector is that of
+    this problem.
 
     **Raises** `NeurhoError` if there is no such state or if it does not fit.
     """

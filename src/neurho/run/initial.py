@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import shortest_path
 
 from neurho import exact
 from neurho._types import NeurhoError
+from neurho.config import Config
+from neurho.matrix_elements.generator import LabelMap
 from neurho.matrix_elements.networks import (
     AbstractAnsatz,
     as_liouville,
@@ -23,14 +25,12 @@ from neurho.matrix_elements.networks import (
     uniform_product_state,
 )
 from neurho.matrix_elements.networks.translated_rbm import filters_of
-from neurho.run.assembly import moves_of, random_network
-from neurho.config import Config
-from neurho.matrix_elements.generator import LabelMap
-from neurho.run.inheritance import inherited
-from neurho.model.lattice import Lattice, bloch_vectors
-from neurho.stationary.mean_field import mean_field
-from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.matrix_elements.symmetry import Charge, require_invariant
+from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
+from neurho.run.assembly import moves_of, random_network
+from neurho.run.inheritance import inherited
+from neurho.stationary.mean_field import mean_field
 
 UNIFORM = 1e-6
 """Largest difference between mean-field Bloch vectors of sites that count as equal."""

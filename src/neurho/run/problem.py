@@ -12,32 +12,32 @@ import numpy as np
 import xarray as xr
 
 from neurho import exact, records, reference
+from neurho._jax.parallel import replicate
 from neurho._types import NeurhoError, brief
+from neurho.config import WITHOUT_NETWORK, Config
+from neurho.dynamics.flow import follow, relax, start
+from neurho.dynamics.projected_steps import begin_projected, follow_projected
+from neurho.matrix_elements.estimation.estimators import comparison
+from neurho.matrix_elements.estimation.plain_norm import PlainNorm
+from neurho.matrix_elements.fitting import fitted
 from neurho.matrix_elements.networks import AbstractAnsatz, density_matrix, parameter_count
+from neurho.matrix_elements.projection import Implicit
+from neurho.matrix_elements.sampling import Blurred, draw_samples, tuned
+from neurho.model.lattice import Lattice
+from neurho.model.operators import Lindbladian
+from neurho.observables import Estimate, Snapshot
 from neurho.run.assembly import (
     automatic,
     make_lattice,
     make_lindbladian,
 )
-from neurho.config import WITHOUT_NETWORK, Config
-from neurho.matrix_elements.estimation.plain_norm import PlainNorm
 from neurho.run.drive import require_drive, with_energy
 from neurho.run.drivers import DRIVERS, Driver
-from neurho.matrix_elements.estimation.estimators import Estimate, comparison
-from neurho.dynamics.flow import follow, relax, start
-from neurho.matrix_elements.fitting import fitted
-from neurho.matrix_elements.projection import Implicit
 from neurho.run.initial import asked_matrix, product_matrix
-from neurho.model.lattice import Lattice
-from neurho.matrix_elements.estimation.observables import Snapshot
-from neurho.model.operators import Lindbladian
-from neurho._jax.devices import replicate
-from neurho.dynamics.projected_steps import begin_projected, follow_projected
 from neurho.run.quantities import exact_values, named_quantities
-from neurho.matrix_elements.sampling import Blurred, draw_samples, tuned
 from neurho.run.setup import Setup
-from neurho.stationary.corrections import slowest_rate
 from neurho.stationary.continuation import begin, search_stationary
+from neurho.stationary.corrections import slowest_rate
 
 REFERENCE_DIMENSION = 2**8
 """Largest d^N for which an exact reference is computed without being asked for by `method = "exact"`."""

@@ -7,11 +7,10 @@ import numpy as np
 from neurho import exact
 from neurho._types import NeurhoError
 from neurho.config import Config
-from neurho.matrix_elements.estimation.estimators import Estimate
-from neurho.model.text import operators_on
 from neurho.model.lattice import Lattice
-from neurho.matrix_elements.estimation.observables import Quantity, pauli_quantities
 from neurho.model.operators import Operator, local
+from neurho.model.text import operators_on
+from neurho.observables import Estimate, Quantity, pauli_quantities
 from neurho.observables.reduced import REDUCED, as_matrices, pair_operators
 
 

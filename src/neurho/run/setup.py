@@ -8,38 +8,39 @@ from typing import Any
 
 import numpy as np
 
-from neurho.run import memory
-from neurho.matrix_elements.tdvp import solvers
-from neurho.stationary import corrections as stationarity
 from neurho._types import Coefficient, NeurhoError
+from neurho.config import WITHOUT_NETWORK, Config
+from neurho.dynamics.flow import Flow, make_flow
+from neurho.dynamics.projected_steps import Projected
+from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.estimation.estimators import CHUNK
+from neurho.matrix_elements.estimation.observables import Observables, build_observables
+from neurho.matrix_elements.generator import LabelMap, lindbladian_map
 from neurho.matrix_elements.networks import parameter_count
+from neurho.matrix_elements.projection import Implicit
+from neurho.matrix_elements.sampling import AbstractSampler, Enumeration
+from neurho.matrix_elements.symmetry import Charge
+from neurho.matrix_elements.tdvp import solvers
+from neurho.matrix_elements.tdvp.crossvalidation import MAX_PARAMETERS, CrossValidated
+from neurho.matrix_elements.tdvp.solvers import AbstractSolver
+from neurho.model.lattice import Lattice
+from neurho.model.operators import Lindbladian
+from neurho.observables import Quantity
+from neurho.observables.readout import Readout, make_readout
+from neurho.run import memory
 from neurho.run.assembly import (
     METHODS,
     automatic,
     make_charge,
     make_samplers,
 )
-from neurho.config import WITHOUT_NETWORK, Config
-from neurho.matrix_elements.tdvp.crossvalidation import MAX_PARAMETERS, CrossValidated
-from neurho.matrix_elements.estimation.defect import Defects
 from neurho.run.drive import energy_parts
-from neurho.matrix_elements.estimation.estimators import CHUNK
-from neurho.dynamics.flow import Flow, make_flow
-from neurho.matrix_elements.generator import LabelMap, lindbladian_map
-from neurho.matrix_elements.projection import Implicit
 from neurho.run.initial import Initial, make_initial, product_factors
-from neurho.model.lattice import Lattice
 from neurho.run.memory import Sizes
-from neurho.matrix_elements.estimation.observables import Observables, Quantity, build_observables
-from neurho.model.operators import Lindbladian
-from neurho.dynamics.projected_steps import Projected
 from neurho.run.quantities import named_quantities, pauli_of
-from neurho.observables.readout import Readout, make_readout
-from neurho.matrix_elements.sampling import AbstractSampler, Enumeration
-from neurho.matrix_elements.tdvp.solvers import AbstractSolver
-from neurho.stationary.corrections import stationary_quantities
+from neurho.stationary import corrections
 from neurho.stationary.continuation import Continuation
-from neurho.matrix_elements.symmetry import Charge
+from neurho.stationary.corrections import stationary_quantities
 from neurho.stationary.uniqueness import several_states
 
 
@@ -168,7 +169,7 @@ class Setup:
             reason = "the Lindbladian depends on time"
         if asked and reason:
             raise NeurhoError(f"Key `observables.corrected` must be 0 or left out, because {reason}.")
-        return 0 if reason else stationarity.SIZE if asked is None else asked
+        return 0 if reason else corrections.SIZE if asked is None else asked
 
     @cached_property
     def _energy(self) -> tuple[list[Quantity], list[Coefficient]] | None:

@@ -1,9 +1,9 @@
 """Stationary states by implicit continuation: backward Euler steps of growing length (pseudo-transient continuation).
 
-Every step is one Gauss-Newton correction (see [`neurho.matrix_elements.projection`][]). It is kept if fresh samples of the new state say
-that it brought the state closer to where the step should lead; then dt grows. Otherwise the old state stays, dt
-shrinks and the damping grows. Early steps follow physical time, so the search goes where the dynamics goes; late ones
-are damped Gauss-Newton steps of min ||L rho||^2/||rho||^2.
+Every step is one Gauss-Newton correction (see [`neurho.matrix_elements.projection`][]). It is kept if fresh samples of
+the new state say that it brought the state closer to where the step should lead; then dt grows. Otherwise the old state
+stays, dt shrinks and the damping grows. Early steps follow physical time, so the search goes where the dynamics goes;
+late ones are damped Gauss-Newton steps of min ||L rho||^2/||rho||^2.
 """
 
 import math
@@ -15,11 +15,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import closing_steps, require
+from neurho.dynamics.snapshots import take
+from neurho.matrix_elements.estimation.observables import Observables
 from neurho.matrix_elements.networks import AbstractAnsatz, parameters
 from neurho.matrix_elements.projection import Implicit, Probe
-from neurho.matrix_elements.estimation.observables import Observables, Snapshot
 from neurho.matrix_elements.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
-from neurho.dynamics.snapshots import take
+from neurho.observables import Snapshot
 
 FINER = 0.1
 """Factor of the damping when the last steps begin."""

@@ -23,8 +23,8 @@ import numpy as np
 
 from neurho._types import CORRECTED, brief, require
 from neurho.model.lattice import Lattice
-from neurho.matrix_elements.estimation.observables import PAULI, Quantity
 from neurho.model.operators import Lindbladian, Operator, adjoint_lindbladian, embed, local, total
+from neurho.observables import PAULI, Quantity
 
 LARGEST = 2**6
 """Levels of the largest cluster: its Lindbladian is a dense matrix of the square of this number."""

@@ -6,8 +6,8 @@ Where it has, the one that a search finds depends on where it starts, and a smal
 from neurho import exact
 from neurho._types import NumericalError
 from neurho.matrix_elements.generator import LabelMap
-from neurho.model.operators import Lindbladian, evaluate
 from neurho.matrix_elements.symmetry import strong_charge
+from neurho.model.operators import Lindbladian, evaluate
 
 DIMENSION = 2**6
 """Largest d^N for which the null space of L itself is looked at."""

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from neurho._types import require
-from neurho.matrix_elements.estimation.estimators import Estimate
 from neurho.model.operators import Operator
+from neurho.observables import Estimate
 from neurho.trajectories.space import Space
 from neurho.trajectories.system import Accuracy, System
 

@@ -8,10 +8,10 @@ import xarray as xr
 
 from neurho._types import NeurhoError
 from neurho.config import dumps
-from neurho.matrix_elements.estimation.observables import Snapshot
-from neurho.run.problem import Problem
+from neurho.observables import Snapshot
 from neurho.records import Row
 from neurho.records.series import as_dataset
+from neurho.run.problem import Problem
 from neurho.truth.cache import place_of, read, write
 from neurho.truth.choice import Choice
 

@@ -26,13 +26,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho.matrix_elements.networks import AbstractAnsatz, log_amplitudes, parameters
 from neurho._jax.compiling import program
+from neurho._jax.parallel import collect
 from neurho.matrix_elements.estimation.estimators import CHUNK, lindblad_values
 from neurho.matrix_elements.generator import LabelMap
-from neurho.model.lattice import Lattice
-from neurho._jax.devices import collect
+from neurho.matrix_elements.networks import AbstractAnsatz, log_amplitudes, parameters
 from neurho.matrix_elements.sampling import AbstractSampler, Blurred, Draw, Metropolis, draw_samples
+from neurho.model.lattice import Lattice
 
 SAMPLES = 512
 """Samples of each kind, at most."""
@@ -137,7 +137,8 @@ class Defects(eqx.Module):
         ansatz: AbstractAnsatz,
         diagonal_chains: Array,
     ) -> float:
-        """The `local` of [`neurho.matrix_elements.estimation.defect.Defects.of_step`][] where over twice what dt L rho of both ends moves, else 0.
+        """The `local` of [`of_step`][neurho.matrix_elements.estimation.defect.Defects.of_step] where over twice what
+        dt L rho of both ends moves, else 0.
 
         `of_flow` is linear in the step. Next to a pole parameters move entries of rho by factors: rho may then go
         much further than L allows, and the linear defect is small all the same.

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int, PyTree
 
-from neurho.matrix_elements.networks.base import AbstractAnsatz, log_derivatives, parameters, prepare_changes
-from neurho.matrix_elements.networks.hidden_units import HiddenUnits
 from neurho.matrix_elements.estimation.estimators import local_value
 from neurho.matrix_elements.generator import Group, LabelMap
+from neurho.matrix_elements.networks.base import AbstractAnsatz, log_derivatives, parameters, prepare_changes
+from neurho.matrix_elements.networks.hidden_units import HiddenUnits
 
 
 class Derivatives(NamedTuple):

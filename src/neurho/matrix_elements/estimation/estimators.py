@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
-from neurho.matrix_elements.networks.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
 from neurho._jax.compiling import program
+from neurho._jax.parallel import map_samples
 from neurho.matrix_elements.distinct import at_each
 from neurho.matrix_elements.generator import Group, LabelMap, Side
-from neurho._jax.devices import map_samples
+from neurho.matrix_elements.networks.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
 from neurho.matrix_elements.sampling import Draw, autocorrelation_time, split_r_hat
+from neurho.observables import Estimate
 
 CHUNK = 1024
 """Samples worked on at once: large enough to vectorise, small enough for caches."""
@@ -22,17 +22,12 @@ CHUNK = 1024
 MIN_BLOCKS = 64
 
 
-class Estimate(NamedTuple):
-    """A mean with its standard error (zero for exact sums), any shape."""
-
-    mean: Shaped[Array | np.ndarray, "..."]
-    error: Float[Array | np.ndarray, "..."]
-
-
 def prepare_group(
     amplitudes: AbstractAmplitudes, group: Group, label_dim: int, *, diagonal: bool = False
 ) -> list[PyTree[Array]]:
-    """What [`group_values`][neurho.matrix_elements.estimation.estimators.group_values] needs: the moves of every side that has some."""
+    """What [`group_values`][neurho.matrix_elements.estimation.estimators.group_values] needs: the moves of every side
+    that has some.
+    """
     return [
         prepare_changes(amplitudes.part(side), group.sites, labels, label_dim, diagonal=diagonal)
         for side, labels in group.by_side()
@@ -58,8 +53,8 @@ def group_values(
 def prepare_balanced(
     amplitudes: AbstractAmplitudes, group: Group, levels: int
 ) -> tuple[list[PyTree[Array]], list[PyTree[Array]]]:
-    """What [`balanced_values`][neurho.matrix_elements.estimation.estimators.balanced_values] needs: the moves from (l, l) to (l', l), and those to
-    (l', l').
+    """What [`balanced_values`][neurho.matrix_elements.estimation.estimators.balanced_values] needs: the moves from
+    (l, l) to (l', l), and those to (l', l').
     """
     ends = [(group.labels // levels) * (levels + 1)] if any(group.sides) else []
     both = amplitudes.part(Side.BOTH)

@@ -9,9 +9,7 @@ For Hermitian networks X_loc is replaced by local values with the same mean that
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import combinations
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -20,12 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import brief, require, require_sites, require_whole
-from neurho.matrix_elements.networks import AbstractAnsatz, network_of
 from neurho._jax.compiling import program, rehearse
+from neurho._jax.parallel import collect, map_samples
+from neurho._types import brief, require, require_sites, require_whole
 from neurho.matrix_elements.estimation.estimators import (
     CHUNK,
-    Estimate,
     balanced_values,
     convergence,
     estimate,
@@ -34,80 +31,13 @@ from neurho.matrix_elements.estimation.estimators import (
     prepare_group,
     with_phase,
 )
-from neurho.matrix_elements.generator import Group, row_groups
-from neurho.model.lattice import Lattice
-from neurho.observables.momentum import structure_weights
-from neurho.model.operators import LocalTerm, Operator, sx, sy, sz
-from neurho._jax.devices import collect, map_samples
 from neurho.matrix_elements.estimation.purity import Purity, estimate_purity, is_known, missing_sentence, with_entropy
-from neurho.observables.reduced import REDUCED, as_matrices, matrix_units
+from neurho.matrix_elements.generator import Group, row_groups
+from neurho.matrix_elements.networks import AbstractAnsatz, network_of
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, blank_draw, draw_samples, enumerate_diagonal
-
-PAULI = {"x": sx, "y": sy, "z": sz}
-
-
-class Snapshot(NamedTuple):
-    """What a run says at one time.
-
-    - `step`, `t`: accepted steps so far, time in units of 1/gamma.
-    - `observables`: name to [`Estimate`][neurho.matrix_elements.estimation.estimators.Estimate] (NumPy).
-    - `diagnostics`: name to number.
-    - `state`: all that is needed to go on from here.
-    - `message`: a sentence worth keeping, or "".
-    - `tables`: arrays of diagnostics by name.
-    - `converged`: whether a search for a stationary state has reached its goal.
-    """
-
-    step: int
-    t: float
-    observables: dict[str, Estimate]
-    diagnostics: dict[str, float]
-    state: Any
-    message: str = ""
-    converged: bool = False
-    tables: Mapping[str, np.ndarray] = MappingProxyType({})
-
-
-class Quantity(NamedTuple):
-    """A named list of Hermitian operators: measured one by one, as their mean (`average`), or in linear combinations
-    (real `weights` of shape `(*shape, operators)`), of which the samples give the errors.
-    """
-
-    name: str
-    operators: tuple[Operator, ...]
-    average: bool = False
-    weights: np.ndarray | None = None
-
-
-def pauli_quantities(
-    lattice: Lattice,
-    *,
-    bonds: bool = True,
-    correlations: bool = False,
-    structure: bool = False,
-    momenta: bool = False,
-) -> list[Quantity]:
-    """One-site Pauli means per site (`sx_site`) and averaged (`sx`); two-point functions on bonds (`sxsx_bond`,
-    `sxsx`), on all pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`); S^xx(k) at all
-    momenta (`neurho.observables.momentum.momenta`) of the lattice (`structure_xx_k`).
-    """
-    require(isinstance(lattice, Lattice), "lattice", "be a Lattice, as chain(4) gives", f"it is {brief(lattice)}")
-    quantities = []
-    pairs = list(combinations(range(lattice.sites), 2))
-    weights = structure_weights(lattice) if momenta else None
-    for axis, pauli in PAULI.items():
-        one = tuple(pauli(j) for j in range(lattice.sites))
-        quantities += [Quantity(f"s{axis}", one, average=True), Quantity(f"s{axis}_site", one)]
-        product = f"s{axis}s{axis}"
-        if bonds and len(lattice.bonds):
-            two = tuple(pauli(int(i)) @ pauli(int(j)) for i, j in lattice.bonds)
-            quantities += [Quantity(product, two, average=True), Quantity(f"{product}_bond", two)]
-        if (correlations or structure or momenta) and pairs:
-            every = tuple(pauli(i) @ pauli(j) for i, j in pairs)
-            quantities += [Quantity(f"{product}_pair", every)] if correlations else []
-            quantities += [Quantity(f"structure_{axis}{axis}", every, average=True)] if structure else []
-            quantities += [Quantity(f"structure_{axis}{axis}_k", every, weights=weights)] if momenta else []
-    return quantities
+from neurho.model.operators import LocalTerm, Operator
+from neurho.observables import Estimate, Quantity, fingerprint, symmetric
+from neurho.observables.reduced import REDUCED, as_matrices, matrix_units
 
 
 class Measurement(NamedTuple):
@@ -236,13 +166,6 @@ class Observables(eqx.Module):
         return missing_sentence(measurement.purity)
 
 
-def symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
-    """A symmetric matrix from the values of pairs j < l."""
-    matrix = np.full((sites, sites), diagonal)
-    matrix[np.triu_indices(sites, 1)] = values
-    return np.triu(matrix) + np.triu(matrix, 1).T
-
-
 def build_observables(
     quantities: Sequence[Quantity],
     sampler: AbstractSampler,
@@ -351,11 +274,6 @@ def reduced_density_matrix(
     parts = as_matrices(measured.single, ansatz.local_dim ** len(sites))
     real, imag = (parts[f"{REDUCED}_{part}"] for part in ("real", "imag"))
     return Estimate(mean=real.mean[0] + 1j * imag.mean[0], error=np.hypot(real.error[0], imag.error[0]))
-
-
-def fingerprint(operator: Operator) -> int:
-    """A number that is the same for operators of the same terms."""
-    return hash(tuple((t.sites, t.matrix.tobytes()) for t in operator.terms))
 
 
 def _slots(operators: Sequence[Operator]) -> tuple[tuple[Group, ...], tuple[Array, ...]]:

@@ -10,12 +10,13 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Int, PRNGKeyArray
 
-from neurho.matrix_elements.networks import AbstractAnsatz
 from neurho._jax.compiling import program
-from neurho.matrix_elements.estimation.estimators import CHUNK, Estimate, estimate, lindblad_values
+from neurho._jax.parallel import collect
+from neurho.matrix_elements.estimation.estimators import CHUNK, estimate, lindblad_values
 from neurho.matrix_elements.generator import LabelMap
-from neurho._jax.devices import collect
+from neurho.matrix_elements.networks import AbstractAnsatz
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, draw_samples
+from neurho.observables import Estimate
 
 
 class PlainNorm(eqx.Module):

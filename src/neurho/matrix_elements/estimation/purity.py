@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from neurho._jax.parallel import map_samples
+from neurho.matrix_elements.estimation.estimators import estimate
 from neurho.matrix_elements.networks import AbstractAnsatz
-from neurho.matrix_elements.estimation.estimators import Estimate, estimate
-from neurho._jax.devices import map_samples
 from neurho.matrix_elements.sampling import Draw
+from neurho.observables import Estimate
 
 GROUP = 16
 """Chains that are paired with each other: larger groups give more pairs, smaller ones more independent blocks."""

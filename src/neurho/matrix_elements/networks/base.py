@@ -14,10 +14,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
-from neurho._types import brief, require
-from neurho.matrix_elements.networks.acceptance import AbstractModuli
 from neurho._jax.compiling import program
+from neurho._types import brief, require
 from neurho.matrix_elements.generator import Side, all_labels, to_matrix
+from neurho.matrix_elements.networks.acceptance import AbstractModuli
 
 
 class Ratio(NamedTuple):

@@ -24,9 +24,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Inexact, Int
 
-from neurho.matrix_elements.networks.base import AbstractAmplitudes, Ratio
-from neurho.matrix_elements.networks.acceptance import HiddenModuli
 from neurho.matrix_elements.generator import Side
+from neurho.matrix_elements.networks.acceptance import HiddenModuli
+from neurho.matrix_elements.networks.base import AbstractAmplitudes, Ratio
 from neurho.matrix_elements.symmetry import Charge
 
 BLOCK = 16

@@ -12,11 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho.matrix_elements.networks.base import AbstractAmplitudes, AbstractAnsatz, Ratio
-from neurho.matrix_elements.networks.hidden_units import HiddenCache, HiddenChange, HiddenUnits, in_blocks, log_cosh, sum_of_rows
-from neurho.matrix_elements.networks.acceptance import HiddenModuli
-from neurho.matrix_elements.networks.rbm import level_features, normal_leaves
 from neurho.matrix_elements.generator import Side
+from neurho.matrix_elements.networks.acceptance import HiddenModuli
+from neurho.matrix_elements.networks.base import AbstractAmplitudes, AbstractAnsatz, Ratio
+from neurho.matrix_elements.networks.hidden_units import (
+    HiddenCache,
+    HiddenChange,
+    HiddenUnits,
+    in_blocks,
+    log_cosh,
+    sum_of_rows,
+)
+from neurho.matrix_elements.networks.rbm import level_features, normal_leaves
 
 
 class NDM(AbstractAnsatz):

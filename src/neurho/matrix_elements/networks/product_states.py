@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from neurho._jax.compiling import program
 from neurho._types import NeurhoError, as_reals, require, require_whole
 from neurho.matrix_elements.networks.base import as_key
 from neurho.matrix_elements.networks.liouville import LiouvilleRBM
 from neurho.matrix_elements.networks.rbm import RBM, random_rbm
 from neurho.matrix_elements.networks.translated_rbm import TiedRBM, random_tied
-from neurho._jax.compiling import program
-from neurho.model.lattice import Lattice, bloch_vectors
 from neurho.matrix_elements.symmetry import Charge
+from neurho.model.lattice import Lattice, bloch_vectors
 
 Network = TypeVar("Network", RBM, TiedRBM)
 

@@ -28,7 +28,8 @@ class RBM(AbstractAnsatz):
                       + sum_p log cosh(2 Re c_p + U_p.l + U_p*.r)
 
     Hermitian and positive semidefinite for all parameters. The leading axis 2 of complex parameters is (re, im). For
-    d > 2 each site has d-1 features in place of +-1 (see [`level_features`][neurho.matrix_elements.networks.rbm.level_features]).
+    d > 2 each site has d-1 features in place of +-1 (see
+    [`level_features`][neurho.matrix_elements.networks.rbm.level_features]).
 
     **Attributes** (`features` = sites (d-1), `hidden` = M, `mixing` = Mtilde)
 

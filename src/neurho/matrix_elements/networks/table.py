@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from neurho._types import NeurhoError, require, require_whole
-from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated
 from neurho.matrix_elements.generator import place_values, to_table
+from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated
 
 MAX_CONFIGURATIONS = 4**6
 

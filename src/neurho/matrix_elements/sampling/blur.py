@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from neurho._jax.parallel import map_samples
 from neurho._types import require
-from neurho.matrix_elements.networks.base import AbstractAmplitudes, prepare_changes
 from neurho.matrix_elements.distinct import at_each
-from neurho._jax.devices import map_samples
+from neurho.matrix_elements.networks.base import AbstractAmplitudes, prepare_changes
 from neurho.matrix_elements.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.matrix_elements.sampling.metropolis import Metropolis
 from neurho.matrix_elements.sampling.moves import Moves

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from neurho.matrix_elements.networks.base import AbstractAnsatz
 from neurho._jax.compiling import program, rehearse
+from neurho.matrix_elements.networks.base import AbstractAnsatz
 from neurho.matrix_elements.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.matrix_elements.sampling.blur import Blurred
 from neurho.matrix_elements.sampling.metropolis import Metropolis

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from neurho._types import require, require_whole
-from neurho.matrix_elements.networks.base import AbstractAmplitudes
 from neurho.matrix_elements.generator import all_labels, place_values
+from neurho.matrix_elements.networks.base import AbstractAmplitudes
 from neurho.matrix_elements.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.matrix_elements.symmetry import Charge
 

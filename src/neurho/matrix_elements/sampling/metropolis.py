@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
+from neurho._jax.parallel import collect, spread
 from neurho._types import brief, require, require_whole
-from neurho.matrix_elements.networks.base import AbstractAmplitudes, prepare_changes
-from neurho.matrix_elements.networks.acceptance import AbstractModuli
 from neurho.matrix_elements.distinct import at_each
-from neurho.model.lattice import Lattice
-from neurho._jax.devices import collect, spread
+from neurho.matrix_elements.networks.acceptance import AbstractModuli
+from neurho.matrix_elements.networks.base import AbstractAmplitudes, prepare_changes
 from neurho.matrix_elements.sampling.base import AbstractSampler, Draw, DrawInfo
 from neurho.matrix_elements.sampling.moves import (
     Moves,
@@ -25,6 +24,7 @@ from neurho.matrix_elements.sampling.moves import (
 )
 from neurho.matrix_elements.sampling.tabulated import moduli_of
 from neurho.matrix_elements.symmetry import Charge
+from neurho.model.lattice import Lattice
 
 SMALL = 64
 """Up to so many changes to choose from, a product with zeros and ones picks faster than an index."""

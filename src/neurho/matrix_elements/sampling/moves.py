@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
-from neurho.model.lattice import Lattice
 from neurho.matrix_elements.symmetry import Charge
+from neurho.model.lattice import Lattice
 
 
 class Moves(eqx.Module):

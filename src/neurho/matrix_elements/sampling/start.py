@@ -6,10 +6,10 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from neurho._jax.compiling import beside, program
+from neurho._jax.parallel import replicate
 from neurho._types import NeurhoError
 from neurho.matrix_elements.networks.base import AbstractAnsatz
-from neurho._jax.compiling import beside, program
-from neurho._jax.devices import replicate
 from neurho.matrix_elements.sampling.base import AbstractSampler
 from neurho.matrix_elements.sampling.blur import Blurred
 from neurho.matrix_elements.sampling.drawing import draw_samples, rehearse_blur

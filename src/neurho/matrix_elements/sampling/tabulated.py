@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from neurho.matrix_elements.networks.base import AbstractAmplitudes
-from neurho.matrix_elements.networks.acceptance import LARGEST, AbstractModuli
 from neurho.matrix_elements.distinct import COPIES
 from neurho.matrix_elements.generator import all_labels, place_values
+from neurho.matrix_elements.networks.acceptance import LARGEST, AbstractModuli
+from neurho.matrix_elements.networks.base import AbstractAmplitudes
 
 
 class Place(NamedTuple):

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 from jaxtyping import Array, Float
 
+from neurho._jax.parallel import sum_samples
 from neurho._types import require
 from neurho.matrix_elements.networks import log_derivatives
 from neurho.matrix_elements.tdvp.metric import Metric, symmetric, upper_product
-from neurho._jax.devices import sum_samples
 from neurho.matrix_elements.tdvp.solvers import AbstractSolver, Solution
 
 MAX_PARAMETERS = 4096

@@ -11,15 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho.matrix_elements.networks import AbstractAnsatz, parameter_count
 from neurho._jax.compiling import program, rehearse
-from neurho.matrix_elements.estimation.estimators import CHUNK, Estimate, convergence, estimate, fixed_values, lindblad_values
-from neurho.matrix_elements.generator import LabelMap
-from neurho.matrix_elements.tdvp.metric import Metric
-from neurho._jax.devices import collect
-from neurho.matrix_elements.sampling import AbstractSampler, Draw, blank_draw, draw_samples, effective_sample_size
+from neurho._jax.parallel import collect
+from neurho.matrix_elements.estimation.estimators import CHUNK, convergence, estimate, fixed_values, lindblad_values
 from neurho.matrix_elements.estimation.strata import Sectors, sectors_of
+from neurho.matrix_elements.generator import LabelMap
+from neurho.matrix_elements.networks import AbstractAnsatz, parameter_count
+from neurho.matrix_elements.sampling import AbstractSampler, Draw, blank_draw, draw_samples, effective_sample_size
+from neurho.matrix_elements.tdvp.metric import Metric
 from neurho.matrix_elements.tdvp.solvers import AbstractSolver, Solution
+from neurho.observables import Estimate
 
 
 class Certificate(NamedTuple):

@@ -20,11 +20,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float, Int
 
-from neurho.matrix_elements.networks.base import AbstractAnsatz, log_derivatives, parameters
 from neurho._jax.compiling import program
+from neurho._jax.parallel import map_samples, map_spread, spread, sum_samples
 from neurho.matrix_elements.distinct import condense, distinct, sums
 from neurho.matrix_elements.estimation.estimators import CHUNK
-from neurho._jax.devices import map_samples, map_spread, spread, sum_samples
+from neurho.matrix_elements.networks.base import AbstractAnsatz, log_derivatives, parameters
 
 BLOCKS = 16
 """Parts of the samples whose scatter tells the noise of f."""

@@ -14,8 +14,8 @@ from typing import Any
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 
+from neurho._jax.parallel import collect, spread
 from neurho.matrix_elements.tdvp.metric import Metric, Vector
-from neurho._jax.devices import collect, spread
 
 MOST = 192
 """Samples seen at most: more take fewer iterations, each dearer."""

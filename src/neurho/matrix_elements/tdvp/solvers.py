@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 from jaxtyping import Array, Float
 
+from neurho._jax.parallel import agreed_square
 from neurho._types import require, require_positive
 from neurho.matrix_elements.tdvp.metric import Metric
-from neurho._jax.devices import agreed_square
 from neurho.matrix_elements.tdvp.preconditioner import subsampled
 
 DENSE_PARAMETERS = 256

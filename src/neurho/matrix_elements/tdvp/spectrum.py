@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from neurho._types import require
-from neurho.matrix_elements.networks import AbstractAnsatz, parameter_count
 from neurho._jax.compiling import program
+from neurho._types import require
 from neurho.matrix_elements.estimation.estimators import CHUNK
-from neurho.matrix_elements.tdvp.metric import Metric
+from neurho.matrix_elements.networks import AbstractAnsatz, parameter_count
 from neurho.matrix_elements.sampling import AbstractSampler
+from neurho.matrix_elements.tdvp.metric import Metric
 
 MAX_PARAMETERS = 3000
 """Largest S that is taken apart: 72 MB, some seconds."""

@@ -97,7 +97,8 @@ def from_qutip(hamiltonian: Any, c_ops: Sequence[Any] = (), lattice: Lattice | N
 
     - `lattice`: where the sites are; by default the bonds are the pairs on which two-site terms of H act.
 
-    **Raises** `NeurhoError` as [`neurho.model.interchange.qutip.operator_from_qutip`][] and [`neurho.Lindbladian`][] do.
+    **Raises** `NeurhoError` as [`neurho.model.interchange.qutip.operator_from_qutip`][] and [`neurho.Lindbladian`][]
+    do.
     """
     energy = operator_from_qutip(hamiltonian)
     jumps = [Jump(1.0, operator_from_qutip(c)) for c in c_ops]

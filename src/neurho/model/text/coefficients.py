@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import Coefficient
+from neurho.model.operators import value_in, written
 from neurho.model.text import enclosures
 from neurho.model.text.enclosures import Ball
-from neurho.model.operators import value_in, written
 from neurho.model.timescales import Partition, partitions_of, probe
 
 FUNCTIONS = ("sqrt", "exp", "sin", "cos", "tanh")

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurho._types import NeurhoError, require
-from neurho.model.text.coefficients import Moving, Scalar
-from neurho.model.text.reader import CONSTANTS, FUNCTIONS, OPERATORS, Scope, Values, parse, read_number, read_operator
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, require_function
+from neurho.model.text.coefficients import Moving, Scalar
+from neurho.model.text.reader import CONSTANTS, FUNCTIONS, OPERATORS, Scope, Values, parse, read_number, read_operator
 
 PLACES = ("sites", "bonds", "pairs", "once")
 """Where a text is put: on each site `i`, each bond or pair `i`, `j`, or once, with sites given by number."""

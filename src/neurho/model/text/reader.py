@@ -12,9 +12,9 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, require
+from neurho.model.operators import Operator, destroy, identity, local, sm, sp, spin, sx, sy, sz
 from neurho.model.text.coefficients import FUNCTIONS, Moving, Scalar, called, combine, tidy
 from neurho.model.text.sentences import named, plain, unknown_sign
-from neurho.model.operators import Operator, destroy, identity, local, sm, sp, spin, sx, sy, sz
 
 LONGEST, LARGEST_POWER = 2000, 12
 CONSTANTS = {"pi": math.pi, "t": Moving("t")}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from neurho.matrix_elements.estimation.observables import Snapshot
+from neurho.observables import Snapshot
 
 
 class Driver(Protocol):

@@ -15,11 +15,10 @@ import numpy as np
 
 from neurho import correlators as co
 from neurho._types import NeurhoError, NumericalError
-from neurho.matrix_elements.estimation.estimators import Estimate
-from neurho.matrix_elements.estimation.observables import Snapshot
-from neurho.run.setup import Setup
 from neurho.dynamics.snapshots import remarked
 from neurho.model.timescales import Schedule
+from neurho.observables import Estimate, Snapshot
+from neurho.run.setup import Setup
 
 BYTES = 6000
 """Of memory for each string, at the peak."""

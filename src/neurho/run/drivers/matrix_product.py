@@ -14,7 +14,7 @@ from neurho.matrix_product.layout import Packed, blank, pack, unpack
 from neurho.matrix_product.measure import Means
 from neurho.matrix_product.residual import operator_tensors
 from neurho.matrix_product.state import from_arrays, to_arrays
-from neurho.matrix_elements.estimation.observables import Snapshot
+from neurho.observables import Snapshot
 from neurho.run.setup import Setup
 
 BACK = 2

@@ -10,9 +10,9 @@ import jax
 import numpy as np
 
 from neurho import trajectories
-from neurho.run import memory
 from neurho._types import NeurhoError
-from neurho.matrix_elements.estimation.observables import Snapshot
+from neurho.observables import Snapshot
+from neurho.run import memory
 from neurho.run.setup import Setup
 from neurho.trajectories import (
     DOUBLE,
