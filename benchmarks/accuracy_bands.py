@@ -75,7 +75,7 @@ def run(sites, model, start, method, end, samples):
         **MODELS[model],
     )
     problem = build(config.loads(text))
-    truth = exact.evolve(problem.lindbladian, problem._exact_start(), problem.times)
+    truth = exact.evolve(problem.lindbladian, problem.driver.asked_matrix(), problem.times)
     rows = []
     try:
         for snapshot, rho in zip(problem.snapshots(), truth, strict=False):

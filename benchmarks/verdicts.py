@@ -300,7 +300,7 @@ def distance_of_start(settings: Any) -> float | None:
     if settings.task.kind == "stationary":
         return None
     asked = product_matrix(settings.initial, settings.sites)
-    return float(np.linalg.norm(density_matrix(build(settings).initial.ansatz) - asked) / np.linalg.norm(asked))
+    return float(np.linalg.norm(density_matrix(build(settings).driver.initial.ansatz) - asked) / np.linalg.norm(asked))
 
 
 def table(found: list[Judged]) -> str:

@@ -130,7 +130,7 @@ def test_a_search_that_fails_says_so():
 
 def test_the_last_steps_take_refine_times_as_many_samples_of_p_and_of_q():
     small = ["lattice.shape=[3]", "ansatz.hidden=3", "ansatz.mixing=3", "observables.corrected=0", "task.refine=3"]
-    run = build(config.load("fig3-continuation", small)).search
+    run = build(config.load("fig3-continuation", small)).driver.search
     assert (run.implicit.sampler.chain.draws, run.final.sampler.chain.draws) == (8, 24)
     assert (run.observables.sampler.draws, run.closing.sampler.draws) == (16, 48)
 

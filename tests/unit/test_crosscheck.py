@@ -119,13 +119,13 @@ def test_searches_are_checked_where_they_count():
             """
         )
     )
-    assert problem._plain is not None
-    assert problem._plain.sampler is problem.samplers[0].chain
-    problem.__dict__["_plain"] = lambda *_: Estimate(mean=2.0, error=0.5)
+    assert problem.driver._plain is not None
+    assert problem.driver._plain.sampler is problem.driver.samplers[0].chain
+    problem.driver.__dict__["_plain"] = lambda *_: Estimate(mean=2.0, error=0.5)
 
     def at(left):
         state = types.SimpleNamespace(left=left, ansatz=None, chains=None)
-        return problem._plain_norm(Snapshot(step=3, t=1.0, observables={}, diagnostics={}, state=state))
+        return problem.driver._plain_norm(Snapshot(step=3, t=1.0, observables={}, diagnostics={}, state=state))
 
     assert at(-1) == {}
     assert at(4) == at(0) == {"lindblad_norm2_plain": 2.0, "lindblad_norm2_plain_error": 0.5}

@@ -84,5 +84,5 @@ def test_exact_sums_take_the_smallest_ridge():
 def test_refuses(change, sentence):
     changes = ["task.solver=cross-validated", "lattice.shape=[7]", "sampling.kind=metropolis", "sampling.samples=200"]
     with pytest.raises(NeurhoError) as caught:
-        build(config.load("fig2", [*changes, "sampling.chains=2", "observables.reference=none", change])).flow  # noqa: B018
+        build(config.load("fig2", [*changes, "sampling.chains=2", "observables.reference=none", change])).driver.flow  # noqa: B018
     assert sentence in str(caught.value)

@@ -13,8 +13,10 @@ from neurho._types import NeurhoError
 from neurho.matrix_elements.networks import density_matrix, level_amplitudes, level_state
 from neurho.observables import Snapshot
 from neurho.run.assembly import make_lattice, make_lindbladian
+from neurho.run.drivers.flow import FlowDriver
+from neurho.run.drivers.network import Noise
 from neurho.run.initial import product_matrix
-from neurho.run.problem import Noise, Problem, build
+from neurho.run.problem import Problem, build
 
 SPIN1 = """
 [lattice]
@@ -194,7 +196,7 @@ def test_a_mixture_from_a_problem_file():
     mixed = SPIN1.replace("phases = [0.0, 0.4, 0.0]", "mixed = true").replace("mixing = 3", "mixing = 4")
     problem = build(config.loads(mixed))
     truth = np.diag(np.kron(*[[0.2, 0.2, 0.6]] * 2))
-    assert_allclose(density_matrix(problem.initial.target), truth, atol=1e-12)
+    assert_allclose(density_matrix(problem.driver.initial.target), truth, atol=1e-12)
     assert_allclose(product_matrix(problem.config.initial, problem.lattice), truth, atol=1e-15)
     with pytest.raises(NeurhoError, match=r"key `initial.phases` must be left out where initial.mixed = true"):
         config.loads(SPIN1.replace("phases", "mixed = true\nphases"))
@@ -208,13 +210,15 @@ def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
     lattice = make_lattice(made)
     problem = Problem(made, lattice, make_lindbladian(made, lattice))
     first = Snapshot(step=0, t=0.0, observables={}, diagnostics={}, state=None, message="The chains disagree.")
-    problem.__dict__["flow"] = None
+    problem.driver.__dict__["flow"] = None
     monkeypatch.setattr(
-        Problem, "_start", lambda self: SimpleNamespace(t=0.0, ansatz=None, _replace=lambda **_: SimpleNamespace(t=0.0))
+        FlowDriver,
+        "_start",
+        lambda self: SimpleNamespace(t=0.0, ansatz=None, _replace=lambda **_: SimpleNamespace(t=0.0)),
     )
-    monkeypatch.setattr(Problem, "_cost_of_noise", lambda self, state: Noise(infidelity=0.01, distance=0.1))
-    monkeypatch.setattr(Problem, "_cost_of_preparation", lambda self, ansatz, noise: noise)
-    monkeypatch.setattr(Problem, "_preparation", lambda self, lost: "Infidelity 0.01.")
-    monkeypatch.setattr("neurho.run.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
+    monkeypatch.setattr(FlowDriver, "_cost_of_noise", lambda self, state: Noise(infidelity=0.01, distance=0.1))
+    monkeypatch.setattr(FlowDriver, "_cost_of_preparation", lambda self, ansatz, noise: noise)
+    monkeypatch.setattr(FlowDriver, "_preparation", lambda self, lost: "Infidelity 0.01.")
+    monkeypatch.setattr("neurho.run.drivers.flow.follow", lambda *args, **options: [first, first._replace(step=1)])
     found = [snapshot.message for snapshot in problem.snapshots()]
     assert found == ["Infidelity 0.01. The chains disagree.", "The chains disagree."]

@@ -140,9 +140,9 @@ def test_chunk_is_the_largest_that_fits():
 def test_budget_of_a_problem_sets_its_chunk():
     text = network(16, SAMPLING.format(2048), FLOW.format("ridge"))
     plain, small = (build(config.loads(t, "a problem")) for t in (text, text.replace("512", "512\nmemory_gb = 0.76")))
-    assert plain.chunk == 1024
-    assert 1 < small.chunk < 1024
-    assert small.flow.tdvp.chunk == small.observables.chunk == small.chunk
+    assert plain.driver.chunk == 1024
+    assert 1 < small.driver.chunk < 1024
+    assert small.driver.flow.tdvp.chunk == small.driver.observables.chunk == small.driver.chunk
     assert small.peak_bytes <= 0.76e9 < plain.peak_bytes
     small.require_memory()
 

@@ -148,10 +148,10 @@ def problem(**changes):
 
 
 def test_in_a_problem_file():
-    network = problem().initial.ansatz
+    network = problem().driver.initial.ansatz
     np.testing.assert_array_equal(network.translations, RING.symmetries)
     assert network.hidden_weights.shape == (2, 1, 4, 3)
-    assert problem().samples < problem(point_group=False).samples
+    assert problem().driver.samples < problem(point_group=False).driver.samples
 
 
 @pytest.mark.parametrize(

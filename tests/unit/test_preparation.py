@@ -31,7 +31,7 @@ def test_exact_curves_begin_at_the_pole():
     assert float(curves.sx[0]) == 0.0
     first = next(made.snapshots())
     truth = exact.product_state("down", 2)
-    expected = exact.delta_rho(density_matrix(made.initial.ansatz), truth)
+    expected = exact.delta_rho(density_matrix(made.driver.initial.ansatz), truth)
     assert first.diagnostics["delta_rho"] == pytest.approx(expected, rel=1e-9)
     assert first.diagnostics["preparation"] == pytest.approx(expected, rel=1e-9)
     assert first.diagnostics["error_estimate"] == pytest.approx(expected, rel=1e-9)
@@ -41,8 +41,8 @@ def test_exact_curves_begin_at_the_pole():
 def test_what_preparation_costs_without_density_matrices(monkeypatch):
     """The sum of what noise and tilt cost is above the distance, and not by much."""
     made = problem(noise=0.005)
-    known = exact.delta_rho(density_matrix(made.initial.ansatz), exact.product_state("down", 2))
-    monkeypatch.setattr("neurho.run.problem.PREPARED_DIMENSION", 1)
+    known = exact.delta_rho(density_matrix(made.driver.initial.ansatz), exact.product_state("down", 2))
+    monkeypatch.setattr("neurho.run.drivers.network.PREPARED_DIMENSION", 1)
     cost = next(made.snapshots()).diagnostics["preparation"]
     assert known <= cost * (1 + 1e-9) <= 1.2 * known
 
@@ -61,7 +61,7 @@ def test_named_states_in_a_file(bloch, kind, shape, signs):
     exactly = next(problem(bloch, method="exact", kind=kind, shape=shape).snapshots())
     assert exactly.observables["sz_site"].mean.tolist() == signs
     made = problem(bloch, kind=kind, shape=shape)
-    expected = made.initial.target
+    expected = made.driver.initial.target
     assert expected is not None
     rho = density_matrix(expected)
     found = [np.trace(exact.reduced(rho, (j,), len(signs)) @ np.diag([1, -1])).real for j in range(len(signs))]

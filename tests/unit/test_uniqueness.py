@@ -86,7 +86,7 @@ def test_a_run_says_so_first(monkeypatch):
     )
     problem = build(settings)
     assert "no dissipation" in problem.several_states
-    numerics = importlib.import_module("neurho.run.problem")
+    numerics = importlib.import_module("neurho.run.drivers.implicit_steps")
     made = [Snapshot(step=n, t=0.0, observables={}, diagnostics={}, state=None) for n in range(2)]
     monkeypatch.setattr(numerics, "begin", lambda *_, **__: types.SimpleNamespace(t=0.0))
     monkeypatch.setattr(numerics, "search_stationary", lambda *_, **__: iter(made))

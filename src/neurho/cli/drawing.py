@@ -36,7 +36,7 @@ def spectrum_of(built: Any, directory: Path) -> dict[str, Any]:
     from neurho.run import inheritance
 
     network, task = inheritance.last_network(directory), built.config.task
-    values = metric_spectrum(built.samplers[0], network, jax.random.key(built.config.seed))
+    values = metric_spectrum(built.driver.samplers[0], network, jax.random.key(built.config.seed))
     return {"spectrum": report.spectrum(values, ridge=task.ridge, cutoff=task.cutoff)}
 
 

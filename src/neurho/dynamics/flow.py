@@ -25,7 +25,8 @@ from neurho.dynamics.arguments import (
     require_steps_of,
 )
 from neurho.dynamics.integrate import BOSH3, Method, Step, StepControl, Tableau, advance
-from neurho.dynamics.snapshots import remarked, require_steps, take
+from neurho.dynamics.march import march, span
+from neurho.dynamics.snapshots import take
 from neurho.matrix_elements.estimation.defect import Defects
 from neurho.matrix_elements.estimation.estimators import CHUNK
 from neurho.matrix_elements.estimation.observables import Observables, build_observables
@@ -129,17 +130,14 @@ def follow(
 
     **Arguments**
 
-    - `times`: ascending; those before `state.t` are skipped, one equal to it is measured only if `first`.
-    - `max_steps`: stop with a `NumericalError` after so many steps.
-    - `watch`: called with the state after every step that leads to no output; a run goes on from any of these states
-      as from that of a snapshot.
+    - `times`, `first`, `max_steps`, `watch`: as [`neurho.dynamics.march.march`][] takes them.
 
     **Raises** `NumericalError` when parameters or measured numbers become NaN.
     """
     root = jax.random.key(seed)
     _, restore = parameters(state.ansatz)
     residual = ridge = float("nan")
-    begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
+    begin, end = span(state, times)
     plan, control = flow.tdvp.generator.schedule(begin, end), flow.control.over(float(end - begin))
 
     def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
@@ -147,29 +145,35 @@ def follow(
         rates = flow.tdvp(key, jnp.asarray(t, dtype=float), restore(y), chains, velocity)
         return rates._replace(chains=(rates.chains, rates.velocity))
 
-    for target in times:
-        if target < state.t or (target == state.t and not first):
-            continue
-        while state.t < target:
-            require_steps(state.step, max_steps, state.t, target, advice="a larger dt or tolerance")
-            key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
-            y, _ = parameters(state.ansatz)
-            memory = (state.chains, state.velocity)
-            stop = plan.stop(state.t, target)
-            step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
-            chains, velocity = step.chains
-            after = restore(step.y)
-            state = _with_losses(flow, state, step, after, t - state.t, jax.random.fold_in(key, LOSSES))
-            state = state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
-            residual = float(step.rates.residual)
-            ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
-            if watch is not None and state.t < target:  # at `target` the snapshot itself is the state to go on from
-                watch(state)
+    def one(state: RunState, stop: float) -> RunState:
+        nonlocal residual, ridge
+        key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
+        y, _ = parameters(state.ansatz)
+        memory = (state.chains, state.velocity)
+        step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
+        chains, velocity = step.chains
+        after = restore(step.y)
+        state = _with_losses(flow, state, step, after, t - state.t, jax.random.fold_in(key, LOSSES))
+        residual = float(step.rates.residual)
+        ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
+        return state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
+
+    def seen(state: RunState, target: float) -> Snapshot:
+        del target
         key = jax.random.fold_in(jax.random.fold_in(root, 2), state.step)
-        snapshot = measure(flow, state, key, {"residual": residual, "ridge": ridge})
-        snapshot = remarked(snapshot, plan.assumed if state.step == 0 else "")
-        state = snapshot.state
-        yield snapshot
+        return measure(flow, state, key, {"residual": residual, "ridge": ridge})
+
+    yield from march(
+        state,
+        times,
+        advance=one,
+        measure=seen,
+        plan=plan,
+        first=first,
+        max_steps=max_steps,
+        watch=watch,
+        advice="a larger dt or tolerance",
+    )
 
 
 def _with_losses(

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NumericalError, require
-from neurho.dynamics.snapshots import remarked, require_steps, take
+from neurho.dynamics.march import march, span
+from neurho.dynamics.snapshots import take
 from neurho.matrix_elements.estimation.defect import Defects
 from neurho.matrix_elements.estimation.observables import Observables
 from neurho.matrix_elements.networks import AbstractAnsatz, parameters
@@ -144,23 +145,20 @@ def follow_projected(
     **Raises** `NumericalError` when parameters or measured numbers become NaN, or dt would fall below `dt_smallest`.
     """
     root = jax.random.key(seed)
-    begin, end = (min(state.t, *times), max(times)) if len(times) else (state.t, state.t)
-    plan, unit = evolution.implicit.generator.schedule(begin, end), min(1.0, float(end - begin)) or 1.0
+    begin, end = span(state, times)
+    unit = min(1.0, float(end - begin)) or 1.0
     evolution = evolution._replace(dt_min=evolution.dt_min * unit, dt_smallest=evolution.dt_smallest * unit)
-    for target in times:
-        if target < state.t or (target == state.t and not first):
-            continue
-        while not _reached(state.t, target):
-            require_steps(state.step, max_steps, state.t, target, advice="a larger tolerance")
-            stop = plan.stop(state.t, float(target))
-            state = _advance(evolution, state, stop, root)
-            # At `target` the snapshot itself is the state to go on from.
-            if watch is not None and not _reached(state.t, target):
-                watch(state)
-        snapshot = _snapshot(evolution, state._replace(t=float(target)), root)
-        snapshot = remarked(snapshot, plan.assumed if state.step == 0 else "")
-        state = snapshot.state
-        yield snapshot
+    yield from march(
+        state,
+        times,
+        advance=lambda state, stop: _advance(evolution, state, stop, root),
+        measure=lambda state, target: _snapshot(evolution, state._replace(t=target), root),
+        plan=evolution.implicit.generator.schedule(begin, end),
+        first=first,
+        max_steps=max_steps,
+        watch=watch,
+        reached=_reached,
+    )
 
 
 def _advance(evolution: Projected, state: ProjectedState, t_stop: float, root: PRNGKeyArray) -> ProjectedState:

@@ -1,22 +1,38 @@
 """What every method offers to the loop that runs it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from neurho.observables import Snapshot
 
 
 class Driver(Protocol):
-    """A method with all that it needs to answer one problem. It remembers nothing: the state carries all."""
+    """A method with all that it needs to answer one problem. It remembers nothing: the state carries all.
+
+    A method of your own inherits from this class; see docs/extend/method.md.
+    """
 
     @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak of a run."""
         ...
 
+    @property
+    def remedies(self) -> Sequence[str]:
+        """What needs less memory, each as in "fewer sites"."""
+        return ("fewer sites",)
+
+    def prepare(self) -> None:
+        """Build what may turn out not to fit the problem, so that it is said before the run.
+
+        **Raises** `NeurhoError` with the key that does not fit.
+        """
+
     def template(self) -> Any:
-        """A state of the right structure, to read a checkpoint into: arrays, numbers and tuples of them with `step`,
-        `t` and `dt`.
+        """A state of the right structure, to read a checkpoint into: arrays, numbers and tuples of them with `step`
+        and `t`.
         """
         ...
 
@@ -27,6 +43,10 @@ class Driver(Protocol):
         From a state read back, the numbers are those of a run that never stopped.
         """
         ...
+
+    def asked_matrix(self) -> np.ndarray | None:
+        """The density matrix that a small problem asks for at t = 0, where that is not a product start."""
+        return None
 
     def describe(self) -> dict[str, Any]:
         """Sizes, for `neurho run --check`."""

@@ -18,6 +18,7 @@ from neurho._types import NeurhoError, NumericalError
 from neurho.dynamics.snapshots import remarked
 from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot
+from neurho.run.drivers.base import Driver
 from neurho.run.setup import Setup
 
 BYTES = 6000
@@ -188,7 +189,7 @@ class Flowing(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CorrelatorFlow:
+class CorrelatorFlow(Driver):
     """An evolution of correlators."""
 
     picture: Picture
@@ -339,7 +340,7 @@ class Best(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CorrelatorSearch:
+class CorrelatorSearch(Driver):
     """A stationary state by hierarchies of more and more strings, until they agree."""
 
     picture: Picture

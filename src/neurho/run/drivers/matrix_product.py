@@ -15,6 +15,7 @@ from neurho.matrix_product.measure import Means
 from neurho.matrix_product.residual import operator_tensors
 from neurho.matrix_product.state import from_arrays, to_arrays
 from neurho.observables import Snapshot
+from neurho.run.drivers.base import Driver
 from neurho.run.setup import Setup
 
 BACK = 2
@@ -58,7 +59,7 @@ class SearchState(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MatrixProduct:
+class MatrixProduct(Driver):
     """The method "matrix-product" with all that it needs to answer one problem."""
 
     setup: Setup

@@ -13,6 +13,7 @@ from neurho import trajectories
 from neurho._types import NeurhoError
 from neurho.observables import Snapshot
 from neurho.run import memory
+from neurho.run.drivers.base import Driver
 from neurho.run.setup import Setup
 from neurho.trajectories import (
     DOUBLE,
@@ -43,7 +44,7 @@ class Ensemble(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Trajectories:
+class Trajectories(Driver):
     """The driver of `task.method = "trajectories"`."""
 
     setup: Setup
