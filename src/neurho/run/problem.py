@@ -27,12 +27,14 @@ REFERENCE_DIMENSION = 2**8
 
 @dataclass(frozen=True)
 class Problem(Setup):
-    """A validated problem, ready to run."""
+    """A validated problem, ready to run; `method` makes a driver in place of the one that its file names."""
+
+    method: Callable[[Setup], Driver] | None = None
 
     @cached_property
     def driver(self) -> Driver:
         """The method."""
-        return DRIVERS[self.config.task.method](self)
+        return (self.method or DRIVERS[self.config.task.method])(self)
 
     def template(self) -> Any:
         """A state of the right structure, to read a checkpoint into."""
@@ -97,8 +99,10 @@ class Problem(Setup):
             yield from zip(self.times, exact.evolve(self.lindbladian, start, self.times), strict=True)
 
 
-def build(config: Config) -> Problem:
+def build(config: Config, *, method: Callable[[Setup], Driver] | None = None) -> Problem:
     """Build the physics of a problem and check what only physics can check.
+
+    With `method`, a driver of your own answers it (see docs/extend/method.md).
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
     """
@@ -106,7 +110,7 @@ def build(config: Config) -> Problem:
         raise NeurhoError(f"Argument `config` must be a Config, as neurho.load(FILE) gives, but it is {brief(config)}.")
     sites = make_lattice(config)
     physics = _physics(config, sites)
-    problem = Problem(config=config, lattice=sites, lindbladian=physics)
+    problem = Problem(config=config, lattice=sites, lindbladian=physics, method=method)
     if problem.lindbladian.is_time_dependent:
         if config.task.kind == "stationary":
             raise NeurhoError('Key `task.kind` must be "evolve" for a model that depends on time, but it is not.')
