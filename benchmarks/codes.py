@@ -64,7 +64,8 @@ class Neurho:
 
         jax.config.update("jax_enable_x64", True)
         import neurho
-        from neurho.observables import Quantity, build_observables
+        from neurho.matrix_elements.estimation.observables import build_observables
+        from neurho.observables import Quantity
 
         self.jax, self.neurho, self.sizes = jax, neurho, sizes
         lattice = neurho.chain(sizes.sites)
@@ -118,7 +119,7 @@ class Neurho:
 
     def advance(self, dt: float) -> dict[str, np.ndarray]:
         """The parameters after an Euler step along the last velocity."""
-        from neurho.ansatz import parameters
+        from neurho.matrix_elements.networks import parameters
 
         vector, restore = parameters(self.ansatz)
         moved = restore(vector + dt * self.guess)
@@ -126,7 +127,7 @@ class Neurho:
         return {name: np.asarray(getattr(moved, name)) for name in names}
 
     def facts(self) -> dict[str, Any]:
-        from neurho.metric import Metric
+        from neurho.matrix_elements.tdvp.metric import Metric
 
         metric: Metric = self.estimate(
             self.tdvp,
@@ -145,8 +146,8 @@ class Neurho:
 
     def values(self, spins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log rho and the local values of the Lindbladian at given rows and columns."""
-        from neurho.ansatz.base import log_amplitudes
-        from neurho.estimators import local_values
+        from neurho.matrix_elements.estimation.estimators import local_values
+        from neurho.matrix_elements.networks.base import log_amplitudes
 
         levels = ((1 - spins) / 2).astype(np.int32)
         n = self.sizes.sites

@@ -21,7 +21,7 @@ import tomli_w
 import xarray as xr
 
 from neurho.config import loads
-from neurho.problem import build
+from neurho.run.problem import build
 
 UP, DOWN, PLUS, MIXED = [0.0, 0.0, 1.0], [0.0, 0.0, -1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]
 

@@ -14,7 +14,7 @@ import numpy as np
 import tomli_w
 
 from neurho.config import loads
-from neurho.problem import build
+from neurho.run.problem import build
 
 NAMES = ("sx", "sy", "sz", "sxsx", "sysy", "szsz")
 

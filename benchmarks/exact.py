@@ -24,8 +24,9 @@ from pathlib import Path
 import numpy as np
 import qutip
 
-from neurho import exact, interchange, lattice, models
-from neurho.operators import Lindbladian, sx, total
+from neurho import exact, interchange, models
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, sx, total
 
 TOLERANCE, T, POINTS = 1e-8, 2.0, 21
 TIMES = np.linspace(0.0, T, POINTS)

@@ -55,7 +55,7 @@ def kernels(asked: argparse.Namespace) -> dict[str, Any]:
     import jax
 
     import neurho
-    from neurho.sampling import draw_samples
+    from neurho.matrix_elements.sampling import draw_samples
 
     n, m = asked.sites, asked.hidden
     lattice = neurho.chain(n)
@@ -91,7 +91,10 @@ def kernels(asked: argparse.Namespace) -> dict[str, Any]:
         "cg_double": one_product(single=False),
         "cg_single": one_product(single=True),
         "local_values": least(
-            lambda: neurho.estimators.lindblad_values(ansatz, tdvp.generator, 0.0, x, tdvp.chunk), asked.repetitions
+            lambda: neurho.matrix_elements.estimation.estimators.lindblad_values(
+                ansatz, tdvp.generator, 0.0, x, tdvp.chunk
+            ),
+            asked.repetitions,
         ),
         "sampling": least(lambda: draw_samples(sampler, key, ansatz, begin), asked.repetitions),
         "visits": n * asked.samples,
@@ -99,7 +102,7 @@ def kernels(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    import neurho.estimators  # noqa: F401 - named in `kernels`
+    import neurho.matrix_elements.estimation.estimators  # noqa: F401 - named in `kernels`
 
     n, m, samples = asked.sites, asked.hidden, asked.samples
     found = kernels(asked)

@@ -43,8 +43,9 @@ class RightHandSide:
 
         jax.config.update("jax_enable_x64", True)
         import neurho
-        from neurho.observables import Quantity, build_observables
-        from neurho.sampling import draw_samples
+        from neurho.matrix_elements.estimation.observables import build_observables
+        from neurho.matrix_elements.sampling import draw_samples
+        from neurho.observables import Quantity
 
         self.jax, self.draw, self.size = jax, draw_samples, size
         lattice = neurho.chain(size.side) if size.dimension == 1 else neurho.square(size.side, size.side)

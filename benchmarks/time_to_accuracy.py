@@ -85,7 +85,7 @@ def system(name: str) -> System:
 def reference(where: System) -> float:
     """The exact or shipped value of m_z."""
     from neurho import config
-    from neurho.problem import build
+    from neurho.run.problem import build
 
     found = build(config.loads(RING_PROBLEM) if where is RING else config.load("fig3")).reference()
     return float(found["sz"])
@@ -94,7 +94,7 @@ def reference(where: System) -> float:
 def neurho(problem: str, changes: list[str]) -> Iterator[Values]:
     """Network and corrected m_z at every output of a shipped problem, or of one as text."""
     from neurho import config
-    from neurho.problem import build
+    from neurho.run.problem import build
 
     asked = config.loads(problem) if "\n" in problem else config.load(problem, changes)
     for snapshot in build(asked).snapshots():
@@ -201,7 +201,7 @@ def _serve(name: str, pipe: Any) -> None:
     try:
         import jax  # noqa: F401 - imports are not timed
 
-        import neurho.problem  # noqa: F401
+        import neurho.run.problem  # noqa: F401
 
         if "netket" in name:
             import netket  # noqa: F401

@@ -20,7 +20,7 @@ jax.config.update("jax_enable_x64", True)
 
 from neurho import interchange, lattice, models, total  # noqa: E402
 from neurho import trajectories as tr  # noqa: E402
-from neurho.operators import sx, sy, sz  # noqa: E402
+from neurho.model.operators import sx, sy, sz  # noqa: E402
 
 COUPLING = (0.9, 1.2, 1.0)
 

@@ -23,12 +23,12 @@ import tomli_w
 
 from neurho import build, config, exact, records
 from neurho._types import NeurhoError
-from neurho.ansatz import density_matrix
 from neurho.certificate import ERRORS, WORDS
-from neurho.initial import product_matrix
-from neurho.quantities import exact_values
+from neurho.matrix_elements.networks import density_matrix
 from neurho.records.summary import prefer_corrected
-from neurho.stationarity import slowest_rate
+from neurho.run.initial import product_matrix
+from neurho.run.quantities import exact_values
+from neurho.stationary.corrections import slowest_rate
 from neurho.sweep.run import run_point
 
 SEED = 2019

@@ -12,12 +12,13 @@ import numpy as np
 import qutip
 import scipy.linalg
 
-from neurho import interchange, lattice, models
-from neurho.ansatz import NDM, RBM, TiedRBM
-from neurho.evolution import make_flow
-from neurho.generator import lindbladian_map
-from neurho.integrate import DOPRI5, Method, StepControl, advance
-from neurho.operators import Lindbladian, local, sm, sx, sy, total
+from neurho import interchange, models
+from neurho.dynamics.flow import make_flow
+from neurho.dynamics.integrate import DOPRI5, Method, StepControl, advance
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import NDM, RBM, TiedRBM
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, local, sm, sx, sy, total
 
 # Tests compile much and compute little.
 jax.config.update("jax_disable_most_optimizations", True)

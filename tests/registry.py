@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import helpers
-from neurho import integrate, lattice
-from neurho.ansatz import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
-from neurho.crossvalidation import CrossValidated
-from neurho.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
-from neurho.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
+from neurho.dynamics import integrate
+from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
+from neurho.matrix_elements.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.matrix_elements.tdvp.crossvalidation import CrossValidated
+from neurho.matrix_elements.tdvp.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
+from neurho.model import lattice
 
 SITES = 2
 

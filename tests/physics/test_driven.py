@@ -5,7 +5,8 @@ import pytest
 import qutip
 from scipy.integrate import quad
 
-from neurho import NeurhoError, build, config, exact, interchange, lattice, models, pulses
+from neurho import NeurhoError, build, config, exact, interchange, models, pulses
+from neurho.model import lattice
 
 PROBLEM = """
 [lattice]

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import exact, lattice
-from neurho.ansatz import density_matrix, parameters, product_state, table_from_matrix
-from neurho.evolution import follow, start
-from neurho.generator import lindbladian_map
-from neurho.models import heisenberg
-from neurho.operators import Lindbladian, sm, sz
-from neurho.sampling import enumerate_all
-from neurho.solvers import Ridge, SpectralCutoff
-from neurho.tdvp import TDVP
+from neurho import exact
+from neurho.dynamics.flow import follow, start
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import density_matrix, parameters, product_state, table_from_matrix
+from neurho.matrix_elements.sampling import enumerate_all
+from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge, SpectralCutoff
+from neurho.model import lattice
+from neurho.model.models import heisenberg
+from neurho.model.operators import Lindbladian, sm, sz
 from systems import closed_forms
 
 KEY = jax.random.key(0)

@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, NumericalError, config, exact, lattice, models
-from neurho.ansatz import density_matrix, parameters, product_state, random_rbm
-from neurho.estimators import Estimate
-from neurho.fitting import fitted
-from neurho.generator import lindbladian_map
-from neurho.implicit import Implicit
-from neurho.observables import Quantity, build_observables, pauli_quantities
-from neurho.operators import sz
-from neurho.problem import build
-from neurho.projected import Projected, _try, begin_projected, follow_projected
-from neurho.sampling import (
+from neurho import NeurhoError, NumericalError, config, exact, models
+from neurho.dynamics.projected_steps import Projected, _try, begin_projected, follow_projected
+from neurho.matrix_elements.estimation.observables import build_observables
+from neurho.matrix_elements.fitting import fitted
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import density_matrix, parameters, product_state, random_rbm
+from neurho.matrix_elements.projection import Implicit
+from neurho.matrix_elements.sampling import (
     Automatic,
     Blurred,
     enumerate_all,
@@ -28,8 +25,12 @@ from neurho.sampling import (
     metropolis_diagonal,
     tuning,
 )
-from neurho.steady import Continuation, begin, search_stationary
-from neurho.symmetry import parity
+from neurho.matrix_elements.symmetry import parity
+from neurho.model import lattice
+from neurho.model.operators import sz
+from neurho.observables import Estimate, Quantity, pauli_quantities
+from neurho.run.problem import build
+from neurho.stationary.continuation import Continuation, begin, search_stationary
 
 CHAIN = lattice.chain(3)
 MODEL = models.heisenberg(CHAIN, field=[0.1, 0.0, 2.0], coupling=[0.5, 0.0, 0.2], decay=1.0)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from neurho import NeurhoError, config, exact, lattice, pulses, sx, sy, sz
-from neurho.models import processor
+from neurho import NeurhoError, config, exact, pulses, sx, sy, sz
+from neurho.model import lattice
+from neurho.model.models import processor
 
 ONE, PAIR = lattice.chain(1), lattice.chain(2)
 

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 import qutip
 
-from neurho import config, evolve, exact, lattice, pulses
-from neurho.ansatz import density_matrix, table_from_matrix
-from neurho.expressions import parse_number
-from neurho.integrate import EULER, HEUN, RK4, Method
-from neurho.operators import Lindbladian, sm, sx, sz, total
-from neurho.problem import build
-from neurho.solvers import Ridge
+from neurho import config, evolve, exact, pulses
+from neurho.dynamics.integrate import EULER, HEUN, RK4, Method
+from neurho.matrix_elements.networks import density_matrix, table_from_matrix
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, sm, sx, sz, total
+from neurho.model.text import parse_number
+from neurho.run.problem import build
 
 HEIGHT, CENTRE, WIDTH = 31.33285, 30.27, 0.02
 TEXT = f"{HEIGHT}*exp(-((t - {CENTRE})/{WIDTH})**2/2)"

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, NumericalError, evolution, exact, lattice
-from neurho.ansatz import density_matrix, product_state
-from neurho.evolution import RunState, follow, make_flow, relax, start
-from neurho.generator import lindbladian_map
-from neurho.integrate import advance
-from neurho.operators import Lindbladian, sm, sx, sy, sz
-from neurho.sampling import enumerate_all, metropolis
-from neurho.solvers import Ridge
-from neurho.tdvp import TDVP
+from neurho import NeurhoError, NumericalError, exact
+from neurho.dynamics import flow as evolution
+from neurho.dynamics.flow import RunState, follow, make_flow, relax, start
+from neurho.dynamics.integrate import advance
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import density_matrix, product_state
+from neurho.matrix_elements.sampling import enumerate_all, metropolis
+from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, sm, sx, sy, sz
 
 RIDGE = 0.05
 GOAL = 0.025

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import exact, lattice, models, pulses
+from neurho import exact, models, pulses
 from neurho import trajectories as tr
-from neurho.operators import Lindbladian, local, sm, sp, sx, sy, sz, total
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, local, sm, sp, sx, sy, sz, total
 from neurho.trajectories.start import site_matrices
 
 UP, DOWN, PLUS, MIXED = (0, 0, 1.0), (0, 0, -1.0), (1.0, 0, 0), (0.3, -0.2, 0.4)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.sampling import Draw, autocorrelation_time, effective_sample_size, split_r_hat
-from neurho.snapshots import certified, warning
-from neurho.tdvp import certificate_of
+from neurho.dynamics.snapshots import certified, warning
+from neurho.matrix_elements.sampling import Draw, autocorrelation_time, effective_sample_size, split_r_hat
+from neurho.matrix_elements.tdvp.equation import certificate_of
 
 tau = jax.jit(autocorrelation_time)
 r_hat = jax.jit(split_r_hat)

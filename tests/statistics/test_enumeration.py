@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, lattice
-from neurho.sampling import enumerate_all, enumerate_diagonal
-from neurho.symmetry import parity
+from neurho import NeurhoError
+from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal
+from neurho.matrix_elements.symmetry import parity
+from neurho.model import lattice
 
 KEY = jax.random.key(0)
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.estimators import estimate
-from neurho.sampling import Draw
+from neurho.matrix_elements.estimation.estimators import estimate
+from neurho.matrix_elements.sampling import Draw
 
 REPEATS = 3000
 NORMAL = 0.6827

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from neurho import lattice
-from neurho.sampling.moves import diagonal_moves, diagonal_pair_moves, pair_moves, single_site_moves
+from neurho.matrix_elements.sampling.moves import diagonal_moves, diagonal_pair_moves, pair_moves, single_site_moves
+from neurho.model import lattice
 
 RING = lattice.chain(3, periodic=True)
 MAKERS = {

@@ -17,9 +17,10 @@ import pytest
 import scipy.stats
 
 import helpers
-from neurho import NeurhoError, lattice
-from neurho.sampling import Blurred, metropolis, metropolis_diagonal, tabulated
-from neurho.symmetry import parity
+from neurho import NeurhoError
+from neurho.matrix_elements.sampling import Blurred, metropolis, metropolis_diagonal, tabulated
+from neurho.matrix_elements.symmetry import parity
+from neurho.model import lattice
 
 CHAINS = 10_000
 FALSE_ALARM = 1e-4

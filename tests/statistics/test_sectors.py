@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 from neurho.cli.printing import sectors_line
+from neurho.matrix_elements.estimation.strata import Parts, Sectors, doubts, named_parts, sectors_of
+from neurho.matrix_elements.sampling import Draw
 from neurho.records.summary import summarise
-from neurho.sampling import Draw
-from neurho.sectors import Parts, Sectors, doubts, named_parts, sectors_of
 
 
 @pytest.mark.parametrize("dim", [2, 3])

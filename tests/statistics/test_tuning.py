@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import lattice
-from neurho.sampling import (
+from neurho.matrix_elements.sampling import (
     Automatic,
     Blurred,
     Tuning,
@@ -22,7 +21,17 @@ from neurho.sampling import (
     tuned,
     tuning_of,
 )
-from neurho.sampling.tuning import ACCEPTANCE, BLURS, COMFORT, ESS, EXPONENTS, NORM2_ESS, STEP, named_tuning
+from neurho.matrix_elements.sampling.tuning import (
+    ACCEPTANCE,
+    BLURS,
+    COMFORT,
+    ESS,
+    EXPONENTS,
+    NORM2_ESS,
+    STEP,
+    named_tuning,
+)
+from neurho.model import lattice
 
 BOTH = Automatic(exponent=True, blur=True)
 FINE = Worth(acceptance=2 * ACCEPTANCE, ess=2 * COMFORT, norm2_ess=2 * NORM2_ESS)

@@ -15,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
-from neurho import lattice, models
-from neurho.operators import Jump, Lindbladian, sm, sx, sy, sz, total
+from neurho import models
+from neurho.model import lattice
+from neurho.model.operators import Jump, Lindbladian, sm, sx, sy, sz, total
 
 
 class Solvable(NamedTuple):

@@ -9,8 +9,8 @@ import scipy.stats
 
 import helpers
 from neurho import NeurhoError
-from neurho.ansatz import density_matrix, log_derivatives, parameter_count, parameters, random_rbm
-from neurho.ansatz.rbm import level_features
+from neurho.matrix_elements.networks import density_matrix, log_derivatives, parameter_count, parameters, random_rbm
+from neurho.matrix_elements.networks.rbm import level_features
 
 CASES = [(3, 2, {"hidden": 2, "mixing": 3}), (2, 3, {"hidden": 2, "mixing": 2})]
 

@@ -100,9 +100,9 @@ def place(tmp_path, monkeypatch):
 
 
 def fake(monkeypatch, **options):
-    module = types.ModuleType("neurho.problem")
+    module = types.ModuleType("neurho.run.problem")
     module.build = lambda settings: FakeProblem(settings, **options)
-    monkeypatch.setitem(sys.modules, "neurho.problem", module)
+    monkeypatch.setitem(sys.modules, "neurho.run.problem", module)
     truth = types.ModuleType("neurho.truth")
     truth.choose = lambda built, wanted: types.SimpleNamespace(method="walk", why="for tests", problem=None)
     truth.cost_of = truth.place_of = None  # nothing is computed
@@ -285,7 +285,7 @@ def test_unexpected_errors_keep_what_is_there_and_show_themselves(place, monkeyp
                     raise ZeroDivisionError
                 yield item
 
-    sys.modules["neurho.problem"].build = Broken
+    sys.modules["neurho.run.problem"].build = Broken
     call("run", "walk.toml", "--quiet", "--out", "run", code=1)
     assert numbers("run").sizes["t"] == 4
 
@@ -315,9 +315,9 @@ sys.path[:0] = {here!r}
 {preamble}
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import test_cli, types
-module = types.ModuleType("neurho.problem")
+module = types.ModuleType("neurho.run.problem")
 module.build = lambda settings: test_cli.FakeProblem(settings, pause=0.3)
-sys.modules["neurho.problem"] = module
+sys.modules["neurho.run.problem"] = module
 from neurho import cli
 sys.argv = ["neurho", "run", "walk.toml", "--quiet", "--out", "cut", "--set", "output.checkpoint_seconds=0"]
 cli.main()

@@ -4,12 +4,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurho import build, config, exact, interchange, lattice, matrix_product, models, pulses
+from neurho import build, config, exact, interchange, matrix_product, models, pulses
 from neurho._types import NeurhoError
-from neurho.ansatz import density_matrix, random_rbm
-from neurho.estimators import lindblad_values
-from neurho.generator import all_labels, lindbladian_map, to_table
-from neurho.operators import Lindbladian, local, rate_at, sm, sp, sx, sz
+from neurho.matrix_elements.estimation.estimators import lindblad_values
+from neurho.matrix_elements.generator import all_labels, lindbladian_map, to_table
+from neurho.matrix_elements.networks import density_matrix, random_rbm
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, local, rate_at, sm, sp, sx, sz
 
 ONE = lattice.chain(1)
 KICK = pulses.sin2(1.0, start=3.0, end=6.0)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from neurho.compiling import beside, program, rehearse
+from neurho._jax.compiling import beside, program, rehearse
 
 
 @pytest.fixture

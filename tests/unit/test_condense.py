@@ -10,12 +10,12 @@ import pytest
 
 import helpers
 import neurho
-from neurho import condense
-from neurho.ansatz import parameters, table_from_matrix
-from neurho.estimators import local_values
-from neurho.implicit import Implicit
-from neurho.metric import Metric
-from neurho.sampling import Blurred, metropolis
+from neurho.matrix_elements import distinct as condense
+from neurho.matrix_elements.estimation.estimators import local_values
+from neurho.matrix_elements.networks import parameters, table_from_matrix
+from neurho.matrix_elements.projection import Implicit
+from neurho.matrix_elements.sampling import Blurred, metropolis
+from neurho.matrix_elements.tdvp.metric import Metric
 
 SITES, DIM = 2, 4
 MODEL = neurho.heisenberg(neurho.chain(SITES), field=(0.5, 0, 1.0), coupling=(1.0, 0.3, 0.7), decay=1.0)

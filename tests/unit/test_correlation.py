@@ -5,8 +5,9 @@ import pytest
 import qutip
 
 import helpers
-from neurho import NeurhoError, exact, interchange, lattice, models, pulses
-from neurho.operators import sm, sp, sx, sy, sz
+from neurho import NeurhoError, exact, interchange, models, pulses
+from neurho.model import lattice
+from neurho.model.operators import sm, sp, sx, sy, sz
 
 TIMES = np.linspace(0.0, 1.5, 6)
 

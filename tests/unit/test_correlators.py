@@ -10,7 +10,7 @@ from neurho import correlators as co
 from neurho import exact
 from neurho._types import NeurhoError
 from neurho.config import loads
-from neurho.problem import build
+from neurho.run.problem import build
 
 TORUS = """
 [lattice]

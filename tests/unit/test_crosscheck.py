@@ -11,13 +11,12 @@ import xarray as xr
 
 import helpers
 from neurho import config
-from neurho.ansatz import table_from_matrix
-from neurho.crosscheck import PlainNorm
-from neurho.estimators import Estimate
-from neurho.observables import Snapshot
-from neurho.problem import build
+from neurho.matrix_elements.estimation.plain_norm import PlainNorm
+from neurho.matrix_elements.networks import table_from_matrix
+from neurho.matrix_elements.sampling import AbstractSampler, Draw, DrawInfo, Enumeration, enumerate_all
+from neurho.observables import Estimate, Snapshot
 from neurho.records import disagreement
-from neurho.sampling import AbstractSampler, Draw, DrawInfo, Enumeration, enumerate_all
+from neurho.run.problem import build
 
 
 class Independent(AbstractSampler):

@@ -10,8 +10,8 @@ from test_metric import literal, make_metric
 
 import helpers
 from neurho import NeurhoError, config
-from neurho.crossvalidation import CrossValidated
-from neurho.problem import build
+from neurho.matrix_elements.tdvp.crossvalidation import CrossValidated
+from neurho.run.problem import build
 
 SAMPLES = 400
 solve = jax.jit(lambda solver, metric: solver(metric))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.ansatz import density_matrix, parameter_count, parameters, product_state
-from neurho.defect import Defects
 from neurho.exact import reduced
-from neurho.sampling import enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.networks import density_matrix, parameter_count, parameters, product_state
+from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
 
 CHAIN = helpers.lattice.chain(3)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.ansatz import log_derivatives, table_from_matrix
-from neurho.derivatives import LocalDerivatives
-from neurho.generator import lindbladian_map
+from neurho.matrix_elements.estimation.derivatives import LocalDerivatives
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import log_derivatives, table_from_matrix
 
 
 @pytest.mark.parametrize(("dim", "sites"), [(2, 3), pytest.param(3, 2, marks=pytest.mark.slow)])

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import lattice
-from neurho.ansatz import Reevaluated, density_matrix
-from neurho.estimators import comparison, convergence, estimate, local_values
-from neurho.generator import lindbladian_map
-from neurho.operators import Lindbladian, local, sm, sx, sy, sz
-from neurho.sampling import Draw
+from neurho.matrix_elements.estimation.estimators import comparison, convergence, estimate, local_values
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import Reevaluated, density_matrix
+from neurho.matrix_elements.sampling import Draw
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, local, sm, sx, sy, sz
 
 values = jax.jit(local_values, static_argnames="chunk")
 

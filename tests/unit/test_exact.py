@@ -7,9 +7,10 @@ import pytest
 import qutip
 import scipy.linalg
 
-from neurho import exact, interchange, lattice, models
+from neurho import exact, interchange, models
 from neurho._types import NeurhoError, NumericalError
-from neurho.operators import Lindbladian, destroy, identity, local, sm, sp, spin, sx, sy, sz, total
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, destroy, identity, local, sm, sp, spin, sx, sy, sz, total
 
 
 def random_matrix(rng, size):

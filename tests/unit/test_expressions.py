@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from neurho import exact, lattice, models
+from neurho import exact, models
 from neurho._types import NeurhoError
-from neurho.expressions import operators_on, parse_number, parse_operator
-from neurho.operators import Lindbladian, destroy, identity, local, sm, sp, spin, sx, sy, sz, total
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, destroy, identity, local, sm, sp, spin, sx, sy, sz, total
+from neurho.model.text import operators_on, parse_number, parse_operator
 
 IJ = {"i": 0, "j": 1}
 

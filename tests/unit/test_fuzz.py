@@ -15,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neurho import config, exact, lattice, models, operators
+from neurho import config, exact, models
 from neurho._types import NeurhoError
-from neurho.ansatz import level_amplitudes
-from neurho.expressions import operators_on
-from neurho.problem import build
+from neurho.matrix_elements.networks import level_amplitudes
+from neurho.model import lattice, operators
+from neurho.model.text import operators_on
+from neurho.run.problem import build
 
 EXAMPLES = int(os.environ.get("NEURHO_FUZZ", "0"))
 QUICK = settings(

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import lattice
-from neurho.generator import (
+from neurho.matrix_elements.generator import (
     Side,
     all_labels,
     apply,
@@ -19,7 +18,8 @@ from neurho.generator import (
     to_matrix,
     to_table,
 )
-from neurho.operators import Lindbladian, local, sm, sp, sx, sy, sz
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, local, sm, sp, sx, sy, sz
 
 
 @pytest.mark.parametrize(("sites", "dim"), [(2, 2), (1, 3), (2, 3)])

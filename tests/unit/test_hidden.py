@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.ansatz import Reevaluated
-from neurho.ansatz.hidden import log_cosh
+from neurho.matrix_elements.networks import Reevaluated
+from neurho.matrix_elements.networks.hidden_units import log_cosh
 
 SITES = 3
 MANY = {"hidden": 16, "mixing": 3}

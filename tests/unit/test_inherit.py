@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, config, initial, lattice, records
-from neurho.ansatz import RBM, TiedRBM, as_liouville, enlarged, random_liouville
-from neurho.assembly import make_charge, make_lattice, make_lindbladian
-from neurho.estimators import Estimate
-from neurho.evolution import RunState
-from neurho.generator import lindbladian_map
-from neurho.observables import Snapshot
-from neurho.steady import SearchState
-from neurho.symmetry import number, parity
+from neurho import NeurhoError, config, records
+from neurho.dynamics.flow import RunState
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import RBM, TiedRBM, as_liouville, enlarged, random_liouville
+from neurho.matrix_elements.symmetry import number, parity
+from neurho.model import lattice
+from neurho.observables import Estimate, Snapshot
+from neurho.run import initial
+from neurho.run.assembly import make_charge, make_lattice, make_lindbladian
+from neurho.stationary.continuation import SearchState
 
 CHAINS = jnp.zeros((2, 3), dtype=jnp.int32)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurho import NeurhoError, NumericalError
-from neurho.integrate import (
+from neurho.dynamics.integrate import (
     BOSH3,
     DOPRI5,
     EULER,

@@ -4,8 +4,8 @@ import networkx
 import numpy as np
 import pytest
 
-from neurho import lattice
 from neurho._types import NeurhoError
+from neurho.model import lattice
 
 
 def bond_set(bonds):

@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose
 import helpers  # noqa: F401  (compile fast)
 from neurho import config, exact
 from neurho._types import NeurhoError
-from neurho.ansatz import density_matrix, level_amplitudes, level_state
-from neurho.assembly import make_lattice, make_lindbladian
-from neurho.initial import product_matrix
+from neurho.matrix_elements.networks import density_matrix, level_amplitudes, level_state
 from neurho.observables import Snapshot
-from neurho.problem import Noise, Problem, build
+from neurho.run.assembly import make_lattice, make_lindbladian
+from neurho.run.initial import product_matrix
+from neurho.run.problem import Noise, Problem, build
 
 SPIN1 = """
 [lattice]
@@ -215,6 +215,6 @@ def test_a_warning_at_the_beginning_is_not_lost(monkeypatch):
     monkeypatch.setattr(Problem, "_cost_of_noise", lambda self, state: Noise(infidelity=0.01, distance=0.1))
     monkeypatch.setattr(Problem, "_cost_of_preparation", lambda self, ansatz, noise: noise)
     monkeypatch.setattr(Problem, "_preparation", lambda self, lost: "Infidelity 0.01.")
-    monkeypatch.setattr("neurho.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
+    monkeypatch.setattr("neurho.run.problem.follow", lambda *args, **options: [first, first._replace(step=1)])
     found = [snapshot.message for snapshot in problem.snapshots()]
     assert found == ["Infidelity 0.01. The chains disagree.", "The chains disagree."]

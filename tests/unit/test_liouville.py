@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, exact, lattice, models
-from neurho.ansatz import (
+from neurho import NeurhoError, exact, models
+from neurho.matrix_elements.estimation.derivatives import LocalDerivatives, differentiated
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import (
     LiouvilleRBM,
     as_liouville,
     density_matrix,
@@ -18,13 +20,12 @@ from neurho.ansatz import (
     parameters,
     random_liouville,
 )
-from neurho.ansatz.liouville import label_features
-from neurho.derivatives import LocalDerivatives, differentiated
-from neurho.generator import lindbladian_map
-from neurho.sampling import enumerate_all
-from neurho.solvers import Ridge
-from neurho.symmetry import parity
-from neurho.tdvp import TDVP
+from neurho.matrix_elements.networks.liouville import label_features
+from neurho.matrix_elements.sampling import enumerate_all
+from neurho.matrix_elements.symmetry import parity
+from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
 
 RING = lattice.chain(3, periodic=True)
 values = eqx.filter_jit(lambda network, x: jax.vmap(network.log_amplitude)(x))

@@ -10,8 +10,8 @@ from neurho import exact, matrix_product
 from neurho._types import NeurhoError
 from neurho.matrix_product import basis, generator, residual, splitting, state
 from neurho.matrix_product.decompose import Cut, split
+from neurho.model.operators import Lindbladian
 from neurho.observables import Quantity, pauli_quantities
-from neurho.operators import Lindbladian
 
 UP, DOWN, PLUS = np.diag([1.0, 0.0]), np.diag([0.0, 1.0]), np.full((2, 2), 0.5)
 

@@ -9,7 +9,7 @@ import pytest
 
 from neurho import config, exact
 from neurho._types import NeurhoError
-from neurho.problem import build
+from neurho.run.problem import build
 
 EVOLUTION = """
 [lattice]

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import exact, lattice, models
-from neurho.generator import lindbladian_map, to_table
-from neurho.meanfield import mean_field, mean_field_rates
+from neurho import exact, models
+from neurho.matrix_elements.generator import lindbladian_map, to_table
+from neurho.model import lattice
+from neurho.stationary.mean_field import mean_field, mean_field_rates
 
 
 def test_rates_are_partial_traces_of_the_lindbladian():

@@ -6,9 +6,11 @@ import sys
 import psutil
 import pytest
 
-from neurho import config, memory, solvers
+from neurho import config
 from neurho._types import NeurhoError
-from neurho.problem import build
+from neurho.matrix_elements.tdvp import solvers
+from neurho.run import memory
+from neurho.run.problem import build
 
 NETWORK = """
 [lattice]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho.ansatz import parameters, table_from_matrix
-from neurho.metric import Metric
+from neurho.matrix_elements.networks import parameters, table_from_matrix
+from neurho.matrix_elements.tdvp.metric import Metric
 
 
 @cache

@@ -5,12 +5,13 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from neurho import exact, lattice, models
+from neurho import exact, models
 from neurho._types import NeurhoError
 from neurho.exact.bounds import numerical_range
-from neurho.expressions import operators_on
-from neurho.generator import lindbladian_map
-from neurho.operators import Lindbladian, Operator, sm, sz, total
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, Operator, sm, sz, total
+from neurho.model.text import operators_on
 
 X = np.array([[0, 1], [1, 0]], dtype=complex)
 Y = np.array([[0, -1j], [1j, 0]])

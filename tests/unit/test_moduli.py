@@ -10,8 +10,8 @@ import pytest
 from test_ndm import literal
 
 import helpers
-from neurho.ansatz import Reevaluated
-from neurho.symmetry import parity
+from neurho.matrix_elements.networks import Reevaluated
+from neurho.matrix_elements.symmetry import parity
 
 SITES, STEPS, WALKS = 3, 8, 256
 

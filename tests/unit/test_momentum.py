@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from neurho import NeurhoError, lattice
-from neurho.momentum import momenta, structure_weights
+from neurho import NeurhoError
+from neurho.model import lattice
+from neurho.observables.momentum import momenta, structure_weights
 
 
 @pytest.mark.parametrize(

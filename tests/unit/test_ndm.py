@@ -9,7 +9,7 @@ from test_hidden import changes, complex_cache, follow
 
 import helpers
 from neurho import NeurhoError
-from neurho.ansatz import density_matrix, parameter_count, random_ndm
+from neurho.matrix_elements.networks import density_matrix, parameter_count, random_ndm
 
 SIZES = {"hidden": 17, "mixing": 5}
 """Two blocks of real units, the last one padded."""

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, exact, lattice
-from neurho.estimators import balanced_values, group_values, prepare_balanced, prepare_group
-from neurho.generator import row_groups
-from neurho.observables import Quantity, build_observables, pauli_quantities
-from neurho.operators import local, sm, sx, sy, sz
-from neurho.sampling import enumerate_diagonal, metropolis_diagonal
+from neurho import NeurhoError, exact
+from neurho.matrix_elements.estimation.estimators import balanced_values, group_values, prepare_balanced, prepare_group
+from neurho.matrix_elements.estimation.observables import build_observables
+from neurho.matrix_elements.generator import row_groups
+from neurho.matrix_elements.sampling import enumerate_diagonal, metropolis_diagonal
+from neurho.model import lattice
+from neurho.model.operators import local, sm, sx, sy, sz
+from neurho.observables import Quantity, pauli_quantities
 
 MODEL = helpers.driven_chain()
 KEY = jax.random.key(3)

@@ -9,13 +9,14 @@ import qutip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurho import interchange, lattice, models, operators
+from neurho import interchange, models
 from neurho._types import NeurhoError
-from neurho.expressions import parse_operator
-from neurho.generator import lindbladian_map
-from neurho.operators import Lindbladian, Operator, destroy, embed, evaluate, identity, local
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.model import lattice, operators
+from neurho.model.operators import Lindbladian, Operator, destroy, embed, evaluate, identity, local
+from neurho.model.text import parse_operator
 
-from neurho.operators import sm, sp, spin, sx, sy, sz, total  # isort: skip
+from neurho.model.operators import sm, sp, spin, sx, sy, sz, total  # isort: skip
 
 
 def random_matrix(rng, size):

@@ -8,12 +8,13 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from neurho import build, config, exact, lattice, models
+from neurho import build, config, exact, models
 from neurho._types import NeurhoError
-from neurho.expressions import operators_on
-from neurho.generator import lindbladian_map, to_dense, to_matrix
-from neurho.operators import Lindbladian, Operator, sm, sp, sx, sy, sz, total
-from neurho.symmetry import require_invariant
+from neurho.matrix_elements.generator import lindbladian_map, to_dense, to_matrix
+from neurho.matrix_elements.symmetry import require_invariant
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, Operator, sm, sp, sx, sy, sz, total
+from neurho.model.text import operators_on
 
 MATRICES = {
     "x": np.array([[0, 1], [1, 0]], dtype=complex),

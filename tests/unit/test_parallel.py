@@ -16,16 +16,19 @@ import jax
 import numpy as np
 
 jax.config.update("jax_enable_x64", True)
-from neurho import parallel
+from neurho._jax import parallel
 
 target, processes, process, port = sys.argv[1], *map(int, sys.argv[2:])
 if processes > 1:
     parallel.join(processes=processes, process=process, coordinator=f"localhost:{port}")
 import helpers
-from neurho import lattice, preconditioner, solvers
-from neurho.observables import build_observables, pauli_quantities
-from neurho.sampling import Blurred, metropolis, metropolis_diagonal
-from neurho.tdvp import TDVP
+from neurho.model import lattice
+from neurho.matrix_elements.tdvp import preconditioner
+from neurho.matrix_elements.tdvp import solvers
+from neurho.observables import pauli_quantities
+from neurho.matrix_elements.estimation.observables import build_observables
+from neurho.matrix_elements.sampling import Blurred, metropolis, metropolis_diagonal
+from neurho.matrix_elements.tdvp.equation import TDVP
 
 sites = lattice.chain(3)
 sizes = {"samples": 72, "chains": 24, "warmup": 1}

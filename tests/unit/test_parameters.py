@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 import helpers
 import neurho
 import registry
-from neurho import NeurhoError, cli, lattice
-from neurho.ansatz import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
-from neurho.symmetry import number, parity
+from neurho import NeurhoError, cli
+from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
+from neurho.matrix_elements.symmetry import number, parity
+from neurho.model import lattice
 
 RING = lattice.chain(3, periodic=True)
 NETWORKS = {

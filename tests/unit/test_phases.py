@@ -8,11 +8,12 @@ import pytest
 import helpers
 import registry
 from neurho import NeurhoError, exact
-from neurho.ansatz import AbstractAnsatz, density_matrix, parameter_count, parameters
-from neurho.defect import Defects
-from neurho.evolution import make_flow, measure, start
-from neurho.observables import build_observables, pauli_quantities
-from neurho.sampling import enumerate_all, enumerate_diagonal, metropolis_diagonal
+from neurho.dynamics.flow import make_flow, measure, start
+from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.estimation.observables import build_observables
+from neurho.matrix_elements.networks import AbstractAnsatz, density_matrix, parameter_count, parameters
+from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal, metropolis_diagonal
+from neurho.observables import pauli_quantities
 
 CHAIN = helpers.lattice.chain(2)
 NETWORKS = {"MatrixProduct": registry.MatrixProduct.random, "Perceptron": registry.Perceptron.random}

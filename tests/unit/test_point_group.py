@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, lattice, models
-from neurho.ansatz import (
+from neurho import NeurhoError, models
+from neurho.config import validate
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import (
     density_matrix,
     enlarged,
     parameter_count,
@@ -17,13 +19,12 @@ from neurho.ansatz import (
     random_tied,
     uniform_product_state,
 )
-from neurho.config import validate
-from neurho.generator import lindbladian_map
-from neurho.problem import build
-from neurho.sampling import enumerate_all
-from neurho.solvers import Ridge
-from neurho.symmetry import require_invariant
-from neurho.tdvp import TDVP
+from neurho.matrix_elements.sampling import enumerate_all
+from neurho.matrix_elements.symmetry import require_invariant
+from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
+from neurho.run.problem import build
 
 RING = lattice.chain(4, periodic=True)
 TORUS = lattice.square(3, 3, periodic=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from neurho import NeurhoError, config, exact
-from neurho.ansatz import density_matrix
-from neurho.problem import build
+from neurho.matrix_elements.networks import density_matrix
+from neurho.run.problem import build
 
 PROBLEM = """
 lattice = {{ kind = "{kind}", shape = {shape} }}
@@ -42,7 +42,7 @@ def test_what_preparation_costs_without_density_matrices(monkeypatch):
     """The sum of what noise and tilt cost is above the distance, and not by much."""
     made = problem(noise=0.005)
     known = exact.delta_rho(density_matrix(made.initial.ansatz), exact.product_state("down", 2))
-    monkeypatch.setattr("neurho.problem.PREPARED_DIMENSION", 1)
+    monkeypatch.setattr("neurho.run.problem.PREPARED_DIMENSION", 1)
     cost = next(made.snapshots()).diagnostics["preparation"]
     assert known <= cost * (1 + 1e-9) <= 1.2 * known
 

@@ -10,9 +10,9 @@ import pytest
 
 import helpers
 from neurho import NeurhoError
-from neurho.ansatz import product_state
-from neurho.estimators import comparison
-from neurho.sampling import Draw
+from neurho.matrix_elements.estimation.estimators import comparison
+from neurho.matrix_elements.networks import product_state
+from neurho.matrix_elements.sampling import Draw
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 SIZES = {"hidden": 2, "mixing": 3}

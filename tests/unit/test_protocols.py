@@ -15,13 +15,13 @@ import pytest
 
 import neurho
 import registry
-from neurho.ansatz import AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
-from neurho.ansatz.base import prepare_changes
-from neurho.ansatz.moduli import AbstractModuli
-from neurho.generator import Side
-from neurho.metric import Metric
-from neurho.sampling import AbstractSampler
-from neurho.solvers import AbstractSolver
+from neurho.matrix_elements.generator import Side
+from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, log_derivatives, parameter_count, parameters
+from neurho.matrix_elements.networks.acceptance import AbstractModuli
+from neurho.matrix_elements.networks.base import prepare_changes
+from neurho.matrix_elements.sampling import AbstractSampler
+from neurho.matrix_elements.tdvp.metric import Metric
+from neurho.matrix_elements.tdvp.solvers import AbstractSolver
 
 X = jax.ShapeDtypeStruct((registry.SITES,), jnp.int32)
 KEY = jax.eval_shape(lambda: jax.random.key(0))

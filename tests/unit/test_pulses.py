@@ -6,7 +6,7 @@ import pytest
 from scipy.integrate import quad
 
 from neurho import NeurhoError, pulses
-from neurho.timescales import schedule
+from neurho.model.timescales import schedule
 
 
 def stops(function, t0, t1):

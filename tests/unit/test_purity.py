@@ -9,9 +9,9 @@ import pytest
 
 import helpers
 from neurho import exact
-from neurho.ansatz import density_matrix, table_from_matrix
-from neurho.purity import estimate_purity, is_known, missing_sentence, with_entropy
-from neurho.sampling import Draw, enumerate_diagonal
+from neurho.matrix_elements.estimation.purity import estimate_purity, is_known, missing_sentence, with_entropy
+from neurho.matrix_elements.networks import density_matrix, table_from_matrix
+from neurho.matrix_elements.sampling import Draw, enumerate_diagonal
 
 KEY = jax.random.key(0)
 estimate = jax.jit(

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from neurho import exact, lattice
+from neurho import exact
 from neurho.config import loads
-from neurho.initial import product_factors
-from neurho.problem import build
-from neurho.readout import Readout
+from neurho.model import lattice
+from neurho.observables.readout import Readout
+from neurho.run.initial import product_factors
+from neurho.run.problem import build
 
 RING = """
 [lattice]

@@ -8,13 +8,14 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, exact, reduced_density_matrix
-from neurho.ansatz import density_matrix, table_from_matrix
-from neurho.observables import Quantity, build_observables
-from neurho.operators import sz
+from neurho.matrix_elements.estimation.observables import build_observables
+from neurho.matrix_elements.networks import density_matrix, table_from_matrix
+from neurho.matrix_elements.sampling import AbstractSampler, Draw, DrawInfo, Enumeration, enumerate_diagonal
+from neurho.model.operators import sz
+from neurho.observables import Quantity
+from neurho.observables.reduced import REDUCED, pair_operators
 from neurho.records import Row
 from neurho.records.series import as_dataset, rows_of
-from neurho.reduced import REDUCED, pair_operators
-from neurho.sampling import AbstractSampler, Draw, DrawInfo, Enumeration, enumerate_diagonal
 
 
 class Independent(AbstractSampler):

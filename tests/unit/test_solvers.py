@@ -10,9 +10,17 @@ import pytest
 from test_metric import build, literal, make_metric
 
 import helpers
-from neurho import NeurhoError, preconditioner, random_rbm
-from neurho.preconditioner import subsampled
-from neurho.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff, automatic
+from neurho import NeurhoError, random_rbm
+from neurho.matrix_elements.tdvp import preconditioner
+from neurho.matrix_elements.tdvp.preconditioner import subsampled
+from neurho.matrix_elements.tdvp.solvers import (
+    ConjugateGradient,
+    MinSR,
+    Ridge,
+    SignalToNoise,
+    SpectralCutoff,
+    automatic,
+)
 
 # Numbers of a solver are traced: one compilation serves all of them.
 solve = jax.jit(lambda solver, metric: solver(metric))

@@ -12,8 +12,8 @@ from test_metric import expected_metric
 import helpers
 from neurho import NeurhoError, report
 from neurho.cli import drawing
-from neurho.sampling import enumerate_all
-from neurho.spectrum import MAX_PARAMETERS, metric_spectrum
+from neurho.matrix_elements.sampling import enumerate_all
+from neurho.matrix_elements.tdvp.spectrum import MAX_PARAMETERS, metric_spectrum
 
 KEY = jax.random.key(0)
 

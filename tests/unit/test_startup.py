@@ -7,8 +7,9 @@ import jax
 import pytest
 
 import helpers
-from neurho import NeurhoError, enumerate_all, enumerate_diagonal, startup
-from neurho.sampling import start_chains
+from neurho import NeurhoError, enumerate_all, enumerate_diagonal
+from neurho._jax import startup
+from neurho.matrix_elements.sampling import start_chains
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 import helpers
 import neurho
 from neurho import exact
-from neurho.observables import build_observables
-from neurho.operators import adjoint_lindbladian, total
-from neurho.stationarity import averaged, clusters, corrected, relaxes, slowest_rate, stationary_quantities
+from neurho.matrix_elements.estimation.observables import build_observables
+from neurho.model.operators import adjoint_lindbladian, total
+from neurho.stationary.corrections import averaged, clusters, corrected, relaxes, slowest_rate, stationary_quantities
 
 
 def random_hermitian(rng, size):

@@ -11,8 +11,8 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from neurho import cli, config, exact, models, records, report, sweep
-from neurho import lattice as lattices
 from neurho._types import NeurhoError
+from neurho.model import lattice as lattices
 
 EVOLVE = """
 [lattice]

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, exact, lattice, models
-from neurho.ansatz import density_matrix, log_amplitudes
-from neurho.estimators import local_values
-from neurho.generator import lindbladian_map
-from neurho.observables import build_observables, pauli_quantities
-from neurho.sampling import enumerate_all, enumerate_diagonal, metropolis
-from neurho.sampling.moves import crossed_pair_moves, pair_moves, single_site_moves, within_sector
-from neurho.symmetry import Charge, detect, is_conserved, number, parity, require_conserved
+from neurho import NeurhoError, exact, models
+from neurho.matrix_elements.estimation.estimators import local_values
+from neurho.matrix_elements.estimation.observables import build_observables
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import density_matrix, log_amplitudes
+from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal, metropolis
+from neurho.matrix_elements.sampling.moves import crossed_pair_moves, pair_moves, single_site_moves, within_sector
+from neurho.matrix_elements.symmetry import Charge, detect, is_conserved, number, parity, require_conserved
+from neurho.model import lattice
+from neurho.observables import pauli_quantities
 
 CHAIN = lattice.chain(3)
 

@@ -7,10 +7,10 @@ import pytest
 
 import helpers
 from neurho import NeurhoError, exact
-from neurho.ansatz import density_matrix, log_derivatives, parameter_count, table_from_matrix
-from neurho.evolution import follow, make_flow, start
-from neurho.integrate import DOPRI5, Method
-from neurho.solvers import Ridge
+from neurho.dynamics.flow import follow, make_flow, start
+from neurho.dynamics.integrate import DOPRI5, Method
+from neurho.matrix_elements.networks import density_matrix, log_derivatives, parameter_count, table_from_matrix
+from neurho.matrix_elements.tdvp.solvers import Ridge
 
 
 @pytest.mark.parametrize(("sites", "dim"), [(3, 2), (2, 3)])

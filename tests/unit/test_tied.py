@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, lattice, models
-from neurho.ansatz import (
+from neurho import NeurhoError, models
+from neurho.matrix_elements.estimation.derivatives import LocalDerivatives, differentiated
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import (
     TiedRBM,
     density_matrix,
     enlarged,
@@ -19,12 +21,11 @@ from neurho.ansatz import (
     random_tied,
     uniform_product_state,
 )
-from neurho.derivatives import LocalDerivatives, differentiated
-from neurho.generator import lindbladian_map
-from neurho.sampling import enumerate_all
-from neurho.solvers import Ridge
-from neurho.symmetry import parity, require_invariant
-from neurho.tdvp import TDVP
+from neurho.matrix_elements.sampling import enumerate_all
+from neurho.matrix_elements.symmetry import parity, require_invariant
+from neurho.matrix_elements.tdvp.equation import TDVP
+from neurho.matrix_elements.tdvp.solvers import Ridge
+from neurho.model import lattice
 
 RING = lattice.chain(3, periodic=True)
 TORUS = lattice.square(2, 3, periodic=True)

@@ -4,11 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurho import lattice, pulses
-from neurho.expressions import parse_number
-from neurho.generator import lindbladian_map
-from neurho.operators import Lindbladian, sm, sp, sz
-from neurho.timescales import schedule, within
+from neurho import pulses
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, sm, sp, sz
+from neurho.model.text import parse_number
+from neurho.model.timescales import schedule, within
 
 CENTRE, WIDTH = 30.27, 0.02
 
@@ -72,8 +73,8 @@ def test_texts_of_all_kinds_have_few_stops(text):
 
 def test_enclosures_hold_all_values():
     """Values at random times inside an interval lie within the ball."""
-    from neurho.expressions.coefficients import _enclosed
-    from neurho.expressions.enclosures import Ball
+    from neurho.model.text.coefficients import _enclosed
+    from neurho.model.text.enclosures import Ball
 
     rng = np.random.default_rng(0)
     middle, half = rng.uniform(0.5, 3.0, 40), 10.0 ** rng.uniform(-3, -0.4, 40)

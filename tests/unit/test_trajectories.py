@@ -10,10 +10,11 @@ import pytest
 import scipy.linalg
 
 import helpers
-from neurho import exact, lattice, models, pulses
+from neurho import exact, models, pulses
 from neurho import trajectories as tr
 from neurho._types import NeurhoError
-from neurho.operators import Lindbladian, Operator, local, sm, sp, sx, sy, sz, total
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, Operator, local, sm, sp, sx, sy, sz, total
 from neurho.trajectories import evolution, moves, start, statistics, system, walk
 from neurho.trajectories.space import Space, keeps_parity, parity_change
 

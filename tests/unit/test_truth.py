@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 
 from neurho import config, report, truth
 from neurho._types import NeurhoError
-from neurho.problem import build
 from neurho.report.panels import draw_reference, new_figure
+from neurho.run.problem import build
 from neurho.truth import solution
 from walks import call
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import config, lattice, models
-from neurho.generator import lindbladian_map
+from neurho import config, models
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.model import lattice
+from neurho.model.operators import Lindbladian, sm, sx, sz
 from neurho.observables import Snapshot
-from neurho.operators import Lindbladian, sm, sx, sz
-from neurho.problem import build
-from neurho.uniqueness import several_states
+from neurho.run.problem import build
+from neurho.stationary.uniqueness import several_states
 
 CHAIN = lattice.chain(3)
 
@@ -85,7 +86,7 @@ def test_a_run_says_so_first(monkeypatch):
     )
     problem = build(settings)
     assert "no dissipation" in problem.several_states
-    numerics = importlib.import_module("neurho.problem")
+    numerics = importlib.import_module("neurho.run.problem")
     made = [Snapshot(step=n, t=0.0, observables={}, diagnostics={}, state=None) for n in range(2)]
     monkeypatch.setattr(numerics, "begin", lambda *_, **__: types.SimpleNamespace(t=0.0))
     monkeypatch.setattr(numerics, "search_stationary", lambda *_, **__: iter(made))

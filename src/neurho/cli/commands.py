@@ -170,7 +170,8 @@ def resume(
     distributed: Distributed = False,
 ) -> None:
     """Go on with a run that was stopped."""
-    from neurho import config, parallel, records
+    from neurho import config, records
+    from neurho._jax import parallel
 
     _configure(devices, cache=cache)
     first = _join(processes, process_id, coordinator, distributed=distributed)
@@ -284,7 +285,8 @@ def export(
     ] = None,
 ) -> None:
     """Write the parameters of a run's last state as one .npz file."""
-    from neurho import inherit, records
+    from neurho import records
+    from neurho.run import inheritance as inherit
 
     _double_precision()
     path = file if file is not None else directory / "parameters.npz"
@@ -383,7 +385,7 @@ def problems() -> None:
 
 def _configure(devices: int | None, *, cache: bool) -> None:
     """Settings that JAX reads when it is imported; a program that has imported it keeps its own."""
-    from neurho.startup import configure
+    from neurho._jax.startup import configure
 
     if "jax" not in sys.modules or devices is not None:
         configure(devices=devices, cache=cache)
@@ -400,7 +402,7 @@ def _join(processes: int | None, process: int | None, coordinator: str | None, *
         raise typer.BadParameter("it needs --process-id and --coordinator beside it", param_hint="--processes")
     if processes is not None and process is not None and process >= processes:
         raise typer.BadParameter(f"it must be below {processes}, but it is {process}", param_hint="--process-id")
-    from neurho import parallel
+    from neurho._jax import parallel
 
     parallel.join(processes=processes, process=process, coordinator=coordinator)
     signals.together = True
@@ -410,7 +412,7 @@ def _join(processes: int | None, process: int | None, coordinator: str | None, *
 
 def _by_first(action: Callable[[], T], *, first: bool) -> T | None:
     """What only the first process does, and gets; where it fails, all end."""
-    from neurho import parallel
+    from neurho._jax import parallel
     from neurho._types import NeurhoError
 
     error = result = None
@@ -433,7 +435,7 @@ def _double_precision() -> None:
 
 def _build(settings: "Config") -> Any:
     _double_precision()
-    from neurho.problem import build
+    from neurho.run.problem import build
 
     return build(settings)
 

@@ -31,8 +31,9 @@ def spectrum_of(built: Any, directory: Path) -> dict[str, Any]:
     """The spectrum of S at the last state of a run, from new samples."""
     import jax
 
-    from neurho import inherit, report
-    from neurho.spectrum import metric_spectrum
+    from neurho import report
+    from neurho.matrix_elements.tdvp.spectrum import metric_spectrum
+    from neurho.run import inheritance as inherit
 
     network, task = inherit.last_network(directory), built.config.task
     values = metric_spectrum(built.samplers[0], network, jax.random.key(built.config.seed))

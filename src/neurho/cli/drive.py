@@ -83,7 +83,7 @@ def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
 
 def _stop_together(*, late: bool) -> None:
     """End the run in all processes at the same place, if the first is late or any of them has had a signal."""
-    from neurho.parallel import agree, largest
+    from neurho._jax.parallel import agree, largest
 
     if agree(late):
         raise OutOfTime

@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 
 from neurho._types import Coefficient
-from neurho.generator import lindbladian_terms
-from neurho.operators import Lindbladian, Operator, evaluate
+from neurho.matrix_elements.generator import lindbladian_terms
+from neurho.model.operators import Lindbladian, Operator, evaluate
 
 
 def letters(dim: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from neurho.correlators.basis import Channel, real_terms
 from neurho.correlators.strings import Strings, from_dense
-from neurho.operators import Lindbladian
+from neurho.model.operators import Lindbladian
 
 ENTRIES = 4_000_000
 """Letters of strings that are looked at at once."""

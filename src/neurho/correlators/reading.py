@@ -10,7 +10,7 @@ from neurho._types import NeurhoError
 from neurho.correlators.basis import letters, operator_strings
 from neurho.correlators.hierarchy import Hierarchy
 from neurho.correlators.strings import Strings, joined
-from neurho.operators import Operator
+from neurho.model.operators import Operator
 
 
 class Measured(NamedTuple):

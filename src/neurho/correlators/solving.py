@@ -10,7 +10,7 @@ from scipy.sparse.linalg import gmres
 
 from neurho._types import NumericalError
 from neurho.correlators.hierarchy import Hierarchy
-from neurho.timescales import Schedule, within
+from neurho.model.timescales import Schedule, within
 
 RESTART = 80
 """Vectors of a Krylov space."""

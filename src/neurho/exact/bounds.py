@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse.linalg import eigsh
 
 from neurho.exact.generator import LARGEST_SUPPORT, ExactLindbladian, active, on_support
-from neurho.operators import Operator, evaluate
+from neurho.model.operators import Operator, evaluate
 
 LARGEST_NORM = 2**9
 """Rows of a jump on its own sites up to which its norm is computed."""

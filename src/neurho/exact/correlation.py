@@ -7,7 +7,7 @@ import numpy as np
 from neurho._types import require
 from neurho.exact.density import as_density_matrix
 from neurho.exact.dynamics import evolve
-from neurho.operators import Lindbladian, Operator, require_same_dim
+from neurho.model.operators import Lindbladian, Operator, require_same_dim
 
 
 def correlation(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from neurho._types import NeurhoError, as_reals, require, require_sites
-from neurho.lattice import Lattice, bloch_vectors
-from neurho.momentum import structure_weights
-from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, value_at
+from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, value_at
+from neurho.observables.momentum import structure_weights
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
@@ -109,8 +109,8 @@ def expectations(
     `sx_site` `(sites,)` and its average `sx`; `sxsx_bond` `(bonds,)` and its average `sxsx` (lattices with bonds);
     `sxsx_pair` `(sites, sites)` with `correlations`; `structure_xx` = sum_{j != l} <s_j s_l>/(N(N-1)) with
     `structure`; with `momenta` also `structure_xx_k`, the same with a factor exp(i k.(r_j - r_l)), at all
-    momenta (`neurho.momentum.momenta`); the same for y and z; `energy`; `purity` and `renyi2` = -ln(purity). Local
-    dimensions other than 2 have only the last three.
+    momenta (`neurho.observables.momentum.momenta`); the same for y and z; `energy`; `purity` and `renyi2` =
+    -ln(purity). Local dimensions other than 2 have only the last three.
     """
     sites = lindbladian.sites
     require_shape(rho, lindbladian.local_dim**sites)

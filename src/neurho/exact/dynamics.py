@@ -10,7 +10,7 @@ from neurho.exact.density import as_density_matrix, require_memory
 from neurho.exact.embedded import Integrator
 from neurho.exact.faber import ellipse, expand
 from neurho.exact.generator import ExactLindbladian
-from neurho.operators import Lindbladian
+from neurho.model.operators import Lindbladian
 
 ROOM, TOGETHER = 64, 2**28
 """Outputs of one expansion at most, and the bytes that they may take together."""
@@ -28,8 +28,8 @@ def evolve(
 
     Constant generators: Faber polynomials of L, with at most `tolerance` left out in the whole evolution.
     Time-dependent ones: the Runge-Kutta pair of Dormand and Prince of order 8 with `tolerance` ||rho|| per step (not
-    below 1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.timescales`][]). A Python
-    function that does not say when it changes is looked at 2^14 times: see [`neurho.pulses.function`][].
+    below 1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.model.timescales`][]). A
+    Python function that does not say when it changes is looked at 2^14 times: see [`neurho.model.pulses.function`][].
 
     **Arguments**
 

@@ -2,7 +2,7 @@
 
 The pair of Dormand and Prince with errors of orders 5 and 3 (E. Hairer, S. P. Norsett and G. Wanner, Solving Ordinary
 Differential Equations I, section II.5); its coefficients are SciPy's. Steps end at edges of coefficients and are as
-short as these change (see [`neurho.timescales`][]).
+short as these change (see [`neurho.model.timescales`][]).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.integrate import DOP853
 
 from neurho._types import NumericalError
-from neurho.timescales import Schedule, within
+from neurho.model.timescales import Schedule, within
 
 STAGES = 12
 A, B, C = DOP853.A[:STAGES, :STAGES], DOP853.B, DOP853.C[:STAGES]

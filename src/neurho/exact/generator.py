@@ -12,7 +12,7 @@ import scipy.sparse as sparse
 from neurho._types import Coefficient
 from neurho.exact.density import require_shape
 from neurho.exact.tables import Channels, superoperator, turned
-from neurho.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate, rate_at, value_at
+from neurho.model.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate, rate_at, value_at
 
 _Block: TypeAlias = tuple[int | slice, ...]
 LARGEST_TABLE = 2**10

@@ -9,7 +9,7 @@ from neurho.exact.bounds import numerical_range
 from neurho.exact.density import require_memory
 from neurho.exact.generator import ExactLindbladian, active
 from neurho.exact.krylov import EffectiveInverse, arnoldi, fixed_point
-from neurho.operators import Lindbladian, evaluate
+from neurho.model.operators import Lindbladian, evaluate
 
 DENSE_LABELS = 81
 """Up to this many labels d^(2N) a stationary state is the null vector of a dense matrix."""

@@ -24,8 +24,8 @@ from neurho.matrix_product.record import (
 )
 from neurho.matrix_product.splitting import Splitting
 from neurho.matrix_product.state import State, distance, from_arrays, scaled, to_arrays
+from neurho.model.operators import Lindbladian
 from neurho.observables import Quantity
-from neurho.operators import Lindbladian
 
 FEWER = 2.0
 """By how much the run that gives the errors has a smaller bond dimension."""

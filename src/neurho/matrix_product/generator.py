@@ -10,7 +10,7 @@ import numpy as np
 from neurho._types import NeurhoError
 from neurho.matrix_product.basis import ODD, commutator, dissipator, parities
 from neurho.matrix_product.places import FARTHEST, INSTEAD, line, positions
-from neurho.operators import Jump, Lindbladian, LocalTerm, embed, evaluate, rate_at, value_at
+from neurho.model.operators import Jump, Lindbladian, LocalTerm, embed, evaluate, rate_at, value_at
 
 _Part: TypeAlias = Callable[[float], np.ndarray]
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from neurho.matrix_product.basis import coefficients
 from neurho.matrix_product.state import State
+from neurho.model.operators import LocalTerm, Operator, embed, evaluate
 from neurho.observables import Quantity
-from neurho.operators import LocalTerm, Operator, embed, evaluate
 
 
 class Means:

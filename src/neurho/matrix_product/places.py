@@ -3,7 +3,7 @@
 import numpy as np
 
 from neurho._types import NeurhoError
-from neurho.lattice import Lattice
+from neurho.model.lattice import Lattice
 
 WIDEST = 4
 """Sites across the widest strip."""

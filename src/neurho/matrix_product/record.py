@@ -6,15 +6,14 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from neurho._types import require
-from neurho.estimators import Estimate
 from neurho.matrix_product.flow import Settings
 from neurho.matrix_product.generator import LineGenerator
 from neurho.matrix_product.measure import Means
 from neurho.matrix_product.places import positions
 from neurho.matrix_product.state import State, is_even, product_state
-from neurho.observables import Quantity
-from neurho.operators import LocalTerm, Operator
-from neurho.reduced import REDUCED, as_matrices
+from neurho.model.operators import LocalTerm, Operator
+from neurho.observables import Estimate, Quantity
+from neurho.observables.reduced import REDUCED, as_matrices
 
 ROUNDING = 1e-13
 """Smallest error of a mean."""

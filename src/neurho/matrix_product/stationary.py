@@ -26,8 +26,8 @@ from neurho.matrix_product.record import (
 from neurho.matrix_product.residual import residual
 from neurho.matrix_product.splitting import Splitting
 from neurho.matrix_product.state import State, distance, from_arrays, scaled, to_arrays
+from neurho.model.operators import Lindbladian, evaluate
 from neurho.observables import Quantity
-from neurho.operators import Lindbladian, evaluate
 
 GROWTH = 1.5
 """By how much the bond dimension grows, and the step shrinks, from one stage to the next."""

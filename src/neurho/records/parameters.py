@@ -23,9 +23,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from neurho._types import NeurhoError
-from neurho.ansatz import NDM, RBM, AbstractAnsatz, LiouvilleRBM, Table, TiedRBM, network_of, parameter_count
+from neurho.matrix_elements.networks import (
+    NDM,
+    RBM,
+    AbstractAnsatz,
+    LiouvilleRBM,
+    Table,
+    TiedRBM,
+    network_of,
+    parameter_count,
+)
+from neurho.matrix_elements.symmetry import Charge
 from neurho.records.files import disk, replace
-from neurho.symmetry import Charge
 
 FORMAT, VERSION = "neurho parameters", 1
 KINDS: tuple[type[AbstractAnsatz], ...] = (RBM, TiedRBM, LiouvilleRBM, NDM, Table)

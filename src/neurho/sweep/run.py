@@ -11,7 +11,7 @@ import jax
 
 from neurho import config, records
 from neurho._types import NeurhoError
-from neurho.problem import build
+from neurho.run.problem import build
 from neurho.sweep.directory import FAILURES, Sweep
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import require
-from neurho.operators import Lindbladian, Operator
+from neurho.model.operators import Lindbladian, Operator
 from neurho.trajectories.ensemble import Device, Observed, in_order, observed, vector_bytes, workers, working_bytes
 from neurho.trajectories.evolution import Ends, Record
 from neurho.trajectories.readings import Readings, make_readings

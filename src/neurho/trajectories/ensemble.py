@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from neurho._types import require
-from neurho.estimators import Estimate
-from neurho.operators import Operator
+from neurho.model.operators import Operator
+from neurho.observables import Estimate
 from neurho.trajectories.space import Space
 from neurho.trajectories.system import Accuracy, System
 

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import as_reals, require
-from neurho.estimators import Estimate
-from neurho.operators import Lindbladian, Operator
+from neurho.model.operators import Lindbladian, Operator
+from neurho.observables import Estimate
 from neurho.trajectories.ensemble import Device, Observed, in_order, observed, working_bytes
 from neurho.trajectories.readings import Readings, make_readings
 from neurho.trajectories.start import site_matrices, space_of, start_walk

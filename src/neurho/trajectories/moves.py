@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from neurho.operators import LocalTerm, Operator
+from neurho.model.operators import LocalTerm, Operator
 from neurho.trajectories.space import Space
 
 WIDEST = 6

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from neurho._types import require, require_sites
-from neurho.operators import Operator
+from neurho.model.operators import Operator
 from neurho.trajectories.moves import Moves, Vector, moves_of
 from neurho.trajectories.space import Space
 

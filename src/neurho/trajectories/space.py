@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neurho.operators import Lindbladian, Operator
+from neurho.model.operators import Lindbladian, Operator
 
 
 class Space(NamedTuple):

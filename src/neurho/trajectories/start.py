@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import require
-from neurho.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
+from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
 from neurho.trajectories.space import Space, keeps_parity
 from neurho.trajectories.walk import Walk, uniforms
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from neurho._types import Coefficient
-from neurho.operators import LocalTerm, Operator
+from neurho.model.operators import LocalTerm, Operator
 from neurho.trajectories.moves import Moves, Vector, add, moves_of, total_of, zeros_like
 from neurho.trajectories.space import Space
 

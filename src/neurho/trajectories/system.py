@@ -11,7 +11,7 @@ import scipy.linalg
 from jaxtyping import Array, Float
 
 from neurho._types import Coefficient, require
-from neurho.operators import Lindbladian, Operator, evaluate, rate_at, total
+from neurho.model.operators import Lindbladian, Operator, evaluate, rate_at, total
 from neurho.trajectories.moves import Moves, Vector, moves_of, square, total_of, zeros_like
 from neurho.trajectories.propagation import (
     NODES,

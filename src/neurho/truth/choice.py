@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from neurho import reference
 from neurho._types import NeurhoError
 from neurho.config import Config, validate
-from neurho.problem import REFERENCE_DIMENSION, Problem, build
+from neurho.run.problem import REFERENCE_DIMENSION, Problem, build
 
 AUTOMATIC = ("exact", "matrix-product", "trajectories")
 """Methods in the order in which they are tried."""

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurho.problem import Problem
+from neurho.run.problem import Problem
 
 STARTING, COMPILING = 2.0, 8.0
 """Seconds for building, and for compiling trajectories."""

@@ -9,9 +9,9 @@ import xarray as xr
 from neurho._types import NeurhoError
 from neurho.config import dumps
 from neurho.observables import Snapshot
-from neurho.problem import Problem
 from neurho.records import Row
 from neurho.records.series import as_dataset
+from neurho.run.problem import Problem
 from neurho.truth.cache import place_of, read, write
 from neurho.truth.choice import Choice
 

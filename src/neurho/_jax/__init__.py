@@ -1,0 +1,1 @@
+"""Around JAX: compiled programs, devices, and the settings that must come before its import."""

@@ -1,0 +1,1 @@
+"""Networks in time: the explicit flow and implicit projected steps."""

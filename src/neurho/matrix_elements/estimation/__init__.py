@@ -1,0 +1,1 @@
+"""Means over samples: observables, the norm of L rho, and how much of both was seen."""

@@ -1,0 +1,34 @@
+"""Density matrices as networks: the hidden-unit engine and the ansatzes built on it."""
+
+from neurho.matrix_elements.networks.base import AbstractAmplitudes as AbstractAmplitudes
+from neurho.matrix_elements.networks.base import AbstractAnsatz as AbstractAnsatz
+from neurho.matrix_elements.networks.base import Ratio as Ratio
+from neurho.matrix_elements.networks.base import Reevaluated as Reevaluated
+from neurho.matrix_elements.networks.base import as_key as as_key
+from neurho.matrix_elements.networks.base import density_matrix as density_matrix
+from neurho.matrix_elements.networks.base import log_amplitudes as log_amplitudes
+from neurho.matrix_elements.networks.base import log_derivatives as log_derivatives
+from neurho.matrix_elements.networks.base import network_of as network_of
+from neurho.matrix_elements.networks.base import parameter_count as parameter_count
+from neurho.matrix_elements.networks.base import parameters as parameters
+from neurho.matrix_elements.networks.enlarge import enlarged as enlarged
+from neurho.matrix_elements.networks.hidden_units import HiddenUnits as HiddenUnits
+from neurho.matrix_elements.networks.level_states import PreparedLevels as PreparedLevels
+from neurho.matrix_elements.networks.level_states import level_amplitudes as level_amplitudes
+from neurho.matrix_elements.networks.level_states import level_state as level_state
+from neurho.matrix_elements.networks.liouville import LiouvilleRBM as LiouvilleRBM
+from neurho.matrix_elements.networks.liouville import as_liouville as as_liouville
+from neurho.matrix_elements.networks.liouville import random_liouville as random_liouville
+from neurho.matrix_elements.networks.ndm import NDM as NDM
+from neurho.matrix_elements.networks.ndm import PoweredUnits as PoweredUnits
+from neurho.matrix_elements.networks.ndm import random_ndm as random_ndm
+from neurho.matrix_elements.networks.product_states import Prepared as Prepared
+from neurho.matrix_elements.networks.product_states import disturbed_liouville as disturbed_liouville
+from neurho.matrix_elements.networks.product_states import product_state as product_state
+from neurho.matrix_elements.networks.product_states import uniform_product_state as uniform_product_state
+from neurho.matrix_elements.networks.rbm import RBM as RBM
+from neurho.matrix_elements.networks.rbm import random_rbm as random_rbm
+from neurho.matrix_elements.networks.table import Table as Table
+from neurho.matrix_elements.networks.table import table_from_matrix as table_from_matrix
+from neurho.matrix_elements.networks.translated_rbm import TiedRBM as TiedRBM
+from neurho.matrix_elements.networks.translated_rbm import random_tied as random_tied

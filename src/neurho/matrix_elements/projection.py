@@ -1,0 +1,224 @@
+"""Implicit projected steps: from rho_0 at time t to the network rho that minimises
+
+    F = min_g || (1 - w dt L) rho - (1 + g) (1 + (1 - w) dt L) rho_0 ||^2 / ||rho||^2 / (1 + w dt)^2 + (u g)^2
+
+by Gauss-Newton on samples of rho. w = 1 is backward Euler (with growing dt the way to stationary states), w = 1/2 is
+Crank-Nicolson (second order, for dynamics). With u = w dt/(1 + w dt) the row of a sample is
+
+    R(x) = (1 - u) - u L_loc(x) + (1 + g) h(x),    h(x) = -[(1 - u) + (1/w - 1) u L_loc,0(x)] rho_0(x)/rho(x)
+    G(x) = (1 - u) (O(x) - Obar) - u (M(x) - Obar L_loc(x)),                  Obar = Re <O>,
+
+where rho_0 and rho have the same norm. g frees the scale, which the network cannot and need not know; at long dt,
+where a large g could pass any eigenvector of L for a stationary state, (u g)^2 holds it back.
+
+One iteration is the least-squares problem min_{delta, g} <|R + G delta|^2> + (u g)^2 + damping: a linearly implicit
+step of the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the
+samples enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg as jsl
+from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
+
+from neurho._jax.compiling import program, rehearse
+from neurho._jax.parallel import spread, sum_samples
+from neurho.matrix_elements.distinct import at_each, condense
+from neurho.matrix_elements.estimation.derivatives import LocalDerivatives
+from neurho.matrix_elements.estimation.estimators import CHUNK, estimate, lindblad_values, local_values
+from neurho.matrix_elements.generator import LabelMap
+from neurho.matrix_elements.networks import AbstractAnsatz, log_amplitudes, parameters
+from neurho.matrix_elements.sampling import AbstractSampler, Draw, Tuning, Worth, blank_draw, draw_samples, tuned
+from neurho.matrix_elements.tdvp.equation import Certificate, certificate_of, rehearse_local
+from neurho.matrix_elements.tdvp.metric import length, symmetric, upper_product
+from neurho.observables import Estimate
+
+BATCH = 16
+"""Samples whose derivatives are computed together: few enough that their tables stay in the cache."""
+
+
+class Probe(NamedTuple):
+    """Samples of a state and what they say about it.
+
+    - `local`: L_loc at the samples; `misfit`: F with respect to rho_0.
+    """
+
+    draw: Draw
+    local: Complex[Array, "draws chains"]
+    misfit: Estimate
+    chains: Int[Array, "chains sites"]
+    certificate: Certificate
+
+    @property
+    def worth(self) -> Worth:
+        """What the samples were worth."""
+        count, found = self.draw.weight.size, self.certificate
+        return Worth(float(found.acceptance), float(found.ess) / count, float(found.norm2_ess) / count)
+
+
+class Correction(NamedTuple):
+    """A Gauss-Newton correction of the parameters.
+
+    - `length`: sqrt(delta^T S delta) before the trust region cut it, an angle in radians.
+    - `misfit`, `predicted`: F on the samples now, and what the linear model expects of the full correction.
+    """
+
+    delta: Float[Array, " parameters"]
+    length: Float[Array, ""]
+    misfit: Float[Array, ""]
+    predicted: Float[Array, ""]
+
+
+class Implicit(eqx.Module):
+    """The least-squares problem of implicit steps.
+
+    - `generator`, `sampler`, `chunk`: as in [`TDVP`][neurho.matrix_elements.tdvp.equation.TDVP].
+    - `weight`: w in [1/2, 1].
+    - `trust`: longest correction in the metric, in radians.
+    """
+
+    generator: LabelMap
+    sampler: AbstractSampler
+    weight: float = eqx.field(static=True, default=1.0)
+    trust: float = 0.1
+    chunk: int = eqx.field(static=True, default=CHUNK)
+
+    def tuned(self, tuning: Tuning) -> "Implicit":
+        """The same problem with samples at another exponent and blur."""
+        return dataclasses.replace(self, sampler=tuned(self.sampler, tuning))
+
+    def _at(self, t: Any) -> "Implicit":
+        """The same problem with the generator at one time: its coefficients are no part of compiled programs."""
+        return dataclasses.replace(self, generator=self.generator.at_time(t))
+
+    def probe(
+        self, key: PRNGKeyArray, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, chains: Array
+    ) -> Probe:
+        """Fresh samples of `ansatz` and its misfit as the state a step `dt` after `origin`, with `t` between them."""
+        draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
+        x = draw.x.reshape(-1, draw.x.shape[-1])
+        now = self._at(t)
+        local = lindblad_values(ansatz, now.generator, t, x, self.chunk).reshape(draw.weight.shape)
+        certificate = certificate_of(local, draw, exact=self.sampler.exact, local_dim=self.generator.local_dim)
+        return Probe(
+            draw=draw,
+            local=local,
+            misfit=now._misfit(dt, ansatz, origin, draw, local),
+            chains=chains,
+            certificate=certificate._replace(acceptance=info.acceptance),
+        )
+
+    def rehearse(self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz) -> None:
+        """Have the programs of a step compiled that come after the samples."""
+        if (draw := blank_draw(self.sampler)) is None:
+            return
+        now = self._at(t)
+        local = rehearse_local(now.generator, self.sampler, t, ansatz, draw, self.chunk)
+        rehearse(Implicit._misfit, now, dt, ansatz, ansatz, draw, local)
+        rehearse(Implicit._correct, now, dt, damping, ansatz, ansatz, draw, local)
+
+    @program
+    def _misfit(self, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, draw: Draw, local: Array) -> Estimate:
+        """F with respect to `origin`, with the best scale."""
+        x, weight, local = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1)
+        row, column = self._rows(dt, ansatz, origin, x, weight, local)
+        u = self._share(dt)
+        size = jnp.sum(weight * jnp.abs(column) ** 2) + u**2
+        g = -jnp.sum(weight * (column.conj() * row).real) / size
+        squares = (jnp.abs(row + g * column) ** 2 + (u * g) ** 2).reshape(draw.weight.shape)
+        return estimate(squares, draw, exact=self.sampler.exact)
+
+    def correct(
+        self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
+    ) -> Correction:
+        """One Gauss-Newton correction of `ansatz` from its own samples."""
+        return self._at(t)._correct(dt, damping, ansatz, origin, probe.draw, probe.local)
+
+    @program
+    def _correct(
+        self,
+        dt: Any,
+        damping: Any,
+        ansatz: AbstractAnsatz,
+        origin: AbstractAnsatz,
+        draw: Draw,
+        local: Array,
+    ) -> Correction:
+        samples = (draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1))
+        x, weight, local = condense(ansatz.local_dim**2, *samples)
+        row, column = self._rows(dt, ansatz, origin, x, weight, local)
+        gram, mean = self._gram(dt, ansatz, x, weight, row, column)
+        count = len(mean)
+        normal, force, misfit = _without_scale(gram, count, self._share(dt))
+        shift = damping * jnp.trace(normal) / count
+        delta = -jsl.cho_solve(jsl.cho_factor(normal + shift * jnp.eye(count), lower=True), force)
+        turned = length(ansatz, x, weight, jnp.stack([mean, jnp.zeros_like(mean)]), delta)
+        return Correction(
+            delta=delta * jnp.minimum(1.0, self.trust / jnp.maximum(turned, 1e-300)),
+            length=turned,
+            misfit=misfit,
+            predicted=misfit + 2 * force @ delta + delta @ normal @ delta,
+        )
+
+    def _share(self, dt: Any) -> Any:
+        """U = w dt/(1 + w dt)."""
+        return 1 / (1 + 1 / (self.weight * dt))
+
+    def _rows(
+        self,
+        dt: Any,
+        ansatz: AbstractAnsatz,
+        origin: AbstractAnsatz,
+        x: Array,
+        weight: Array,
+        local: Array,
+    ) -> tuple[Complex[Array, " samples"], Complex[Array, " samples"]]:
+        """R at g = 0, and h."""
+        u = self._share(dt)
+        log_ratio = at_each(lambda x: log_amplitudes(origin, x) - log_amplitudes(ansatz, x), x, ansatz.local_dim**2)
+        ratio = jnp.exp(log_ratio - jnp.max(log_ratio.real))
+        ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
+        before = jnp.full(len(x), 1 - u, dtype=complex)
+        if self.weight < 1:
+            earlier = local_values(origin.amplitudes(), self.generator, x, chunk=self.chunk)[:, 0]
+            before = before + (1 / self.weight - 1) * u * earlier
+        column = -before * ratio
+        return (1 - u) - u * local + column, column
+
+    def _gram(
+        self, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, row: Array, column: Array
+    ) -> tuple[Float[Array, "columns columns"], Float[Array, " parameters"]]:
+        """<[G h R]^T [G h R]>, accumulated over chunks, and Obar."""
+        u = self._share(dt)
+        derivatives = LocalDerivatives.build(ansatz, self.generator)
+        mean = mean_derivative(ansatz, x, weight)
+        columns = len(mean) + 2
+
+        def part(x: Array, w: Array, row: Array, column: Array) -> Array:
+            d = jax.lax.map(derivatives, x, batch_size=min(BATCH, len(x)))
+            local = jnp.stack([d.local.real, d.local.imag], axis=1)
+            g = (1 - u) * d.o - u * (d.moved - local[:, :, None] * mean)
+            g = g.at[:, 0].add(-(1 - u) * mean)
+            rest = jnp.stack([column, row], axis=1)
+            rest = jnp.stack([rest.real, rest.imag], axis=1)
+            rows = jnp.sqrt(w)[:, None, None] * jnp.concatenate([g, rest], axis=2)
+            return upper_product(rows.reshape(-1, columns))
+
+        return symmetric(sum_samples(part, (x, weight, row, column), self.chunk)), mean
+
+
+def mean_derivative(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Array, " parameters"]:
+    """Re <O>, by one pass backwards through log rho."""
+    vector, restore = parameters(ansatz)
+    return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(spread(x)).real))(vector)
+
+
+def _without_scale(gram: Float[Array, "columns columns"], count: int, u: Any) -> tuple[Array, Array, Array]:
+    """Normal matrix, gradient and F after the scale g has been eliminated."""
+    h = gram[count, :]
+    reduced = gram - jnp.outer(h, h) / (h[count] + u**2)
+    return reduced[:count, :count], reduced[:count, -1], reduced[-1, -1]

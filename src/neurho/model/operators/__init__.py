@@ -1,0 +1,56 @@
+"""Operators as sums of local terms, and the Lindbladian that they make: nothing here is compiled."""
+
+from neurho.model.operators.algebra import (
+    LocalTerm,
+    Operator,
+    embed,
+    identity,
+    local,
+    require_same_dim,
+    total,
+)
+from neurho.model.operators.coefficients import (
+    evaluate,
+    product,
+    rate_at,
+    require_function,
+    shown,
+    value_at,
+    value_in,
+    written,
+)
+from neurho.model.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
+from neurho.model.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
+
+__all__ = [
+    "MAX_LABELS",
+    "PAULI_X",
+    "PAULI_Y",
+    "PAULI_Z",
+    "SIGMA_MINUS",
+    "Jump",
+    "Lindbladian",
+    "LocalTerm",
+    "Operator",
+    "adjoint_lindbladian",
+    "destroy",
+    "embed",
+    "evaluate",
+    "identity",
+    "local",
+    "product",
+    "rate_at",
+    "require_function",
+    "require_same_dim",
+    "shown",
+    "sm",
+    "sp",
+    "spin",
+    "sx",
+    "sy",
+    "sz",
+    "total",
+    "value_at",
+    "value_in",
+    "written",
+]

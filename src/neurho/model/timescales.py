@@ -1,0 +1,243 @@
+"""When coefficients change: where integrators must stop, and how long a step may be in between.
+
+The times of a run are cut into *leaves* in which a coefficient changes by little. A step is at most twice as long as
+any leaf that it touches, and ends at every edge where the value or its slope jumps. A pulse is then seen however short
+it is, and each step sees a smooth function: order and error estimate of a method hold across edges too.
+
+A coefficient that knows where it changes has a method `partitions(t0, t1)`, as those of [`neurho.model.pulses`][] and
+those written as text do; one that is made of others has `factors`. Any other function is looked at on a grid.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+PROBES = 2**14
+"""Intervals of the grid on which functions are looked at that do not know when they change."""
+CHANGE, AREA = 0.5, 0.005
+"""A leaf may hold this share of the largest change of a coefficient, and its change times its length this share of the
+area under the coefficient: the first for what integrators see of a pulse, the second for its tails.
+"""
+REACH = 2.0
+"""How much longer than a leaf a step may be that touches it."""
+JUMP = 1 / 8
+"""Share of the largest change that counts as a jump where it happens between two neighbouring numbers."""
+CORNER = 1e-2
+"""A table may leave straight lines by this share of its range between two stops."""
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """The leaves of one coefficient: `edges` ascending, `hard` where value or slope jump; `longest` step anywhere.
+
+    `resolution` is the length below which changes may have gone unseen, 0 where nothing can.
+    """
+
+    edges: np.ndarray
+    hard: np.ndarray
+    longest: float = np.inf
+    resolution: float = 0.0
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        return np.diff(self.edges)
+
+    def stop(self, t: float, target: float) -> float:
+        """The latest time, at most `target`, to which a step from t may go."""
+        edges, lengths = self.edges, self._lengths
+        limit = min(target, t + self.longest)
+        k = int(np.searchsorted(edges, t + _slack(t), side="right"))
+        if 0 < k < len(edges):
+            limit = min(limit, max(float(edges[k]), t + REACH * lengths[k - 1]))
+        while k < len(edges) and edges[k] < limit - _slack(limit):
+            edge = float(edges[k])
+            if self.hard[k]:
+                return edge
+            if k < len(lengths):
+                limit = min(limit, max(edge, t + REACH * lengths[k]))
+            k += 1
+        return limit
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The leaves of all coefficients of a model."""
+
+    partitions: tuple[Partition, ...] = field(repr=False)
+
+    def stop(self, t: float, target: float) -> float:
+        """The latest time, at most `target`, to which a step from t may go."""
+        return min((p.stop(t, target) for p in self.partitions), default=target)
+
+    def stops(self, t0: float, t1: float) -> tuple[float, ...]:
+        """Times in (t0, t1) that cut it into steps as long as they may be, ascending."""
+        found, t = [], t0
+        while (t := self.stop(t, t1)) < t1:
+            found.append(t)
+        return tuple(found)
+
+    @property
+    def assumed(self) -> str:
+        """A sentence on what was assumed of functions that do not say when they change, or ""."""
+        found = max((p.resolution for p in self.partitions), default=0.0)
+        if not found:
+            return ""
+        return (
+            f"Functions of time were looked at every {found:.2g} units of time: a pulse shorter than that can be "
+            "missed; `neurho.model.pulses.function(f, breaks=..., width=...)` says when a function changes."
+        )
+
+
+def schedule(coefficients: Iterable[Any], t0: float, t1: float) -> Schedule:
+    """When some of the coefficients change between t0 and t1; None and numbers do not."""
+    atoms = dict.fromkeys(_atoms(coefficients))
+    if not t1 > t0:
+        return Schedule(())
+    return Schedule(tuple(p for f in atoms for p in partitions_of(f, float(t0), float(t1))))
+
+
+def partitions_of(function: Any, t0: float, t1: float) -> tuple[Partition, ...]:
+    """The leaves of one coefficient: those that it knows, or those that its values on a grid show."""
+    known = getattr(function, "partitions", None)
+    if known is not None:
+        return known(t0, t1)
+    return (probe(function, t0, t1),) if callable(function) else ()
+
+
+def within(t: float, dt: float, share: float) -> float:
+    """The time t + `share` dt of a stage, kept inside the open interval from t to t + dt.
+
+    At the ends of a step coefficients are taken from inside it, so that a step that ends or begins at an edge sees one
+    side of it.
+    """
+    end = t + dt
+    nudge = max(1e-13 * abs(dt), _slack(t), _slack(end))
+    return min(max(t + share * dt, t + nudge), end - nudge) if dt > 2 * nudge else t + dt / 2
+
+
+def probe(function: Callable[[Any], Any], t0: float, t1: float, near: Sequence[float] | np.ndarray = ()) -> Partition:
+    """The leaves of any function, from a grid that is refined where neighbouring values differ.
+
+    **Arguments**
+
+    - `near`: times to look at besides.
+    """
+    inside = np.asarray(near, dtype=float)
+    times = np.union1d(np.linspace(t0, t1, PROBES + 1), inside[(inside > t0) & (inside < t1)])
+    values = values_at(function, times)
+    for _ in range(60):
+        wide = _jumps(times, values) & (np.diff(times) > 2 * _slack(times[1:]))
+        if not np.any(wide) or np.sum(wide) > PROBES // 2:
+            break
+        middle = (times[:-1][wide] + times[1:][wide]) / 2
+        order = np.argsort(times := np.concatenate([times, middle]), kind="stable")
+        values, times = np.concatenate([values, values_at(function, middle)])[order], times[order]
+    sharp = _jumps(times, values) & (np.diff(times) <= 1e-12 * (t1 - t0) + 2 * _slack(times[1:]))
+    hard = np.concatenate([[False], sharp])
+    found = leaves(times, values, hard)
+    return Partition(found.edges, found.hard, resolution=(t1 - t0) / PROBES)
+
+
+def leaves(times: np.ndarray, values: np.ndarray, hard: np.ndarray | None = None) -> Partition:
+    """Leaves from values at ascending times that show all changes; `hard` ones always end a leaf."""
+    hard = np.zeros(len(times), dtype=bool) if hard is None else hard
+    keep = hard | np.concatenate([[True], (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:]), [True]])
+    times, values, hard = times[keep], values[keep], hard[keep]
+    size, area = _size(times, values)
+    edges = [0]
+    while (start := edges[-1]) < len(times) - 1:
+        edges.append(_leaf_end(times, values, hard, start, (CHANGE * size, AREA * area)))
+    return Partition(times[edges], hard[edges])
+
+
+def _leaf_end(times: np.ndarray, values: np.ndarray, hard: np.ndarray, start: int, most: tuple[float, float]) -> int:
+    """The number of the last point of the leaf that begins at `start`: a hard one, or before too much changes."""
+    count = 32
+    while True:
+        stop = min(start + count, len(times))
+        part, jumps = values[start:stop], np.flatnonzero(hard[start + 1 : stop])
+        part = (
+            part[: jumps[0] + 1] if len(jumps) else part
+        )  # what lies just before a jump belongs to the leaf before it
+        spread = np.maximum(*(_running_range(x) for x in (np.real(part), np.imag(part))))
+        full = (spread > most[0]) | (spread * (times[start : start + len(part)] - times[start]) > most[1])
+        if np.any(full):
+            return start + max(1, int(np.argmax(full)) - 1)
+        if len(jumps):
+            return start + int(jumps[0]) + 1
+        if stop == len(times):
+            return stop - 1
+        count *= 4
+
+
+def _running_range(x: np.ndarray) -> np.ndarray:
+    return np.maximum.accumulate(x) - np.minimum.accumulate(x)
+
+
+def straight(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Numbers of those points of a table between which it keeps to straight lines, up to `CORNER` of its range.
+
+    The cone of slopes from the last point that was kept narrows with each further one (J. Sklansky and V. Gonzalez,
+    Pattern Recognition 12, 327 (1980)).
+    """
+    slack = CORNER * float(np.ptp(values))
+    kept, low, high = [0], -np.inf, np.inf
+    for n in range(1, len(times)):
+        run, rise = times[n] - times[kept[-1]], values[n] - values[kept[-1]]
+        if not low <= rise / run <= high:
+            kept.append(n - 1)
+            run, rise = times[n] - times[n - 1], values[n] - values[n - 1]
+            low, high = -np.inf, np.inf
+        low, high = max(low, (rise - slack) / run), min(high, (rise + slack) / run)
+    return np.array([*kept, len(times) - 1])
+
+
+def values_at(function: Callable[[Any], Any], times: np.ndarray) -> np.ndarray:
+    """Values of a function at many times, at once where it can take them so; infinities and NaN become 0."""
+    with np.errstate(all="ignore"):
+        try:
+            found = np.asarray(function(times), dtype=complex)
+            every = max(1, len(times) // 8)
+            good = found.shape == times.shape
+            good = good and np.allclose(found[::every], list(_each(function, times[::every])), equal_nan=True)
+        except Exception:  # whatever a user's function says to an array, it is asked again time by time
+            good, found = False, np.zeros(0)
+        found = found if good else np.array(list(_each(function, times)), dtype=complex)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def _each(function: Callable[[Any], Any], times: np.ndarray) -> Iterator[complex]:
+    for t in times:
+        try:
+            yield complex(function(float(t)))
+        except (ZeroDivisionError, OverflowError):
+            yield complex("nan")
+
+
+def _atoms(coefficients: Iterable[Any]) -> Iterator[Any]:
+    for f in coefficients:
+        factors = getattr(f, "factors", None)
+        if factors is not None:
+            yield from _atoms(factors)
+        elif callable(f):
+            yield f
+
+
+def _slack(t: Any) -> Any:
+    """Times closer than this are one."""
+    return 1e-14 * np.abs(t)
+
+
+def _size(times: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """The largest distance from the mean, and the area between the function and its mean."""
+    steps, middle = np.diff(times), (values[1:] + values[:-1]) / 2
+    away = np.abs(values - np.sum(middle * steps) / np.sum(steps))
+    return float(np.max(away)), float(np.sum((away[1:] + away[:-1]) / 2 * steps))
+
+
+def _jumps(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    size = _size(times, values)[0]
+    return np.abs(np.diff(values)) > JUMP * size if size > 0 else np.zeros(len(times) - 1, dtype=bool)

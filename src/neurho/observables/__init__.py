@@ -1,0 +1,1 @@
+"""What is measured, with errors, and how far it may be trusted."""

@@ -1,0 +1,1 @@
+"""A problem that runs: from its file to objects, methods as drivers, snapshots."""

@@ -1,0 +1,133 @@
+"""Networks of finished runs, and their states as initial states: quenches, and from small lattices to large ones."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from neurho._types import NeurhoError
+from neurho.config import Config, fingerprint, loads
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import (
+    RBM,
+    AbstractAnsatz,
+    LiouvilleRBM,
+    Table,
+    TiedRBM,
+    as_liouville,
+    enlarged,
+    parameters,
+)
+from neurho.matrix_elements.symmetry import Charge
+from neurho.model.lattice import Lattice
+from neurho.records import PROBLEM, read_ansatz, read_problem
+from neurho.run.assembly import make_charge, make_lattice, make_lindbladian, moves_of, random_network
+
+SPIN_NETWORKS = (RBM, TiedRBM, LiouvilleRBM)
+"""With parameters of units, and sectors."""
+
+KINDS: dict[str, Any] = {"rbm": (RBM, TiedRBM), "liouville": LiouvilleRBM, "table": Table}
+"""Which networks a problem takes over, by its `ansatz.kind`."""
+
+
+def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None) -> AbstractAnsatz:
+    """The last state of the run `initial.run`, as the network of this problem.
+
+    Parameters are taken as they are on the same lattice. A translation-invariant network may come from a smaller
+    lattice (see [`neurho.matrix_elements.networks.enlarged`][]), and may become an ordinary one. The sector is that of
+    this problem.
+
+    **Raises** `NeurhoError` if there is no such state or if it does not fit.
+    """
+    asked: Any = config.initial
+    try:
+        source = loads(read_problem(asked.run), f"{asked.run}/{PROBLEM}")
+        network = _fitted(_last_network(asked.run, source), make_lattice(source), config, sites)
+    except NeurhoError as error:
+        raise NeurhoError(f"Key `initial.run` must be a run whose last state fits this problem: {error}") from None
+    if isinstance(network, SPIN_NETWORKS):
+        network = dataclasses.replace(network, charge=charge)
+    return _noisy(key, network, asked.noise)
+
+
+def last_network(run: str | Path) -> AbstractAnsatz:
+    """The network of a run directory as it was last saved, in the sector that the run keeps.
+
+    **Raises** `NeurhoError` if the run is exact or has saved no state yet.
+    """
+    source = loads(read_problem(run), f"{run}/{PROBLEM}")
+    if source.task.method == "exact":
+        raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` is exact.")
+    network = _last_network(run, source)
+    if isinstance(network, SPIN_NETWORKS):
+        generator = lindbladian_map(make_lindbladian(source, make_lattice(source)))
+        network = dataclasses.replace(network, charge=make_charge(source, generator))
+    return network
+
+
+def _last_network(run: str | Path, source: Config) -> AbstractAnsatz:
+    """The network in the newest checkpoint of a run, without its sector."""
+    if source.task.method == "exact":
+        raise NeurhoError(f"the run `{run}` is exact and has no network.")
+    # Shapes alone: nothing is compiled or drawn.
+    return read_ansatz(run, eqx.filter_eval_shape(lambda: _blank(source)), fingerprint(source))
+
+
+def _blank(source: Config) -> AbstractAnsatz:
+    """A network with the shapes of a problem's."""
+    network: Any = source.ansatz
+    sites, d = make_lattice(source), source.local_dim
+    if network.kind == "table":
+        return Table(elements=jnp.zeros((2, d ** (2 * sites.sites))), sites=sites.sites, local_dim=d)
+    return random_network(jax.random.key(0), source, sites)
+
+
+def _fitted(network: AbstractAnsatz, old: Lattice, config: Config, new: Lattice) -> AbstractAnsatz:
+    """The network on the lattice of this problem, in the sizes of this problem."""
+    asked: Any = config.ansatz
+    moves = moves_of(config, new)
+    if asked.kind == "liouville" and isinstance(network, RBM | TiedRBM):
+        network = as_liouville(network)
+    if _tied(network):
+        network = enlarged(network, old, new)
+        if moves is None:
+            network = network.expanded()
+        elif len(network.translations) != len(moves):
+            raise NeurhoError("its network and that of this problem differ in ansatz.point_group.")
+    elif moves is not None:
+        raise NeurhoError("its network is not translation-invariant.")
+    elif (old.name, old.shape, old.sites) != (new.name, new.shape, new.sites):
+        raise NeurhoError(f"it lives on {old}, this problem on {new}, and its network is not translation-invariant.")
+    if not isinstance(network, KINDS.get(asked.kind, ())):
+        raise NeurhoError("its network is of another kind.")
+    if network.local_dim != config.local_dim:
+        raise NeurhoError(f"its sites have {network.local_dim} levels, those of this problem {config.local_dim}.")
+    if isinstance(network, SPIN_NETWORKS):
+        _check_sizes(network, asked)
+    return network
+
+
+def _tied(network: AbstractAnsatz) -> TypeGuard[TiedRBM | LiouvilleRBM]:
+    """Whether a network is translation-invariant by construction."""
+    return isinstance(network, TiedRBM) or (isinstance(network, LiouvilleRBM) and network.tied)
+
+
+def _check_sizes(network: Any, asked: Any) -> None:
+    """As many filters (or units) as this problem asks for."""
+    count = len(network.translations) if _tied(network) else 1
+    for name, found in (("hidden", network.hidden_bias.shape[1]), ("mixing", len(network.mixing_bias))):
+        if count * found != getattr(asked, name):
+            raise NeurhoError(f"its network needs ansatz.{name} = {count * found}, but it is {getattr(asked, name)}.")
+
+
+def _noisy(key: PRNGKeyArray, network: AbstractAnsatz, noise: float) -> AbstractAnsatz:
+    """Normal numbers added to all parameters but the visible ones."""
+    if not noise:
+        return network
+    vector, restore = parameters(network)
+    moved = restore(vector + noise * jax.random.normal(key, vector.shape, dtype=float))
+    return dataclasses.replace(moved, visible=network.visible) if isinstance(network, SPIN_NETWORKS) else moved

@@ -1,0 +1,83 @@
+"""Quantities that a problem names: populations of levels, and operators written as text."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from neurho import exact
+from neurho._types import NeurhoError
+from neurho.config import Config
+from neurho.model.lattice import Lattice
+from neurho.model.operators import Operator, local
+from neurho.model.text import operators_on
+from neurho.observables import Estimate, Quantity, pauli_quantities
+from neurho.observables.reduced import REDUCED, as_matrices, pair_operators
+
+
+def pauli_of(config: Config, lattice: Lattice) -> list[Quantity]:
+    """Pauli matrices, for spins 1/2 only."""
+    asked = config.observables
+    if config.local_dim != 2:
+        return []
+    return pauli_quantities(
+        lattice,
+        bonds=asked.bonds,
+        correlations=asked.correlations,
+        structure=asked.structure,
+        momenta=asked.momenta,
+    )
+
+
+def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
+    """Populations (always for more than two levels), the operators of `on_sites` and `on_bonds`, and those of reduced
+    density matrices.
+
+    `X` is the mean over all places, `X_site` or `X_bond` the value at each.
+
+    **Raises** `NeurhoError` with the name of an operator that cannot be read or is not Hermitian.
+    """
+    asked, d = config.observables, config.local_dim
+    values: Mapping = getattr(config.model, "values", {})
+    quantities: list[Quantity] = []
+    wrong: list[str] = []
+    if asked.populations or (asked.populations is None and d > 2):
+        for level in range(d):
+            projector = np.diag(np.eye(d)[level])
+            quantities += _both(f"p{level}", "site", [local(projector, j, local_dim=d) for j in range(lattice.sites)])
+    for place, texts in (("site", asked.on_sites), ("bond", asked.on_bonds)):
+        for name, text in texts.items():
+            try:
+                operators = operators_on(lattice, text, on=f"{place}s", values=values, local_dim=d)
+            except NeurhoError as error:
+                wrong.append(f"In observables.on_{place}s.{name}: {error}")
+                continue
+            if any(any(term.coefficient for term in o.terms) or not o.is_hermitian() for o in operators):
+                must = "must be Hermitian and not depend on time, but it is not so"
+                wrong.append(f"In observables.on_{place}s.{name}: the operator `{text}` {must}.")
+            quantities += _both(name, place, operators)
+    if wrong:
+        raise NeurhoError("\n  ".join(wrong))
+    if asked.pairs:
+        quantities.append(Quantity(REDUCED, pair_operators(asked.pairs, d)))
+    return quantities
+
+
+def exact_values(rho: np.ndarray, quantities: Sequence[Quantity], sites: int) -> dict[str, np.ndarray]:
+    """Exact values of quantities in a density matrix `(d^sites, d^sites)`."""
+    found: dict[str, np.ndarray] = {}
+    for quantity in quantities:
+        values = np.array([exact.expectation(rho, operator, sites).real for operator in quantity.operators])
+        if quantity.name == REDUCED:
+            matrices = as_matrices(
+                Estimate(mean=values, error=np.zeros_like(values)), quantity.operators[0].local_dim ** 2
+            )
+            found |= {name: np.asarray(matrix.mean) for name, matrix in matrices.items()}
+            continue
+        found[quantity.name] = np.asarray(values.mean()) if quantity.average else values
+    return found
+
+
+def _both(name: str, place: str, operators: Sequence[Operator]) -> list[Quantity]:
+    if not operators:
+        return []
+    return [Quantity(name, tuple(operators), average=True), Quantity(f"{name}_{place}", tuple(operators))]

@@ -1,0 +1,1 @@
+"""Stationary states: continuation, corrections by equations of motion, mean field, uniqueness."""
