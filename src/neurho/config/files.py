@@ -75,8 +75,12 @@ def fingerprint(config: Config) -> str:
 
 
 def identity(config: Config) -> dict[str, Any]:
-    """What a problem says beyond defaults: a new key with a default leaves runs of earlier versions what they are."""
-    return config.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude={"output"})
+    """What a problem says beyond defaults: a new key with a default leaves runs of earlier versions what they are.
+
+    Without what no number depends on: [output], and why `method = "auto"` has taken a method.
+    """
+    out: Any = {"output": True, "task": {"reason"}}
+    return config.model_dump(mode="json", exclude_none=True, exclude_defaults=True, exclude=out)
 
 
 def shipped() -> dict[str, str]:

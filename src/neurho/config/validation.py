@@ -51,7 +51,8 @@ def _with_method(raw: object, data: Mapping[str, Any], tables: Mapping[str, Any]
         return raw
     asked, network = raw.get("method"), "ansatz" in data or "sampling" in data
     if asked == "auto" or (asked is None and not network):
-        return raw | {"method": automatic_method(lattice, model, str(kind))}
+        method, reason = automatic_method(lattice, model, str(kind), tables.get("initial"))
+        return raw | {"method": method, "reason": reason}
     return raw
 
 

@@ -33,7 +33,7 @@ from neurho.run.assembly import (
 )
 from neurho.run.drive import require_drive, with_energy
 from neurho.run.drivers import DRIVERS, Driver
-from neurho.run.initial import asked_matrix, product_matrix
+from neurho.run.initial import asked_matrix, exact_start
 from neurho.run.quantities import exact_values, named_quantities
 from neurho.run.setup import Setup
 from neurho.stationary.continuation import begin, search_stationary
@@ -224,10 +224,8 @@ class Problem(Setup):
 
     def _exact_start(self) -> np.ndarray:
         """The density matrix that the problem asks for, without noise and tilt."""
-        if (method := self.config.task.method) in WITHOUT_NETWORK:
-            if (kind := self.config.initial.kind) not in ("product", "levels"):
-                raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
-            return product_matrix(self.config.initial, self.lattice)
+        if self.config.task.method in WITHOUT_NETWORK:
+            return exact_start(self.config, self.lindbladian)
         return asked_matrix(self.config, self.lattice, self.generator, self.initial)
 
     def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:
@@ -326,15 +324,17 @@ class Problem(Setup):
             yield from zip(self.times, self._truth(0.0), strict=True)
 
 
-def build(config: Config) -> Problem:
+def build(config: Config, lindbladian: Lindbladian | None = None) -> Problem:
     """Build the physics of a problem and check what only physics can check.
+
+    With `lindbladian`, what was made in Python and `config` was written from, nothing is read from text.
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
     """
     if not isinstance(config, Config):
         raise NeurhoError(f"Argument `config` must be a Config, as neurho.load(FILE) gives, but it is {brief(config)}.")
-    sites = make_lattice(config)
-    physics = _physics(config, sites)
+    sites = make_lattice(config) if lindbladian is None else lindbladian.lattice
+    physics = _physics(config, sites) if lindbladian is None else lindbladian
     problem = Problem(config=config, lattice=sites, lindbladian=physics)
     if problem.lindbladian.is_time_dependent:
         if config.task.kind == "stationary":
