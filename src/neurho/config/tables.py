@@ -45,8 +45,11 @@ Vectors: TypeAlias = Annotated[
 
 
 Bloch: TypeAlias = Annotated[
-    _Vector | tuple[_Vector, ...] | Literal["up", "down", "neel"],
-    Field(description='three numbers (x, y, z), or three for each site, or "up", "down" or "neel"'),
+    _Vector | tuple[_Vector, ...] | Literal["up", "down", "neel", "+x", "-x", "+y", "-y", "+z", "-z", "mixed"],
+    Field(
+        description='three numbers (x, y, z), or three for each site, or "up", "down", "neel", "+x", "-y" or the like, '
+        'or "mixed"'
+    ),
 ]
 
 

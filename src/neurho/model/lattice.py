@@ -9,8 +9,9 @@ import numpy as np
 
 from neurho._types import NeurhoError, require
 
-NAMED_STATES = ("up", "down", "neel")
-"""Product states of spins 1/2 that have a name."""
+AXES = {f"{sign}{axis}": (float(f"{sign}1"), k) for sign in "+-" for k, axis in enumerate("xyz")}
+NAMED_STATES = ("up", "down", "neel", *AXES, "mixed")
+"""Product states of spins 1/2 that have a name; "mixed" is the state of infinite temperature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,9 +210,10 @@ def _bravais(
 
 
 def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
-    """Bloch vectors `(sites, 3)` of the product states "up", "down" and "neel"; anything else comes back as it is.
+    """Bloch vectors `(sites, 3)` of a product state with a name (`NAMED_STATES`); anything else comes back as it is.
 
-    "neel" alternates along bonds, site 0 up; for a number of sites in place of a lattice, from site to site.
+    "neel" alternates along bonds, site 0 up; for a number of sites in place of a lattice, from site to site. "mixed" is
+    the state of infinite temperature.
 
     **Raises** `NeurhoError` for other names, and for "neel" on a lattice with rings of an odd number of bonds.
     """
@@ -219,10 +221,19 @@ def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
         return bloch
     require(bloch in NAMED_STATES, "bloch", f"be numbers or one of {', '.join(NAMED_STATES)}", f"it is {bloch!r}")
     count = where.sites if isinstance(where, Lattice) else where
-    signs: dict[str, Any] = {"up": np.ones(count), "down": -np.ones(count)}
-    if bloch == "neel":
-        signs["neel"] = _two_colours(where) if isinstance(where, Lattice) else (-1.0) ** np.arange(count)
-    return signs[bloch][:, None] * np.array([0.0, 0.0, 1.0])
+    if bloch != "neel":
+        return np.tile(bloch_vector(bloch), (count, 1))
+    signs = _two_colours(where) if isinstance(where, Lattice) else (-1.0) ** np.arange(count)
+    return signs[:, None] * np.array([0.0, 0.0, 1.0])
+
+
+def bloch_vector(name: str) -> np.ndarray:
+    """The Bloch vector `(3,)` of one spin in a state with a name, as of all spins in the product of that name."""
+    vector = np.zeros(3)
+    if name != "mixed":
+        sign, axis = AXES[{"up": "+z", "down": "-z"}.get(name, name)]
+        vector[axis] = sign
+    return vector
 
 
 def _two_colours(lattice: Lattice) -> np.ndarray:

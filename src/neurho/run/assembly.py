@@ -111,7 +111,7 @@ def _begins_inside(config: Config, charge: Charge) -> bool:
 def _along_z(config: Config) -> bool:
     bloch = getattr(config.initial, "bloch", [[1.0, 0.0, 0.0]])
     if isinstance(bloch, str):
-        return True
+        return bloch[1:] not in ("x", "y")
     vectors = np.atleast_2d(bloch)
     return bool(np.all(vectors[:, :2] == 0))
 

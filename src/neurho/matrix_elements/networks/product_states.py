@@ -61,7 +61,8 @@ def product_state(
 
     **Arguments**
 
-    - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1; or "up", "down" or "neel" (site 0 up).
+    - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1; or a name: "up", "down", "neel" (site 0 up),
+      "+x", "-y" and the like, "mixed".
     - `sites`: how many, or a lattice, along whose bonds "neel" alternates.
     - `hidden`, `mixing`: M and Mtilde. Mixed states need `mixing` >= `sites`.
     - `noise`: standard deviation of the normal numbers added to all parameters but `visible`: at zero the hidden

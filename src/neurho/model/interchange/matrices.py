@@ -47,7 +47,8 @@ def terms_of(operator: Operator, digest: Digest) -> list[dict[str, Any]]:
 def entries_of(matrix: np.ndarray) -> list[list[Any]]:
     """The entries of a matrix that are not zero, each `[row, column, real part, imaginary part]`."""
     matrix = np.asarray(matrix, dtype=complex)
-    return [[int(a), int(b), float(matrix[a, b].real), float(matrix[a, b].imag)] for a, b in np.argwhere(matrix != 0)]
+    values = ((int(a), int(b), complex(matrix[a, b])) for a, b in np.argwhere(matrix != 0))
+    return [[row, column, value.real, value.imag] for row, column, value in values]
 
 
 def model_of(lindbladian: Lindbladian, digest: Digest) -> dict[str, Any]:
