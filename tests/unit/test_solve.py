@@ -56,14 +56,15 @@ def test_every_method_follows_decay(method):
         ("correlators", {}),
         ("matrix-product", {"bond": 16}),
         ("trajectories", {"trajectories": 64, "t_max": 60.0}),
-        ("continuation", {"ansatz": {"hidden": 4, "mixing": 4}}),
+        ("continuation", {"ansatz": {"hidden": 2, "mixing": 2}}),
         ("flow", {"t_max": 0.02, "points": 2, **FEW}),
     ],
 )
 def test_every_method_finds_a_stationary_state(method, options):
     """False alarms of the trajectories: 5 standard errors of a mean, at a fixed seed."""
-    result = neurho.stationary(MODEL, method=method, **options)
-    truth = exact.expectations(exact.stationary_state(MODEL).rho, MODEL)["sz"]
+    model = neurho.xyz(PAIR)
+    result = neurho.stationary(model, method=method, **options)
+    truth = exact.expectations(exact.stationary_state(model).rho, model)["sz"]
     if method == "flow":  # has hardly begun, and says so
         assert not result.finished
         assert result.verdict == "do not use"
@@ -191,31 +192,32 @@ def test_observables():
     assert_allclose(found["exact"].flow_bond, found["correlators"].flow_bond, atol=1e-6)
 
 
-def same_record(a, b):
+def same_record(a, b, within=0.0):
+    """All numbers but wall times; those of exact runs within their tolerance, for their steps end elsewhere."""
     assert list(a.data_vars) == list(b.data_vars)
     for name in a.data_vars:
         if name != "wall_seconds":
-            assert_array_equal(a[name], b[name])
+            assert_allclose(a[name], b[name], rtol=0, atol=within)
 
 
 @pytest.mark.parametrize("method", ["exact", "correlators", "flow"])
 def test_resumed_is_uninterrupted(tmp_path, method):
     options = {"method": method, **(FEW if method == "flow" else {})}
-    times = [0.0, 0.01, 0.02, 0.03]
-    whole = neurho.solve(MODEL, "+x", times, out=tmp_path / "whole", **options)
-    part = neurho.solve(MODEL, "+x", times, out=tmp_path / "part", callback=stop_at(0.01), **options)
+    times, within = [0.0, 0.01, 0.02, 0.03], 1e-8 if method == "exact" else 0.0
+    whole = neurho.solve(DECAY, "+x", times, out=tmp_path / "whole", **options)
+    part = neurho.solve(DECAY, "+x", times, out=tmp_path / "part", callback=stop_at(0.01), **options)
     assert (whole.finished, part.finished) == (True, False)
     assert_array_equal(part.dataset.t, times[:2])
     assert "Stopped by Ctrl-C at t = 0.01" in repr(part)
     seen = []
-    rest = neurho.solve(MODEL, "+x", times, out=tmp_path / "part", callback=lambda s: seen.append(s.t), **options)
+    rest = neurho.solve(DECAY, "+x", times, out=tmp_path / "part", callback=lambda s: seen.append(s.t), **options)
     assert seen == times[2:]
-    same_record(rest.dataset, whole.dataset)
-    same_record(read_series(tmp_path / "part"), whole.dataset)
+    same_record(rest.dataset, whole.dataset, within)
+    same_record(read_series(tmp_path / "part"), rest.dataset)
     seen.clear()
-    done = neurho.solve(MODEL, "+x", times, out=tmp_path / "part", callback=seen.append, **options)
+    done = neurho.solve(DECAY, "+x", times, out=tmp_path / "part", callback=seen.append, **options)
     assert (seen, done.finished) == ([], True)
-    same_record(done.dataset, whole.dataset)
+    same_record(done.dataset, rest.dataset)
     assert done.summary == read_summary(tmp_path / "part")
 
 
@@ -223,7 +225,7 @@ def test_the_command_goes_on_with_what_python_began(tmp_path):
     whole = neurho.solve(MODEL, "+x", TIMES)
     neurho.solve(MODEL, "+x", TIMES, out=tmp_path / "run", callback=stop_at(0.25))
     call("resume", str(tmp_path / "run"), "--quiet")
-    same_record(read_series(tmp_path / "run"), whole.dataset)
+    same_record(read_series(tmp_path / "run"), whole.dataset, 1e-8)
     for words in (["show"], ["plot", "--format", "png"], ["compare"], ["report"], ["watch", "--once"], ["cite"]):
         call(words[0], str(tmp_path / "run"), *words[1:])
     assert (tmp_path / "run" / "report.html").exists()
@@ -277,7 +279,7 @@ def test_print_draw_and_compare(tmp_path):
     assert "largest/sigma" in repr(result.compare("exact"))
     with pytest.raises(NeurhoError, match="There is no observable `sa`; known are"):
         _ = result["sa"]
-    with pytest.raises(NeurhoError, match="Argument `name` must be one of profile"):
+    with pytest.raises(NeurhoError, match="Argument `name` must be one of curves"):
         result.plot("spectra")
     with pytest.raises(NeurhoError, match="Argument `other` must be"):
         result.compare("nowhere")

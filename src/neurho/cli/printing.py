@@ -75,6 +75,8 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
             error = summary.get(f"{name}_error")
             table.add_row(name, with_error(value, error) if error else f"{value:.4g}")
     judged = [line] if (line := sectors_line(summary)) else []
+    if config.task.reason:
+        judged.append(f"Method: {config.task.method}, chosen because {config.task.reason}.")
     judged += [line] if (line := sentence(summary)) else []
     _print(table, *judged, *summary["messages"])
 

@@ -22,7 +22,7 @@ SECONDS = 0.1
 @contextmanager
 def bar(config: Config, run: Run, *, show: bool | None) -> Iterator[Progress]:
     """What takes note of where a run is: with a bar, without, or (None) with one on a terminal or in a notebook."""
-    meter, console = Meter(config, run.rows), Console(stderr=True)
+    meter, console = Meter(config, run.rows), Console(stderr=True, force_terminal=True if show else None)
     if not (_can_show(console) if show is None else show):
         yield Progress(meter, run, lambda status, output: None)
         return
