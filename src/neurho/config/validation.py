@@ -10,6 +10,9 @@ from neurho.config.messages import Refusal, Refusals, ending, one_of, require_no
 from neurho.config.schema import EXACT_BY_ITSELF, KINDS, NESTED, PLAIN, PULSES, Config, automatic_method
 from neurho.config.tables import Index, Table
 
+WRITTEN = frozenset({"matrices", "matrix"})
+"""Kinds that programs write: no sentence offers them to people."""
+
 
 def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
     """A `Config` from parsed TOML; `where` names it in error messages.
@@ -138,13 +141,14 @@ def _entries(path: str, model: type[Table], raw: object, wrong: list[str]) -> bo
 
 
 def _kind(name: str, raw: dict[str, Any], kinds: dict[str, type[Table]], wrong: list[str]) -> type[Table] | None:
-    choices = one_of(list(kinds))
+    known = [kind for kind in kinds if kind not in WRITTEN]
+    choices = one_of(known)
     if "kind" not in raw:
         wrong.append(f"key `{name}.kind` is missing; it must be {choices}.")
         return None
     given = raw["kind"]
     if not isinstance(given, str) or given not in kinds:
-        hint = suggest(str(given), list(kinds))
+        hint = suggest(str(given), known)
         wrong.append(f"key `{name}.kind` must be {choices}, but it is {shown(given)}{ending(hint)}")
         return None
     return kinds[given]

@@ -61,7 +61,15 @@ class Lattice:
 
 
 def chain(length: int, *, periodic: bool = False, multi_edges: bool = False) -> Lattice:
-    """A chain of `length` sites, open or a ring. See [`neurho.square`][] for `multi_edges`."""
+    """A chain of `length` sites, open or a ring. See [`neurho.square`][] for `multi_edges`.
+
+    ```python
+    import neurho
+
+    ring = neurho.chain(4, periodic=True)
+    assert ring.sites == 4 and len(ring.bonds) == 4
+    ```
+    """
     return _bravais("chain", (length,), (periodic,), np.eye(1), [(1,)], multi_edges=multi_edges)
 
 
@@ -72,6 +80,13 @@ def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, 
     count as two bonds, which doubles the coupling of that pair: other physics (2x2 XYZ, J = (0.9, 1.2, 1): m_z =
     -0.659 with 4 bonds, -0.376 with 8). They point in opposite directions; one bond alone has none, and operators that
     change when i and j are exchanged are refused there.
+
+    ```python
+    import neurho
+
+    torus = neurho.square(3, 3, periodic=True)
+    assert torus.sites == 9 and len(torus.bonds) == 18
+    ```
     """
     return _bravais("square", (rows, columns), periodic, np.eye(2), [(1, 0), (0, 1)], multi_edges=multi_edges)
 
@@ -79,7 +94,15 @@ def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, 
 def triangular(
     rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, multi_edges: bool = False
 ) -> Lattice:
-    """A triangular lattice: the square one with the diagonals (row + 1, column - 1) added."""
+    """A triangular lattice: the square one with the diagonals (row + 1, column - 1) added.
+
+    ```python
+    import neurho
+
+    patch = neurho.triangular(3, 3)
+    assert patch.sites == 9 and len(patch.bonds) == 16
+    ```
+    """
     vectors = np.array([[0.5, np.sqrt(0.75)], [1.0, 0.0]])
     steps = [(1, 0), (0, 1), (1, -1)]
     return _bravais("triangular", (rows, columns), periodic, vectors, steps, multi_edges=multi_edges)
@@ -90,6 +113,13 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, dire
 
     Bonds keep the order of a pair: (3, 0) points from 3 to 0. `sites` is needed when the last sites have no bond.
     `directed=False` says that the order means nothing; operators that depend on it are then refused.
+
+    ```python
+    import neurho
+
+    star = neurho.from_edges([(0, 1), (0, 2), (0, 3)])
+    assert star.sites == 4 and len(star.bonds) == 3
+    ```
 
     **Raises** `NeurhoError` for a pair given twice, in any order.
     """
@@ -133,6 +163,14 @@ def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
 
     A lattice has no weights. With `drop_weights=True` they are left to you, to be given as values or couplings, one
     for each bond: `[weight for *_, weight in graph.edges(data="weight")]` has the order of `bonds`.
+
+    ```python
+    import networkx
+    import neurho
+
+    wheel = neurho.from_networkx(networkx.wheel_graph(5))
+    assert wheel.sites == 5 and len(wheel.bonds) == 8
+    ```
 
     **Raises** `NeurhoError` for graphs with parallel edges or with weights, and for whole numbers as nodes that are
     neither 0 ... N-1 nor in ascending order.

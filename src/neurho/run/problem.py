@@ -327,6 +327,14 @@ class Problem(Setup):
 def build(config: Config, lindbladian: Lindbladian | None = None) -> Problem:
     """Build the physics of a problem and check what only physics can check.
 
+    ```python
+    import neurho
+
+    problem = neurho.build(neurho.load("fig2", ["task.method=exact", "task.t=0.1", "task.points=2"]))
+    *_, last = problem.snapshots()
+    assert last.t == 0.1 and problem.lindbladian.sites == 5
+    ```
+
     With `lindbladian`, what was made in Python and `config` was written from, nothing is read from text.
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
