@@ -3,16 +3,18 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurho._jax.parallel import agree, largest
 from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, Config
 from neurho.observables import Snapshot
 from neurho.records import Run
-from neurho.run.problem import Problem
 from neurho.session.interrupt import Interrupted, signals
 from neurho.session.meter import Progress, last_time
+
+if TYPE_CHECKING:
+    from neurho.run.problem import Problem  # any object with a config and snapshots will do
 
 
 class OutOfTime(BaseException):
@@ -53,7 +55,7 @@ class Saver:
 
 
 def follow(
-    problem: Problem,
+    problem: "Problem",
     run: Run,
     state: Any,
     report: Progress,
@@ -108,7 +110,7 @@ def stop_together(*, late: bool) -> None:
 
 
 def _take(
-    problem: Problem,
+    problem: "Problem",
     run: Run,
     state: Any,
     report: Progress,

@@ -213,7 +213,7 @@ def make_stationary(
     spacing: float | None = None,
     accuracy: Accuracy = DOUBLE,
 ) -> StationaryRun:
-    """Check and compile a search. The arguments are those of [`stationary_state`][neurho.trajectories.stationary_state].
+    """Check and compile a search; the arguments are those of `neurho.trajectories.stationary_state`.
 
     **Raises** `NeurhoError` for what trajectories cannot do, and for arguments that do not fit.
     """
