@@ -285,7 +285,7 @@ def test_print_draw_and_compare(tmp_path):
         result.compare("nowhere")
 
 
-def test_stopped_before_the_first_output():
+def test_stopped_at_the_first_output():
     def at_once(snapshot):
         raise KeyboardInterrupt
 

@@ -62,9 +62,8 @@ def last_network(run: str | Path) -> AbstractAnsatz:
     **Raises** `NeurhoError` if the run is exact or has saved no state yet.
     """
     source = loads(read_problem(run), f"{run}/{PROBLEM}")
-    if (method := source.task.method) in WITHOUT_NETWORK:
-        is_not = "is exact" if method == "exact" else f'is by "{method}"'
-        raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` {is_not}.")
+    if source.task.method in WITHOUT_NETWORK:
+        raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` {_by(source)}.")
     network = _last_network(run, source)
     if isinstance(network, SPIN_NETWORKS):
         generator = lindbladian_map(make_lindbladian(source, make_lattice(source)))
@@ -93,10 +92,15 @@ def last_matrix(run: str | Path, size: int) -> np.ndarray:
 
 def _last_network(run: str | Path, source: Config) -> AbstractAnsatz:
     """The network in the newest checkpoint of a run, without its sector."""
-    if (method := source.task.method) in WITHOUT_NETWORK:
-        raise NeurhoError(f'the run `{run}` is by "{method}" and has no network.')
+    if source.task.method in WITHOUT_NETWORK:
+        raise NeurhoError(f"the run `{run}` {_by(source)} and has no network.")
     # Shapes alone: nothing is compiled or drawn.
     return read_ansatz(run, eqx.filter_eval_shape(lambda: _blank(source)), fingerprint(source))
+
+
+def _by(source: Config) -> str:
+    """By which method a run without a network is."""
+    return "is exact" if source.task.method == "exact" else f'is by "{source.task.method}"'
 
 
 def _blank(source: Config) -> AbstractAnsatz:
