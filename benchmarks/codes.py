@@ -1,7 +1,7 @@
 """The two codes at the same work: each class offers the parts of one right-hand side of the Fig. 3 system, to be timed.
 
 Both live in processes of their own (see processes.py) and import their library there. The network is the NDM, with the
-same parameters in both: a dict of arrays named as the fields of `neurho.NDM`.
+same parameters in both: a dict of arrays named as the fields of `neurho.networks.NDM`.
 """
 
 import os
@@ -72,10 +72,12 @@ class Neurho:
         model = neurho.heisenberg(lattice, field=FIELD, coupling=COUPLING, decay=DECAY)
         chains = min(CHAINS, sizes.samples)
         # Two sweeps over the sites are 2N proposals for a kept sample.
-        sampler = neurho.metropolis(lattice, samples=sizes.samples, chains=chains, sweeps=2, pairs=False)
-        diagonal = neurho.metropolis_diagonal(lattice, samples=sizes.samples, chains=chains)
-        solver = neurho.ConjugateGradient(ridge=sizes.ridge, tolerance=sizes.tolerance, single=True)
-        self.tdvp = neurho.TDVP(neurho.lindbladian_map(model), sampler, solver)
+        sampler = neurho.samplers.metropolis(lattice, samples=sizes.samples, chains=chains, sweeps=2, pairs=False)
+        diagonal = neurho.samplers.metropolis_diagonal(lattice, samples=sizes.samples, chains=chains)
+        solver = neurho.matrix_elements.tdvp.solvers.ConjugateGradient(
+            ridge=sizes.ridge, tolerance=sizes.tolerance, single=True
+        )
+        self.tdvp = neurho.methods.TDVP(neurho.methods.lindbladian_map(model), sampler, solver)
         sz = Quantity("sz", tuple(neurho.sz(j) for j in range(sizes.sites)), average=True)
         self.observables = build_observables([sz], diagonal, sizes.sites)
         self.sample = eqx.filter_jit(lambda s, k, a, c: s.sample(k, a.amplitudes(), c))

@@ -35,7 +35,7 @@ def stationary_case(name: str) -> None:
     began = time.process_time()
     quantities = pauli_quantities(CHAIN, correlations=True)
     model = nr.heisenberg(CHAIN, **arguments)
-    *_, end = matrix_product.stationary(model, quantities=quantities, bond=bond, tolerance=tolerance)
+    *_, end = matrix_product.stationary_state(model, quantities=quantities, bond=bond, tolerance=tolerance)
     seconds = time.process_time() - began
     with (resources.files("neurho.reference") / f"{file}.npz").open("rb") as stream:
         reference = dict(np.load(stream))
@@ -60,7 +60,7 @@ def hundred(bond: int) -> None:
     for name, arguments in (("ising", CASES["ising"][0]), ("b1", CASES["b1"][0])):
         model, began = nr.heisenberg(chain, **arguments), time.process_time()
         if name == "ising":
-            *_, end = matrix_product.stationary(model, quantities=quantities, bond=bond, tolerance=1e-5)
+            *_, end = matrix_product.stationary_state(model, quantities=quantities, bond=bond, tolerance=1e-5)
         else:
             up = np.broadcast_to(np.diag([1.0, 0.0]), (100, 2, 2))
             *_, end = matrix_product.evolve(model, up, [0, 1], quantities=quantities, bond=bond)

@@ -51,13 +51,14 @@ class RightHandSide:
         lattice = neurho.chain(size.side) if size.dimension == 1 else neurho.square(size.side, size.side)
         model = neurho.heisenberg(lattice, field=FIELD, coupling=COUPLING, decay=DECAY)
         chains = {"samples": size.samples, "chains": min(1024, size.samples)}
-        sampler, diagonal = neurho.metropolis(lattice, **chains), neurho.metropolis_diagonal(lattice, **chains)
-        solver = neurho.ConjugateGradient(ridge=1e-3, tolerance=1e-2, single=True)
-        self.tdvp = neurho.TDVP(neurho.lindbladian_map(model), sampler, solver)
+        sampler = neurho.samplers.metropolis(lattice, **chains)
+        diagonal = neurho.samplers.metropolis_diagonal(lattice, **chains)
+        solver = neurho.matrix_elements.tdvp.solvers.ConjugateGradient(ridge=1e-3, tolerance=1e-2, single=True)
+        self.tdvp = neurho.methods.TDVP(neurho.methods.lindbladian_map(model), sampler, solver)
         sz = Quantity("sz", tuple(neurho.sz(j) for j in range(size.sites)), average=True)
         self.observables = build_observables([sz], diagonal, size.sites)
         n = size.sites
-        self.ansatz = neurho.random_rbm(jax.random.key(0), n, hidden=n, mixing=n, scale=0.1 / np.sqrt(n))
+        self.ansatz = neurho.networks.random_rbm(jax.random.key(0), n, hidden=n, mixing=n, scale=0.1 / np.sqrt(n))
         self.assemble = eqx.filter_jit(lambda tdvp, a, draw: tdvp.assemble(0.0, a, draw)[0])
         self.product = eqx.filter_jit(lambda metric, v: metric.product(single=True)(v))
         self.solve = eqx.filter_jit(lambda solver, metric: solver(metric))
@@ -86,7 +87,7 @@ class RightHandSide:
 
         kilo = 1 if sys.platform == "darwin" else 1024
         return {
-            "parameters": neurho.parameter_count(self.ansatz),
+            "parameters": neurho.networks.parameter_count(self.ansatz),
             "iterations": self.iterations,
             "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo,
         }

@@ -141,7 +141,7 @@ def stationary_torus(arguments):
             **{name: [float(e.mean), float(e.error)] for name, e in record.estimates.items()},
         }
 
-    found = tr.stationary(
+    found = tr.stationary_state(
         torus(4, 4),
         observables=observables,
         key=jax.random.key(1),

@@ -16,7 +16,7 @@ def stationary(sites, bond, tolerance, **arguments):
     chain = nr.chain(sites)
     quantities = pauli_quantities(chain, correlations=sites <= 16)
     model = nr.heisenberg(chain, **arguments)
-    *_, end = matrix_product.stationary(model, quantities=quantities, bond=bond, tolerance=tolerance)
+    *_, end = matrix_product.stationary_state(model, quantities=quantities, bond=bond, tolerance=tolerance)
     return end
 
 

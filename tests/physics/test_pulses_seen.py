@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import qutip
 
-from neurho import config, evolve, exact, pulses
+from neurho import config, exact, pulses
+from neurho.dynamics.flow import evolve
 from neurho.dynamics.integrate import EULER, HEUN, RK4, Method
 from neurho.matrix_elements.networks import density_matrix, table_from_matrix
 from neurho.matrix_elements.tdvp.solvers import Ridge

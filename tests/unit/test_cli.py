@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from neurho import cli, config, records
 from neurho._types import NumericalError
-from neurho.cli import interrupt
+from neurho.session import interrupt
 from walks import Estimate, Snapshot, call, numbers
 
 HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]

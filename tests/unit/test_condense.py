@@ -19,7 +19,7 @@ from neurho.matrix_elements.tdvp.metric import Metric
 
 SITES, DIM = 2, 4
 MODEL = neurho.heisenberg(neurho.chain(SITES), field=(0.5, 0, 1.0), coupling=(1.0, 0.3, 0.7), decay=1.0)
-ANSATZ = neurho.random_rbm(jax.random.key(0), SITES, hidden=2, mixing=2, scale=0.3)
+ANSATZ = neurho.networks.random_rbm(jax.random.key(0), SITES, hidden=2, mixing=2, scale=0.3)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_weights_add_up_and_values_stay() -> None:
 def test_local_values(both: Callable) -> None:
     """Of a table, which compiles fast."""
     table = table_from_matrix(helpers.random_state(np.random.default_rng(3), 4), sites=SITES)
-    generator = neurho.lindbladian_map(MODEL)
+    generator = neurho.methods.lindbladian_map(MODEL)
 
     @jax.jit
     def values(x: jax.Array) -> jax.Array:
@@ -104,9 +104,9 @@ def test_metric(both: Callable) -> None:
 
 @pytest.mark.slow
 def test_implicit_correction(both: Callable) -> None:
-    sampler = neurho.metropolis(neurho.chain(SITES), samples=64, chains=16, warmup=5)
-    implicit = Implicit(neurho.lindbladian_map(MODEL), sampler, weight=0.5)
-    origin = neurho.random_rbm(jax.random.key(5), SITES, hidden=2, mixing=2, scale=0.3)
+    sampler = neurho.samplers.metropolis(neurho.chain(SITES), samples=64, chains=16, warmup=5)
+    implicit = Implicit(neurho.methods.lindbladian_map(MODEL), sampler, weight=0.5)
+    origin = neurho.networks.random_rbm(jax.random.key(5), SITES, hidden=2, mixing=2, scale=0.3)
     chains = sampler.scatter(jax.random.key(1))
 
     def correction() -> tuple[Any, Any]:

@@ -219,7 +219,7 @@ def test_nearly_pure_states_are_closed_about_their_own_means():
     assert float(last.observables["sz"].mean) == pytest.approx(float(truth["sz"]), abs=5e-4)
     plain = build(loads(text.replace("[task]", "[task]\nweight = 3"), "torus")).driver.picture
     member = plain.member(plain.rungs[-1], central=False)
-    about_zero = co.raw_means(member.hierarchy, co.stationary(member.hierarchy, None))[:, 3].mean()
+    about_zero = co.raw_means(member.hierarchy, co.stationary_state(member.hierarchy, None))[:, 3].mean()
     assert abs(about_zero - truth["sz"]) > 1e-3  # so that the reference matters here
 
 

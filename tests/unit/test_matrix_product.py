@@ -181,7 +181,7 @@ def test_boundary_driven_chain():
     model = nr.heisenberg(lattice, coupling=(1, 1, 0), **rates)
     currents = tuple(2 * (nr.sx(j) @ nr.sy(j + 1) - nr.sy(j) @ nr.sx(j + 1)) for j in range(3))
     quantities = [Quantity("sz", tuple(nr.sz(j) for j in range(4))), Quantity("current", currents)]
-    record = last(matrix_product.stationary(model, quantities=quantities, tolerance=1e-7))
+    record = last(matrix_product.stationary_state(model, quantities=quantities, tolerance=1e-7))
     assert record.converged
     want = {"sz": np.array([1, 0, 0, -1]) / 17, "current": np.full(3, 16 / 17)}
     compare(record, want, 2e-6)
@@ -225,10 +225,10 @@ def test_a_run_that_stops_and_goes_on_is_the_same_to_the_last_bit():
     same(whole[-1], again[-1])
     assert "outgrows bond = 8" in whole[-1].message
     assert whole[-1].message == again[-1].message
-    search = list(matrix_product.stationary(model, bond=12, tolerance=1e-2))
+    search = list(matrix_product.stationary_state(model, bond=12, tolerance=1e-2))
     ends = [k for k, (a, b) in enumerate(pairwise(search)) if a.diagnostics["dt"] != b.diagnostics["dt"]]
     for last_seen in (len(search) // 2, ends[-1], len(search) - 1):
-        rest = list(matrix_product.stationary(model, bond=12, tolerance=1e-2, initial=search[last_seen].state))
+        rest = list(matrix_product.stationary_state(model, bond=12, tolerance=1e-2, initial=search[last_seen].state))
         assert len(rest) == len(search) - last_seen - 1
         if rest:
             same(search[-1], rest[-1])
@@ -296,9 +296,9 @@ def test_what_does_not_fit_is_refused_with_a_sentence():
             matrix_product.evolve(model, start, [0, 1], **settings)
     closed = nr.heisenberg(nr.chain(4), coupling=(1, 0, 0), decay=0.0)
     with pytest.raises(NeurhoError, match="jump operator with a positive rate"):
-        matrix_product.stationary(closed)
+        matrix_product.stationary_state(closed)
     driven = nr.heisenberg(
         nr.chain(4), coupling=(1, 0, 0), pulses={"decay": nr.pulses.sine(0.1, frequency=1, offset=1)}
     )
     with pytest.raises(NeurhoError, match="not depend on time"):
-        matrix_product.stationary(driven)
+        matrix_product.stationary_state(driven)

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from neurho import cli, config, records
 from neurho._types import NeurhoError
-from neurho.cli import status
+from neurho.session import meter as meters
 from walks import Estimate, Snapshot, call, numbers
 
 HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
@@ -212,8 +212,8 @@ def test_the_time_left_of_a_search_counts_its_last_steps(monkeypatch):
     """Ten steps of one second each; then come ceil(11/4) = 3 with four times the samples: 12 seconds."""
     problem = config.load("fig3-continuation", ["task.max_steps=10"])
     now = 0.0
-    monkeypatch.setattr(status.time, "monotonic", lambda: now)
-    meter = status.Meter(problem, [])
+    monkeypatch.setattr(meters.time, "monotonic", lambda: now)
+    meter = meters.Meter(problem, [])
     for step in range(11):
         now = float(step)
         found = meter.step(0.0, step)

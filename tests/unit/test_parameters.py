@@ -37,8 +37,8 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_written_is_read_back(name, tmp_path):
     network, file = NETWORKS[name](), tmp_path / "network.npz"
-    neurho.save_parameters(file, network)
-    found = neurho.load_parameters(file)
+    neurho.networks.save_parameters(file, network)
+    found = neurho.networks.load_parameters(file)
     assert same(found, network)  # bit by bit
     assert eqx.tree_equal(found, network)  # the class, the sizes and the sector too
     assert [path.name for path in tmp_path.iterdir()] == ["network.npz"]
@@ -46,14 +46,14 @@ def test_what_is_written_is_read_back(name, tmp_path):
 
 def test_numpy_alone_reads_the_file(tmp_path):
     network = helpers.network(0)
-    neurho.save_parameters(tmp_path / "network.npz", network)
+    neurho.networks.save_parameters(tmp_path / "network.npz", network)
     with np.load(tmp_path / "network.npz") as file:
         header = json.loads(str(file["header"]))
         np.testing.assert_array_equal(file["hidden_weights"], network.hidden_weights)
     assert (header["format"], header["version"], header["kind"]) == ("neurho parameters", 1, "RBM")
     assert header["arrays"]["hidden_weights"] == [2, 2, 3]
     assert header["settings"] == {"sites": 3, "local_dim": 2, "hermitian": True, "charge": None}
-    assert header["parameters"] == neurho.parameter_count(network)
+    assert header["parameters"] == neurho.networks.parameter_count(network)
 
 
 class Flat(AbstractAnsatz):
@@ -74,25 +74,25 @@ class Flat(AbstractAnsatz):
 
 def test_networks_of_ones_own(tmp_path):
     file = tmp_path / "flat.npz"
-    neurho.save_parameters(file, Flat(scale=jnp.ones(())))
-    assert eqx.tree_equal(neurho.load_parameters(file, kinds=[Flat]), Flat(scale=jnp.ones(())))
+    neurho.networks.save_parameters(file, Flat(scale=jnp.ones(())))
+    assert eqx.tree_equal(neurho.networks.load_parameters(file, kinds=[Flat]), Flat(scale=jnp.ones(())))
     with pytest.raises(NeurhoError, match="one of RBM, TiedRBM, LiouvilleRBM, NDM, Table, but it holds a 'Flat'"):
-        neurho.load_parameters(file)
+        neurho.networks.load_parameters(file)
     with pytest.raises(NeurhoError, match="of its own, but its field `rest` is a list"):
-        neurho.save_parameters(file, Flat(scale=jnp.ones(()), rest=[1]))
+        neurho.networks.save_parameters(file, Flat(scale=jnp.ones(()), rest=[1]))
 
 
 def test_networks_of_modules(tmp_path):
     """An MLP of equinox.nn within an ansatz: its arrays by their paths, put back into one of the same make."""
     file, network = tmp_path / "deep.npz", registry.Perceptron.random(0)
-    neurho.save_parameters(file, network)
+    neurho.networks.save_parameters(file, network)
     with np.load(file) as content:
         np.testing.assert_array_equal(content["net.layers.1.bias"], network.net.layers[1].bias)
-    assert eqx.tree_equal(neurho.load_parameters(file, like=registry.Perceptron.random(1)), network)
+    assert eqx.tree_equal(neurho.networks.load_parameters(file, like=registry.Perceptron.random(1)), network)
     with pytest.raises(NeurhoError, match="with modules within it: give `like`, one of the same make"):
-        neurho.load_parameters(file)
+        neurho.networks.load_parameters(file)
     with pytest.raises(NeurhoError, match="`like` must be of the same make as the Perceptron in"):
-        neurho.load_parameters(file, like=registry.Perceptron.random(0, width=5))
+        neurho.networks.load_parameters(file, like=registry.Perceptron.random(0, width=5))
 
 
 def spoilt(file, **changes):
@@ -127,32 +127,32 @@ def spoilt(file, **changes):
 )
 def test_wrong_files_are_refused(spoil, sentence, tmp_path):
     file = tmp_path / "network.npz"
-    neurho.save_parameters(file, helpers.network(0))
+    neurho.networks.save_parameters(file, helpers.network(0))
     file.write_bytes(spoil(file))
     with pytest.raises(NeurhoError, match=sentence):
-        neurho.load_parameters(file)
+        neurho.networks.load_parameters(file)
 
 
 def test_files_that_cannot_be_read_or_written(tmp_path):
     with pytest.raises(NeurhoError, match=r"none.npz` cannot be read: No such file"):
-        neurho.load_parameters(tmp_path / "none.npz")
+        neurho.networks.load_parameters(tmp_path / "none.npz")
     with pytest.raises(NeurhoError, match=r"x.npz` cannot be written: No such file"):
-        neurho.save_parameters(tmp_path / "none" / "x.npz", helpers.network(0))
+        neurho.networks.save_parameters(tmp_path / "none" / "x.npz", helpers.network(0))
 
 
 def test_the_last_network_of_a_run(tmp_path):
     tied = helpers.tied_network(0, RING)
     path = write(tmp_path / "ring", problem(), tied)
-    assert eqx.tree_equal(neurho.last_network(path), dataclasses.replace(tied, charge=parity()))
+    assert eqx.tree_equal(neurho.networks.last_network(path), dataclasses.replace(tied, charge=parity()))
     output = CliRunner().invoke(cli.app, ["export", path]).output
-    assert eqx.tree_equal(neurho.load_parameters(output.strip()), neurho.last_network(path))
+    assert eqx.tree_equal(neurho.networks.load_parameters(output.strip()), neurho.networks.last_network(path))
     assert Path(output.strip()) == tmp_path / "ring" / "parameters.npz"
     CliRunner().invoke(cli.app, ["export", path, str(tmp_path / "here.npz")])
     assert (tmp_path / "here.npz").read_bytes() == (tmp_path / "ring" / "parameters.npz").read_bytes()
     ndm = helpers.neural_density_matrix(0, hidden=6)
     random = {"kind": "ndm", "hidden": 6, "mixing": 3}
     path = write(tmp_path / "ndm", problem(ansatz=random), ndm)
-    assert eqx.tree_equal(neurho.last_network(path), ndm)
+    assert eqx.tree_equal(neurho.networks.last_network(path), ndm)
     exact = problem(task={"kind": "stationary", "method": "exact"})
     with pytest.raises(NeurhoError, match=r"`run` must be a run of a network, but `.*exact` is exact"):
-        neurho.last_network(write(tmp_path / "exact", exact))
+        neurho.networks.last_network(write(tmp_path / "exact", exact))

@@ -71,5 +71,5 @@ def test_named_states_in_a_file(bloch, kind, shape, signs):
 def test_named_states_that_do_not_fit():
     with pytest.raises(NeurhoError, match="odd rings"):
         _ = problem('"neel"', method="exact", kind="triangular", shape="[2, 2]").snapshots().__next__()
-    with pytest.raises(NeurhoError, match='or "up", "down" or "neel"'):
+    with pytest.raises(NeurhoError, match='or "up", "down", "neel", '):
         problem('"left"')

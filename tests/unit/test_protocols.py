@@ -6,6 +6,7 @@ Shapes and types are traced without compiling anything.
 import importlib
 import inspect
 import pkgutil
+import re
 
 import equinox as eqx
 import jax
@@ -172,7 +173,7 @@ def test_method(name):
     assert len(tableau.c) == stages
     assert tableau.error is None or (len(tableau.error) == stages and tableau.error_order >= 2)
     assert tableau.order >= 1
-    assert name in dir(neurho)
+    assert name in neurho.methods.__all__
 
 
 def public(kind):
@@ -207,9 +208,36 @@ def test_classes_are_abstract_or_final(one):
         assert not defined & set(vars(child)), f"{child.__name__} overrides {one.__name__}"
 
 
-def test_public_names_exist():
-    for name in neurho.__all__:
-        assert getattr(neurho, name) is not None
+SPACES = (neurho.networks, neurho.samplers, neurho.methods)
+
+
+def test_public_names_exist_once():
+    """At the top, or in one namespace: what is in two has two meanings."""
+    for space in (neurho, *SPACES):
+        for name in space.__all__:
+            assert getattr(space, name) is not None
+    names = [name for space in (neurho, *SPACES) for name in space.__all__]
+    assert len(names) == len(set(names))
+    for other in (
+        neurho.exact,
+        neurho.matrix_product,
+        neurho.trajectories,
+        neurho.correlators,
+        neurho.matrix_elements.tdvp.solvers,
+    ):
+        assert not set(neurho.__all__) & set(vars(other).get("__all__", ()))
+
+
+@pytest.mark.parametrize("name", [n for n in neurho.__all__ if inspect.isfunction(getattr(neurho, n))])
+def test_public_functions_have_an_example_that_runs(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    doc = inspect.getdoc(getattr(neurho, name)) or ""
+    found = re.findall(r"```python\n(.*?)```", doc, re.DOTALL)
+    assert found, f"neurho.{name} has no example"
+    for example in found:
+        assert f"neurho.{name}(" in example
+        exec(compile(example, name, "exec"), {})
 
 
 def test_arrays_of_the_core_are_not_mutable_numpy():

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import NeurhoError, exact, reduced_density_matrix
-from neurho.matrix_elements.estimation.observables import build_observables
+from neurho import NeurhoError, exact
+from neurho.matrix_elements.estimation.observables import build_observables, reduced_density_matrix
 from neurho.matrix_elements.networks import density_matrix, table_from_matrix
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, DrawInfo, Enumeration, enumerate_diagonal
 from neurho.model.operators import sz

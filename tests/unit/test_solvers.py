@@ -10,7 +10,8 @@ import pytest
 from test_metric import build, literal, make_metric
 
 import helpers
-from neurho import NeurhoError, random_rbm
+from neurho import NeurhoError
+from neurho.matrix_elements.networks import random_rbm
 from neurho.matrix_elements.tdvp import preconditioner
 from neurho.matrix_elements.tdvp.preconditioner import subsampled
 from neurho.matrix_elements.tdvp.solvers import (

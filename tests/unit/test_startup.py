@@ -7,9 +7,9 @@ import jax
 import pytest
 
 import helpers
-from neurho import NeurhoError, enumerate_all, enumerate_diagonal
+from neurho import NeurhoError
 from neurho._jax import startup
-from neurho.matrix_elements.sampling import start_chains
+from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal, start_chains
 
 
 @pytest.fixture

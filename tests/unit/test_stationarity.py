@@ -116,12 +116,12 @@ def test_sums_over_all_pairs(ring):
 
 def test_measured_in_a_network_they_agree_with_its_density_matrix(ring):
     model, _ = ring
-    ansatz = neurho.random_rbm(jax.random.key(0), 4, hidden=2, mixing=2, scale=0.3)
+    ansatz = neurho.networks.random_rbm(jax.random.key(0), 4, hidden=2, mixing=2, scale=0.3)
     quantities = stationary_quantities(model)
-    sampler = neurho.enumerate_diagonal(4)
+    sampler = neurho.samplers.enumerate_diagonal(4)
     observables = build_observables(quantities, sampler, 4)
     measured, _ = observables(jax.random.key(0), ansatz, sampler.init(jax.random.key(0), ansatz.amplitudes()))
-    found, rho = observables.named(measured, 4), neurho.density_matrix(ansatz)
+    found, rho = observables.named(measured, 4), neurho.networks.density_matrix(ansatz)
     for quantity in quantities:
         values = np.array([exact.expectation(rho, o, 4).real for o in quantity.operators])
         expected = values.mean() if quantity.average else values

@@ -255,7 +255,7 @@ def test_a_search_resumes_bit_for_bit_and_joins_blocks(tmp_path):
 
 def test_stationary_means_agree_with_exact():
     """Means within 3.5 errors of five values, which a right code misses with probability 0.3 %."""
-    found = tr.stationary(XYZ, observables=OBSERVABLES, key=KEY, trajectories=64, t_end=60.0)
+    found = tr.stationary_state(XYZ, observables=OBSERVABLES, key=KEY, trajectories=64, t_end=60.0)
     assert found.message == ""
     rho = exact.stationary_state(XYZ).rho
     for name in ("z", "zz"):
@@ -276,7 +276,7 @@ def test_a_goal_ends_a_run_or_is_said_to_be_missed():
     missed = tr.evolve(XYZ, (0, 0, 1.0), [0.0, 1.0], trajectories=10, goal=("z", 1e-4), **options)
     assert missed.trajectories == 10
     assert "above the goal of 0.0001" in missed.message
-    short = tr.stationary(XYZ, observables={"z": sz(0)}, key=KEY, trajectories=4, t_end=2.0, goal=("z", 1e-4))
+    short = tr.stationary_state(XYZ, observables={"z": sz(0)}, key=KEY, trajectories=4, t_end=2.0, goal=("z", 1e-4))
     assert "cannot be trusted yet" in short.message
     assert "above the goal" in short.message
 
@@ -376,6 +376,6 @@ def test_bad_input_is_a_sentence(change, words):
 
 def test_a_search_needs_an_end_and_a_constant_model():
     with pytest.raises(NeurhoError, match="be finite where neither"):
-        tr.stationary(XYZ, observables={"z": sz(0)}, key=KEY)
+        tr.stationary_state(XYZ, observables={"z": sz(0)}, key=KEY)
     with pytest.raises(NeurhoError, match="not depend on time"):
-        tr.stationary(driven_model(), observables={"z": sz(0)}, key=KEY, t_end=1.0)
+        tr.stationary_state(driven_model(), observables={"z": sz(0)}, key=KEY, t_end=1.0)

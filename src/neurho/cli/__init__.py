@@ -5,7 +5,7 @@ sentence for what a user can mend; 2 for a wrong command line; 130 and 143 after
 """
 
 from neurho.cli.commands import app, main
-from neurho.cli.interrupt import Interrupted
-from neurho.cli.printing import duration, with_error
+from neurho.session.interrupt import Interrupted
+from neurho.session.wording import duration, with_error
 
 __all__ = ["Interrupted", "app", "duration", "main", "with_error"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from neurho.cli.drawing import endings_of, figures_of, source_of, spectrum_of, write_figures
-from neurho.cli.drive import accompany, average_of, drive
-from neurho.cli.interrupt import Interrupted, signals
+from neurho.cli.drive import accompany, drive
 from neurho.cli.printing import complain, print_deviations, print_facts, print_summary
 from neurho.cli.references import for_figures, read_other, reference_of
+from neurho.session.interrupt import Interrupted, signals
 
 if TYPE_CHECKING:
     from neurho.cli.progress import Voice
@@ -449,6 +449,7 @@ def _settings_of(directory: Path) -> "Config":
 def _summary_of(directory: Path, settings: "Config", series: Any) -> dict[str, Any]:
     """The summary of a run, or of what there is of it so far."""
     from neurho import config, records
+    from neurho.session.loop import average_of
 
     summary = records.read_summary(directory)
     if summary is None or summary["snapshots"] != series.sizes["t"]:

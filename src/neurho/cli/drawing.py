@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from neurho.cli.drive import average_of
-
 if TYPE_CHECKING:
     from neurho.config import Config
 
@@ -22,6 +20,7 @@ def source_of(reference: Any) -> str:
 def figures_of(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:
     """Every figure that makes sense for a run, by name."""
     from neurho import report
+    from neurho.session.loop import average_of
 
     shape = () if settings.lattice.kind == "edges" else settings.lattice.shape
     return report.all_figures(series, truth, label=source_of(truth), shape=shape, average=average_of(settings))

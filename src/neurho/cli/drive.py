@@ -1,146 +1,45 @@
-"""Taking snapshots until the end, a signal, a limit or an error."""
+"""A run on the command line: the loop of all runs, with what is said of it and the exit code."""
 
 import json
 import sys
-import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from neurho.cli.interrupt import Interrupted, signals
 from neurho.cli.printing import complain, print_summary
-from neurho.cli.progress import Progress, Voice, progress
-from neurho.cli.status import last_time
+from neurho.cli.progress import Voice, progress
+from neurho.session.interrupt import Interrupted
 
 if TYPE_CHECKING:
     from neurho.config import Config
-    from neurho.observables import Snapshot
     from neurho.records import Run
-
-
-class OutOfTime(BaseException):
-    """The run has used up output.wall_seconds."""
-
-
-class Saver:
-    """Saves a run when it is due: after so many seconds, or so many steps."""
-
-    def __init__(self, config: "Config", run: "Run") -> None:
-        self.output = config.output
-        self.run = run
-        self.began = time.monotonic()
-        self.saved_at: float | None = None
-        self.saved_step = 0
-
-    def save_if_due(self, step: int) -> None:
-        """Save the state that the run holds."""
-        every = self.output.checkpoint_steps
-        late = self.saved_at is None or time.monotonic() - self.saved_at >= self.output.checkpoint_seconds
-        if late or (every is not None and step - self.saved_step >= every):
-            self.run.save()
-            self.saved_at, self.saved_step = time.monotonic(), step
-
-    @property
-    def out_of_time(self) -> bool:
-        """Whether this session has lasted as long as it may."""
-        limit = self.output.wall_seconds
-        return limit is not None and time.monotonic() - self.began >= limit
 
 
 def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
     """Take snapshots until the end, a signal, a limit or an error; save at intervals and in any case at the end."""
-    from neurho._types import NeurhoError
+    from neurho.session.loop import follow
 
-    remark, code, config = "", 0, problem.config
     again = f"go on with `neurho resume {run.path}`"
-    last: list[Snapshot] = []
-    with progress(config, run, voice) as report:
-        try:
-            _take(problem, run, state, report, last)
-            signals.ignore()
-        except OutOfTime:
-            signals.ignore()
-            remark = f"Stopped at {_place(run)} after output.wall_seconds = {config.output.wall_seconds:g}; {again}."
-        except Interrupted as stop:
-            signals.ignore()
-            code, remark = stop.code, f"Stopped by {stop.name} at {_place(run)}, all saved; {again}."
-        except NeurhoError as error:
-            signals.ignore()
-            _save_what_is_there(run, str(error))
-            report.finish("stopped", str(error))
-            kept = f" What was computed before is kept in {run.path}." if run.rows else ""
-            raise type(error)(f"{error}{kept}") from None
-        except BaseException:
-            signals.ignore()
-            _save_what_is_there(run, "The run ended with an unexpected error.")
-            report.finish("stopped", "The run ended with an unexpected error.")
-            raise
-        summary = _finish(config, run, last[-1] if last else None, remark)
-        report.finish("stopped" if remark else "finished", remark)
-    _say_the_end(run, config, summary, remark, voice)
-    if code:
-        sys.exit(code)
-
-
-def _stop_together(*, late: bool) -> None:
-    """End the run in all processes at the same place, if the first is late or any of them has had a signal."""
-    from neurho._jax.parallel import agree, largest
-
-    if agree(late):
-        raise OutOfTime
-    if signals.together and (number := largest(signals.pending or 0)):
-        raise Interrupted(number)
-
-
-def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Snapshot]") -> None:
-    saver = Saver(problem.config, run)
-
-    def watch(state: Any) -> None:
-        with signals.shield():
-            run.move(state, state.step)
-            report.step(state)
-            saver.save_if_due(state.step)
-        _stop_together(late=saver.out_of_time)
-
-    for snapshot in problem.snapshots(state, watch=watch):
-        with signals.shield():
-            run.record(snapshot)
-            last[:] = [snapshot]
-            saver.save_if_due(snapshot.step)
-            report.snapshot(snapshot)
-        _stop_together(late=saver.out_of_time and not _reached_goal(problem.config, run, snapshot))
+    kept = f" What was computed before is kept in {run.path}."
+    with progress(problem.config, run, voice) as report:
+        ending = follow(problem, run, state, report, again=again, kept=kept)
+    _say_the_end(run, problem.config, ending.summary, ending.remark, voice)
+    if ending.code:
+        sys.exit(ending.code)
 
 
 def accompany(problem: Any, state: Any) -> None:
     """Compute what `drive` does in the first process, and neither write nor say anything."""
     from neurho._types import NeurhoError
+    from neurho.session.loop import OutOfTime, stop_together
 
     try:
-        for _ in problem.snapshots(state, watch=lambda _: _stop_together(late=False)):
-            _stop_together(late=False)
+        for _ in problem.snapshots(state, watch=lambda _: stop_together(late=False)):
+            stop_together(late=False)
     except OutOfTime:
         return
     except Interrupted as stop:
         sys.exit(stop.code)
     except NeurhoError:
         sys.exit(1)  # the first process says why
-
-
-def _finish(config: "Config", run: "Run", last: "Snapshot | None", remark: str) -> dict[str, Any]:
-    reached = _reached_goal(config, run, last)
-    if not remark and not reached and config.task.kind == "stationary" and config.task.method != "trajectories":
-        run.note(_missed(config))
-    done = not remark and reached
-    return run.finish(converged=done, average=average_of(config), remark=remark, kind=config.task.kind)
-
-
-def _missed(config: "Config") -> str:
-    """What a search for a stationary state has not reached."""
-    task: Any = config.task
-    if task.goal is not None:
-        return f"The largest error has not fallen below task.goal = {task.goal:g}; a larger task.strings goes further."
-    if task.method == "matrix-product":
-        return f"The state is not stationary to task.tolerance = {task.tolerance:g}; a larger task.t_max goes further."
-    return f"delta_L has not fallen below task.delta_L = {task.delta_L:g}: the state is not stationary."
 
 
 def _say_the_end(run: "Run", config: "Config", summary: dict[str, Any], remark: str, voice: Voice) -> None:
@@ -151,30 +50,3 @@ def _say_the_end(run: "Run", config: "Config", summary: dict[str, Any], remark: 
         complain(remark)
     elif voice != "quiet":
         print_summary(run.path, config, summary)
-
-
-def _save_what_is_there(run: "Run", remark: str) -> None:
-    from neurho._types import NeurhoError
-
-    with suppress(NeurhoError):  # the first error is the one to tell, and the last checkpoint is on disk
-        run.finish(converged=False, remark=remark)
-
-
-def _reached_goal(config: "Config", run: "Run", last: "Snapshot | None") -> bool:
-    if not run.rows:
-        return False
-    if config.task.kind == "stationary":
-        return last is not None and last.converged
-    return run.rows[-1].t >= last_time(config) * (1 - 1e-9)
-
-
-def _place(run: "Run") -> str:
-    return f"t = {run.rows[-1].t:g}" if run.rows else "the start"
-
-
-def average_of(config: "Config") -> float | None:
-    """The part of the series that results are averaged over, or None for the last row."""
-    from neurho.config import WITHOUT_NETWORK
-
-    task: Any = config.task
-    return task.average if task.kind == "stationary" and task.method not in WITHOUT_NETWORK else None

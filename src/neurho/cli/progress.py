@@ -7,56 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from neurho.cli.status import Meter, as_line, as_panel
+from neurho.cli.status import as_line, as_panel
 
 if TYPE_CHECKING:
     from neurho.config import Config
-    from neurho.observables import Snapshot
     from neurho.records import Run
+    from neurho.session.meter import Progress, Say
 
-PLAIN_SECONDS, LIVE_SECONDS, STATUS_SECONDS = 5.0, 0.2, 1.0
-"""Least time between two lines in a file, two changes of a terminal, two writings of status.json."""
+PLAIN_SECONDS, LIVE_SECONDS = 5.0, 0.2
+"""Least time between two lines in a file, and two changes of a terminal."""
 
 Voice: TypeAlias = Literal["auto", "quiet", "json"]
-Say: TypeAlias = Callable[[dict[str, Any], bool], None]
-
-
-class Progress:
-    """Takes snapshots and steps, and says of them what is due; `due` limits how often."""
-
-    def __init__(self, meter: Meter, run: "Run", say: Say) -> None:
-        self.meter = meter
-        self.run = run
-        self.say = say
-        self._written = 0.0
-
-    def snapshot(self, snapshot: "Snapshot") -> None:
-        """After an output."""
-        status = self.meter.snapshot(snapshot)
-        self._write(status, force=False)
-        self.say(status, True)
-
-    def step(self, state: Any) -> None:
-        """After a step between two outputs."""
-        status = self.meter.step(state.t, state.step, state.dt)
-        self._write(status, force=False)
-        self.say(status, False)
-
-    def finish(self, state: str, message: str = "") -> None:
-        """At the end of a session."""
-        self._write(self.meter.finish(state, message), force=True)
-
-    def _write(self, status: dict[str, Any], *, force: bool) -> None:
-        from neurho.records import write_status
-
-        if force or time.monotonic() - self._written >= STATUS_SECONDS:
-            write_status(self.run.path, status)
-            self._written = time.monotonic()
 
 
 @contextmanager
-def progress(config: "Config", run: "Run", voice: Voice) -> Iterator[Progress]:
+def progress(config: "Config", run: "Run", voice: Voice) -> "Iterator[Progress]":
     """The right way to speak for a terminal, a file or a program."""
+    from neurho.session.meter import Meter, Progress
+
     meter = Meter(config, run.rows)
     if voice == "quiet":
         yield Progress(meter, run, lambda status, output: None)
@@ -79,7 +47,7 @@ def progress(config: "Config", run: "Run", voice: Voice) -> Iterator[Progress]:
             yield Progress(meter, run, say)
 
 
-def _plain(end: float) -> Say:
+def _plain(end: float) -> "Say":
     """A line every few seconds, and in any case at the end."""
     spoken: list[float] = []
 
@@ -92,7 +60,7 @@ def _plain(end: float) -> Say:
     return say
 
 
-def _json_lines(directory: str) -> Say:
+def _json_lines(directory: str) -> "Say":
     """One line for each output, on standard output."""
     print(json.dumps({"event": "start", "directory": directory}), flush=True)
 
@@ -104,7 +72,7 @@ def _json_lines(directory: str) -> Say:
     return say
 
 
-def _limited(seconds: float, show: Callable[[dict[str, Any]], None]) -> Say:
+def _limited(seconds: float, show: Callable[[dict[str, Any]], None]) -> "Say":
     spoken = [0.0]
 
     def say(status: dict[str, Any], output: bool) -> None:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurho.cli.printing import duration
+from neurho.session.wording import duration
 
 if TYPE_CHECKING:
     from neurho.config import Config

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeAlias, get_args
 from pydantic import Field, model_validator
 
 from neurho.config.custom import Custom, JumpTerm, Levels, Term
+from neurho.config.matrices import Matrices, Matrix, MatrixJump, MatrixTerm
 from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.processor import Drive, Processor
 from neurho.config.pulses import Pulse, Tabulated
@@ -46,9 +47,9 @@ EXACT_SITES = {"evolve": 12, "stationary": 10}
 EXACT_BY_ITSELF = {"evolve": 2**8, "stationary": 2**7}
 """Largest d^N at which `task.method = "auto"` is "exact": what takes seconds."""
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
-Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom
+Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom | Matrices
 Ansatzes: TypeAlias = Rbm | Liouville | Ndm | ExactTable
-Initials: TypeAlias = Product | Levels | MeanField | Random | State
+Initials: TypeAlias = Product | Levels | MeanField | Random | State | Matrix
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
 
@@ -75,7 +76,7 @@ class Config(Table):
     @property
     def local_dim(self) -> int:
         """Levels of one site, d."""
-        return self.model.local_dim if isinstance(self.model, Custom) else 2
+        return levels_of(self.model)
 
     @model_validator(mode="before")
     @classmethod
@@ -83,7 +84,7 @@ class Config(Table):
         """A search for a stationary state begins with the mean-field state."""
         task = data.get("task")
         spins = isinstance(data.get("ansatz"), Rbm)
-        spins &= not isinstance(data.get("model"), Custom) or data["model"].local_dim == 2
+        spins &= levels_of(data.get("model")) == 2
         if "initial" not in data and isinstance(task, Stationary) and task.method == "continuation" and spins:
             return data | {"initial": MeanField(kind="mean-field")}
         return data
@@ -119,14 +120,24 @@ def _misfits(config: Config) -> Iterator[Refusal]:
 def sites_of(lattice: Lattices) -> int:
     """Number of sites of a lattice."""
     if isinstance(lattice, Edges):
-        return max(lattice.sites or 0, 1 + max(max(edge) for edge in lattice.edges))
+        return max(lattice.sites or 0, 1 + max((max(edge) for edge in lattice.edges), default=-1))
     return prod(lattice.shape)
 
 
-def automatic_method(lattice: Lattices, model: Models, kind: str) -> str:
-    """The method of a problem that asks for none and has no network: exact where that takes seconds."""
-    dim = model.local_dim if isinstance(model, Custom) else 2
-    return "exact" if dim ** sites_of(lattice) <= EXACT_BY_ITSELF[kind] else "correlators"
+def levels_of(model: Any) -> int:
+    """Levels of one site of a model, d."""
+    return getattr(model, "local_dim", 2)
+
+
+def automatic_method(lattice: Lattices, model: Models, kind: str, initial: Any = None) -> tuple[str, str]:
+    """The method of a problem that asks for none and has no network, and why: exact where that takes seconds."""
+    count, most = levels_of(model) ** sites_of(lattice), EXACT_BY_ITSELF[kind]
+    if isinstance(initial, Matrix):
+        return "exact", "it begins with a density matrix that is not a product"
+    if count <= most:
+        return "exact", f"the system has {count} levels, and up to {most} the exact solution takes seconds"
+    levels = f"{count} levels" if count < 10**6 else f"{count:.1e} levels"
+    return "correlators", f"the system has {levels}, more than {most}, and correlators know the errors of their means"
 
 
 def _check_sizes(config: Config) -> Iterator[Refusal]:
@@ -173,6 +184,8 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
         yield Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.momenta and isinstance(config.lattice, Edges):
         yield Refusal("observables.momenta", 'be false for lattice.kind = "edges", which has no momenta', "it is true")
+    if isinstance(config.initial, Matrix) and not exact:
+        yield Refusal("initial.kind", 'be another one unless task.method is "exact"', 'it is "matrix"')
     for pair in config.observables.pairs:
         if pair[0] == pair[1] or max(pair) >= count:
             must = f"hold pairs of different sites from 0 to {count - 1}"
@@ -300,6 +313,7 @@ PLAIN: dict[str, type[Table]] = {"observables": Observables, "output": Output}
 PULSES: dict[str, type[Table]] = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(Pulse)}
 NESTED: dict[type[Table], dict[str, type[Table]]] = {
     Custom: {"hamiltonian": Term, "jumps": JumpTerm},
+    Matrices: {"hamiltonian": MatrixTerm, "jumps": MatrixJump},
     Processor: {"drives": Drive},
 }
 """Keys that hold lists of tables."""

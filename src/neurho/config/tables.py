@@ -45,8 +45,11 @@ Vectors: TypeAlias = Annotated[
 
 
 Bloch: TypeAlias = Annotated[
-    _Vector | tuple[_Vector, ...] | Literal["up", "down", "neel"],
-    Field(description='three numbers (x, y, z), or three for each site, or "up", "down" or "neel"'),
+    _Vector | tuple[_Vector, ...] | Literal["up", "down", "neel", "+x", "-x", "+y", "-y", "+z", "-z", "mixed"],
+    Field(
+        description='three numbers (x, y, z), or three for each site, or "up", "down", "neel", "+x", "-y" or the like, '
+        'or "mixed"'
+    ),
 ]
 
 
@@ -102,10 +105,17 @@ class Edges(Table):
     """Any graph, from pairs of sites."""
 
     kind: Literal["edges"]
-    edges: Annotated[
-        tuple[tuple[Index, Index], ...], Field(min_length=1, description="pairs of sites, as in [[0, 1], [1, 2]]")
-    ]
+    edges: Annotated[tuple[tuple[Index, Index], ...], Field(description="pairs of sites, as in [[0, 1], [1, 2]]")]
     sites: MaybeCount = None
+    directed: Flag = True
+
+    @model_validator(mode="after")
+    def _some_site(self) -> "Edges":
+        if not self.edges and self.sites is None:
+            raise Refusal(
+                "lattice.edges", "hold a pair of sites, as in [[0, 1]], where lattice.sites is not given", "it is []"
+            )
+        return self
 
 
 class Heisenberg(Table):
@@ -270,6 +280,29 @@ class Enumeration(Table):
     memory_gb: MaybePositive = None
 
 
+Entries: TypeAlias = Annotated[
+    tuple[tuple[Index, Index, Number, Number], ...],
+    Field(description="entries [row, column, real part, imaginary part], as in [[0, 1, 1.0, 0.0]]"),
+]
+Function: TypeAlias = Annotated[
+    str | None, Strict(), Field(description="the digest of a function of time, as Python writes it")
+]
+
+
+class MatrixTerm(Table):
+    """A matrix on a few sites, by its entries that are not zero; `function` stands for a function of time."""
+
+    sites: tuple[Index, ...]
+    entries: Entries
+    function: Function = None
+
+
+OperatorLists: TypeAlias = Annotated[
+    dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]*$")], tuple[tuple[MatrixTerm, ...], ...]],
+    Field(description="lists of operators by names of letters and digits, each a list of terms in numbers"),
+]
+
+
 REFERENCES = ("none", "auto", "exact", "trajectories", "matrix-product", "correlators")
 """What [observables] reference can be, besides a file."""
 
@@ -279,6 +312,7 @@ class Observables(Table):
 
     on_sites: Texts = {}
     on_bonds: Texts = {}
+    operators: OperatorLists = {}
     populations: MaybeFlag = None
 
     bonds: Flag = True

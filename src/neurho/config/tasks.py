@@ -121,6 +121,7 @@ class Flow(Table):
     """What evolution and relaxation share. Keys that the method or the solver does not use are None."""
 
     method: Method
+    reason: str | None = None
     dt: MaybePositive = None
     tolerance: MaybePositive = None
     dt_max: MaybePositive = None

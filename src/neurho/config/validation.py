@@ -10,6 +10,9 @@ from neurho.config.messages import Refusal, Refusals, ending, one_of, require_no
 from neurho.config.schema import EXACT_BY_ITSELF, KINDS, NESTED, PLAIN, PULSES, Config, automatic_method
 from neurho.config.tables import Index, Table
 
+WRITTEN = frozenset({"matrices", "matrix"})
+"""Kinds that programs write: no sentence offers them to people."""
+
 
 def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
     """A `Config` from parsed TOML; `where` names it in error messages.
@@ -51,7 +54,8 @@ def _with_method(raw: object, data: Mapping[str, Any], tables: Mapping[str, Any]
         return raw
     asked, network = raw.get("method"), "ansatz" in data or "sampling" in data
     if asked == "auto" or (asked is None and not network):
-        return raw | {"method": automatic_method(lattice, model, str(kind))}
+        method, reason = automatic_method(lattice, model, str(kind), tables.get("initial"))
+        return raw | {"method": method, "reason": reason}
     return raw
 
 
@@ -137,13 +141,14 @@ def _entries(path: str, model: type[Table], raw: object, wrong: list[str]) -> bo
 
 
 def _kind(name: str, raw: dict[str, Any], kinds: dict[str, type[Table]], wrong: list[str]) -> type[Table] | None:
-    choices = one_of(list(kinds))
+    known = [kind for kind in kinds if kind not in WRITTEN]
+    choices = one_of(known)
     if "kind" not in raw:
         wrong.append(f"key `{name}.kind` is missing; it must be {choices}.")
         return None
     given = raw["kind"]
     if not isinstance(given, str) or given not in kinds:
-        hint = suggest(str(given), list(kinds))
+        hint = suggest(str(given), known)
         wrong.append(f"key `{name}.kind` must be {choices}, but it is {shown(given)}{ending(hint)}")
         return None
     return kinds[given]

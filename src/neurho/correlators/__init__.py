@@ -12,7 +12,7 @@ from neurho.correlators.reading import (
     string_means,
 )
 from neurho.correlators.rungs import Rung, expected_count, ladder, require_terms
-from neurho.correlators.solving import Moments, propagate, raw_means, start, stationary
+from neurho.correlators.solving import Moments, propagate, raw_means, start, stationary_state
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
     "sector_signs",
     "smallest_eigenvalue",
     "start",
-    "stationary",
+    "stationary_state",
     "string_means",
     "string_terms",
     "to_correlators",

@@ -62,7 +62,7 @@ def solve(hierarchy: Hierarchy, means: np.ndarray | None, *, guess: np.ndarray |
     return np.concatenate([[1.0], found])
 
 
-def stationary(
+def stationary_state(
     hierarchy: Hierarchy, begin: np.ndarray | None, *, guess: np.ndarray | None = None, tolerance: float = 1e-7
 ) -> Moments:
     """The stationary state: about zero, or with `begin` about the means that it has itself, found from there.

@@ -52,7 +52,7 @@ def as_method(given: Any, tolerance: float | None) -> Method:
     """A method of integration, or the bare tableau of one."""
     method = Method(given) if isinstance(given, Tableau) else given
     good = isinstance(method, Method) and isinstance(method.tableau, Tableau)
-    require(good, "method", "be a neurho.Method, as in Method(BOSH3)", f"it is {brief(given)}")
+    require(good, "method", "be a neurho.methods.Method, as in Method(BOSH3)", f"it is {brief(given)}")
     require(
         method.adaptive or tolerance is None,
         "tolerance",
@@ -67,7 +67,7 @@ def as_quantities(given: Any) -> list[Quantity]:
     if isinstance(given, Mapping):
         return [Quantity(name, operators, average=True) for name, operators in given.items()]
     listed = [given] if isinstance(given, Quantity) else given
-    must = 'be a list of neurho.Quantity, as in [Quantity("sz", (sz(0), sz(1)), average=True)]'
+    must = 'be a list of neurho.methods.Quantity, as in [Quantity("sz", (sz(0), sz(1)), average=True)]'
     require(isinstance(listed, Sequence) and not isinstance(listed, str), "quantities", must, f"it is {brief(given)}")
     for quantity in listed:
         require(isinstance(quantity, Quantity), "quantities", must, f"it holds {brief(quantity)}")
@@ -76,7 +76,7 @@ def as_quantities(given: Any) -> list[Quantity]:
 
 def require_numerics(solver: Any, sampler: Any, diagonal: Any, **sizes: Any) -> None:
     """Check what a flow is made of; None stands for a default."""
-    must = "be an object such as neurho.Ridge(1e-3)"
+    must = "be an object such as neurho.matrix_elements.tdvp.solvers.Ridge(1e-3)"
     require(solver is None or isinstance(solver, AbstractSolver), "solver", must, f"it is {brief(solver)}")
     must = "be an object such as metropolis(lattice, samples=1024, chains=256) gives"
     for name, value in (("sampler", sampler), ("diagonal", diagonal)):

@@ -265,7 +265,7 @@ def make_flow(
       blurred, see `SAFE_EXPONENT`); None sums over all configurations.
     - `chains`: a divisor of `samples`; see `neurho._types.default_chains` unless given.
     - `sampler`, `diagonal`: samplers of p(l, r) and q(l) to use instead.
-    - `solver`: [`neurho.Ridge`][] with its default unless given.
+    - `solver`: [`neurho.matrix_elements.tdvp.solvers.Ridge`][] with its default unless given.
     - `method`, `tolerance`: the Bogacki-Shampine pair at 1e-3 unless given; `tolerance=None` keeps dt fixed.
     - `quantities`: what to measure, or a table of Hermitian operators by name, measured as their mean; one-site and
       bond means of Pauli matrices for spins unless given.
@@ -322,9 +322,10 @@ def evolve(
 
     **Arguments**
 
-    - `ansatz`: a network, or a state that [`neurho.product_state`][] or [`neurho.level_state`][] has prepared.
+    - `ansatz`: a network, or a state that [`neurho.networks.product_state`][] or [`neurho.networks.level_state`][] has
+      prepared.
     - `dt`: the first step, or every step with `tolerance=None`, in units of 1/gamma.
-    - `options`: those of [`neurho.make_flow`][].
+    - `options`: those of [`neurho.methods.make_flow`][].
 
     **Raises** `NeurhoError` for arguments that do not fit, `NumericalError` when the run becomes NaN.
     """
@@ -350,7 +351,7 @@ def stationary_state(
     """Follow the flow to a stationary state: until delta_L <= `delta_l`, at most to `t_max`; the last snapshot is the
     result.
 
-    Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.evolve`][].
+    Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.methods.evolve`][].
     """
     network = network_on(lindbladian, ansatz)
     require_steps_of(dt, seed)

@@ -22,7 +22,8 @@ def product_state(
 
     **Arguments**
 
-    - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`; or "up", "down" or "neel" (site 0 up).
+    - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`; or a name: "up", "down", "neel" (site 0 up),
+      "+x", "-y" and the like, "mixed".
     - `sites`: how many, or a lattice, along whose bonds "neel" alternates.
 
     **Returns** shape `(2^sites, 2^sites)`.

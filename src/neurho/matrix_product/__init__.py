@@ -7,6 +7,6 @@ exponentials of local parts of L. Every mean comes with an error from bond dimen
 from neurho.matrix_product.evolution import evolve
 from neurho.matrix_product.places import line
 from neurho.matrix_product.record import Record
-from neurho.matrix_product.stationary import stationary
+from neurho.matrix_product.stationary import stationary_state
 
-__all__ = ["Record", "evolve", "line", "stationary"]
+__all__ = ["Record", "evolve", "line", "stationary_state"]

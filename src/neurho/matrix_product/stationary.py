@@ -59,7 +59,7 @@ class _Search:
     outgrown: bool = False
 
 
-def stationary(
+def stationary_state(
     model: Lindbladian,
     *,
     quantities: Sequence[Quantity] | Reader | None = None,

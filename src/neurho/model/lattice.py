@@ -9,8 +9,9 @@ import numpy as np
 
 from neurho._types import NeurhoError, require
 
-NAMED_STATES = ("up", "down", "neel")
-"""Product states of spins 1/2 that have a name."""
+AXES = {f"{sign}{axis}": (float(f"{sign}1"), k) for sign in "+-" for k, axis in enumerate("xyz")}
+NAMED_STATES = ("up", "down", "neel", *AXES, "mixed")
+"""Product states of spins 1/2 that have a name; "mixed" is the state of infinite temperature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,15 @@ class Lattice:
 
 
 def chain(length: int, *, periodic: bool = False, multi_edges: bool = False) -> Lattice:
-    """A chain of `length` sites, open or a ring. See [`neurho.square`][] for `multi_edges`."""
+    """A chain of `length` sites, open or a ring. See [`neurho.square`][] for `multi_edges`.
+
+    ```python
+    import neurho
+
+    ring = neurho.chain(4, periodic=True)
+    assert ring.sites == 4 and len(ring.bonds) == 4
+    ```
+    """
     return _bravais("chain", (length,), (periodic,), np.eye(1), [(1,)], multi_edges=multi_edges)
 
 
@@ -71,6 +80,13 @@ def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, 
     count as two bonds, which doubles the coupling of that pair: other physics (2x2 XYZ, J = (0.9, 1.2, 1): m_z =
     -0.659 with 4 bonds, -0.376 with 8). They point in opposite directions; one bond alone has none, and operators that
     change when i and j are exchanged are refused there.
+
+    ```python
+    import neurho
+
+    torus = neurho.square(3, 3, periodic=True)
+    assert torus.sites == 9 and len(torus.bonds) == 18
+    ```
     """
     return _bravais("square", (rows, columns), periodic, np.eye(2), [(1, 0), (0, 1)], multi_edges=multi_edges)
 
@@ -78,7 +94,15 @@ def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, 
 def triangular(
     rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, multi_edges: bool = False
 ) -> Lattice:
-    """A triangular lattice: the square one with the diagonals (row + 1, column - 1) added."""
+    """A triangular lattice: the square one with the diagonals (row + 1, column - 1) added.
+
+    ```python
+    import neurho
+
+    patch = neurho.triangular(3, 3)
+    assert patch.sites == 9 and len(patch.bonds) == 16
+    ```
+    """
     vectors = np.array([[0.5, np.sqrt(0.75)], [1.0, 0.0]])
     steps = [(1, 0), (0, 1), (1, -1)]
     return _bravais("triangular", (rows, columns), periodic, vectors, steps, multi_edges=multi_edges)
@@ -89,6 +113,13 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, dire
 
     Bonds keep the order of a pair: (3, 0) points from 3 to 0. `sites` is needed when the last sites have no bond.
     `directed=False` says that the order means nothing; operators that depend on it are then refused.
+
+    ```python
+    import neurho
+
+    star = neurho.from_edges([(0, 1), (0, 2), (0, 3)])
+    assert star.sites == 4 and len(star.bonds) == 3
+    ```
 
     **Raises** `NeurhoError` for a pair given twice, in any order.
     """
@@ -132,6 +163,14 @@ def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
 
     A lattice has no weights. With `drop_weights=True` they are left to you, to be given as values or couplings, one
     for each bond: `[weight for *_, weight in graph.edges(data="weight")]` has the order of `bonds`.
+
+    ```python
+    import networkx
+    import neurho
+
+    wheel = neurho.from_networkx(networkx.wheel_graph(5))
+    assert wheel.sites == 5 and len(wheel.bonds) == 8
+    ```
 
     **Raises** `NeurhoError` for graphs with parallel edges or with weights, and for whole numbers as nodes that are
     neither 0 ... N-1 nor in ascending order.
@@ -209,9 +248,10 @@ def _bravais(
 
 
 def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
-    """Bloch vectors `(sites, 3)` of the product states "up", "down" and "neel"; anything else comes back as it is.
+    """Bloch vectors `(sites, 3)` of a product state with a name (`NAMED_STATES`); anything else comes back as it is.
 
-    "neel" alternates along bonds, site 0 up; for a number of sites in place of a lattice, from site to site.
+    "neel" alternates along bonds, site 0 up; for a number of sites in place of a lattice, from site to site. "mixed" is
+    the state of infinite temperature.
 
     **Raises** `NeurhoError` for other names, and for "neel" on a lattice with rings of an odd number of bonds.
     """
@@ -219,10 +259,19 @@ def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
         return bloch
     require(bloch in NAMED_STATES, "bloch", f"be numbers or one of {', '.join(NAMED_STATES)}", f"it is {bloch!r}")
     count = where.sites if isinstance(where, Lattice) else where
-    signs: dict[str, Any] = {"up": np.ones(count), "down": -np.ones(count)}
-    if bloch == "neel":
-        signs["neel"] = _two_colours(where) if isinstance(where, Lattice) else (-1.0) ** np.arange(count)
-    return signs[bloch][:, None] * np.array([0.0, 0.0, 1.0])
+    if bloch != "neel":
+        return np.tile(bloch_vector(bloch), (count, 1))
+    signs = _two_colours(where) if isinstance(where, Lattice) else (-1.0) ** np.arange(count)
+    return signs[:, None] * np.array([0.0, 0.0, 1.0])
+
+
+def bloch_vector(name: str) -> np.ndarray:
+    """The Bloch vector `(3,)` of one spin in a state with a name, as of all spins in the product of that name."""
+    vector = np.zeros(3)
+    if name != "mixed":
+        sign, axis = AXES[{"up": "+z", "down": "-z"}.get(name, name)]
+        vector[axis] = sign
+    return vector
 
 
 def _two_colours(lattice: Lattice) -> np.ndarray:

@@ -44,6 +44,13 @@ def heisenberg(
 
     With c = sigma^z the coherence of one spin decays at 2 * `dephasing`.
 
+    ```python
+    import neurho
+
+    model = neurho.heisenberg(neurho.chain(3), field=(0, 0, 1), coupling=(1, 1, 0.5), decay=0.2)
+    assert len(model.jumps) == 3
+    ```
+
     **Arguments**
 
     - `field`: B, shape `(3,)`, or `(sites, 3)` for one vector per site.
@@ -106,6 +113,13 @@ def xyz(
     """The dissipative XYZ model, H = sum_<jl> sum_a J_a sigma^a_j sigma^a_l with decay sigma^-.
 
     Lee, Gopalakrishnan & Lukin, PRL 110, 257204 (2013). At Jx = Jy the all-down state is a dark state.
+
+    ```python
+    import neurho
+
+    steady = neurho.stationary(neurho.xyz(neurho.chain(2), coupling=(1, 1, 1)))  # the dark state
+    assert abs(steady["sz"].mean + 1) < 1e-9
+    ```
     """
     return heisenberg(lattice, coupling=coupling, decay=decay, pulses=pulses)
 
@@ -123,6 +137,13 @@ def ising(
 
     `interaction` is V and `transverse` is g, as in Vicentini et al., PRL 122, 250503 (2019); jumps are sigma^- at rate
     `decay` and sigma^z at rate `dephasing`. `pulses` may multiply `interaction`, `transverse`, `decay` and `dephasing`.
+
+    ```python
+    import neurho
+
+    model = neurho.ising(neurho.square(2, 2), interaction=2.0, transverse=1.0)
+    assert model.hamiltonian.support == (0, 1, 2, 3)
+    ```
     """
     for name, value in (("interaction", interaction), ("transverse", transverse)):
         require(isinstance(value, int | float | np.number), name, "be a real number", f"it is {value!r}")
@@ -142,6 +163,13 @@ def dephasing_chain(
     """Spins coupled along bonds and dephased site by site; the infinite-temperature state is stationary.
 
     Znidaric, J. Stat. Mech. L05002 (2010). Conserves sum_j sigma^z_j when Jx = Jy.
+
+    ```python
+    import neurho
+
+    model = neurho.dephasing_chain(neurho.chain(3), dephasing=0.5)
+    assert len(model.jumps) == 3
+    ```
     """
     return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing, pulses=pulses)
 
@@ -165,6 +193,14 @@ def processor(
 
     Populations relax with T1 to p (excited, up), coherences decay with T2: 1/T2 = 1/(2 T1) + 1/T_phi. See Krantz et
     al., Appl. Phys. Rev. 6, 021318 (2019). The ground state of a qubit is down.
+
+    ```python
+    import neurho
+
+    qubit = neurho.processor(neurho.chain(1), T1=2.0, T2=3.0)
+    decayed = neurho.solve(qubit, "up", [0, 2.0])
+    assert abs(decayed["sz"].mean - (2 * 0.36787944 - 1)) < 1e-6  # exp(-t/T1)
+    ```
 
     **Arguments**
 
@@ -258,6 +294,18 @@ def custom(
     local_dim: int = 2,
 ) -> Lindbladian:
     """Any local model, written as text.
+
+    ```python
+    import neurho
+
+    model = neurho.custom(
+        neurho.chain(3),
+        hamiltonian=[{"on": "bonds", "operator": "J * sx(i) * sx(j)"}],
+        jumps=[{"on": "sites", "operator": "sm(i)", "rate": 0.5}],
+        values={"J": 1.0},
+    )
+    assert len(model.jumps) == 3
+    ```
 
     **Arguments**
 

@@ -90,7 +90,18 @@ class Row(NamedTuple):
 
 
 def read_series(path: str | Path) -> xr.Dataset:
-    """The series of a run directory, in memory."""
+    """The series of a run directory, in memory, as an `xarray.Dataset` along t.
+
+    ```python
+    import tempfile
+    from pathlib import Path
+    import neurho
+
+    path = Path(tempfile.mkdtemp()) / "run"
+    neurho.solve(neurho.xyz(neurho.chain(2)), "up", [0, 1.0], out=path)
+    assert neurho.read_series(path).sz.sizes["t"] == 2
+    ```
+    """
     file = checked(path) / SERIES
     if not file.exists():
         raise NeurhoError(f"The run `{path}` has no {SERIES} yet.")

@@ -23,6 +23,7 @@ from neurho.matrix_elements.sampling import (
 )
 from neurho.matrix_elements.symmetry import Charge, detect, number, parity, require_conserved
 from neurho.model import lattice, models
+from neurho.model.interchange.matrices import lindbladian_from
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
 from neurho.records import PROBLEM, read_problem
@@ -44,7 +45,7 @@ def make_lattice(config: Config) -> Lattice:
     """The lattice of a problem."""
     asked = config.lattice
     if asked.kind == "edges":
-        return lattice.from_edges(asked.edges, sites=asked.sites)
+        return lattice.from_edges(asked.edges, sites=asked.sites, directed=asked.directed)
     periodic = asked.periodic if isinstance(asked.periodic, bool) else list(asked.periodic)
     if asked.kind == "chain":
         ring = periodic if isinstance(periodic, bool) else periodic[0]
@@ -62,6 +63,7 @@ def make_lindbladian(config: Config, sites: Lattice) -> Lindbladian:
         "dephasing": models.dephasing_chain,
         "processor": models.processor,
         "custom": models.custom,
+        "matrices": lindbladian_from,
     }
     given = config.model.model_dump(exclude={"kind"}, exclude_none=True)
     try:
@@ -109,7 +111,7 @@ def _begins_inside(config: Config, charge: Charge) -> bool:
 def _along_z(config: Config) -> bool:
     bloch = getattr(config.initial, "bloch", [[1.0, 0.0, 0.0]])
     if isinstance(bloch, str):
-        return True
+        return bloch[1:] not in ("x", "y")
     vectors = np.atleast_2d(bloch)
     return bool(np.all(vectors[:, :2] == 0))
 

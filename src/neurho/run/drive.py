@@ -8,7 +8,6 @@ import numpy as np
 from neurho._types import Coefficient, NeurhoError
 from neurho.config import Config
 from neurho.model import pulses
-from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian, LocalTerm, Operator, rate_at, value_at
 from neurho.model.text import rates_on
 from neurho.observables import Estimate, Quantity
@@ -37,6 +36,8 @@ def with_pulses(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a model with functions of time in place of the names of pulses."""
     made = make_pulses(config)
     result = dict(given)
+    if config.model.kind == "matrices":
+        return result
     if config.model.kind == "custom":
         values = dict(given.get("values", {}))
         if both := sorted(set(values) & set(made)):
@@ -57,7 +58,7 @@ def require_drive(config: Config, lindbladian: Lindbladian, times: np.ndarray) -
     **Raises** `NeurhoError` with the path of the key.
     """
     between = np.linspace(times[0], times[-1], CHECKS)
-    rates = _rates(config, lindbladian.lattice)
+    rates = _rates(config, lindbladian)
     operators = [lindbladian.hamiltonian, *(jump.operator for jump in lindbladian.jumps)]
     coefficients = {term.coefficient for operator in operators for term in operator.terms}
     for t in map(float, (*times, *between)):
@@ -70,9 +71,11 @@ def require_drive(config: Config, lindbladian: Lindbladian, times: np.ndarray) -
             value_at(coefficient, t, "model")
 
 
-def _rates(config: Config, lattice: Lattice) -> list[tuple[str, Coefficient]]:
+def _rates(config: Config, lindbladian: Lindbladian) -> list[tuple[str, Coefficient]]:
     """Rates that depend on time, with their keys."""
-    made = make_pulses(config)
+    if config.model.kind == "matrices":
+        return [(f"jumps[{n}].rate", jump.rate) for n, jump in enumerate(lindbladian.jumps) if callable(jump.rate)]
+    made, lattice = make_pulses(config), lindbladian.lattice
     rates: list[tuple[str, Coefficient]] = []
     if config.model.kind == "custom":
         for number, jump in enumerate(config.model.jumps):

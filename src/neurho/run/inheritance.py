@@ -7,10 +7,11 @@ from typing import Any, TypeGuard
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
-from neurho.config import Config, fingerprint, loads
+from neurho.config import WITHOUT_NETWORK, Config, fingerprint, loads
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     RBM,
@@ -19,12 +20,13 @@ from neurho.matrix_elements.networks import (
     Table,
     TiedRBM,
     as_liouville,
+    density_matrix,
     enlarged,
     parameters,
 )
 from neurho.matrix_elements.symmetry import Charge
 from neurho.model.lattice import Lattice
-from neurho.records import PROBLEM, read_ansatz, read_problem
+from neurho.records import PROBLEM, read_ansatz, read_problem, read_state
 from neurho.run.assembly import make_charge, make_lattice, make_lindbladian, moves_of, random_network
 
 SPIN_NETWORKS = (RBM, TiedRBM, LiouvilleRBM)
@@ -60,8 +62,8 @@ def last_network(run: str | Path) -> AbstractAnsatz:
     **Raises** `NeurhoError` if the run is exact or has saved no state yet.
     """
     source = loads(read_problem(run), f"{run}/{PROBLEM}")
-    if source.task.method == "exact":
-        raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` is exact.")
+    if source.task.method in WITHOUT_NETWORK:
+        raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` {_by(source)}.")
     network = _last_network(run, source)
     if isinstance(network, SPIN_NETWORKS):
         generator = lindbladian_map(make_lindbladian(source, make_lattice(source)))
@@ -69,12 +71,36 @@ def last_network(run: str | Path) -> AbstractAnsatz:
     return network
 
 
+def last_matrix(run: str | Path, size: int) -> np.ndarray:
+    """The density matrix `(size, size)` of the last state of a run that was exact or has a network.
+
+    **Raises** `NeurhoError` where there is none of that size.
+    """
+    source = loads(read_problem(run), f"{run}/{PROBLEM}")
+    levels, method = source.local_dim**source.sites, source.task.method
+    if levels != size:
+        raise NeurhoError(f"Key `initial.run` must be a run of {size} levels, but `{run}` has {levels}.")
+    if method == "exact":
+        return np.asarray(read_state(run, (0, 0.0, np.zeros((size, size), dtype=complex)), fingerprint(source))[2])
+    if method in WITHOUT_NETWORK:
+        raise NeurhoError(
+            f'Key `initial.run` must be a run that keeps a density matrix or a network, but "{method}" keeps neither.'
+        )
+    rho = density_matrix(last_network(run))
+    return rho / np.trace(rho)
+
+
 def _last_network(run: str | Path, source: Config) -> AbstractAnsatz:
     """The network in the newest checkpoint of a run, without its sector."""
-    if source.task.method == "exact":
-        raise NeurhoError(f"the run `{run}` is exact and has no network.")
+    if source.task.method in WITHOUT_NETWORK:
+        raise NeurhoError(f"the run `{run}` {_by(source)} and has no network.")
     # Shapes alone: nothing is compiled or drawn.
     return read_ansatz(run, eqx.filter_eval_shape(lambda: _blank(source)), fingerprint(source))
+
+
+def _by(source: Config) -> str:
+    """By which method a run without a network is."""
+    return "is exact" if source.task.method == "exact" else f'is by "{source.task.method}"'
 
 
 def _blank(source: Config) -> AbstractAnsatz:

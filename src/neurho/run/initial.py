@@ -26,14 +26,19 @@ from neurho.matrix_elements.networks import (
 )
 from neurho.matrix_elements.networks.translated_rbm import filters_of
 from neurho.matrix_elements.symmetry import Charge, require_invariant
+from neurho.model.interchange.matrices import matrix_from
 from neurho.model.lattice import Lattice, bloch_vectors
-from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
+from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
 from neurho.run.assembly import moves_of, random_network
-from neurho.run.inheritance import inherited
+from neurho.run.inheritance import inherited, last_matrix
 from neurho.stationary.mean_field import mean_field
 
 UNIFORM = 1e-6
 """Largest difference between mean-field Bloch vectors of sites that count as equal."""
+
+
+ROUNDING = 1e-9
+"""Largest departure from a density matrix that counts as rounding."""
 
 
 class Initial(NamedTuple):
@@ -157,6 +162,33 @@ def product_matrix(asked: Any, sites: Lattice) -> np.ndarray:
         rho = exact.product_of(level_amplitudes(asked.populations, sites.sites, asked.phases))
         return np.diag(np.diag(rho)) if asked.mixed else rho
     return exact.product_state(asked.bloch, sites)
+
+
+def exact_start(config: Config, lindbladian: Lindbladian) -> np.ndarray:
+    """The density matrix that an exact run begins with.
+
+    **Raises** `NeurhoError` for a start that is known for networks only.
+    """
+    asked, sites = config.initial, lindbladian.lattice
+    size = lindbladian.local_dim**sites.sites
+    if asked.kind == "matrix":
+        return require_state(matrix_from(asked.entries, size), "Key `initial.entries`")
+    if asked.kind == "state":
+        return last_matrix(asked.run, size)
+    if asked.kind not in ("product", "levels"):
+        method = config.task.method
+        raise NeurhoError(f'Key `initial.kind` must not be "{asked.kind}" for task.method = "{method}", but it is.')
+    return product_matrix(asked, sites)
+
+
+def require_state(rho: np.ndarray, name: str) -> np.ndarray:
+    """The matrix itself, if it is Hermitian and positive with trace one, but for rounding."""
+    off = max(float(np.max(np.abs(rho - rho.conj().T), initial=0.0)), abs(np.trace(rho) - 1))
+    if off <= ROUNDING:
+        off = -float(np.linalg.eigvalsh(rho)[0])
+    if off > ROUNDING:
+        raise NeurhoError(f"{name} must be a density matrix, Hermitian and positive with trace one, but it is not.")
+    return rho
 
 
 def product_factors(config: Config, sites: Lattice) -> np.ndarray:

@@ -95,21 +95,32 @@ class Problem(Setup):
             yield 0.0, exact.stationary_state(self.lindbladian).rho
         else:
             start = self.driver.asked_matrix()
-            start = self.product_matrix if start is None else start
+            start = self.start_matrix if start is None else start
             yield from zip(self.times, exact.evolve(self.lindbladian, start, self.times), strict=True)
 
 
-def build(config: Config, *, method: Callable[[Setup], Driver] | None = None) -> Problem:
+def build(
+    config: Config, lindbladian: Lindbladian | None = None, *, method: Callable[[Setup], Driver] | None = None
+) -> Problem:
     """Build the physics of a problem and check what only physics can check.
 
+    ```python
+    import neurho
+
+    problem = neurho.build(neurho.load("fig2", ["task.method=exact", "task.t=0.1", "task.points=2"]))
+    *_, last = problem.snapshots()
+    assert last.t == 0.1 and problem.lindbladian.sites == 5
+    ```
+
+    With `lindbladian`, what was made in Python and `config` was written from, nothing is read from text.
     With `method`, a driver of your own answers it (see docs/extend/method.md).
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
     """
     if not isinstance(config, Config):
         raise NeurhoError(f"Argument `config` must be a Config, as neurho.load(FILE) gives, but it is {brief(config)}.")
-    sites = make_lattice(config)
-    physics = _physics(config, sites)
+    sites = make_lattice(config) if lindbladian is None else lindbladian.lattice
+    physics = _physics(config, sites) if lindbladian is None else lindbladian
     problem = Problem(config=config, lattice=sites, lindbladian=physics, method=method)
     if problem.lindbladian.is_time_dependent:
         if config.task.kind == "stationary":

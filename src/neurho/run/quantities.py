@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from neurho import exact
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, require, require_sites
 from neurho.config import Config
+from neurho.model.interchange.matrices import operator_from
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, local
 from neurho.model.text import operators_on
@@ -57,6 +58,9 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
             quantities += _both(name, place, operators)
     if wrong:
         raise NeurhoError("\n  ".join(wrong))
+    for name, tables in asked.operators.items():
+        operators = [operator_from([term.model_dump() for term in terms], d) for terms in tables]
+        quantities += _listed(name, operators, lattice)
     if asked.pairs:
         quantities.append(Quantity(REDUCED, pair_operators(asked.pairs, d)))
     return quantities
@@ -75,6 +79,21 @@ def exact_values(rho: np.ndarray, quantities: Sequence[Quantity], sites: int) ->
             continue
         found[quantity.name] = np.asarray(values.mean()) if quantity.average else values
     return found
+
+
+def _listed(name: str, operators: Sequence[Operator], lattice: Lattice) -> list[Quantity]:
+    """One operator by its name; several by their mean and one by one: of each site or bond where they lie so."""
+    for operator in operators:
+        require_sites(operator.support, lattice.sites, f"sites of `{name}`")
+        require(operator.is_hermitian(), name, "be Hermitian, to be measured", f"{operator!r} is not"[:80])
+    if len(operators) == 1:
+        return [Quantity(name, tuple(operators), average=True)]
+    places = {"site": [{j} for j in range(lattice.sites)], "bond": [set(map(int, bond)) for bond in lattice.bonds]}
+    for place, supports in places.items():
+        fits = len(supports) == len(operators)
+        if fits and all(set(o.support) <= s for o, s in zip(operators, supports, strict=True)):
+            return _both(name, place, operators)
+    return _both(name, "each", operators)
 
 
 def _both(name: str, place: str, operators: Sequence[Operator]) -> list[Quantity]:

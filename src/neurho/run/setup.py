@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError
+from neurho._types import Coefficient
 from neurho.config import Config
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
 from neurho.model.lattice import Lattice
@@ -13,7 +13,7 @@ from neurho.model.operators import Lindbladian
 from neurho.observables import Quantity
 from neurho.observables.readout import Readout, make_readout
 from neurho.run.drive import energy_parts
-from neurho.run.initial import product_factors, product_matrix
+from neurho.run.initial import exact_start, product_factors
 from neurho.run.quantities import named_quantities, pauli_of
 from neurho.stationary.uniqueness import several_states
 
@@ -75,12 +75,9 @@ class Setup:
         return product_factors(self.config, self.lattice)
 
     @cached_property
-    def product_matrix(self) -> np.ndarray:
-        """The density matrix of a product start, `(d^N, d^N)`.
+    def start_matrix(self) -> np.ndarray:
+        """The density matrix at t = 0 where no network stands for it, `(d^N, d^N)`.
 
-        **Raises** `NeurhoError` for a start that is no product.
+        **Raises** `NeurhoError` for a start that is known for networks only.
         """
-        if (kind := self.config.initial.kind) not in ("product", "levels"):
-            method = self.config.task.method
-            raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
-        return product_matrix(self.config.initial, self.lattice)
+        return exact_start(self.config, self.lindbladian)

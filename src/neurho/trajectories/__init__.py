@@ -1,6 +1,6 @@
 """Quantum trajectories: Monte-Carlo wave functions of any local model, up to 20 spins."""
 
-from neurho.trajectories.averaging import ROUND, StationaryRun, StationaryState, make_stationary, stationary
+from neurho.trajectories.averaging import ROUND, StationaryRun, StationaryState, make_stationary, stationary_state
 from neurho.trajectories.ensemble import Observed, observed
 from neurho.trajectories.evolution import Ends, Evolution, EvolutionState, Record, evolve, make_evolution
 from neurho.trajectories.space import Space, keeps_parity
@@ -25,5 +25,5 @@ __all__ = [
     "make_evolution",
     "make_stationary",
     "observed",
-    "stationary",
+    "stationary_state",
 ]

@@ -213,7 +213,7 @@ def make_stationary(
     spacing: float | None = None,
     accuracy: Accuracy = DOUBLE,
 ) -> StationaryRun:
-    """Check and compile a search. The arguments are those of [`stationary`][neurho.trajectories.stationary].
+    """Check and compile a search; the arguments are those of `neurho.trajectories.stationary_state`.
 
     **Raises** `NeurhoError` for what trajectories cannot do, and for arguments that do not fit.
     """
@@ -251,7 +251,7 @@ def default_trajectories(lanes: int) -> int:
     return lanes * max(len(workers()), -(-8 // lanes))
 
 
-def stationary(
+def stationary_state(
     model: Lindbladian,
     *,
     observables: Mapping[str, Operator | Sequence[Operator]],

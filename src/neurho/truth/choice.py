@@ -29,7 +29,8 @@ ERROR_OF_SZ = 0.005
 """Error of the mean of sigma^z below which trajectories of a stationary state stop."""
 
 START = {"product": ("kind", "bloch"), "levels": ("kind", "populations", "phases", "mixed")}
-"""Keys of [initial] that say which product state is meant; the others are about networks."""
+START |= {"matrix": ("kind", "entries")}
+"""Keys of [initial] that say which state is meant; the others are about networks."""
 
 
 class Choice(NamedTuple):
@@ -96,7 +97,7 @@ def _by(problem: Problem, method: str, why: str) -> Choice:
     small = problem.lindbladian.local_dim**problem.lattice.sites <= REFERENCE_DIMENSION
     if method == "exact" and started and small:
         return Choice(method, why, None)
-    made = build(asked_of(problem.config, method))
+    made = build(asked_of(problem.config, method), problem.lindbladian)
     if made.driver is not None:
         _ = made.describe()  # says what does not fit
     made.require_memory()

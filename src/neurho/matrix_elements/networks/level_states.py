@@ -75,7 +75,7 @@ def level_state(
 
     **Arguments**
 
-    - `populations`, `phases`: see [`neurho.level_amplitudes`][]; the number of levels is theirs.
+    - `populations`, `phases`: see [`neurho.networks.level_amplitudes`][]; the number of levels is theirs.
     - `mixed`: needs `mixing` >= sites ceil(log2 d) and no `phases`.
     - `noise`: standard deviation of the normal numbers added to all parameters but `visible`.
     - `tilt`: smallest population of a level, in (0, 1/levels).

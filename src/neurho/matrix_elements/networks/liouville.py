@@ -153,7 +153,7 @@ def random_liouville(
       that they leave as it is; `hidden` and `mixing` are then multiples of the number of moves.
     - `charge`: keep only the sector of charge zero of this weak symmetry.
 
-    **Raises** `NeurhoError` for negative sizes, and as [`neurho.random_tied`][] does.
+    **Raises** `NeurhoError` for negative sizes, and as [`neurho.networks.random_tied`][] does.
     """
     require_units(hidden=hidden, mixing=mixing)
     require_whole(sites, "sites", 1)

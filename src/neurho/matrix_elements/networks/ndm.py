@@ -33,7 +33,7 @@ class NDM(AbstractAnsatz):
         G(l) = a.l + sum_k log cosh(b_k + W_k.l),   F the same with parameters of its own, all of them real
 
     Hermitian and positive semidefinite for all parameters. The leading axis 2 is (G, F), or (U, V) of the mixing part.
-    For d > 2 each site has d-1 features in place of +-1, as in [`neurho.RBM`][].
+    For d > 2 each site has d-1 features in place of +-1, as in [`neurho.networks.RBM`][].
 
     **Attributes** (`features` = sites (d-1), `hidden` = M, `mixing` = Mtilde)
 

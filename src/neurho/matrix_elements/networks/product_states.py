@@ -61,7 +61,8 @@ def product_state(
 
     **Arguments**
 
-    - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1; or "up", "down" or "neel" (site 0 up).
+    - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1; or a name: "up", "down", "neel" (site 0 up),
+      "+x", "-y" and the like, "mixed".
     - `sites`: how many, or a lattice, along whose bonds "neel" alternates.
     - `hidden`, `mixing`: M and Mtilde. Mixed states need `mixing` >= `sites`.
     - `noise`: standard deviation of the normal numbers added to all parameters but `visible`: at zero the hidden
@@ -130,19 +131,19 @@ def uniform_product_state(
 ) -> Prepared[TiedRBM]:
     """A product of equal one-site states as a translation-invariant RBM with noise.
 
-    As in [`neurho.product_state`][], with theta at site 0 of the first mixing filter, whose translations are one
-    mixing unit for every site. With the point group m units stand at each: cos(2 theta) is then the m-th root.
+    As in [`neurho.networks.product_state`][], with theta at site 0 of the first mixing filter, whose translations are
+    one mixing unit for every site. With the point group m units stand at each: cos(2 theta) is then the m-th root.
 
     **Arguments**
 
     - `bloch`: r, shape `(3,)`, or `(sites, 3)` with equal rows; or "up" or "down".
-    - `translations`, `hidden`, `mixing`: as in [`neurho.random_tied`][].
-    - `noise`, `tilt`, `charge`: as in [`neurho.product_state`][].
+    - `translations`, `hidden`, `mixing`: as in [`neurho.networks.random_tied`][].
+    - `noise`, `tilt`, `charge`: as in [`neurho.networks.product_state`][].
     - `reach`: the noise of a filter falls with the distance d from site 0 as exp(-d^2/(2 reach^2)). None for noise
       that is the same everywhere. `distances`: `(sites, sites)`, by default those of a chain.
 
-    **Raises** `NeurhoError` as [`neurho.product_state`][] and [`neurho.random_tied`][] do, and for Bloch vectors that
-    are not the same on all sites.
+    **Raises** `NeurhoError` as [`neurho.networks.product_state`][] and [`neurho.networks.random_tied`][] do, and for
+    Bloch vectors that are not the same on all sites.
     """
     moves, sites = np.asarray(translations).shape
     vectors = as_reals(bloch_vectors(bloch, sites), "bloch")

@@ -20,9 +20,9 @@ class TiedRBM(AbstractAnsatz):
                       + sum_f sum_g [log cosh(b_f + sum_j w_fj l_{g(j)}) + log cosh(b_f* + sum_j w_fj* r_{g(j)})]
                       + sum_p sum_g log cosh(2 Re c_p + sum_j (u_pj l_{g(j)} + u_pj* r_{g(j)}))
 
-    It is the [`RBM`][neurho.RBM] with one hidden unit for each pair of a filter and a translation, with N times fewer
-    parameters. Filters are written around site 0. The leading axis 2 of complex parameters is (re, im). With the
-    point group of the lattice g goes through the products of translations with rotations and reflections.
+    It is the [`RBM`][neurho.networks.RBM] with one hidden unit for each pair of a filter and a translation, with N
+    times fewer parameters. Filters are written around site 0. The leading axis 2 of complex parameters is (re, im).
+    With the point group of the lattice g goes through the products of translations with rotations and reflections.
 
     **Attributes** (`features` = sites (d-1))
 

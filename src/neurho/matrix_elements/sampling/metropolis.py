@@ -207,7 +207,7 @@ def metropolis(
 def metropolis_diagonal(
     lattice: Lattice, *, samples: int, chains: int, sweeps: int = 1, warmup: int = 10, local_dim: int = 2
 ) -> Metropolis:
-    """The chain for q(l) = rho(l, l), of the observables (Eq. 13). Arguments as [`neurho.metropolis`][]."""
+    """The chain for q(l) = rho(l, l), of the observables (Eq. 13). Arguments as [`neurho.samplers.metropolis`][]."""
     _require_lattice(lattice)
     moves = [diagonal_moves(lattice.sites, local_dim)]
     if len(lattice.bonds):

@@ -167,6 +167,14 @@ def require_same_dim(a: Operator, b: Operator) -> None:
 def local(matrix: Any, sites: int | Sequence[int], *, local_dim: int = 2) -> Operator:
     """An operator from its matrix on a few sites.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    projector = neurho.local(np.diag([1, 0, 0]), 1, local_dim=3)
+    assert projector.support == (1,) and projector.local_dim == 3
+    ```
+
     **Arguments**
 
     - `matrix`: shape `(d^k, d^k)`, any complex entries; the first of `sites` is the slowest index.
@@ -230,12 +238,27 @@ def _entries(term: LocalTerm, sites: int, dim: int) -> tuple[np.ndarray, np.ndar
 
 
 def identity(local_dim: int = 2) -> Operator:
-    """The identity."""
+    """The identity.
+
+    ```python
+    import neurho
+
+    assert (2 - neurho.identity()).to_sparse(2).trace() == 4
+    ```
+    """
     return Operator(local_dim, (LocalTerm((), np.eye(1, dtype=complex)),))
 
 
 def total(operators: Iterable[Operator]) -> Operator:
-    """The sum of at least one operator."""
+    """The sum of at least one operator.
+
+    ```python
+    import neurho
+
+    magnetisation = neurho.total(neurho.sz(j) for j in range(3))
+    assert magnetisation.support == (0, 1, 2)
+    ```
+    """
     operators = list(operators)
     require(len(operators) > 0, "operators", "hold at least one operator", "it is empty")
     return reduce(_op.add, operators)

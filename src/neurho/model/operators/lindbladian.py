@@ -148,6 +148,14 @@ def adjoint_lindbladian(lindbladian: Lindbladian, operator: Operator) -> Operato
     """L^+ X, the rate of change of an observable in the Heisenberg picture, d<X>/dt = <L^+ X>:
 
     L^+ X = i [H, X] + sum_j gamma_j (c_j^+ X c_j - (c_j^+ c_j X + X c_j^+ c_j)/2)
+
+    ```python
+    import neurho
+
+    model = neurho.heisenberg(neurho.chain(1), decay=1.0)
+    rate = neurho.adjoint_lindbladian(model, neurho.sz(0))  # d<sz>/dt = -(1 + <sz>)
+    assert rate.to_sparse(1).diagonal().real.tolist() == [-2, 0]
+    ```
     """
     support = set(operator.support)
     near = tuple(t for t in lindbladian.hamiltonian.terms if support & set(t.sites))

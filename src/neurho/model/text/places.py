@@ -42,6 +42,13 @@ def operators_on(
 
     On bonds `i` and `j` are in the order of `Lattice.bonds`: `sz(i) * sx(j)` on a ring is sz_j sx_{j+1} for every j.
 
+    ```python
+    import neurho
+
+    hopping = neurho.operators_on(neurho.chain(4), "sp(i) * sm(j) + sm(i) * sp(j)", on="bonds")
+    assert [operator.support for operator in hopping] == [(0, 1), (1, 2), (2, 3)]
+    ```
+
     **Arguments**
 
     - `on`: `"sites"` (`i`), `"bonds"` (`i`, `j`), `"pairs"` (all `i` < `j`, and `distance` on open lattices) or

@@ -61,6 +61,13 @@ def parse_operator(
 ) -> Operator:
     r"""An operator from text, for example `"0.5 * (sp(i) * sm(j) + sm(i) * sp(j))"`.
 
+    ```python
+    import neurho
+
+    drive = neurho.parse_operator("omega * cos(2 * t) * sx(0)", values={"omega": 0.5})
+    assert drive.to_sparse(1, t=0.0).toarray()[0, 1] == 0.5
+    ```
+
     | text | meaning |
     |---|---|
     | `sx(i)`, `sy`, `sz`, `sp`, `sm` | Pauli and ladder matrices, only for `local_dim` 2 |

@@ -45,7 +45,7 @@ class Driver(Protocol):
         ...
 
     def asked_matrix(self) -> np.ndarray | None:
-        """The density matrix that a small problem asks for at t = 0, where that is not a product start."""
+        """The density matrix that a small problem asks for at t = 0, where a network stands for it."""
         return None
 
     def describe(self) -> dict[str, Any]:

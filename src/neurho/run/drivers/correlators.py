@@ -419,7 +419,7 @@ class CorrelatorSearch(Driver):
             member = self.picture.member(rung, central=central)
             try:
                 begin = means if central else None
-                moments = co.stationary(member.hierarchy, begin, tolerance=self.picture.task.tolerance)
+                moments = co.stationary_state(member.hierarchy, begin, tolerance=self.picture.task.tolerance)
             except NumericalError as error:
                 alive[k], failure = 0.0, str(error)
                 continue

@@ -64,7 +64,7 @@ class ExactDriver(Driver):
     def _evolution(self, state: ExactState | None) -> Iterator[Snapshot]:
         model, times = self.setup.lindbladian, self.setup.times
         begin, times = (0.0, times) if state is None else (state.t, times[times > state.t])
-        rho0 = self.setup.product_matrix if state is None else state.rho
+        rho0 = self.setup.start_matrix if state is None else state.rho
         grid = times if len(times) and times[0] == begin else np.concatenate([[begin], times])
         for number, (t, rho) in enumerate(zip(grid, exact.evolve(model, rho0, grid), strict=True)):
             if len(grid) == len(times) or number > 0:

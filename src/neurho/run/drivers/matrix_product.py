@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurho.matrix_product import Record, evolve, stationary
+from neurho.matrix_product import Record, evolve, stationary_state
 from neurho.matrix_product.evolution import FEWER
 from neurho.matrix_product.generator import LineGenerator, line_generator
 from neurho.matrix_product.layout import Packed, blank, pack, unpack
@@ -149,7 +149,7 @@ class MatrixProduct(Driver):
             begin = self.setup.factors
         settings = self._settings | {"initial": begin, "tolerance": task.tolerance}
         several = self.setup.several_states if state is None else ""
-        for record in stationary(self.setup.lindbladian, t_max=task.t_max or LONGEST, **settings):
+        for record in stationary_state(self.setup.lindbladian, t_max=task.t_max or LONGEST, **settings):
             message = " ".join(filter(None, (several, record.message)))
             yield _snapshot(record._replace(message=message), self._packed_search(record))
             several = ""

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: never inside a save."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,6 +32,21 @@ class Signals:
         for number in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._handle)
+
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """A block in which Ctrl-C is handled, as in a call from Python; afterwards all is as it was before."""
+        before, kept = signal.getsignal(signal.SIGINT), (self.pending, self.shielded)
+        mine = threading.current_thread() is threading.main_thread() and before not in (None, signal.SIG_IGN)
+        self.pending, self.shielded = None, False
+        if mine:
+            signal.signal(signal.SIGINT, self._handle)
+        try:
+            yield
+        finally:
+            if mine:
+                signal.signal(signal.SIGINT, before)
+            self.pending, self.shielded = kept
 
     def _handle(self, number: int, _: object) -> None:
         waits = self.shielded or (self.together and self.pending is None)

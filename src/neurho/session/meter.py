@@ -1,0 +1,150 @@
+"""Where a run is, in one record: for whoever shows it, and for `neurho watch` in a file."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from typing import Any, TypeAlias
+
+from neurho._types import closing_steps
+from neurho.config import Config
+from neurho.observables import Snapshot
+from neurho.records import Row, Run, write_status
+
+HISTORY = 120
+"""Values of the main observable that are kept."""
+
+STATUS_SECONDS = 1.0
+"""Least time between two writings of status.json."""
+
+Say: TypeAlias = Callable[..., None]
+"""Called with the status, and with `output`: whether an output has just been taken."""
+
+
+def last_time(config: Config) -> float:
+    """The last time of a run."""
+    return config.task.times[-1] if config.task.times else config.task.t_end
+
+
+class Meter:
+    """Keeps the latest numbers of a run and how fast it goes."""
+
+    def __init__(self, config: Config, rows: Sequence[Row]) -> None:
+        self.end = last_time(config)
+        task: Any = config.task
+        sampled = config.sampling is not None and config.sampling.kind == "metropolis"
+        self.search: int = task.max_steps if task.method == "continuation" else 0
+        self.slower: int = task.refine if self.search and sampled else 1
+        self.steps = self.search + closing_steps(task.average, self.search) if self.search else None
+        self.at_most = config.task.kind == "stationary"
+        self.began = time.monotonic()
+        self.start: tuple[float, float] | None = None
+        self.step_before: int | None = None
+        self.main = ""
+        self.history: list[float] = []
+        for row in rows[-HISTORY:]:
+            self._follow({name: value for name, value in row.values.items() if f"{name}_error" in row.values})
+        self.status: dict[str, Any] = {"state": "compiling", "t": 0.0, "step": 0, "main": self.main}
+        timed = not self.steps and isfinite(self.end)  # an exact search for a stationary state has no last time
+        self.status |= {"t_end": self.end if timed else None, "steps": self.steps}
+        self.status["at_most"] = self.at_most
+        if rows:
+            self.status |= {"t": rows[-1].t, "step": rows[-1].step}
+        self.status |= {"observables": {}, "diagnostics": {}, "message": "", "history": self.history}
+        self._clock()
+
+    def _follow(self, means: Mapping[str, Any]) -> None:
+        names = [name for name, value in means.items() if getattr(value, "ndim", 0) == 0]
+        if not self.main and names:
+            self.main = "sz" if "sz" in names else names[0]
+        if self.main in means:
+            self.history = [*self.history, float(means[self.main])][-HISTORY:]
+
+    def snapshot(self, snapshot: Snapshot) -> dict[str, Any]:
+        """The status after an output."""
+        scalar = {n: e for n, e in snapshot.observables.items() if getattr(e.mean, "ndim", 0) == 0}
+        self._follow({name: estimate.mean for name, estimate in scalar.items()})
+        self.status |= {
+            "observables": {name: [_number(e.mean), _number(e.error)] for name, e in scalar.items()},
+            "diagnostics": {name: _number(value) for name, value in snapshot.diagnostics.items()},
+            "main": self.main,
+            "history": self.history,
+            "message": snapshot.message or self.status["message"],
+        }
+        return self.step(snapshot.t, snapshot.step)
+
+    def step(self, t: float, step: int, dt: float | None = None) -> dict[str, Any]:
+        """The status after a step."""
+        if self.start is None and self.step_before is not None and step > self.step_before:
+            self.start = (
+                time.monotonic(),
+                self._work(step) if self.steps else t,
+            )  # the first step compiles and says nothing about the speed
+        self.step_before = step if self.step_before is None else self.step_before
+        self.status |= {"state": "running", "t": t, "step": step}
+        if dt is not None:
+            self.status["diagnostics"] = self.status["diagnostics"] | {"dt": dt}
+        return self._clock()
+
+    def _work(self, step: int) -> int:
+        """What has been done until a step of a search: its last ones take `refine` times as many samples."""
+        return min(step, self.search) + self.slower * max(0, step - self.search)
+
+    def finish(self, state: str, message: str = "") -> dict[str, Any]:
+        """The last status of a session: "finished" or "stopped"."""
+        self.status |= {"state": state, "message": message or self.status["message"]}
+        return self._clock() | {"left_seconds": None}
+
+    def _clock(self) -> dict[str, Any]:
+        now, left = time.monotonic(), None
+        end, done = self.end, self.status["t"]
+        if self.steps:
+            end, done = self._work(self.steps), self._work(self.status["step"])
+        if self.start is not None and done > self.start[1] and isfinite(end):
+            left = max(0.0, (now - self.start[0]) * (end - done) / (done - self.start[1]))
+        kilo = 1 if sys.platform == "darwin" else 1024
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilo
+        self.status |= {
+            "seconds": now - self.began,
+            "left_seconds": left,
+            "at_most": self.at_most,
+            "memory_bytes": memory,
+        }
+        return self.status
+
+
+class Progress:
+    """Takes snapshots and steps, and says of them what is due; `due` limits how often."""
+
+    def __init__(self, meter: Meter, run: Run, say: Say) -> None:
+        self.meter = meter
+        self.run = run
+        self.say = say
+        self._written = 0.0
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """After an output."""
+        status = self.meter.snapshot(snapshot)
+        self._write(status, force=False)
+        self.say(status, output=True)
+
+    def step(self, state: Any) -> None:
+        """After a step between two outputs."""
+        status = self.meter.step(state.t, state.step, state.dt)
+        self._write(status, force=False)
+        self.say(status, output=False)
+
+    def finish(self, state: str, message: str = "") -> None:
+        """At the end of a session."""
+        self._write(self.meter.finish(state, message), force=True)
+
+    def _write(self, status: dict[str, Any], *, force: bool) -> None:
+        if force or time.monotonic() - self._written >= STATUS_SECONDS:
+            write_status(self.run.path, status)
+            self._written = time.monotonic()
+
+
+def _number(value: Any) -> float | None:
+    number = float(value)
+    return number if abs(number) < float("inf") else None
