@@ -28,7 +28,7 @@ from neurho.matrix_elements.networks import density_matrix
 from neurho.records.summary import prefer_corrected
 from neurho.run.initial import product_matrix
 from neurho.run.quantities import exact_values
-from neurho.stationary.corrections import slowest_rate
+from neurho.stationary_states.corrections import slowest_rate
 from neurho.sweep.run import run_point
 
 SEED = 2019

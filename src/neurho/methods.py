@@ -18,7 +18,7 @@ from neurho.matrix_elements.generator import LabelMap, lindbladian_map
 from neurho.matrix_elements.tdvp.crossvalidation import CrossValidated
 from neurho.matrix_elements.tdvp.equation import TDVP
 from neurho.observables import Quantity, pauli_quantities
-from neurho.stationary.corrections import stationary_quantities
+from neurho.stationary_states.corrections import stationary_quantities
 
 __all__ = [
     "BOSH3",

@@ -30,7 +30,7 @@ from neurho.model import lattice
 from neurho.model.operators import sz
 from neurho.observables import Estimate, Quantity, pauli_quantities
 from neurho.run.problem import build
-from neurho.stationary.continuation import Continuation, begin, search_stationary
+from neurho.stationary_states.continuation import Continuation, begin, search_stationary
 
 CHAIN = lattice.chain(3)
 MODEL = models.heisenberg(CHAIN, field=[0.1, 0.0, 2.0], coupling=[0.5, 0.0, 0.2], decay=1.0)

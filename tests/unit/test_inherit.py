@@ -15,7 +15,7 @@ from neurho.model import lattice
 from neurho.observables import Estimate, Snapshot
 from neurho.run import initial
 from neurho.run.assembly import make_charge, make_lattice, make_lindbladian
-from neurho.stationary.continuation import SearchState
+from neurho.stationary_states.continuation import SearchState
 
 CHAINS = jnp.zeros((2, 3), dtype=jnp.int32)
 

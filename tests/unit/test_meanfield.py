@@ -8,7 +8,7 @@ import helpers
 from neurho import exact, models
 from neurho.matrix_elements.generator import lindbladian_map, to_table
 from neurho.model import lattice
-from neurho.stationary.mean_field import mean_field, mean_field_rates
+from neurho.stationary_states.mean_field import mean_field, mean_field_rates
 
 
 def test_rates_are_partial_traces_of_the_lindbladian():

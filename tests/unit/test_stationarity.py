@@ -9,7 +9,14 @@ import neurho
 from neurho import exact
 from neurho.matrix_elements.estimation.observables import build_observables
 from neurho.model.operators import adjoint_lindbladian, total
-from neurho.stationary.corrections import averaged, clusters, corrected, relaxes, slowest_rate, stationary_quantities
+from neurho.stationary_states.corrections import (
+    averaged,
+    clusters,
+    corrected,
+    relaxes,
+    slowest_rate,
+    stationary_quantities,
+)
 
 
 def random_hermitian(rng, size):

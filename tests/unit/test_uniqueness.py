@@ -13,7 +13,7 @@ from neurho.model import lattice
 from neurho.model.operators import Lindbladian, sm, sx, sz
 from neurho.observables import Snapshot
 from neurho.run.problem import build
-from neurho.stationary.uniqueness import several_states
+from neurho.stationary_states.uniqueness import several_states
 
 CHAIN = lattice.chain(3)
 

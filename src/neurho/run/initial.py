@@ -31,7 +31,7 @@ from neurho.model.lattice import Lattice, bloch_vectors
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
 from neurho.run.assembly import moves_of, random_network
 from neurho.run.inheritance import inherited, last_matrix
-from neurho.stationary.mean_field import mean_field
+from neurho.stationary_states.mean_field import mean_field
 
 UNIFORM = 1e-6
 """Largest difference between mean-field Bloch vectors of sites that count as equal."""

@@ -15,7 +15,7 @@ from neurho.observables.readout import Readout, make_readout
 from neurho.run.drive import energy_parts
 from neurho.run.initial import exact_start, product_factors
 from neurho.run.quantities import named_quantities, pauli_of
-from neurho.stationary.uniqueness import several_states
+from neurho.stationary_states.uniqueness import several_states
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from neurho.run import memory
 from neurho.run.assembly import automatic, make_samplers
 from neurho.run.drivers.network import NetworkDriver
 from neurho.run.memory import Sizes
-from neurho.stationary.continuation import Continuation, SearchState, begin, search_stationary
+from neurho.stationary_states.continuation import Continuation, SearchState, begin, search_stationary
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ProjectedDriver(NetworkDriver):
 
 @dataclass(frozen=True)
 class ContinuationDriver(NetworkDriver):
-    """The search for a stationary state by growing steps (see [`neurho.stationary.continuation`][])."""
+    """The search for a stationary state by growing steps (see [`neurho.stationary_states.continuation`][])."""
 
     @cached_property
     def search(self) -> Continuation:

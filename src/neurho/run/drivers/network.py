@@ -32,8 +32,8 @@ from neurho.run.initial import Initial, asked_matrix, make_initial
 from neurho.run.memory import Sizes
 from neurho.run.quantities import pauli_of
 from neurho.run.setup import Setup
-from neurho.stationary import corrections
-from neurho.stationary.corrections import slowest_rate, stationary_quantities
+from neurho.stationary_states import corrections
+from neurho.stationary_states.corrections import slowest_rate, stationary_quantities
 
 PREPARED_DIMENSION = 2**6
 """Largest d^N for which the distance of the prepared state from the one asked for is taken from density matrices."""

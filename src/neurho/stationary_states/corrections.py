@@ -139,7 +139,7 @@ def stationary_quantities(
     S^aa(k=0) (`structure_xx_corrected`; up to `STRUCTURE` sites).
 
     `size` is that of the clusters; a pair is at least its own two sites. None at all where a cluster does not
-    relax (`neurho.stationary.corrections.relaxes`), and no S^aa where two sites that share no bond do not.
+    relax (`neurho.stationary_states.corrections.relaxes`), and no S^aa where two sites that share no bond do not.
     """
     require(isinstance(lindbladian, Lindbladian), "lindbladian", "be a Lindbladian", f"it is {brief(lindbladian)}")
     lattice, quantities = lindbladian.lattice, []
