@@ -1,6 +1,4 @@
-"""Modules of one's own: the same numbers as the built-in network of the same formula, and every way a module is
-wrong.
-"""
+"""Modules of one's own: the numbers of the network with the same formula, and all that is wrong in one."""
 
 import equinox as eqx
 import jax
@@ -144,8 +142,8 @@ def test_ways_to_give_a_module(name):
 
 
 def test_equal_modules_share_programs():
-    make = lambda seed: from_module(eqx.nn.MLP(6, 2, 4, 1, key=jax.random.key(seed)), sites=3, joined=True)  # noqa:
-    E731 one, other = make(0), make(1)
+    make = lambda seed: from_module(eqx.nn.MLP(6, 2, 4, 1, key=jax.random.key(seed)), sites=3, joined=True)  # noqa: E731
+    one, other = make(0), make(1)
     assert jax.tree.structure(one) == jax.tree.structure(other)
     assert jax.tree.structure(one) != jax.tree.structure(from_module(Paper(helpers.network(0)), sites=3))
 
@@ -346,10 +344,9 @@ def of(value, **leaves):
         ((lambda l, r: l[0], None), {}, r"given with its parameters, but `<lambda>` has none"),
         ((3, {"w": np.ones(3)}), {}, r"be a function, or a module that can be called, but it is 3"),
         ((eqx.nn.MLP(6, 2, 4, 1, key=jax.random.key(0)), None), {}, r"take an array of shape \(3,\) and an array"),
-        ((eqx.nn.MLP(6, 3, 4, 1, key=jax.random.key(0)), None), {"joined": True}, r"`MLP` returns an array of shape
-        \(3,\)"), ((eqx.nn.MLP(6, 2, 4, 1, key=jax.random.key(0)), {}), {}, r"`parameters` must be left out for a
-        module"), (of(lambda p, l, r: l[0]), {"local_dim": 3, "spins": True}, r"`spins` must be False for more than two
-        levels"),
+        ((eqx.nn.MLP(6, 3, 4, 1, key=jax.random.key(0)), None), {"joined": True}, r"`MLP` returns an array"),
+        ((eqx.nn.MLP(6, 2, 4, 1, key=jax.random.key(0)), {}), {}, r"`parameters` must be left out for a module"),
+        (of(lambda p, l, r: l[0]), {"local_dim": 3, "spins": True}, r"`spins` must be False for more than two levels"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_names_the_module(given, claims, sentence):

@@ -14,7 +14,7 @@ import xarray as xr
 from neurho import exact, records, reference
 from neurho._jax.parallel import replicate
 from neurho._types import NeurhoError, brief
-from neurho.config import WITHOUT_NETWORK, Config
+from neurho.config import WITHOUT_NETWORK, Config, PythonModule
 from neurho.dynamics.flow import follow, relax, start
 from neurho.dynamics.projected_steps import begin_projected, follow_projected
 from neurho.matrix_elements.estimation.estimators import comparison
@@ -326,8 +326,11 @@ class Problem(Setup):
             yield from zip(self.times, self._truth(0.0), strict=True)
 
 
-def build(config: Config) -> Problem:
+def build(config: Config, *, trust: bool = False) -> Problem:
     """Build the physics of a problem and check what only physics can check.
+
+    With `trust` the code that `ansatz.kind = "python"` names runs; without, such a problem can be looked at and not
+    run.
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
     """
@@ -335,7 +338,7 @@ def build(config: Config) -> Problem:
         raise NeurhoError(f"Argument `config` must be a Config, as neurho.load(FILE) gives, but it is {brief(config)}.")
     sites = make_lattice(config)
     physics = _physics(config, sites)
-    problem = Problem(config=config, lattice=sites, lindbladian=physics)
+    problem = Problem(config=config, lattice=sites, lindbladian=physics, trust=trust)
     if problem.lindbladian.is_time_dependent:
         if config.task.kind == "stationary":
             raise NeurhoError('Key `task.kind` must be "evolve" for a model that depends on time, but it is not.')
@@ -345,7 +348,7 @@ def build(config: Config) -> Problem:
             )
         require_drive(config, problem.lindbladian, problem.times)
     _ = problem.named  # what is wrong in a problem is said before it runs
-    if problem.driver is None and not problem.is_exact:
+    if problem.driver is None and not problem.is_exact and (trust or not isinstance(config.ansatz, PythonModule)):
         _ = problem.initial, problem.observables
     return problem
 

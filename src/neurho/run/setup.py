@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError
-from neurho.config import WITHOUT_NETWORK, Config
+from neurho.config import WITHOUT_NETWORK, Config, PythonModule
 from neurho.dynamics.flow import Flow, make_flow
 from neurho.dynamics.projected_steps import Projected
 from neurho.matrix_elements.estimation.defect import Defects
@@ -51,6 +51,8 @@ class Setup:
     config: Config
     lattice: Lattice
     lindbladian: Lindbladian
+    trust: bool = False
+    """Whether code that the problem names may run."""
 
     @property
     def is_exact(self) -> bool:
@@ -79,7 +81,7 @@ class Setup:
     @cached_property
     def initial(self) -> Initial:
         """The network at t = 0."""
-        return make_initial(self.config, self.lattice, self.generator, self.charge)
+        return make_initial(self.config, self.lattice, self.generator, self.charge, trust=self.trust)
 
     @cached_property
     def generator(self) -> LabelMap:
@@ -105,7 +107,8 @@ class Setup:
     @cached_property
     def samplers(self) -> tuple[AbstractSampler, AbstractSampler]:
         """Those of p(l, r) and q(l)."""
-        return make_samplers(self.config, self.lattice, self.charge)
+        hermitian = self.initial.ansatz.hermitian
+        return make_samplers(self.config, self.lattice, self.charge, hermitian=hermitian)
 
     @property
     def observables(self) -> Observables:
@@ -188,9 +191,11 @@ class Setup:
         dim, refine = self.lindbladian.local_dim, getattr(config.task, "refine", None)
         exact = sampling.kind == "enumeration"
         more = 1 if exact else refine or 1
+        count = parameter_count(self.initial.ansatz)
+        units = 2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0)
         return Sizes(
-            parameters=parameter_count(self.initial.ansatz),
-            units=2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0),
+            parameters=count,
+            units=count // (2 * self.lattice.sites) if isinstance(network, PythonModule) else units,
             samples=more * self.samples,
             diagonal=dim**self.lattice.sites if exact else more * sampling.diagonal_samples,
             operators=sum(len(shared) for shared in {id(q.operators): q.operators for q in self._quantities}.values()),
@@ -308,7 +313,10 @@ def _search(problem: Setup) -> Continuation:
     final, observables = implicit, _observables(problem)
     closing = observables
     if not full.exact:
-        more, diagonal = make_samplers(problem.config, problem.lattice, problem.charge, more=task.refine)
+        hermitian = problem.initial.ansatz.hermitian
+        more, diagonal = make_samplers(
+            problem.config, problem.lattice, problem.charge, hermitian=hermitian, more=task.refine
+        )
         final = dataclasses.replace(implicit, sampler=more)
         closing = dataclasses.replace(observables, sampler=diagonal)
     return Continuation(

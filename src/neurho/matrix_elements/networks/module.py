@@ -116,7 +116,7 @@ def require_claims(network: AbstractAnsatz, name: str, *, positive: bool) -> Non
     """
     x, mirrored, diagonal = looked_at(network.sites, network.local_dim)
     values = np.asarray(log_amplitudes(network, jnp.asarray(np.concatenate([x, diagonal]))))
-    bad = np.isnan(values) | (values.real == np.inf)
+    bad = not_logarithms(values)
     at = np.concatenate([x, diagonal])[np.argmax(bad)]
     rows, columns = (list(map(int, side)) for side in np.divmod(at, network.local_dim))
     must = "return a finite log rho(l, r), or -inf where rho is zero"
@@ -129,13 +129,13 @@ def require_claims(network: AbstractAnsatz, name: str, *, positive: bool) -> Non
     values = np.asarray(log_amplitudes(moved, jnp.asarray(np.concatenate([x, mirrored, diagonal]))))
     one, other, along = np.split(values, [len(x), 2 * len(x)])
     require(
-        not np.any(_apart(one, other.conj())),
+        not np.any(_apart(one, np.conj(other))),
         "module",
         "be Hermitian, rho(l, r) = rho(r, l)*, where hermitian=True says so",
         f"`{name}` is not (neurho.matrix_elements.networks.Hermitian makes it so)",
     )
     require(
-        not positive or not np.any(_apart(along, along.real.astype(complex))),
+        not positive or not np.any(_apart(along, np.real(along))),
         "module",
         "have rho(l, l) >= 0 where positive=True says so",
         f"`{name}` has not",
@@ -157,9 +157,14 @@ def looked_at(sites: int, local_dim: int) -> tuple[np.ndarray, np.ndarray, np.nd
 def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Whether logarithms stand for different numbers; two zeros are equal, and what is NaN is passed over."""
     with np.errstate(invalid="ignore"):
-        size, turn = one.real - other.real, np.exp(1j * (one.imag - other.imag))
-        zeros = np.isneginf(one.real) & np.isneginf(other.real)
-        return ~zeros & ((np.abs(size) > NEAR * (1 + np.abs(one.real))) | (np.abs(turn - 1) > NEAR))
+        size, turn = np.real(one) - np.real(other), np.exp(1j * (np.imag(one) - np.imag(other)))
+        zeros = np.isneginf(np.real(one)) & np.isneginf(np.real(other))
+        return ~zeros & ((np.abs(size) > NEAR * (1 + np.abs(np.real(one)))) | (np.abs(turn - 1) > NEAR))
+
+
+def not_logarithms(values: np.ndarray) -> np.ndarray:
+    """Which values are no logarithms of finite numbers; minus infinity is that of zero."""
+    return np.isnan(values) | (np.real(values) == np.inf)
 
 
 def as_network(given: Any, *, sites: int, local_dim: int, name: str) -> AbstractAnsatz:

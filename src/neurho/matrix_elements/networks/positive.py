@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from neurho._types import require, require_whole
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated
-from neurho.matrix_elements.networks.module import looked_at
+from neurho.matrix_elements.networks.module import looked_at, not_logarithms
 from neurho.matrix_elements.networks.recipe import Recipe, require_logarithm, taken_apart
 from neurho.matrix_elements.networks.wrappers import log_sum
 
@@ -81,7 +81,7 @@ def from_amplitude(
     require_logarithm(recipe, found, l, jnp.zeros((), int), of="phi_k(l)")
     x, *_ = looked_at(sites, local_dim)
     values = np.asarray(jax.vmap(network._log_phi)(jnp.asarray(x // local_dim)))
-    bad = np.isnan(values) | (values.real == np.inf)
+    bad = not_logarithms(values)
     must = "return a finite log phi_k(l), or -inf where phi is zero"
     require(not np.any(bad), "module", must, f"`{recipe.name}` returns {values[bad][:1]}")
     return network

@@ -180,7 +180,7 @@ def _label(path: Any) -> str:
 def _checked(leaf: Any, label: str, name: str) -> Array:
     """A parameter, if it is an array of finite real or complex numbers."""
     dtype = getattr(leaf, "dtype", None)
-    numeric = eqx.is_array(leaf) and jnp.issubdtype(dtype, jnp.inexact)
+    numeric = dtype is not None and eqx.is_array(leaf) and jnp.issubdtype(dtype, jnp.inexact)
     what = f"an array of type {dtype}" if dtype is not None else brief(leaf)
     must = "have arrays of real or complex numbers for parameters"
     require(numeric, "module", must, f"`{label}` of `{name}` is {what}")
@@ -192,7 +192,7 @@ def _checked(leaf: Any, label: str, name: str) -> Array:
 def _real(leaf: Any) -> Float[Array, "..."]:
     """An array in double precision; a complex one as its real and imaginary part."""
     array = np.asarray(leaf)
-    parts = np.stack([array.real, array.imag]) if np.iscomplexobj(array) else array
+    parts = np.stack([np.real(array), np.imag(array)]) if np.iscomplexobj(array) else array
     return jnp.asarray(parts.astype(float))
 
 

@@ -1,5 +1,6 @@
-"""Networks made of others: Hermitian, symmetric on the lattice, in a sector. Parameters are those of the network within.
+"""Networks made of others: Hermitian, symmetric on the lattice, in a sector.
 
+Parameters are those of the network within.
 All evaluate log rho again for every ratio, as often as they have terms.
 """
 
