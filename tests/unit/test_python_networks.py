@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import neurho
 from neurho import NeurhoError, cli, config, records
 from neurho.matrix_elements.networks import ModuleAnsatz
+from neurho.records.code import _executed
 
 CODE = """
 import equinox as eqx
@@ -87,7 +88,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def said(place, *words):
+def said(*words):
     found = CliRunner().invoke(cli.app, [str(word) for word in words])
     assert isinstance(found.exception, NeurhoError), found.output
     return str(found.exception)
@@ -95,8 +96,8 @@ def said(place, *words):
 
 def test_nothing_runs_without_trust(place, capsys):
     for words in (["run", place / "own.toml"], ["run", place / "own.toml", "--check"]):
-        assert "own.py`: give `--trust`" in said(place, *words)
-    sweep = said(place, "sweep", place / "own.toml", "task.t=0.01,0.02", "--out", "grid")
+        assert "own.py`: give `--trust`" in said(*words)
+    sweep = said("sweep", place / "own.toml", "task.t=0.01,0.02", "--out", "grid")
     assert "own.py`: give `--trust`" in sweep
     built = neurho.build(config.load(place / "own.toml"))  # to look at
     for action in (lambda: built.initial, lambda: next(built.snapshots()), built.describe):
@@ -129,10 +130,11 @@ def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     again = neurho.build(config.loads(records.read_problem("run")), trust=True)
     state = records.reopen("run", fingerprint=config.fingerprint(again.config)).restore(again.template())
     (last,) = again.snapshots(state)
-    assert eqx.tree_equal(last.state, every[-1].state)
+    for one, other in zip(jax.tree.leaves(last.state), jax.tree.leaves(every[-1].state), strict=True):
+        np.testing.assert_array_equal(one, other)
 
     # what else reads a run directory
-    assert "give `--trust`" in said(place, "export", "run")
+    assert "give `--trust`" in said("export", "run")
     CliRunner().invoke(cli.app, ["export", "run", "--trust"], catch_exceptions=False)
     network = neurho.last_network("run", trust=True)
     assert eqx.tree_equal(records.load_parameters("run/parameters.npz", like=network), network)
@@ -147,12 +149,9 @@ def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     (place / "nets" / "own.py").write_text(CODE + "\n# another\n")
     other = config.load(place / "own.toml")
     assert config.fingerprint(other) != config.fingerprint(settings)
-    jax.clear_caches()
-    from neurho.records import code
-
-    code._executed.cache_clear()
-    assert "give `--trust`" in said(place, "resume", "run")
-    assert "own.py` has changed since this problem was first read" in said(place, "resume", "run", "--trust")
+    _executed.cache_clear()  # as in another process
+    assert "give `--trust`" in said("resume", "run")
+    assert "own.py` has changed since this problem was first read" in said("resume", "run", "--trust")
     shown = CliRunner().invoke(cli.app, ["show", "run"])
     assert shown.exit_code == 0  # what was found is there without the code
 
@@ -175,11 +174,11 @@ def test_what_a_name_may_make(place):
         ({"ansatz.module": "nets/own.py:number"}, "must have a class or function `number`, but it is none"),
         ({"ansatz.module": "nets/own.py:smaller"}, "make a network of 3 sites with 2 levels, but it has 2 with 2"),
         ({"ansatz.module": "nets/own.py:nothing"}, "be a function, or a module that can be called, but it is 3"),
-        ({"ansatz.module": "nets/own.py:broken"}, "key, must run without an error, but it raises KeyError: 'the
-        weights'"), ({"ansatz.arguments": {"colour": 1}}, "`hermitian` in .* raises TypeError: hermitian.* 'colour'"),
+        ({"ansatz.module": "nets/own.py:broken"}, "run without an error, but it raises KeyError: 'the weights'"),
+        ({"ansatz.arguments": {"colour": 1}}, "`hermitian` in .* raises TypeError: hermitian.* 'colour'"),
         ({"ansatz.arguments": {"key": 1}}, "`ansatz.arguments.key` must be left out: the problem says it"),
-        ({"ansatz.module": "nets/none.py:hermitian"}, "`ansatz.module` must name a file that can be read, .*: No such
-        file"), ({"ansatz.module": "nets/own.py"}, "`ansatz.module` must be a file and a name within it"),
+        ({"ansatz.module": "nets/none.py:hermitian"}, "`ansatz.module` must name a file that .* No such file"),
+        ({"ansatz.module": "nets/own.py"}, "`ansatz.module` must be a file and a name within it"),
         ({"ansatz.module": 3}, "`ansatz.module` must be a file and a name within it"),
         ({"ansatz.width": 3}, 'key `ansatz.width` is not known for kind "python"'),
         ({"initial.fit": 0}, r"`initial.fit` must be at least 1 for ansatz.kind = .python., .* but it is 0"),
@@ -193,5 +192,5 @@ def test_what_is_wrong_is_a_sentence(place, changes, sentence):
 
 def test_code_that_does_not_run(place):
     (place / "nets" / "own.py").write_text("import no_such_package\n")
-    with pytest.raises(NeurhoError, match="own.py` must run without an error, but it raises ModuleNotFoundError"):
+    with pytest.raises(NeurhoError, match=r"own.py` must run without an error, but it raises ModuleNotFoundError"):
         neurho.build(config.load(place / "own.toml"), trust=True)
