@@ -141,6 +141,16 @@ def test_ways_to_give_a_module(name):
     np.testing.assert_allclose(log_amplitudes(network, X), expected, atol=1e-6 if "single" in name else 1e-12)
 
 
+def test_levels_of_more_than_two():
+    """Sites of three levels: whole numbers 0, 1, 2, as they are."""
+    network = registry.own_function(0, local_dim=3)
+    x = helpers.configurations(2, 3)
+    l, r = np.divmod(x, 3)
+    p = {k: np.asarray(v) for k, v in network.parameters.items()}
+    expected = np.einsum("xi,ij,xj->x", l, p["matrix"][0] + 1j * p["matrix"][1], r) + (l + r) @ p["field"]
+    np.testing.assert_allclose(log_amplitudes(network, jnp.asarray(x)), expected, atol=1e-12)
+
+
 def test_equal_modules_share_programs():
     make = lambda seed: from_module(eqx.nn.MLP(6, 2, 4, 1, key=jax.random.key(seed)), sites=3, joined=True)  # noqa: E731
     one, other = make(0), make(1)

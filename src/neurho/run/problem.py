@@ -205,10 +205,10 @@ class Problem(Setup):
         """What the noise of the initial state costs."""
         if self.initial.target is None:
             return ""
-        tilt = self.initial.tilt_loss
+        tilt, cause = self.initial.tilt_loss, "its fit" if isinstance(self.config.ansatz, PythonModule) else "noise"
         return (
-            f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by noise, {tilt:.1e} "
-            "by tilt."
+            f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by {cause}, "
+            f"{tilt:.1e} by tilt."
         )
 
     def _truth(self, t: float, *, first: bool = True) -> Iterator[np.ndarray]:
