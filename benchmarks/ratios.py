@@ -1,9 +1,8 @@
-"""What ratios by evaluating log rho again cost, beside the cached ratios of hidden units: the table of docs/extend/ansatz.md.
+"""What ratios by evaluating log rho again cost beside cached ones of hidden units: the table of docs/extend/ansatz.md.
 
     python benchmarks/ratios.py [8 16]
 
-The same network twice, the RBM of Eq. 2 with M = Mtilde = N: as it is, and as a plain function that `from_module`
-takes.
+The same network twice, the RBM of Eq. 2 with M = Mtilde = N: as it is, and as a plain function for `from_module`.
 """
 
 import dataclasses
@@ -77,10 +76,8 @@ def main(sizes: list[int]) -> None:
         rbm = neurho.random_rbm(jax.random.key(0), sites, hidden=sites, mixing=sites, scale=0.1)
         fast, slow = measure(rbm, sites), measure(as_module(rbm), sites)
         for name in fast:
-            print(
-                f"N = {sites:2}  {name:14} {1e3 * fast[name]:9.1f} ms  {1e3 * slow[name]:9.1f} ms  x{slow[name] / fast[name]:.1f}",
-                flush=True,
-            )
+            one, other = 1e3 * fast[name], 1e3 * slow[name]
+            print(f"N = {sites:2}  {name:14} {one:9.1f} ms  {other:9.1f} ms  x{other / one:.1f}", flush=True)
 
 
 main([int(size) for size in sys.argv[1:]] or [8, 16])
