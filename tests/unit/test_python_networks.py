@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import neurho
-from neurho import NeurhoError, cli, config, records
+from neurho import NeurhoError, cli, config, records, sweep
 from neurho.matrix_elements.networks import ModuleAnsatz
 from neurho.records.code import _executed
 
@@ -97,8 +97,10 @@ def said(*words):
 def test_nothing_runs_without_trust(place, capsys):
     for words in (["run", place / "own.toml"], ["run", place / "own.toml", "--check"]):
         assert "own.py`: give `--trust`" in said(*words)
-    sweep = said("sweep", place / "own.toml", "task.t=0.01,0.02", "--out", "grid")
-    assert "own.py`: give `--trust`" in sweep
+    grid = said("sweep", place / "own.toml", "task.t=0.01,0.02", "--out", "grid")
+    assert "own.py`: give `--trust`" in grid
+    with pytest.raises(NeurhoError, match="give `--trust`"):
+        sweep.run_point("point", config.dumps(config.load(place / "own.toml")))
     built = neurho.build(config.load(place / "own.toml"))  # to look at
     for action in (lambda: built.initial, lambda: next(built.snapshots()), built.describe):
         with pytest.raises(NeurhoError, match=r"own.py`: give `--trust` \(from Python, trust=True\)"):
@@ -133,6 +135,9 @@ def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     for one, other in zip(jax.tree.leaves(last.state), jax.tree.leaves(every[-1].state), strict=True):
         np.testing.assert_array_equal(one, other)
 
+    summary = sweep.run_point("point", config.dumps(settings), trust=True)
+    assert summary["observables"]["sx"]["mean"] == every[-1].observables["sx"].mean
+
     # what else reads a run directory
     assert "give `--trust`" in said("export", "run")
     CliRunner().invoke(cli.app, ["export", "run", "--trust"], catch_exceptions=False)
@@ -154,6 +159,7 @@ def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     assert "own.py` has changed since this problem was first read" in said("resume", "run", "--trust")
     shown = CliRunner().invoke(cli.app, ["show", "run"])
     assert shown.exit_code == 0  # what was found is there without the code
+    assert float(neurho.build(settings).reference().sx[0]) == pytest.approx(1)
 
 
 def test_what_a_name_may_make(place):

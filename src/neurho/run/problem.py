@@ -224,10 +224,11 @@ class Problem(Setup):
 
     def _exact_start(self) -> np.ndarray:
         """The density matrix that the problem asks for, without noise and tilt."""
-        if (method := self.config.task.method) in WITHOUT_NETWORK:
-            if (kind := self.config.initial.kind) not in ("product", "levels"):
-                raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
-            return product_matrix(self.config.initial, self.lattice)
+        kind, method = self.config.initial.kind, self.config.task.method
+        if kind in ("product", "levels"):
+            return product_matrix(self.config.initial, self.lattice)  # without building a network
+        if method in WITHOUT_NETWORK:
+            raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
         return asked_matrix(self.config, self.lattice, self.generator, self.initial)
 
     def _exact_snapshots(self, state: ExactState | None) -> Iterator[Snapshot]:
