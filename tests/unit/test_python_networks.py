@@ -173,6 +173,17 @@ def test_what_a_name_may_make(place):
     assert neurho.parameter_count(pair.initial.ansatz) == 3
 
 
+def test_a_sha256_can_be_given(place):
+    """Then the path is still that from the problem file, and another file is refused."""
+    found = config.load(place / "own.toml").ansatz
+    pinned = config.load(place / "own.toml", {"ansatz.sha256": found.sha256}).ansatz
+    assert (pinned, pinned.path) == (found, place / "nets" / "own.py")
+    with pytest.raises(NeurhoError, match=r"own.py` has changed since"):
+        neurho.build(config.load(place / "own.toml", {"ansatz.sha256": "0" * 64}), trust=True)
+    exact = {"task": {"kind": "evolve", "t": 0.1, "method": "exact"}, "sampling.kind": "enumeration"}
+    config.require_trust(config.load(place / "own.toml", exact), trust=False)  # needs no network
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, Strict
 from neurho._types import NeurhoError
 from neurho.config.messages import Refusal, shown
 from neurho.config.tables import Table
+from neurho.config.tasks import WITHOUT_NETWORK
 
 GIVEN = frozenset({"sites", "local_dim", "key"})
 """Arguments that every maker of a network is called with."""
@@ -51,25 +52,28 @@ class PythonModule(Table):
 def with_module(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
     """Problem data in which the file of `ansatz.module`, relative to `folder`, has its whole path and its SHA-256.
 
-    Nothing of it is run, and data that have a SHA-256, as those of a run directory, are left as they are.
+    Nothing of it is run. A SHA-256 that is there, as in a run directory, stays: the file is then not even read.
 
     **Raises** `NeurhoError` for a file that cannot be read.
     """
     raw = data.get("ansatz")
-    if not isinstance(raw, dict) or raw.get("kind") != "python" or "sha256" in raw:
+    if not isinstance(raw, dict) or raw.get("kind") != "python":
         return data
     given = raw.get("module")
     file, colon, name = str(given).rpartition(":")
     if not isinstance(given, str) or not colon or not file.endswith(".py"):
-        return data | {"ansatz": raw | {"sha256": "0" * 64}}  # the schema says what is wrong
+        return data | {"ansatz": {"sha256": "0" * 64} | raw}  # the schema says what is wrong
     path = (folder / file).resolve()
+    whole = raw | {"module": f"{path}:{name}"}
+    if "sha256" in raw:
+        return data | {"ansatz": whole}
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         must = "must name a file that can be read"
         but = f"it is {shown(given)}: {error.strerror or error}"
         raise NeurhoError(f"In `{where}`, key `ansatz.module` {must}, but {but}.") from None
-    return data | {"ansatz": raw | {"module": f"{path}:{name}", "sha256": found}}
+    return data | {"ansatz": whole | {"sha256": found}}
 
 
 def require_trust(problem: Any, *, trust: bool) -> None:
@@ -78,7 +82,8 @@ def require_trust(problem: Any, *, trust: bool) -> None:
     **Raises** `NeurhoError` for a network of the user's own without `trust`.
     """
     network = problem.ansatz
-    if isinstance(network, PythonModule) and not trust:
+    used = problem.task.method not in WITHOUT_NETWORK
+    if isinstance(network, PythonModule) and used and not trust:
         raise NeurhoError(
             f'The network of this problem, ansatz.kind = "python", runs the code in `{network.path}`: give `--trust` '
             "(from Python, trust=True) if you know what it does."
