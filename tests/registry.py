@@ -12,8 +12,19 @@ import numpy as np
 
 import helpers
 from neurho.dynamics import integrate
-from neurho.matrix_elements.networks import AbstractAnsatz, Reevaluated, random_liouville, table_from_matrix
+from neurho.matrix_elements.networks import (
+    AbstractAnsatz,
+    Hermitian,
+    InSector,
+    Reevaluated,
+    from_amplitude,
+    from_module,
+    random_liouville,
+    table_from_matrix,
+    translated,
+)
 from neurho.matrix_elements.sampling import Blurred, enumerate_all, enumerate_diagonal, metropolis, metropolis_diagonal
+from neurho.matrix_elements.symmetry import number
 from neurho.matrix_elements.tdvp.crossvalidation import CrossValidated
 from neurho.matrix_elements.tdvp.solvers import ConjugateGradient, MinSR, Ridge, SignalToNoise, SpectralCutoff
 from neurho.model import lattice
@@ -65,7 +76,33 @@ class Perceptron(AbstractAnsatz):
         return Reevaluated(self)
 
 
+def quadratic(parameters, left, right):
+    """log rho of a plain function, with a complex matrix and a real vector for parameters."""
+    return left @ parameters["matrix"] @ right + parameters["field"] @ (left + right)
+
+
+def own_function(seed, sites=SITES, **claims):
+    """A module of one's own: neither Hermitian nor positive."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(sites, sites)) + 1j * rng.normal(size=(sites, sites))
+    leaves = {"matrix": 0.4 * matrix, "field": 0.4 * rng.normal(size=sites)}
+    return from_module(quadratic, leaves, sites=sites, **claims)
+
+
+def amplitude(parameters, levels, k):
+    """log phi_k(l), linear in the levels."""
+    return parameters[k] @ levels
+
+
+def own_amplitude(seed, sites=SITES, ancillas=3):
+    """A positive density matrix of a plain function."""
+    rng = np.random.default_rng(seed)
+    leaves = 0.4 * (rng.normal(size=(ancillas, sites)) + 1j * rng.normal(size=(ancillas, sites)))
+    return from_amplitude(amplitude, leaves, sites=sites, ancillas=ancillas)
+
+
 CHAIN = lattice.chain(SITES)
+RING = lattice.chain(SITES, periodic=True)
 SIZES = {"samples": 8, "chains": 4, "warmup": 1}
 
 ANSATZES = {
@@ -77,6 +114,11 @@ ANSATZES = {
     "Table": lambda: table_from_matrix(helpers.random_state(np.random.default_rng(0), 4), sites=SITES),
     "MatrixProduct": lambda: MatrixProduct.random(0),
     "Perceptron": lambda: Perceptron.random(0),
+    "ModuleAnsatz": lambda: own_function(0),
+    "Positive": lambda: own_amplitude(0),
+    "Hermitian": lambda: Hermitian(own_function(0)),
+    "Symmetrised": lambda: translated(own_function(0), RING),
+    "InSector": lambda: InSector(own_function(0), number()),
 }
 
 # Each takes the local dimension.

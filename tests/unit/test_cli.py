@@ -101,7 +101,7 @@ def place(tmp_path, monkeypatch):
 
 def fake(monkeypatch, **options):
     module = types.ModuleType("neurho.run.problem")
-    module.build = lambda settings: FakeProblem(settings, **options)
+    module.build = lambda settings, trust=False: FakeProblem(settings, **options)
     monkeypatch.setitem(sys.modules, "neurho.run.problem", module)
     truth = types.ModuleType("neurho.truth")
     truth.choose = lambda built, wanted: types.SimpleNamespace(method="walk", why="for tests", problem=None)
@@ -285,7 +285,7 @@ def test_unexpected_errors_keep_what_is_there_and_show_themselves(place, monkeyp
                     raise ZeroDivisionError
                 yield item
 
-    sys.modules["neurho.run.problem"].build = Broken
+    sys.modules["neurho.run.problem"].build = lambda settings, trust: Broken(settings)
     call("run", "walk.toml", "--quiet", "--out", "run", code=1)
     assert numbers("run").sizes["t"] == 4
 
@@ -316,7 +316,7 @@ sys.path[:0] = {here!r}
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import test_cli, types
 module = types.ModuleType("neurho.run.problem")
-module.build = lambda settings: test_cli.FakeProblem(settings, pause=0.3)
+module.build = lambda settings, trust=False: test_cli.FakeProblem(settings, pause=0.3)
 sys.modules["neurho.run.problem"] = module
 from neurho import cli
 sys.argv = ["neurho", "run", "walk.toml", "--quiet", "--out", "cut", "--set", "output.checkpoint_seconds=0"]

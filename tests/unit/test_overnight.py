@@ -91,7 +91,7 @@ import sys, types
 sys.path[:0] = {here!r}
 import test_overnight
 module = types.ModuleType("neurho.run.problem")
-module.build = lambda settings: test_overnight.Walk(settings, pause={pause})
+module.build = lambda settings, trust=False: test_overnight.Walk(settings, pause={pause})
 sys.modules["neurho.run.problem"] = module
 from neurho import cli
 sys.argv = ["neurho", *{words!r}]
@@ -132,7 +132,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "walk.toml").write_text(PROBLEM)
     module = types.ModuleType("neurho.run.problem")
-    module.build = Walk
+    module.build = lambda settings, trust: Walk(settings)
     monkeypatch.setitem(sys.modules, "neurho.run.problem", module)
     return tmp_path
 
@@ -196,10 +196,10 @@ def test_a_run_goes_on_between_two_outputs(place):
 
             return super().snapshots(state, watch=stop_at_ten)
 
-    sys.modules["neurho.run.problem"].build = Stopping
+    sys.modules["neurho.run.problem"].build = lambda settings, trust: Stopping(settings)
     call("run", "walk.toml", "--quiet", "--out", "cut", code=1)
     assert [f.name for f in sorted(Path("cut/checkpoints").iterdir())][-1] == "00000003_000000010.eqx"
-    sys.modules["neurho.run.problem"].build = Walk
+    sys.modules["neurho.run.problem"].build = lambda settings, trust: Walk(settings)
     restored = records.reopen("cut", fingerprint=config.fingerprint(config.load("walk.toml"))).restore(
         Walk(None).template()
     )
@@ -258,7 +258,7 @@ def test_two_writers_are_refused(place):
 
 def test_wall_is_an_option_of_run_and_resume(place):
     call("run", "walk.toml", "--quiet", "--out", "whole")
-    sys.modules["neurho.run.problem"].build = lambda settings: Walk(settings, pause=0.02)
+    sys.modules["neurho.run.problem"].build = lambda settings, trust=False: Walk(settings, pause=0.02)
     said = call("run", "walk.toml", "--quiet", "--out", "cut", "--wall", "0.1").output
     assert re.search(r"Stopped at t = 0(\.\d)? after output.wall_seconds = 0.1; go on with `neurho resume cut`", said)
     said = call("resume", "cut", "--quiet", "--wall", "0.002m").output

@@ -56,6 +56,7 @@ Reference = Annotated[bool, typer.Option(help="Draw the exact or shipped referen
 Spectrum = Annotated[
     bool, typer.Option("--spectrum", help="Also the spectrum of S at the last state, from new samples.")
 ]
+Trust = Annotated[bool, typer.Option("--trust", help='Run the code in the file of ansatz.kind = "python".')]
 Plainly = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE", help="The same as after --set.", show_default=False)
 ]
@@ -100,6 +101,7 @@ def run_command(
         Path | None, typer.Option(metavar="DIR", help="The run directory, new or empty [default: runs/PROBLEM-N].")
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Check the problem, print what it needs, and stop.")] = False,
+    trust: Trust = False,
     quiet: Quiet = False,
     json: Json = False,
     wall: Wall = "",
@@ -120,10 +122,11 @@ def run_command(
     _configure(devices, cache=cache)
     first = _join(processes, process_id, coordinator, distributed=distributed)
     settings = config.load(problem, [*(changes or ()), *(plainly or ())])
+    config.require_trust(settings, trust=trust)
     if out is not None and not check:
         _by_first(lambda: _refuse_used(out), first=first)
     voice, text = _voice(quiet=quiet, json=json), config.dumps(settings)
-    built = _build(_limited(settings, wall))
+    built = _build(_limited(settings, wall), trust=trust)
     if check and first:
         built.require_memory()
         print_facts(f"{problem} is a good problem", built.describe())
@@ -159,6 +162,7 @@ def run_command(
 @app.command()
 def resume(
     directory: Directory,
+    trust: Trust = False,
     quiet: Quiet = False,
     json: Json = False,
     wall: Wall = "",
@@ -182,8 +186,9 @@ def resume(
         if first and summary is not None:
             print(f"The run {directory} is complete (t = {summary['t']:g}); there is nothing to go on with.")
         return
+    config.require_trust(settings, trust=trust)
     settings, voice = _limited(settings, wall), _voice(quiet=quiet, json=json)
-    built = _build(settings)
+    built = _build(settings, trust=trust)
     with ExitStack() as held:
 
         def reopen() -> "tuple[Run, Any]":
@@ -238,15 +243,16 @@ def plot(
     ] = "",
     reference: Reference = True,
     spectrum: Spectrum = False,
+    trust: Trust = False,
 ) -> None:
     """Draw the figures of a run, into its directory."""
     from neurho import records
 
     endings = endings_of(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
-    built = _build(settings) if reference or spectrum else None
+    built = _build(settings, trust=trust) if reference or spectrum else None
     figures = figures_of(settings, series, for_figures(settings, built) if built and reference else None)
-    write_figures(directory, figures | (spectrum_of(built, directory) if spectrum else {}), endings)
+    write_figures(directory, figures | (spectrum_of(built, directory, trust=trust) if spectrum else {}), endings)
 
 
 @app.command("report")
@@ -257,12 +263,13 @@ def report_command(
     ] = None,
     reference: Reference = True,
     spectrum: Spectrum = False,
+    trust: Trust = False,
 ) -> None:
     """Write one HTML page with everything about a run."""
     from neurho import records, report
 
     settings, series = _settings_of(directory), records.read_series(directory)
-    built = _build(settings) if reference or spectrum else None
+    built = _build(settings, trust=trust) if reference or spectrum else None
     figures = figures_of(settings, series, for_figures(settings, built) if built and reference else None)
     text = report.page(
         directory.resolve().name,
@@ -270,7 +277,7 @@ def report_command(
         _summary_of(directory, settings, series),
         records.read_provenance(directory),
         records.read_problem(directory),
-        figures | (spectrum_of(built, directory) if spectrum else {}),
+        figures | (spectrum_of(built, directory, trust=trust) if spectrum else {}),
     )
     path = out if out is not None else directory / "report.html"
     records.write_file(path, text.encode())
@@ -283,6 +290,7 @@ def export(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="Where to [default: DIR/parameters.npz].")
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Write the parameters of a run's last state as one .npz file."""
     from neurho import records
@@ -290,7 +298,7 @@ def export(
 
     _double_precision()
     path = file if file is not None else directory / "parameters.npz"
-    records.save_parameters(path, inheritance.last_network(directory))
+    records.save_parameters(path, inheritance.last_network(directory, trust=trust))
     print(path)
 
 
@@ -325,6 +333,7 @@ def compare(
     ending: Annotated[
         str, typer.Option("--format", metavar="png|pdf|svg", help="One format [default: png and pdf].")
     ] = "",
+    trust: Trust = False,
 ) -> None:
     """Compare a run with another method, another run, or curves in a file."""
     from neurho import records, report
@@ -333,7 +342,7 @@ def compare(
         raise typer.BadParameter("it cannot stand beside OTHER", param_hint="--reference")
     endings = endings_of(ending)
     settings, series = _settings_of(directory), records.read_series(directory)
-    truth = reference_of(settings, _build(settings), reference) if other is None else read_other(other)
+    truth = reference_of(settings, _build(settings, trust=trust), reference) if other is None else read_other(other)
     label = str(other) if other is not None else source_of(truth)
     if settings.task.kind == "stationary":
         if "t" in truth.dims:
@@ -362,6 +371,7 @@ def sweep(
     scheduler: Annotated[str, typer.Option(metavar="ADDRESS", help="A dask scheduler [default: this machine].")] = "",
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
     retries: Annotated[int, typer.Option(min=0, help="How often a point that fails is tried again.")] = 1,
+    trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
     """Run a grid of problems; skip what is done, and collect one dataset."""
@@ -369,7 +379,13 @@ def sweep(
     from neurho.config import problem_name
 
     directory = out if out is not None else _free_directory(f"{problem_name(problem)}-sweep")
-    options: dict[str, Any] = {"scheduler": scheduler, "workers": workers, "retries": retries, "quiet": quiet}
+    options: dict[str, Any] = {
+        "scheduler": scheduler,
+        "workers": workers,
+        "retries": retries,
+        "trust": trust,
+        "quiet": quiet,
+    }
     if sweep_problems(problem, [*(changes or ()), *(plainly or ())], directory, **options):
         raise typer.Exit(1)
 
@@ -433,11 +449,11 @@ def _double_precision() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
-def _build(settings: "Config") -> Any:
+def _build(settings: "Config", *, trust: bool = False) -> Any:
     _double_precision()
     from neurho.run.problem import build
 
-    return build(settings)
+    return build(settings, trust=trust)
 
 
 def _settings_of(directory: Path) -> "Config":

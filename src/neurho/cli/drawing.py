@@ -26,7 +26,7 @@ def figures_of(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:
     return report.all_figures(series, truth, label=source_of(truth), shape=shape, average=average_of(settings))
 
 
-def spectrum_of(built: Any, directory: Path) -> dict[str, Any]:
+def spectrum_of(built: Any, directory: Path, *, trust: bool = False) -> dict[str, Any]:
     """The spectrum of S at the last state of a run, from new samples."""
     import jax
 
@@ -34,7 +34,7 @@ def spectrum_of(built: Any, directory: Path) -> dict[str, Any]:
     from neurho.matrix_elements.tdvp.spectrum import metric_spectrum
     from neurho.run import inheritance
 
-    network, task = inheritance.last_network(directory), built.config.task
+    network, task = inheritance.last_network(directory, trust=trust), built.config.task
     values = metric_spectrum(built.driver.samplers[0], network, jax.random.key(built.config.seed))
     return {"spectrum": report.spectrum(values, ridge=task.ridge, cutoff=task.cutoff)}
 

@@ -10,7 +10,15 @@ from neurho.cli.printing import complain
 
 
 def sweep_problems(
-    problem: str, changes: Sequence[str], out: Path, *, scheduler: str, workers: int, retries: int, quiet: bool
+    problem: str,
+    changes: Sequence[str],
+    out: Path,
+    *,
+    scheduler: str,
+    workers: int,
+    retries: int,
+    trust: bool,
+    quiet: bool,
 ) -> int:
     """Run a grid, or go on with one; the number of points that failed."""
     from neurho import config, records, report, sweep
@@ -20,8 +28,11 @@ def sweep_problems(
             complain("error: A sweep that goes on must not be changed, but there is `--set`.")
             return 1
         plan = sweep.open_sweep(problem)
+        _require_trust(plan.grid, trust=trust)
     else:
-        plan = sweep.create(out, config.grid(problem, changes))
+        grid = config.grid(problem, changes)
+        _require_trust(grid, trust=trust)  # before anything is written
+        plan = sweep.create(out, grid)
     total, waiting = len(plan.grid.problems), len(plan.open_points)
     counted = {"done": total - waiting, "failed": 0}
 
@@ -38,7 +49,7 @@ def sweep_problems(
             if not quiet:
                 where = scheduler or f"{min(workers, waiting)} local workers"
                 print(f"{waiting} of {total} points to run on {where}", file=sys.stderr, flush=True)
-            sweep.run_sweep(plan, client, retries=retries, told=told)
+            sweep.run_sweep(plan, client, retries=retries, trust=trust, told=told)
     data = sweep.collect(plan)
     print(plan.path / "sweep.nc")
     if 1 <= sum(len(values) > 1 for values in plan.grid.axes.values()) <= 2:
@@ -47,6 +58,14 @@ def sweep_problems(
             records.write_file(plan.path / "figures" / f"phase.{ending}", report.image(figure, ending))
             print(plan.path / "figures" / f"phase.{ending}")
     return counted["failed"]
+
+
+def _require_trust(grid: Any, *, trust: bool) -> None:
+    """Refuse a grid whose problems run code that nobody has vouched for."""
+    from neurho import config
+
+    for problem in grid.problems:
+        config.require_trust(config.loads(problem), trust=trust)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.files import dumps, fingerprint, load, loads, problem_name, shipped
 from neurho.config.grid import Grid, grid
 from neurho.config.messages import shown
+from neurho.config.modules import PythonModule, require_trust
 from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
 from neurho.config.tables import REFERENCES, Enumeration, Metropolis, Observables, Output, Product, Random, State, Table
 from neurho.config.tasks import (
@@ -50,6 +51,7 @@ __all__ = [
     "Observables",
     "Output",
     "Product",
+    "PythonModule",
     "Random",
     "State",
     "Stationary",
@@ -61,6 +63,7 @@ __all__ = [
     "load",
     "loads",
     "problem_name",
+    "require_trust",
     "shipped",
     "shown",
     "unused",

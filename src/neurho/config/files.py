@@ -13,6 +13,7 @@ from typing import Any
 
 from neurho._types import NeurhoError, brief
 from neurho.config.messages import ending, shown, suggest
+from neurho.config.modules import with_module
 from neurho.config.pulses import with_tables
 from neurho.config.schema import KINDS, PLAIN, Config
 from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, unused
@@ -47,12 +48,17 @@ def load(source: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) 
     if overrides:
         data = _override(data, overrides, where)
         where = f"{where} with " + " ".join(f"--set {item}" for item in overrides)
-    return validate(with_tables(data, folder, where), where)
+    return validate(_with_files(data, folder, where), where)
 
 
 def loads(text: str, where: str = "the problem") -> Config:
     """The problem in a TOML text; `where` names it in error messages. Files are looked for in the current folder."""
-    return validate(with_tables(_parse(text, where), Path(), where), where)
+    return validate(_with_files(_parse(text, where), Path(), where), where)
+
+
+def _with_files(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """Problem data with what the files that it names say."""
+    return with_module(with_tables(data, folder, where), folder, where)
 
 
 def dumps(config: Config) -> str:

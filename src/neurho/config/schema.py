@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.matrices import Matrices, Matrix, MatrixJump, MatrixTerm
 from neurho.config.messages import Refusal, refuse, shown
+from neurho.config.modules import PythonModule
 from neurho.config.processor import Drive, Processor
 from neurho.config.pulses import Pulse, Tabulated
 from neurho.config.tables import (
@@ -48,7 +49,7 @@ EXACT_BY_ITSELF = {"evolve": 2**8, "stationary": 2**7}
 """Largest d^N at which `task.method = "auto"` is "exact": what takes seconds."""
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom | Matrices
-Ansatzes: TypeAlias = Rbm | Liouville | Ndm | ExactTable
+Ansatzes: TypeAlias = Rbm | Liouville | Ndm | ExactTable | PythonModule
 Initials: TypeAlias = Product | Levels | MeanField | Random | State | Matrix
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
@@ -110,11 +111,21 @@ def _misfits(config: Config) -> Iterator[Refusal]:
     yield from _check_sizes(config)
     yield from _check_sites(config)
     yield from _check_pulses(config)
+    if isinstance(config.ansatz, PythonModule):
+        yield from config.ansatz.check()
+        yield from _check_start(config)
     if isinstance(config.ansatz, Rbm):
         if config.ansatz.translations:
             yield from _check_translations(config, config.ansatz)
         elif config.ansatz.point_group:
             yield Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
+
+
+def _check_start(config: Config) -> Iterator[Refusal]:
+    """A network of the user's own holds no product state by construction."""
+    if isinstance(config.initial, Product | Levels) and not config.initial.fit:
+        must = 'be at least 1 for ansatz.kind = "python", which is fitted to the product state (30 will often do)'
+        yield Refusal("initial.fit", must, "it is 0")
 
 
 def sites_of(lattice: Lattices) -> int:

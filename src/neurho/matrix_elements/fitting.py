@@ -1,11 +1,25 @@
 """The network nearest to another one: an implicit step of length zero, by Gauss-Newton corrections on samples."""
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from neurho.matrix_elements.networks import AbstractAnsatz, parameters
+from neurho._types import require, require_whole
+from neurho.matrix_elements.estimation.estimators import comparison
+from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.networks import AbstractAnsatz, as_key, network_of, parameters, product_state
 from neurho.matrix_elements.projection import Implicit
+from neurho.matrix_elements.sampling import (
+    AbstractSampler,
+    draw_samples,
+    enumerate_all,
+    enumerate_diagonal,
+    start_chains,
+)
+from neurho.model.lattice import Lattice, bloch_vectors, chain
+from neurho.model.models import heisenberg
 
 INSTANT = 1e-9
 """Length of a step in which nothing moves."""
@@ -51,3 +65,60 @@ def fitted(
         else:
             damping *= 10
     return best
+
+
+class Fitted(NamedTuple):
+    """A network moved to a product state, and how far from it it is.
+
+    - `target`: the product state (at a pole tilted, see [`neurho.product_state`][]).
+    - `distance`: ||rho - sigma||/||sigma|| of the network from `target`, both of trace one; `infidelity`: 1 - (tr rho
+      sigma)^2/(tr rho^2 tr sigma^2).
+    """
+
+    ansatz: AbstractAnsatz
+    target: AbstractAnsatz
+    distance: float
+    infidelity: float
+
+
+def fitted_product(
+    ansatz: Any,
+    bloch: Any,
+    sites: int | Lattice | None = None,
+    *,
+    corrections: int = 30,
+    tilt: float = 1e-3,
+    samplers: tuple[AbstractSampler, AbstractSampler] | None = None,
+    key: Any = 0,
+) -> Fitted:
+    """A network of spins 1/2, of any kind, moved as close to a product state as `corrections` take it.
+
+    For networks that hold no product state by construction, such as those of
+    [`from_module`][neurho.matrix_elements.networks.from_module]. Look at `distance`: a network may be unable to hold
+    the state.
+
+    **Arguments**
+
+    - `bloch`: as in [`neurho.product_state`][]; `sites`: a lattice, along whose bonds "neel" alternates.
+    - `samplers`: of p(l, r) and of q(l), as `metropolis(...)` and `metropolis_diagonal(...)` give; by default exact
+      sums.
+
+    **Raises** `NeurhoError` for sites that are no spins 1/2 and as `product_state` does.
+    """
+    network = network_of(ansatz)
+    count = network.sites
+    require(network.local_dim == 2, "ansatz", "have spins 1/2 for sites", f"they have {network.local_dim} levels")
+    require_whole(corrections, "corrections", 1)
+    where = count if sites is None else sites
+    vectors = bloch_vectors(bloch, where)
+    target = product_state(as_key(key), vectors, count, hidden=0, mixing=count, noise=0.0, tilt=tilt).target
+    full, diagonal = samplers or (enumerate_all(count, hermitian=network.hermitian), enumerate_diagonal(count))
+    implicit = Implicit(generator=lindbladian_map(heisenberg(chain(count))), sampler=full, weight=0.5)
+    chains = start_chains(0, full, diagonal, network)
+    found = fitted(implicit, network, target, chains[0], as_key(key), corrections=corrections)
+    chains = start_chains(0, full, diagonal, found)
+    pairs = zip((full, diagonal), chains, strict=True)
+    draws = [draw_samples(sampler, as_key(key), found, begin)[0] for sampler, begin in pairs]
+    apart = comparison(found, target, *draws)
+    infidelity = max(0.0, 1 - float(apart.overlap))
+    return Fitted(ansatz=found, target=target, distance=float(apart.distance), infidelity=infidelity)

@@ -9,6 +9,7 @@ meets half a file. The series is written before the checkpoint that belongs to i
 dropped on resuming, and nothing is ever missing.
 """
 
+from neurho.records.code import network_of_code
 from neurho.records.disagreement import disagreement
 from neurho.records.files import (
     CHECKPOINTS,
@@ -55,6 +56,7 @@ __all__ = [
     "judge",
     "load_parameters",
     "locked",
+    "network_of_code",
     "read_ansatz",
     "read_problem",
     "read_provenance",

@@ -28,6 +28,7 @@ from neurho.matrix_elements.networks import (
     RBM,
     AbstractAnsatz,
     LiouvilleRBM,
+    Recipe,
     Table,
     TiedRBM,
     network_of,
@@ -61,6 +62,8 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
         elif parts := _arrays_within(field.name, value):
             arrays |= parts
             nested = True
+        elif isinstance(value, Recipe):
+            nested = True  # how arrays are put together is code, which `like` has
         elif isinstance(value, Charge):
             settings[field.name] = {"charge": value._asdict()}
         elif value is None or isinstance(value, bool | int | float | str):

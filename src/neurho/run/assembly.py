@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
-from neurho.config import Config, State, loads
+from neurho.config import Config, PythonModule, State, loads, require_trust
 from neurho.dynamics import integrate
 from neurho.dynamics.integrate import Method
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
@@ -26,7 +26,7 @@ from neurho.model import lattice, models
 from neurho.model.interchange.matrices import lindbladian_from
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
-from neurho.records import PROBLEM, read_problem
+from neurho.records import PROBLEM, network_of_code, read_problem
 from neurho.run.drive import with_pulses
 
 METHODS = {
@@ -125,11 +125,25 @@ def moves_of(config: Config, sites: Lattice) -> np.ndarray | None:
 
 
 def random_network(
-    key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None = None, scale: float = 0.01
+    key: PRNGKeyArray,
+    config: Config,
+    sites: Lattice,
+    charge: Charge | None = None,
+    scale: float = 0.01,
+    *,
+    trust: bool = False,
 ) -> AbstractAnsatz:
-    """A network of hidden units in the sizes of a problem, with normal parameters of standard deviation `scale`."""
+    """A network of hidden units in the sizes of a problem, with normal parameters of standard deviation `scale`; or
+    one of the user's own, which draws as it likes.
+
+    **Raises** `NeurhoError` for a network of the user's own without `trust`.
+    """
     network: Any = config.ansatz
     count = sites.sites
+    if isinstance(network, PythonModule):
+        require_trust(config, trust=trust)
+        where = (network.path, network.name, network.sha256, network.arguments)
+        return network_of_code(*where, sites=count, local_dim=config.local_dim, key=key)
     sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing, "scale": scale}
     sizes |= {"local_dim": config.local_dim}
     if network.kind == "ndm":
@@ -143,13 +157,11 @@ def random_network(
 
 
 def make_samplers(
-    config: Config, sites: Lattice, charge: Charge | None, *, more: int = 1
+    config: Config, sites: Lattice, charge: Charge | None, *, hermitian: bool, more: int = 1
 ) -> tuple[AbstractSampler, AbstractSampler]:
-    """Samplers of p(l, r) and of q(l), with `more` times the samples asked for."""
+    """Samplers of p(l, r) and of q(l), with `more` times the samples asked for, for a network that is `hermitian`."""
     asked: Any = config.sampling
-    network: Any = config.ansatz
     if asked.kind == "enumeration":
-        hermitian = network.kind != "table"
         dim = config.local_dim
         moves = moves_of(config, sites)
         every = enumerate_all(sites.sites, dim, hermitian=hermitian, charge=charge, translations=moves)

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
-from neurho.config import WITHOUT_NETWORK, Config, fingerprint, loads
+from neurho.config import WITHOUT_NETWORK, Config, PythonModule, fingerprint, loads
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     RBM,
@@ -36,7 +36,9 @@ KINDS: dict[str, Any] = {"rbm": (RBM, TiedRBM), "liouville": LiouvilleRBM, "tabl
 """Which networks a problem takes over, by its `ansatz.kind`."""
 
 
-def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None) -> AbstractAnsatz:
+def inherited(
+    key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge | None, *, trust: bool = False
+) -> AbstractAnsatz:
     """The last state of the run `initial.run`, as the network of this problem.
 
     Parameters are taken as they are on the same lattice. A translation-invariant network may come from a smaller
@@ -48,7 +50,11 @@ def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge 
     asked: Any = config.initial
     try:
         source = loads(read_problem(asked.run), f"{asked.run}/{PROBLEM}")
-        network = _fitted(_last_network(asked.run, source), make_lattice(source), config, sites)
+        network = _last_network(asked.run, source, trust=trust)
+        if isinstance(config.ansatz, PythonModule):
+            network = _of_same_make(network, random_network(key, config, sites, trust=trust))
+        else:
+            network = _fitted(network, make_lattice(source), config, sites)
     except NeurhoError as error:
         raise NeurhoError(f"Key `initial.run` must be a run whose last state fits this problem: {error}") from None
     if isinstance(network, SPIN_NETWORKS):
@@ -56,22 +62,24 @@ def inherited(key: PRNGKeyArray, config: Config, sites: Lattice, charge: Charge 
     return _noisy(key, network, asked.noise)
 
 
-def last_network(run: str | Path) -> AbstractAnsatz:
+def last_network(run: str | Path, *, trust: bool = False) -> AbstractAnsatz:
     """The network of a run directory as it was last saved, in the sector that the run keeps.
+
+    With `trust` also one that the code of a Python file makes, which runs.
 
     **Raises** `NeurhoError` if the run is exact or has saved no state yet.
     """
     source = loads(read_problem(run), f"{run}/{PROBLEM}")
     if source.task.method in WITHOUT_NETWORK:
         raise NeurhoError(f"Argument `run` must be a run of a network, but `{run}` {_by(source)}.")
-    network = _last_network(run, source)
+    network = _last_network(run, source, trust=trust)
     if isinstance(network, SPIN_NETWORKS):
         generator = lindbladian_map(make_lindbladian(source, make_lattice(source)))
         network = dataclasses.replace(network, charge=make_charge(source, generator))
     return network
 
 
-def last_matrix(run: str | Path, size: int) -> np.ndarray:
+def last_matrix(run: str | Path, size: int, *, trust: bool = False) -> np.ndarray:
     """The density matrix `(size, size)` of the last state of a run that was exact or has a network.
 
     **Raises** `NeurhoError` where there is none of that size.
@@ -86,16 +94,31 @@ def last_matrix(run: str | Path, size: int) -> np.ndarray:
         raise NeurhoError(
             f'Key `initial.run` must be a run that keeps a density matrix or a network, but "{method}" keeps neither.'
         )
-    rho = density_matrix(last_network(run))
+    rho = density_matrix(last_network(run, trust=trust))
     return rho / np.trace(rho)
 
 
-def _last_network(run: str | Path, source: Config) -> AbstractAnsatz:
+def _last_network(run: str | Path, source: Config, *, trust: bool) -> AbstractAnsatz:
     """The network in the newest checkpoint of a run, without its sector."""
     if source.task.method in WITHOUT_NETWORK:
         raise NeurhoError(f"the run `{run}` {_by(source)} and has no network.")
-    # Shapes alone: nothing is compiled or drawn.
-    return read_ansatz(run, eqx.filter_eval_shape(lambda: _blank(source)), fingerprint(source))
+    if isinstance(source.ansatz, PythonModule):
+        blank = random_network(jax.random.key(0), source, make_lattice(source), trust=trust)
+    else:
+        blank = eqx.filter_eval_shape(lambda: _blank(source))  # shapes alone: nothing is compiled or drawn
+    return read_ansatz(run, blank, fingerprint(source))
+
+
+def _of_same_make(network: AbstractAnsatz, own: AbstractAnsatz) -> AbstractAnsatz:
+    """A network as this problem makes it, with the arrays of another one."""
+    arrays, mine = (jax.tree_util.tree_flatten_with_path(eqx.filter(one, eqx.is_array))[0] for one in (network, own))
+    shapes, expected = ([(path, leaf.shape) for path, leaf in leaves] for leaves in (arrays, mine))
+    if shapes != expected:
+        raise NeurhoError("its network has other arrays than the one that this problem makes.")
+    rest = eqx.filter(own, eqx.is_array, inverse=True)
+    return eqx.combine(
+        jax.tree.unflatten(jax.tree.structure(eqx.filter(own, eqx.is_array)), [a for _, a in arrays]), rest
+    )
 
 
 def _by(source: Config) -> str:

@@ -63,10 +63,13 @@ def distances(sites: Lattice) -> np.ndarray:
     return np.where(np.isfinite(steps), steps, np.max(known, initial=0.0) + 1)
 
 
-def make_initial(config: Config, sites: Lattice, generator: LabelMap, charge: Charge | None) -> Initial:
+def make_initial(
+    config: Config, sites: Lattice, generator: LabelMap, charge: Charge | None, *, trust: bool = False
+) -> Initial:
     """The network at the beginning.
 
-    **Raises** `NeurhoError` where a translation-invariant network meets a Lindbladian or a state that is not.
+    **Raises** `NeurhoError` where a translation-invariant network meets a Lindbladian or a state that is not, and for
+    a network of the user's own without `trust`.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), 3)
     asked: Any = config.initial
@@ -79,11 +82,13 @@ def make_initial(config: Config, sites: Lattice, generator: LabelMap, charge: Ch
         except NeurhoError as error:
             raise NeurhoError(f"In [ansatz]: {error}") from None
     if asked.kind == "state":
-        return Initial(ansatz=inherited(key, config, sites, charge), target=None)
+        return Initial(ansatz=inherited(key, config, sites, charge, trust=trust), target=None)
     if network.kind == "table":
         return _table(key, config, sites)
     if asked.kind == "random":
-        return Initial(ansatz=random_network(key, config, sites, charge, asked.scale), target=None)
+        return Initial(ansatz=random_network(key, config, sites, charge, asked.scale, trust=trust), target=None)
+    if network.kind == "python":
+        return _to_be_fitted(random_network(key, config, sites, trust=trust), asked, sites)
     return _product(key, config, sites, generator, charge)
 
 
@@ -98,6 +103,18 @@ def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
         rho = product_matrix(asked, sites)
     table = table_from_matrix(rho, sites=count, local_dim=dim)
     return Initial(ansatz=table, target=table)
+
+
+def _to_be_fitted(network: AbstractAnsatz, asked: Any, sites: Lattice) -> Initial:
+    """A network of the user's own, and the product state that `initial.fit` corrections take it to."""
+    count, d = sites.sites, network.local_dim
+    sizes: dict[str, Any] = {"hidden": 0, "noise": 0.0, "tilt": asked.tilt}
+    if asked.kind == "levels":
+        sizes |= {"phases": asked.phases, "mixed": asked.mixed, "mixing": count * (d - 1).bit_length()}
+        prepared = level_state(jax.random.key(0), asked.populations, count, **sizes)
+    else:
+        prepared = product_state(jax.random.key(0), bloch_vectors(asked.bloch, sites), count, mixing=count, **sizes)
+    return Initial(ansatz=network, target=prepared.target, tilt_loss=1 - prepared.overlap)
 
 
 def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: LabelMap, charge: Charge | None) -> Initial:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from neurho import exact, records, reference
 from neurho._types import NeurhoError, brief
-from neurho.config import Config
+from neurho.config import Config, PythonModule
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
 from neurho.observables import Snapshot
@@ -100,7 +100,11 @@ class Problem(Setup):
 
 
 def build(
-    config: Config, lindbladian: Lindbladian | None = None, *, method: Callable[[Setup], Driver] | None = None
+    config: Config,
+    lindbladian: Lindbladian | None = None,
+    *,
+    method: Callable[[Setup], Driver] | None = None,
+    trust: bool = False,
 ) -> Problem:
     """Build the physics of a problem and check what only physics can check.
 
@@ -114,6 +118,8 @@ def build(
 
     With `lindbladian`, what was made in Python and `config` was written from, nothing is read from text.
     With `method`, a driver of your own answers it (see docs/extend/method.md).
+    With `trust` the code that `ansatz.kind = "python"` names runs; without, such a problem can be looked at and not
+    run.
 
     **Raises** `NeurhoError` with the sentence of the argument that does not fit.
     """
@@ -121,7 +127,7 @@ def build(
         raise NeurhoError(f"Argument `config` must be a Config, as neurho.load(FILE) gives, but it is {brief(config)}.")
     sites = make_lattice(config) if lindbladian is None else lindbladian.lattice
     physics = _physics(config, sites) if lindbladian is None else lindbladian
-    problem = Problem(config=config, lattice=sites, lindbladian=physics, method=method)
+    problem = Problem(config=config, lattice=sites, lindbladian=physics, method=method, trust=trust)
     if problem.lindbladian.is_time_dependent:
         if config.task.kind == "stationary":
             raise NeurhoError('Key `task.kind` must be "evolve" for a model that depends on time, but it is not.')
@@ -131,7 +137,8 @@ def build(
             )
         require_drive(config, problem.lindbladian, problem.times)
     _ = problem.named  # what is wrong in a problem is said before it runs
-    problem.driver.prepare()
+    if trust or not isinstance(config.ansatz, PythonModule):
+        problem.driver.prepare()
     return problem
 
 

@@ -25,6 +25,8 @@ class Setup:
     config: Config
     lattice: Lattice
     lindbladian: Lindbladian
+    trust: bool = False
+    """Whether code that the problem names may run."""
 
     @cached_property
     def times(self) -> np.ndarray:

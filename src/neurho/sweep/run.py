@@ -26,16 +26,18 @@ class Outcome(NamedTuple):
     sentence: str
 
 
-def run_point(directory: str | Path, problem: str) -> dict[str, Any]:
+def run_point(directory: str | Path, problem: str, *, trust: bool = False) -> dict[str, Any]:
     """Run one problem (TOML) in a run directory, or go on with it; its summary.
 
-    Saves as `[output]` says. A directory that a killed worker left before anything was in it is made anew.
+    Saves as `[output]` says. A directory that a killed worker left before anything was in it is made anew. With
+    `trust` code that the problem names runs.
 
     **Raises** `NeurhoError` as any run does; what was computed before is saved.
     """
     jax.config.update("jax_enable_x64", val=True)
     directory, settings = Path(directory), config.loads(problem)
-    built = build(settings)
+    config.require_trust(settings, trust=trust)
+    built = build(settings, trust=trust)
     facts: dict[str, Any] = {
         "fingerprint": config.fingerprint(settings),
         "bonds": built.lattice.bonds,
@@ -86,16 +88,21 @@ def _follow(built: Any, run: records.Run, state: Any) -> dict[str, Any]:
     return run.finish(converged=converged or not stationary, average=average, complete=True)
 
 
-def _in_worker(directory: str, problem: str) -> dict[str, Any]:
+def _in_worker(directory: str, problem: str, *, trust: bool) -> dict[str, Any]:
     """`run_point` on a worker, where xarray would otherwise ask the scheduler for a lock of every file."""
     from dask.config import set as configured  # noqa: PLC0415  (an extra: only sweeps need it)
 
     with configured(scheduler="synchronous"):
-        return run_point(directory, problem)
+        return run_point(directory, problem, trust=trust)
 
 
 def run_sweep(
-    sweep: Sweep, client: "Client", *, retries: int = 1, told: Callable[[Outcome], None] = lambda outcome: None
+    sweep: Sweep,
+    client: "Client",
+    *,
+    retries: int = 1,
+    trust: bool = False,
+    told: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
     """Run all points that are not done, and wait.
 
@@ -106,13 +113,19 @@ def run_sweep(
     **Arguments**
 
     - `client`: of `dask.distributed`; its workers see the same file system.
+    - `trust`: run code that the problems name, on every worker.
     - `told`: called with every outcome.
     """
     from distributed import as_completed  # noqa: PLC0415  (an extra: only sweeps need it)
 
     futures = {
         client.submit(
-            _in_worker, str(sweep.point(number).resolve()), sweep.grid.problems[number], pure=False, retries=retries
+            _in_worker,
+            str(sweep.point(number).resolve()),
+            sweep.grid.problems[number],
+            trust=trust,
+            pure=False,
+            retries=retries,
         ): number
         for number in sweep.open_points
     }

@@ -13,7 +13,7 @@ from neurho.matrix_elements.networks import AbstractAnsatz
 from neurho.matrix_elements.projection import Implicit
 from neurho.observables import Snapshot
 from neurho.run import memory
-from neurho.run.assembly import automatic, make_samplers
+from neurho.run.assembly import automatic
 from neurho.run.drivers.network import NetworkDriver
 from neurho.run.memory import Sizes
 from neurho.stationary_states.continuation import Continuation, SearchState, begin, search_stationary
@@ -81,7 +81,7 @@ class ContinuationDriver(NetworkDriver):
         final, observables = implicit, self.measuring()
         closing = observables
         if not full.exact:
-            more, diagonal = make_samplers(self.setup.config, self.setup.lattice, self.charge, more=task.refine)
+            more, diagonal = self.sampling(more=task.refine)
             final = dataclasses.replace(implicit, sampler=more)
             closing = dataclasses.replace(observables, sampler=diagonal)
         return Continuation(

@@ -14,6 +14,7 @@ import numpy as np
 from neurho import exact
 from neurho._jax.parallel import replicate
 from neurho._types import NeurhoError
+from neurho.config import PythonModule
 from neurho.matrix_elements.estimation.defect import Defects
 from neurho.matrix_elements.estimation.estimators import CHUNK, comparison
 from neurho.matrix_elements.estimation.observables import Observables, build_observables
@@ -77,7 +78,8 @@ class NetworkDriver(Driver):
     @cached_property
     def initial(self) -> Initial:
         """The network at t = 0."""
-        return make_initial(self.setup.config, self.setup.lattice, self.setup.generator, self.charge)
+        setup = self.setup
+        return make_initial(setup.config, setup.lattice, setup.generator, self.charge, trust=setup.trust)
 
     @cached_property
     def charge(self) -> Charge | None:
@@ -93,7 +95,12 @@ class NetworkDriver(Driver):
     @cached_property
     def samplers(self) -> tuple[AbstractSampler, AbstractSampler]:
         """Those of p(l, r) and q(l)."""
-        return make_samplers(self.setup.config, self.setup.lattice, self.charge)
+        return self.sampling()
+
+    def sampling(self, more: int = 1) -> tuple[AbstractSampler, AbstractSampler]:
+        """Samplers of p(l, r) and q(l) with `more` times the samples asked for."""
+        hermitian = self.initial.ansatz.hermitian
+        return make_samplers(self.setup.config, self.setup.lattice, self.charge, hermitian=hermitian, more=more)
 
     @cached_property
     def quantities(self) -> list[Quantity]:
@@ -146,9 +153,11 @@ class NetworkDriver(Driver):
         dim, refine = self.setup.lindbladian.local_dim, getattr(config.task, "refine", None)
         exact = sampling.kind == "enumeration"
         more = 1 if exact else refine or 1
+        count = parameter_count(self.initial.ansatz)
+        units = 2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0)
         return Sizes(
-            parameters=parameter_count(self.initial.ansatz),
-            units=2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0),
+            parameters=count,
+            units=count // (2 * self.setup.lattice.sites) if isinstance(network, PythonModule) else units,
             samples=more * self.samples,
             diagonal=dim**self.setup.lattice.sites if exact else more * sampling.diagonal_samples,
             operators=sum(len(shared) for shared in {id(q.operators): q.operators for q in self.quantities}.values()),
@@ -274,9 +283,10 @@ class NetworkDriver(Driver):
         if self.initial.target is None:
             return ""
         tilt = self.initial.tilt_loss
+        cause = "its fit" if isinstance(self.setup.config.ansatz, PythonModule) else "noise"
         return (
-            f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by noise, {tilt:.1e} "
-            "by tilt."
+            f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by {cause}, "
+            f"{tilt:.1e} by tilt."
         )
 
     def _truth(self, t: float, *, first: bool = True) -> Iterator[np.ndarray]:
@@ -292,6 +302,8 @@ class NetworkDriver(Driver):
 
     def asked_matrix(self) -> np.ndarray:
         """The density matrix that the problem asks for, without noise and tilt."""
+        if self.setup.config.initial.kind in ("product", "levels"):
+            return self.setup.start_matrix  # without building a network
         return asked_matrix(self.setup.config, self.setup.lattice, self.setup.generator, self.initial)
 
     def describe(self) -> dict[str, Any]:
