@@ -304,3 +304,34 @@ def test_sizes_are_said_before(tmp_path):
     assert facts["strings"] >= 150
     assert facts["weight"] == 6
     json.dumps(facts)
+
+
+@pytest.mark.parametrize("task", ["stationary", "evolve"])
+def test_collective_jumps_of_many_sites_are_one_sentence(task):
+    text = f"""
+    [lattice]
+    kind = "chain"
+    shape = [6]
+    [model]
+    kind = "custom"
+    jumps = [{{ on = "once", operator = "{" + ".join(f"sm({j})" for j in range(6))}", rate = 1.0 }}]
+    [initial]
+    bloch = "up"
+    [task]
+    kind = "{task}"
+    method = "correlators"
+    {"t = 1.0" * (task == "evolve")}
+    """
+    with pytest.raises(NeurhoError, match=r"networks and correlators.*it acts collectively on 6 sites"):
+        build(loads(text, "collective"))
+
+
+def test_collective_jumps_of_a_few_sites_are_terms_like_others():
+    jumps = 'jumps = [{ on = "once", operator = "sm(0) + sm(1) + sm(2)", rate = 1.0 }]'
+    text = QUENCH.replace("shape = [2, 3]\nperiodic = true", "shape = [1, 3]").replace(
+        "coupling = [0.9, 1.2, 1.0]", jumps
+    )
+    text = text.replace('kind = "xyz"', 'kind = "custom"')
+    last, truth = run(text)[-1], exact_values(text)
+    assert float(last.observables["szsz"].mean) == pytest.approx(float(truth["szsz"]), abs=2e-6)
+    assert abs(truth["szsz"] - truth["sz"] ** 2) > 1e-3  # they correlate

@@ -30,7 +30,7 @@ from neurho.records.files import (
     write_status,
 )
 from neurho.records.parameters import load_parameters, save_parameters
-from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, reopen
+from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, read_state, reopen
 from neurho.records.series import Row, dimensions, read_series
 from neurho.records.summary import NOT_OBSERVABLES, is_observable, judge, summarise, time_average
 
@@ -59,6 +59,7 @@ __all__ = [
     "read_problem",
     "read_provenance",
     "read_series",
+    "read_state",
     "read_status",
     "read_summary",
     "reopen",

@@ -253,10 +253,18 @@ def read_ansatz(path: str | Path, template: Any, fingerprint: str) -> Any:
 
     **Raises** `NeurhoError` if there is no good checkpoint, or if it holds another network.
     """
+    return read_state(path, (template,), fingerprint)[0]
+
+
+def read_state(path: str | Path, template: Any, fingerprint: str) -> Any:
+    """The state in the newest good checkpoint of a run directory, in the shape of `template`.
+
+    **Raises** `NeurhoError` if there is no good checkpoint, or if it holds another state.
+    """
     sentence = f"The run `{path}` has saved no state yet."
     for file in reversed(list_checkpoints(checked(path))):
         try:
-            return unpack(file, (template,), fingerprint)[1][0]
+            return unpack(file, template, fingerprint)[1]
         except DamagedError as error:
             sentence = str(error)
     raise NeurhoError(sentence)

@@ -33,6 +33,8 @@ from neurho.run.assembly import (
 )
 from neurho.run.drive import require_drive, with_energy
 from neurho.run.drivers import DRIVERS, Driver
+from neurho.run.drivers.correlators import make_correlators
+from neurho.run.drivers.inherited import last_matrix
 from neurho.run.initial import asked_matrix, product_matrix
 from neurho.run.quantities import exact_values, named_quantities
 from neurho.run.setup import Setup
@@ -225,6 +227,8 @@ class Problem(Setup):
     def _exact_start(self) -> np.ndarray:
         """The density matrix that the problem asks for, without noise and tilt."""
         if (method := self.config.task.method) in WITHOUT_NETWORK:
+            if self.config.initial.kind == "state":
+                return last_matrix(self, make_correlators)
             if (kind := self.config.initial.kind) not in ("product", "levels"):
                 raise NeurhoError(f'Key `initial.kind` must not be "{kind}" for task.method = "{method}", but it is.')
             return product_matrix(self.config.initial, self.lattice)

@@ -18,6 +18,7 @@ from neurho._types import NeurhoError, NumericalError
 from neurho.dynamics.snapshots import remarked
 from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot
+from neurho.run.drivers.inherited import Ended, last_state
 from neurho.run.setup import Setup
 
 BYTES = 6000
@@ -68,16 +69,27 @@ class Picture:
         return co.string_terms(self.setup.lindbladian)
 
     @cached_property
-    def start(self) -> np.ndarray | None:
-        """One-site means of the product start; None for a stationary state."""
-        return None if self.task.kind == "stationary" else co.product_letters(self.setup.factors)
+    def start(self) -> np.ndarray | Ended | None:
+        """One-site means of the product start, or the last state of another run; None for a stationary state."""
+        if self.task.kind == "stationary":
+            return None
+        if self.setup.config.initial.kind == "state":
+            return last_state(self.setup, make_correlators)
+        return co.product_letters(self.setup.factors)
+
+    @property
+    def cut_start(self) -> bool:
+        """Whether the start is a state that another run has cut."""
+        return isinstance(self.start, Ended) and not self.start.complete
 
     @cached_property
     def symmetry(self) -> co.Symmetry:
         """Permutations and signs that model and start have."""
-        moves = co.invariant_moves(self.terms, self.setup.lattice.symmetries, self.start)
-        signs = co.sector_signs(self.terms, self.setup.lindbladian.local_dim, self.start)
-        return co.Symmetry(moves, self.terms.letters, signs)
+        moves, dim, start = self.setup.lattice.symmetries, self.setup.lindbladian.local_dim, self.start
+        if isinstance(start, Ended):
+            return co.shared_symmetry(self.terms, moves, dim, start.fine)
+        kept = co.invariant_moves(self.terms, moves, start)
+        return co.Symmetry(kept, self.terms.letters, co.sector_signs(self.terms, dim, start))
 
     @cached_property
     def measured(self) -> co.Measured:
@@ -205,11 +217,12 @@ class CorrelatorFlow:
     @cached_property
     def sets(self) -> list[co.Rung]:
         """The sets of strings that run side by side, the largest last: two cuts; with clusters the last set without,
-        the first two with, whose clusters are closer and farther apart, and the largest.
+        the first two with, whose clusters are closer and farther apart, and the largest. Where only the start is cut,
+        the same set twice.
         """
         rungs = self.picture.rungs
         if rungs[-1].complete or len(rungs) < 2:
-            return rungs[-1:]
+            return rungs[-1:] * (2 if self.picture.cut_start else 1)
         count = len(rungs)
         if rungs[-1].full == rungs[-1].weight:
             return rungs[-2:]
@@ -219,8 +232,12 @@ class CorrelatorFlow:
     @cached_property
     def members(self) -> list[Member]:
         """The hierarchies of all sets about zero, then about the means."""
-        references = REFERENCES if len(self.sets) > 1 else (False,)
-        return [self.picture.member(rung, central=central) for central in references for rung in self.sets]
+        return [self.picture.member(rung, central=central) for central in self.references for rung in self.sets]
+
+    @property
+    def references(self) -> tuple[bool, ...]:
+        """Where nothing is cut all are alike."""
+        return (False,) if self.sets[0] is self.sets[-1] else REFERENCES
 
     @cached_property
     def plan(self) -> Schedule | None:
@@ -230,17 +247,42 @@ class CorrelatorFlow:
 
     def template(self) -> Flowing:
         """The state at t = 0."""
+        return self._at_rest([self._begun(number, member) for number, member in enumerate(self.members)])
+
+    def blank(self) -> Flowing:
+        """A state of the same structure, without what it takes to move it."""
+        zeros = np.zeros((self.picture.symmetry.sites, self.picture.terms.letters))
+        sizes = [rung.size + 1 for _ in self.references for rung in self.sets]
+        return self._at_rest([co.Moments(c=np.zeros(size), means=zeros, central=False) for size in sizes])
+
+    def ended(self, state: Flowing) -> Ended:
+        """What a state tells a run that begins with it."""
+        best, count = int(np.argmin(state.score)), len(self.sets)
+        number, last = (best + 1) * count - 1, self.sets[-1]
+        fine, coarse = (
+            co.kept(self.picture.symmetry, self.sets[k - best * count].parts, state.c[k], state.means[k], last.full)
+            for k in (number, max(number - 1, 0))
+        )
+        return Ended(fine, None if count == 1 and last.complete else coarse)
+
+    def _begun(self, number: int, member: Member) -> co.Moments:
+        """The start of a member: that of the larger cut for the largest set."""
         start = self.picture.start
         assert start is not None
-        moments = [co.start(m.hierarchy, start, central=m.central) for m in self.members]
+        if not isinstance(start, Ended):
+            return co.start(member.hierarchy, start, central=member.central)
+        largest = (number + 1) % len(self.sets) == 0
+        return co.begin(member.hierarchy, start.fine if largest else start.coarse or start.fine, central=member.central)
+
+    def _at_rest(self, moments: list[co.Moments]) -> Flowing:
         return Flowing(
             step=0,
             t=0.0,
             dt=0.0,
             c=tuple(m.c for m in moments),
             means=tuple(m.means for m in moments),
-            worst=np.zeros((len(REFERENCES), self.picture.count)),
-            score=np.zeros(len(REFERENCES)),
+            worst=np.zeros((len(self.references), self.picture.count)),
+            score=np.zeros(len(self.references)),
         )
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
@@ -249,7 +291,8 @@ class CorrelatorFlow:
         here: Flowing = self.template() if state is None else state
         if state is None:
             here, snapshot = self._observe(here)
-            yield remarked(snapshot, "" if self.plan is None else self.plan.assumed)
+            assumed = "" if self.plan is None else self.plan.assumed
+            yield remarked(snapshot, " ".join(filter(None, (assumed, self._cut_earlier))))
         times = self.picture.setup.times
         for t in times[times > here.t]:
             moved = [self._moved(number, here, float(t), watch) for number in range(len(self.members))]
@@ -262,6 +305,18 @@ class CorrelatorFlow:
             )
             here, snapshot = self._observe(here)
             yield snapshot
+
+    @property
+    def _cut_earlier(self) -> str:
+        """A sentence where the run that this one begins with kept less."""
+        start, most = self.picture.start, self.sets[-1].weight
+        if not isinstance(start, Ended) or start.complete or start.fine.full >= most:
+            return ""
+        asked: Any = self.picture.setup.config.initial
+        return (
+            f"The run `{asked.run}` kept all strings of at most {start.fine.full} sites, this one of {most}: the rest "
+            "begins as that run took it to be, and how its two cuts differ counts as an error from the start."
+        )
 
     def _moved(self, number: int, here: Flowing, t: float, watch: Callable[[Any], None] | None) -> co.Moments:
         """The moments of a member at t; about its own means, a member that leaves its bounds is dropped (zeros)."""
@@ -293,14 +348,14 @@ class CorrelatorFlow:
         if len(found) == 1:
             return state, picture.snapshot(state, found[0], picture.rounding, rung, central=False)
         count = len(self.sets)
-        groups = [slice(k * count, (k + 1) * count) for k in range(len(REFERENCES))]
+        groups = [slice(k * count, (k + 1) * count) for k in range(len(self.references))]
         differences = np.stack([_spread([reading.values for reading in found[group]]) for group in groups])
         lost = [not all(np.any(c) for c in state.c[group]) for group in groups]
         more = [1e300 if gone else picture.size_of(d) for gone, d in zip(lost, differences, strict=True)]
         state = state._replace(worst=np.maximum(state.worst, differences), score=state.score + more)
         best = int(np.argmin(state.score))
         errors = picture.errors(differences[best], state.worst[best])
-        return state, picture.snapshot(state, found[groups[best]][-1], errors, rung, central=REFERENCES[best])
+        return state, picture.snapshot(state, found[groups[best]][-1], errors, rung, central=self.references[best])
 
 
 def _spread(values: list[np.ndarray]) -> np.ndarray:
@@ -324,11 +379,20 @@ class Climbing(NamedTuple):
     alive: np.ndarray
     means: np.ndarray
     clusters: float
+    kept: "Solutions"
+    earlier: "Solutions"
     best: "Best"
 
 
+class Solutions(NamedTuple):
+    """Moments about each reference, zeros behind those of the rung, and the reference itself."""
+
+    c: np.ndarray
+    means: np.ndarray
+
+
 class Best(NamedTuple):
-    """The rung whose two cuts agree best so far."""
+    """The rung whose two cuts agree best so far, and what was found there and on the rung before."""
 
     size: float
     rung: int
@@ -336,6 +400,7 @@ class Best(NamedTuple):
     smallest: float
     values: np.ndarray
     errors: np.ndarray
+    kept: Solutions
 
 
 @dataclass(frozen=True)
@@ -358,7 +423,9 @@ class CorrelatorSearch:
         none = np.zeros((len(REFERENCES), self.picture.count))
         letters = np.zeros((self.picture.setup.lattice.sites, self.picture.terms.letters))
         alive = np.ones(len(REFERENCES))
-        best = Best(size=np.inf, rung=0, reference=0, smallest=0.0, values=none[0], errors=none[0])
+        largest = 1 + max(rung.size for rung in self.picture.rungs)
+        kept = Solutions(np.zeros((len(REFERENCES), largest)), np.zeros((len(REFERENCES), *letters.shape)))
+        best = Best(size=np.inf, rung=0, reference=0, smallest=0.0, values=none[0], errors=none[0], kept=kept)
         return Climbing(
             step=0,
             t=0.0,
@@ -370,8 +437,29 @@ class CorrelatorSearch:
             alive=alive,
             means=letters,
             clusters=0.0,
+            kept=kept,
+            earlier=kept,
             best=best,
         )
+
+    def blank(self) -> Climbing:
+        """A state of the same structure."""
+        return self.template()
+
+    def ended(self, state: Climbing) -> Ended:
+        """What a state tells a run that begins with it.
+
+        **Raises** `NeurhoError` before anything is found.
+        """
+        best, rungs = state.best, self.picture.rungs
+        if best.rung == 0:
+            raise NeurhoError("that run has found no state yet.")
+        last = rungs[int(best.rung) - 1]
+        fine, coarse = (
+            co.kept(self.picture.symmetry, rung.parts, np.asarray(c)[: rung.size + 1], np.asarray(means), last.full)
+            for rung, c, means in zip((last, rungs[max(int(best.rung) - 2, 0)]), *best.kept, strict=True)
+        )
+        return Ended(fine, None if last.complete else coarse)
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """One output for each rung but the first, until errors are below `task.goal`; if the last rung is not the
@@ -412,6 +500,7 @@ class CorrelatorSearch:
         """
         found, difference, alive = state.found.copy(), state.difference.copy(), state.alive.copy()
         means, smallest, failure = state.means, np.zeros(len(REFERENCES)), "No reference is left."
+        kept = Solutions(np.zeros_like(state.kept.c), np.zeros_like(state.kept.means))
         for k, central in enumerate(REFERENCES):
             if not alive[k] or (central and rung.complete and alive[0]):
                 continue
@@ -422,6 +511,7 @@ class CorrelatorSearch:
             except NumericalError as error:
                 alive[k], failure = 0.0, str(error)
                 continue
+            kept.c[k, : len(moments.c)], kept.means[k] = moments.c, moments.means
             means = co.raw_means(member.hierarchy, moments)
             values, smallest[k] = self.picture.read(member, moments, 0.0)
             change = np.abs(values - found[k])
@@ -432,6 +522,7 @@ class CorrelatorSearch:
         if not np.any(alive):
             raise NumericalError(failure)
         moved = state._replace(found=found, difference=difference, before=state.difference, alive=alive, means=means)
+        moved = moved._replace(kept=kept, earlier=state.kept)
         clusters = rung.full < rung.weight
         return moved._replace(clusters=float(clusters), whole=moved.whole if clusters else found), smallest
 
@@ -454,6 +545,9 @@ class CorrelatorSearch:
                 smallest=reading.smallest,
                 values=reading.values,
                 errors=errors,
+                kept=Solutions(
+                    *(np.stack([now[best], then[best]]) for now, then in zip(state.kept, state.earlier, strict=True))
+                ),
             )
             state = state._replace(best=found)
         snapshot = picture.snapshot(state, reading, errors, rung, central=REFERENCES[best])
