@@ -1,6 +1,7 @@
 """Hierarchies of correlators against dense matrices, closed forms and exact runs."""
 
 import json
+from math import comb
 
 import numpy as np
 import pytest
@@ -294,9 +295,26 @@ def test_three_levels():
     assert float(last.observables["n"].mean) == pytest.approx(float(truth["n"]), abs=1e-5)
 
 
-def test_purity_is_refused():
-    with pytest.raises(NeurhoError, match=r"observables.purity"):
-        run(TORUS.replace("structure = true", "purity = true"))
+@pytest.mark.parametrize("text", [TORUS, QUENCH])
+def test_purity_is_a_sum_over_all_strings(text):
+    text = text.replace("structure = true", "purity = true")
+    last, truth = run(text)[-1], exact_values(text)
+    for name in ("purity", "renyi2"):
+        assert float(last.observables[name].mean) == pytest.approx(float(truth[name]), abs=2e-6)
+    assert float(truth["purity"]) < 0.9
+
+
+def test_purity_is_refused_where_strings_are_missing():
+    with pytest.raises(NeurhoError, match=r"observables.purity.*at most 4 of 6 sites"):
+        run(TORUS.replace("structure = true", "purity = true"), weight=4)
+
+
+def test_orbits_add_up_to_all_strings():
+    lattice = neurho.square(2, 3, periodic=True)
+    symmetry = co.Symmetry(lattice.symmetries, 4)
+    for weight in range(1, 5):
+        orbits = symmetry.orbits(co.all_strings(symmetry, weight))
+        assert orbits.sum() == comb(6, weight) * 3**weight
 
 
 def test_sizes_are_said_before(tmp_path):

@@ -13,7 +13,18 @@ from neurho.correlators.reading import (
 )
 from neurho.correlators.rungs import Rung, expected_count, ladder, require_terms
 from neurho.correlators.solving import Moments, propagate, raw_means, start, stationary
-from neurho.correlators.starts import Dense, Kept, Known, all_values, begin, dense, kept, moments_about, shared_symmetry
+from neurho.correlators.starts import (
+    Dense,
+    Kept,
+    Known,
+    all_values,
+    begin,
+    dense,
+    kept,
+    moments_about,
+    purity,
+    shared_symmetry,
+)
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
@@ -47,6 +58,7 @@ __all__ = [
     "pair_strings",
     "product_letters",
     "propagate",
+    "purity",
     "raw_means",
     "require_terms",
     "sector_signs",

@@ -142,6 +142,12 @@ def begin(hierarchy: Hierarchy, known: Known, *, central: bool) -> Moments:
     return Moments(c=moments_about(known, hierarchy.strings, means), means=means, central=True)
 
 
+def purity(known: Kept, strings: Strings, dim: int) -> float:
+    """Tr rho^2 = d^-N sum_P c_P^2, from one string of each orbit, all of them; without some a lower bound."""
+    c = moments_about(known, strings, None)
+    return float(known.symmetry.orbits(strings) @ c**2 / dim**known.symmetry.sites)
+
+
 def all_values(known: Known) -> np.ndarray:
     """All c_P of a small system, `(d^2,) * sites`; zero where they are not known."""
     sites, letters = known.means.shape

@@ -33,6 +33,9 @@ MEMORY = 0.2
 FLOOR = 0.05
 """Part of the root mean square of all differences below which no error falls, for the same reason."""
 
+GLOBAL = ("purity", "renyi2")
+"""What is no mean of an operator."""
+
 BOTH = 4
 """Strings of so many sites, from which on a search goes on about the better reference only."""
 
@@ -126,6 +129,7 @@ class Picture:
         means = co.string_means(member.blocks, self.measured.strings.size, moments.c, moments.reference)
         own = self.measured.number
         named = self.setup.readout.combine(self.measured.matrix @ means[:own], t)
+        named |= self.purity(member, moments)
         smallest = co.smallest_eigenvalue(means[own:], self.setup.lindbladian.local_dim)
         return Reading(np.concatenate([np.ravel(value) for value in named.values()]), smallest)
 
@@ -133,7 +137,7 @@ class Picture:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all named values, in order."""
         zero = self.setup.readout.combine(np.zeros(len(self.setup.readout.operators)))
-        return {name: np.shape(value) for name, value in zero.items()}
+        return {name: np.shape(value) for name, value in zero.items()} | dict.fromkeys(GLOBAL * self.with_purity, ())
 
     @cached_property
     def count(self) -> int:
@@ -148,8 +152,11 @@ class Picture:
         return found
 
     def size_of(self, difference: np.ndarray) -> float:
-        """Mean over all quantities, but energies, of the mean square of a difference."""
-        parts = [np.mean(part**2) for name, part in self.split(difference).items() if name != "energy" and part.size]
+        """Mean over all quantities, but energies and what is no mean, of the mean square of a difference."""
+        left_out = ("energy", *GLOBAL)
+        parts = [
+            np.mean(part**2) for name, part in self.split(difference).items() if name not in left_out and part.size
+        ]
         return float(np.mean(parts)) if parts else float(np.mean(difference**2))
 
     def errors(self, difference: np.ndarray, earlier: np.ndarray | float) -> np.ndarray:
@@ -167,7 +174,10 @@ class Picture:
     def snapshot(self, state: Any, reading: Reading, errors: np.ndarray, rung: co.Rung, *, central: bool) -> Snapshot:
         """An output."""
         means, bars = self.split(reading.values), self.split(errors)
-        worst = max((float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name != "energy"), default=0.0)
+        worst = max(
+            (float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name not in ("energy", *GLOBAL)),
+            default=0.0,
+        )
         diagnostics = {
             "error_estimate": worst,
             "weight": float(rung.weight),
@@ -178,12 +188,29 @@ class Picture:
         estimates = {name: Estimate(mean=means[name], error=bars[name]) for name in means}
         return Snapshot(step=state.step, t=state.t, observables=estimates, diagnostics=diagnostics, state=state)
 
+    @property
+    def with_purity(self) -> bool:
+        """Whether purity and Renyi-2 entropy are asked for."""
+        return self.setup.config.observables.purity
+
+    def purity(self, member: Member, moments: co.Moments) -> dict[str, Any]:
+        """Purity and Renyi-2 entropy by name, where they are asked for."""
+        if not self.with_purity:
+            return {}
+        hierarchy = member.hierarchy
+        order = hierarchy.order
+        known = co.Kept(self.symmetry, hierarchy.keys, moments.c[order], moments.means, self.symmetry.sites)
+        found = co.purity(known, hierarchy.strings, self.setup.lindbladian.local_dim)
+        return {"purity": found, "renyi2": -np.log(found)}
+
     def require_purity(self) -> None:
-        """Refuse a purity where strings are missing."""
-        if self.setup.config.observables.purity:
+        """Refuse a purity where strings are missing, which is known before they are counted."""
+        weight, sites = self.expected[0], self.symmetry.sites
+        if self.with_purity and weight < sites:
             raise NeurhoError(
-                'Key `observables.purity` must be false for task.method = "correlators", because purity is the sum of '
-                "the squares of all correlators of all weights, but it is true."
+                'Key `observables.purity` must be false for task.method = "correlators" where strings are cut, because '
+                "purity is the sum of the squares of all correlators of all weights, but it is true and strings have "
+                f"at most {weight} of {sites} sites; a larger task.strings keeps more."
             )
 
 
@@ -468,8 +495,9 @@ class CorrelatorSearch:
         self.picture.require_purity()
         here: Climbing = self.template() if state is None else state
         rungs = self.picture.rungs
+        first = len(rungs) if self.picture.with_purity else 1  # a sum over all strings needs the last rung
         for number, rung in enumerate(rungs, start=1):
-            if number <= here.step:
+            if number <= here.step or number < first:
                 continue
             here, smallest = self._solved(rung, here._replace(step=number, t=float(number)))
             if number == 1 and not rung.complete:
