@@ -274,13 +274,13 @@ class CorrelatorFlow:
 
     def template(self) -> Flowing:
         """The state at t = 0."""
-        return self._at_rest([self._begun(number, member) for number, member in enumerate(self.members)])
+        return self._at_start([self._begun(number, member) for number, member in enumerate(self.members)])
 
     def blank(self) -> Flowing:
         """A state of the same structure, without what it takes to move it."""
         zeros = np.zeros((self.picture.symmetry.sites, self.picture.terms.letters))
         sizes = [rung.size + 1 for _ in self.references for rung in self.sets]
-        return self._at_rest([co.Moments(c=np.zeros(size), means=zeros, central=False) for size in sizes])
+        return self._at_start([co.Moments(c=np.zeros(size), means=zeros, central=False) for size in sizes])
 
     def ended(self, state: Flowing) -> Ended:
         """What a state tells a run that begins with it."""
@@ -301,7 +301,7 @@ class CorrelatorFlow:
         largest = (number + 1) % len(self.sets) == 0
         return co.begin(member.hierarchy, start.fine if largest else start.coarse or start.fine, central=member.central)
 
-    def _at_rest(self, moments: list[co.Moments]) -> Flowing:
+    def _at_start(self, moments: list[co.Moments]) -> Flowing:
         return Flowing(
             step=0,
             t=0.0,
