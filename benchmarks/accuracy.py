@@ -1,8 +1,8 @@
 """Stationary states beside their references: what `neurho run` finds, and what it says of it.
 
 Every case is a problem file, run as a user would, in a directory of its own under `--out`. References are exact (up to
-8 spins), shipped matrix-product states, or the numbers given here: 3x3 tori exact, 4x4 from quantum trajectories. All
-of them are networks; the same and more by correlators are in `benchmarks/correlators.py`.
+8 spins), shipped matrix-product states, or the numbers given here: 3x3 tori exact, 4x4 from quantum trajectories.
+All are networks; the same and more by correlators are in `benchmarks/correlators.py`.
 """
 
 import argparse
