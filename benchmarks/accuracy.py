@@ -2,6 +2,7 @@
 
 Every case is a problem file, run as a user would, in a directory of its own under `--out`. References are exact (up to
 8 spins), shipped matrix-product states, or the numbers given here: 3x3 tori exact, 4x4 from quantum trajectories.
+All are networks; the same and more by correlators are in `benchmarks/correlators.py`.
 """
 
 import argparse

@@ -1,10 +1,11 @@
 """Seconds until the mean magnetisation of a stationary state is right, and stays right.
 
-Two states: Fig. 3 of PRL 122, 250502 (N = 16, a matrix-product state as reference, within 1e-3), and a ring of six
-Ising spins (coupling 0.5, field g/2 = 0.5, exact reference, within 5e-3). An attempt counts from the first second at
-which the site-averaged m_z is so close to the reference, and from which on no later output leaves that band;
-compilation included, imports not, nothing taken from a cache of programs. Every attempt is a process of its own with a
-wall limit: what is not there by then has failed, and so has an attempt that ends with an error. An attempt that reaches
+Three states: Fig. 3 of PRL 122, 250502 (N = 16, a matrix-product state as reference), a ring of six Ising spins
+(coupling 0.5, field g/2 = 0.5, exact reference), and the 3x3 XYZ torus, J = (0.9, 1.2, 1) (exact), each within 1e-3. An
+attempt counts from the first second at which the site-averaged m_z is so close to the reference, and from which on no
+later output leaves that band; compilation included, imports not, nothing taken from a cache of programs. CPU seconds
+are those of the process, on all cores. Every attempt is a process of its own with a wall limit, and one of CPU seconds
+if asked for: what is not there by then has failed, and so has an attempt that ends with an error. One that reaches
 the band only in its last output is reported as such (`outputs_inside` = 1).
 
 - `continuation`, `labels`: the shipped problems `fig3-continuation` and `fig3-labels`; values in the network and
@@ -15,8 +16,9 @@ the band only in its last output is reported as such (`outputs_inside` = 1).
 - `netket-steady-adam`: the same with Adam(0.001) and no metric.
 - `netket-steady-fast`: SteadyState with Sgd(0.05) and SR(diag_shift = 1e-3), 1,024 samples.
 - `netket-tdvp`: TDVP with Heun steps of 1e-3, QGTJacobianDense with diag_shift 1e-3 and a Cholesky solve, to t = 10.
-- `ising6-...`: the same for the ring: continuation with Eq. 2, M = Mtilde = 12, and 4,096 samples, and NetKet's
-  SteadyState.
+- `ising6-...`: the same for the ring: continuation with Eq. 2, M = Mtilde = 12, and 4,096 samples, NetKet's
+  SteadyState, and `correlators` by their defaults.
+- `xyz33-...`: the same for the torus: Eq. 2 and labels with translations, M = Mtilde = 18 and 36, 4,096 samples.
 
 NetKet 3.23, MCMixedState with the NDM (alpha = beta = M/N: as many parameters), 16,384 samples of the diagonal, normal
 parameters of standard deviation 0.01. m_z is measured after every 10 steps of its drivers.
@@ -41,31 +43,52 @@ Values = dict[str, float]
 class System(NamedTuple):
     """A stationary state to find, M = Mtilde of the networks, and how close m_z should come."""
 
-    sites: int
+    shape: tuple[int, ...]
     periodic: bool
     field: tuple[float, float, float]
     coupling: tuple[float, float, float]
     hidden: int
     within: float
 
+    @property
+    def sites(self) -> int:
+        return int(np.prod(self.shape))
 
-FIG3 = System(16, False, FIELD, COUPLING, 12, 1e-3)
-RING = System(6, True, (0.5, 0.0, 0.0), (0.0, 0.0, 0.5), 12, 5e-3)
-RING_PROBLEM = f"""
+    @property
+    def bonds(self) -> list[tuple[int, int]]:
+        """Pairs of neighbours, each once."""
+        places = np.arange(self.sites).reshape(self.shape)
+        found = set()
+        for axis in range(places.ndim):
+            last = places.shape[axis] - (not self.periodic)
+            ends = (np.take(a, range(last), axis, mode="wrap").ravel() for a in (places, np.roll(places, -1, axis)))
+            found |= {(int(i), int(j)) for i, j in zip(*ends, strict=True)}
+        return sorted(found)
+
+
+FIG3 = System((16,), False, FIELD, COUPLING, 12, 1e-3)
+RING = System((6,), True, (0.5, 0.0, 0.0), (0.0, 0.0, 0.5), 12, 1e-3)
+TORUS = System((3, 3), True, (0.0, 0.0, 0.0), (0.9, 1.2, 1.0), 18, 1e-3)
+PHYSICS = """
 seed = 1
 [lattice]
-kind = "chain"
-shape = [{RING.sites}]
+kind = "{kind}"
+shape = {shape}
 periodic = true
 [model]
 kind = "heisenberg"
-field = {list(RING.field)}
-coupling = {list(RING.coupling)}
-decay = {DECAY}
+field = {field}
+coupling = {coupling}
+decay = {decay}
+[task]
+kind = "stationary"
+"""
+NETWORK = """
 [ansatz]
-kind = "rbm"
-hidden = {RING.hidden}
-mixing = {RING.hidden}
+kind = "{kind}"
+hidden = {hidden}
+mixing = {hidden}
+translations = {tied}
 [sampling]
 kind = "metropolis"
 samples = 4096
@@ -73,13 +96,27 @@ chains = 1024
 diagonal_samples = 16384
 exponent = 0.8
 blur = 0.5
-[task]
-kind = "stationary"
 """
 
 
+def physics(where: System) -> str:
+    kind = "chain" if len(where.shape) == 1 else "square"
+    numbers = {"shape": list(where.shape), "field": list(where.field), "coupling": list(where.coupling)}
+    return PHYSICS.format(kind=kind, decay=DECAY, **numbers)
+
+
+def network(where: System, kind: str = "rbm", times: int = 1) -> str:
+    """The problem by continuation, with translations in two dimensions."""
+    tied = str(len(where.shape) > 1).lower()
+    return physics(where) + NETWORK.format(kind=kind, hidden=times * where.hidden, tied=tied)
+
+
+def by_correlators(where: System) -> str:
+    return physics(where) + 'method = "correlators"\n'
+
+
 def system(name: str) -> System:
-    return RING if name.startswith("ising6") else FIG3
+    return {"ising6": RING, "xyz33": TORUS}.get(name.partition("-")[0], FIG3)
 
 
 def reference(where: System) -> float:
@@ -87,8 +124,11 @@ def reference(where: System) -> float:
     from neurho import config
     from neurho.run.problem import build
 
-    found = build(config.loads(RING_PROBLEM) if where is RING else config.load("fig3")).reference()
-    return float(found["sz"])
+    if where is FIG3:
+        found = build(config.load("fig3")).reference()
+        return float(found["sz"])
+    *_, last = build(config.loads(physics(where) + 'method = "exact"\n')).snapshots()
+    return float(last.observables["sz"].mean)
 
 
 def neurho(problem: str, changes: list[str]) -> Iterator[Values]:
@@ -99,7 +139,9 @@ def neurho(problem: str, changes: list[str]) -> Iterator[Values]:
     asked = config.loads(problem) if "\n" in problem else config.load(problem, changes)
     for snapshot in build(asked).snapshots():
         found = snapshot.observables
-        yield {"network": float(found["sz"].mean), "corrected": float(found["sz_corrected"].mean)}
+        yield {
+            kind: float(found[n].mean) for kind, n in (("network", "sz"), ("corrected", "sz_corrected")) if n in found
+        }
 
 
 def netket_state(where: System, samples: int) -> tuple[Any, Any, Callable[[], float]]:
@@ -110,10 +152,12 @@ def netket_state(where: System, samples: int) -> tuple[Any, Any, Callable[[], fl
     n = where.sites
     hilbert = nk.hilbert.Spin(0.5, n)
     spins = (nk.operator.spin.sigmax, nk.operator.spin.sigmay, nk.operator.spin.sigmaz)
-    bonds = [(j, (j + 1) % n) for j in range(n if where.periodic else n - 1)]
     terms = [b * s(hilbert, j) for b, s in zip(where.field, spins, strict=True) if b for j in range(n)]
     terms += [
-        c * s(hilbert, i) @ s(hilbert, j) for c, s in zip(where.coupling, spins, strict=True) if c for i, j in bonds
+        c * s(hilbert, i) @ s(hilbert, j)
+        for c, s in zip(where.coupling, spins, strict=True)
+        if c
+        for i, j in where.bonds
     ]
     hamiltonian, sz = sum(terms), spins[2]
     jumps = [np.sqrt(DECAY) * nk.operator.spin.sigmam(hilbert, j) for j in range(n)]
@@ -186,14 +230,22 @@ ATTEMPTS: dict[str, Callable[[], Iterator[Values]]] = {
     "netket-steady-fast": lambda: netket_steady(FIG3, 1024, 0.05, 1e-3),
     "netket-steady-adam": lambda: netket_steady(FIG3, rate=0.001, shift=None),
     "netket-tdvp": netket_tdvp,
-    "ising6-continuation": lambda: neurho(RING_PROBLEM, []),
-    "ising6-netket-steady": lambda: netket_steady(RING),
-    "ising6-netket-steady-fast": lambda: netket_steady(RING, 1024, 0.05, 1e-3),
-    "ising6-netket-steady-adam": lambda: netket_steady(RING, rate=0.001, shift=None),
+    **{
+        f"{name}-{attempt}": run
+        for name, where in (("ising6", RING), ("xyz33", TORUS))
+        for attempt, run in {
+            "correlators": lambda where=where: neurho(by_correlators(where), []),
+            "continuation": lambda where=where: neurho(network(where), []),
+            "netket-steady": lambda where=where: netket_steady(where),
+            "netket-steady-fast": lambda where=where: netket_steady(where, 1024, 0.05, 1e-3),
+            "netket-steady-adam": lambda where=where: netket_steady(where, rate=0.001, shift=None),
+        }.items()
+    },
+    "xyz33-labels": lambda: neurho(network(TORUS, "liouville", 2), []),
 }
 
 
-def _serve(name: str, pipe: Any) -> None:
+def _serve(name: str, pipe: Any, most: float) -> None:
     """Send (seconds, values) of every output, and at last None or what went wrong."""
     os.environ["JAX_ENABLE_X64"] = "1"
     if "netket" not in name:
@@ -205,23 +257,28 @@ def _serve(name: str, pipe: Any) -> None:
 
         if "netket" in name:
             import netket  # noqa: F401
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         for values in ATTEMPTS[name]():
-            pipe.send((time.perf_counter() - began, values))
+            spent = time.process_time() - used
+            pipe.send((time.perf_counter() - began, values | {"cpu": spent}))
+            if spent > most:
+                pipe.send("the limit of CPU time")
+                return
         pipe.send(None)
     except Exception as error:
         traceback.print_exc()
         pipe.send(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
 
 
-def attempt(name: str, limit: float) -> tuple[list[tuple[float, Values]], str]:
+def attempt(name: str, limit: float, most: float) -> tuple[list[tuple[float, Values]], str]:
     """The outputs of an attempt within `limit` seconds, and how it ended."""
     context = multiprocessing.get_context("spawn")
     near, far = context.Pipe()
-    process = context.Process(target=_serve, args=(name, far), daemon=True)
+    process = context.Process(target=_serve, args=(name, far, most), daemon=True)
     process.start()
     far.close()
-    outputs, ended = [], "the limit of time"
+    outputs: list[tuple[float, Values]] = []
+    ended = "the limit of time"
     deadline = time.monotonic() + limit
     try:
         while near.poll(max(0.0, deadline - time.monotonic())):
@@ -239,15 +296,17 @@ def attempt(name: str, limit: float) -> tuple[list[tuple[float, Values]], str]:
 
 def judge(outputs: list[tuple[float, Values]], ended: str, truth: float, within: float) -> dict[str, Any]:
     """When each kind of value came into the band to stay; `seconds` is None where it did not."""
-    failed = ended not in ("the end", "the limit of time")
+    failed = ended not in ("the end", "the limit of time", "the limit of CPU time")
     found: dict[str, Any] = {"ended": ended, "outputs": len(outputs)}
-    for kind in outputs[0][1] if outputs else ("network",):
+    for kind in [k for k in outputs[0][1] if k != "cpu"] if outputs else ("network",):
         errors = [abs(values[kind] - truth) for _, values in outputs]
         outside = [k for k, error in enumerate(errors) if not error <= within]  # NaN is outside
         first = outside[-1] + 1 if outside else 0
         inside = len(errors) - first
         found[kind] = {
             "seconds": outputs[first][0] if inside and not failed else None,
+            "cpu": outputs[first][1]["cpu"] if inside and not failed else None,
+            "cpu_at_end": outputs[-1][1]["cpu"] if outputs else None,
             "outputs_inside": inside,
             "last_error": errors[-1] if errors else None,
             "least_error": min(errors) if errors else None,
@@ -262,22 +321,23 @@ def table(found: dict[str, Any]) -> str:
             if kind not in row:
                 continue
             value = row[kind]
-            said = "failed" if value["seconds"] is None else f"{value['seconds']:.1f} s"
+            said = "failed" if value["seconds"] is None else f"{value['seconds']:.1f} s ({value['cpu']:.1f} s CPU)"
             last = "-" if value["last_error"] is None else f"{value['last_error']:.1e}"
-            lines.append(f"{name:26} {kind:10} {said:>10}   last error {last}   ended by {row['ended']}")
+            lines.append(f"{name:26} {kind:10} {said:>22}   last error {last}   ended by {row['ended']}")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds for each attempt")
+    parser.add_argument("--cpu", type=float, default=np.inf, help="CPU seconds for each attempt")
     parser.add_argument("--only", action="append", choices=list(ATTEMPTS), help="repeatable")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     asked = parser.parse_args()
     attempts: dict[str, Any] = {}
     for name in asked.only or ATTEMPTS:
         where = system(name)
-        outputs, ended = attempt(name, asked.limit)
+        outputs, ended = attempt(name, asked.limit, asked.cpu)
         attempts[name] = judge(outputs, ended, reference(where), where.within) | {"within": where.within}
     found = {"limit": asked.limit, "cores": cores(), "attempts": attempts}
     print(json.dumps(found) if asked.json else table(found))

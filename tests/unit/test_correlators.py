@@ -1,6 +1,7 @@
 """Hierarchies of correlators against dense matrices, closed forms and exact runs."""
 
 import json
+from math import comb
 
 import numpy as np
 import pytest
@@ -294,9 +295,26 @@ def test_three_levels():
     assert float(last.observables["n"].mean) == pytest.approx(float(truth["n"]), abs=1e-5)
 
 
-def test_purity_is_refused():
-    with pytest.raises(NeurhoError, match=r"observables.purity"):
-        run(TORUS.replace("structure = true", "purity = true"))
+@pytest.mark.parametrize("text", [TORUS, QUENCH])
+def test_purity_is_a_sum_over_all_strings(text):
+    text = text.replace("structure = true", "purity = true")
+    last, truth = run(text)[-1], exact_values(text)
+    for name in ("purity", "renyi2"):
+        assert float(last.observables[name].mean) == pytest.approx(float(truth[name]), abs=2e-6)
+    assert float(truth["purity"]) < 0.9
+
+
+def test_purity_is_refused_where_strings_are_missing():
+    with pytest.raises(NeurhoError, match=r"observables.purity.*at most 4 of 6 sites"):
+        run(TORUS.replace("structure = true", "purity = true"), weight=4)
+
+
+def test_orbits_add_up_to_all_strings():
+    lattice = neurho.square(2, 3, periodic=True)
+    symmetry = co.Symmetry(lattice.symmetries, 4)
+    for weight in range(1, 5):
+        orbits = symmetry.orbits(co.all_strings(symmetry, weight))
+        assert orbits.sum() == comb(6, weight) * 3**weight
 
 
 def test_sizes_are_said_before(tmp_path):
@@ -304,3 +322,34 @@ def test_sizes_are_said_before(tmp_path):
     assert facts["strings"] >= 150
     assert facts["weight"] == 6
     json.dumps(facts)
+
+
+@pytest.mark.parametrize("task", ["stationary", "evolve"])
+def test_collective_jumps_of_many_sites_are_one_sentence(task):
+    text = f"""
+    [lattice]
+    kind = "chain"
+    shape = [6]
+    [model]
+    kind = "custom"
+    jumps = [{{ on = "once", operator = "{" + ".join(f"sm({j})" for j in range(6))}", rate = 1.0 }}]
+    [initial]
+    bloch = "up"
+    [task]
+    kind = "{task}"
+    method = "correlators"
+    {"t = 1.0" * (task == "evolve")}
+    """
+    with pytest.raises(NeurhoError, match=r"networks and correlators.*it acts collectively on 6 sites"):
+        build(loads(text, "collective"))
+
+
+def test_collective_jumps_of_a_few_sites_are_terms_like_others():
+    jumps = 'jumps = [{ on = "once", operator = "sm(0) + sm(1) + sm(2)", rate = 1.0 }]'
+    text = QUENCH.replace("shape = [2, 3]\nperiodic = true", "shape = [1, 3]").replace(
+        "coupling = [0.9, 1.2, 1.0]", jumps
+    )
+    text = text.replace('kind = "xyz"', 'kind = "custom"')
+    last, truth = run(text)[-1], exact_values(text)
+    assert float(last.observables["szsz"].mean) == pytest.approx(float(truth["szsz"]), abs=2e-6)
+    assert abs(truth["szsz"] - truth["sz"] ** 2) > 1e-3  # they correlate

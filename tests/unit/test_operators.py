@@ -172,11 +172,11 @@ def on_two(*arguments):
         (lambda: on_two(sz(0), [(1, destroy(0, 3))]), "`other` must have local dimension 2"),
         (
             lambda: lindbladian_map(Lindbladian(lattice.chain(6), sz(0), [(1.0, total(sm(j) for j in range(6)))])),
-            r"`jumps\[0\]` must be local for a network, acting on at most 4 sites .* it acts collectively on 6 sites",
+            r"`jumps\[0\]` must be local for .* correlators, .* at most 4 sites .* it acts collectively on 6 sites",
         ),
         (
             lambda: lindbladian_map(Lindbladian(lattice.chain(5), sz(0) * sz(1) * sz(2) * sz(3) * sz(4))),
-            r"`hamiltonian` must be local for a network, acting on at most 4 sites .* a term of it acts on 5 sites",
+            r"`hamiltonian` must be local for .* correlators, .* at most 4 sites .* a term of it acts on 5 sites",
         ),
     ],
 )

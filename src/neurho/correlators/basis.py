@@ -116,3 +116,13 @@ def to_correlators(rho: np.ndarray, sites: int) -> np.ndarray:
     for j, matrix in enumerate(transform):
         table = np.moveaxis(np.tensordot(matrix, table, axes=([1], [j])), 0, j)
     return np.real(table)
+
+
+def from_correlators(table: np.ndarray) -> np.ndarray:
+    """The density matrix of all c_P of a small system, `(d^2,) * sites`."""
+    sites, dim = table.ndim, round(table.shape[0] ** 0.5)
+    backward = letters(dim).reshape(dim**2, dim**2).T / dim
+    for j in range(sites):
+        table = np.moveaxis(np.tensordot(backward, table, axes=([1], [j])), 0, j)
+    split = table.reshape((dim,) * (2 * sites))
+    return split.transpose([*range(0, 2 * sites, 2), *range(1, 2 * sites, 2)]).reshape(dim**sites, dim**sites)

@@ -114,6 +114,14 @@ class Symmetry:
             np.minimum(least, total, out=least)
         return least[inverse.reshape(-1)]
 
+    def orbits(self, strings: Strings) -> np.ndarray:
+        """How many strings each string stands for: permutations, divided by those that leave it as it is."""
+        codes = strings.sites * self.letters + strings.letters
+        sums = (image[codes].sum(axis=1, dtype=np.uint64) for image in self._images)
+        own = self._images[self._identity][codes].sum(axis=1, dtype=np.uint64)
+        fixed = np.sum([total == own for total in sums], axis=0)
+        return len(self._images) // fixed
+
     @property
     def _identity(self) -> int:
         return int(np.argmax(np.all(self.moves == np.arange(self.sites), axis=1)))

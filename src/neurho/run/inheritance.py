@@ -7,7 +7,6 @@ from typing import Any, TypeGuard
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
@@ -20,13 +19,12 @@ from neurho.matrix_elements.networks import (
     Table,
     TiedRBM,
     as_liouville,
-    density_matrix,
     enlarged,
     parameters,
 )
 from neurho.matrix_elements.symmetry import Charge
 from neurho.model.lattice import Lattice
-from neurho.records import PROBLEM, read_ansatz, read_problem, read_state
+from neurho.records import PROBLEM, read_ansatz, read_problem
 from neurho.run.assembly import make_charge, make_lattice, make_lindbladian, moves_of, random_network
 
 SPIN_NETWORKS = (RBM, TiedRBM, LiouvilleRBM)
@@ -77,25 +75,6 @@ def last_network(run: str | Path, *, trust: bool = False) -> AbstractAnsatz:
         generator = lindbladian_map(make_lindbladian(source, make_lattice(source)))
         network = dataclasses.replace(network, charge=make_charge(source, generator))
     return network
-
-
-def last_matrix(run: str | Path, size: int, *, trust: bool = False) -> np.ndarray:
-    """The density matrix `(size, size)` of the last state of a run that was exact or has a network.
-
-    **Raises** `NeurhoError` where there is none of that size.
-    """
-    source = loads(read_problem(run), f"{run}/{PROBLEM}")
-    levels, method = source.local_dim**source.sites, source.task.method
-    if levels != size:
-        raise NeurhoError(f"Key `initial.run` must be a run of {size} levels, but `{run}` has {levels}.")
-    if method == "exact":
-        return np.asarray(read_state(run, (0, 0.0, np.zeros((size, size), dtype=complex)), fingerprint(source))[2])
-    if method in WITHOUT_NETWORK:
-        raise NeurhoError(
-            f'Key `initial.run` must be a run that keeps a density matrix or a network, but "{method}" keeps neither.'
-        )
-    rho = density_matrix(last_network(run, trust=trust))
-    return rho / np.trace(rho)
 
 
 def _last_network(run: str | Path, source: Config, *, trust: bool) -> AbstractAnsatz:

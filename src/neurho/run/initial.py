@@ -30,7 +30,7 @@ from neurho.model.interchange.matrices import matrix_from
 from neurho.model.lattice import Lattice, bloch_vectors
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
 from neurho.run.assembly import moves_of, random_network
-from neurho.run.inheritance import inherited, last_matrix
+from neurho.run.inheritance import inherited
 from neurho.stationary_states.mean_field import mean_field
 
 UNIFORM = 1e-6
@@ -190,8 +190,6 @@ def exact_start(config: Config, lindbladian: Lindbladian) -> np.ndarray:
     size = lindbladian.local_dim**sites.sites
     if asked.kind == "matrix":
         return require_state(matrix_from(asked.entries, size), "Key `initial.entries`")
-    if asked.kind == "state":
-        return last_matrix(asked.run, size)
     if asked.kind not in ("product", "levels"):
         method = config.task.method
         raise NeurhoError(f'Key `initial.kind` must not be "{asked.kind}" for task.method = "{method}", but it is.')

@@ -15,6 +15,8 @@ from neurho.config import REFERENCES
 from neurho.matrix_elements.networks import AbstractAnsatz
 from neurho.observables import Estimate
 from neurho.run import inheritance as inherit
+from neurho.run.drivers.correlators import make_correlators
+from neurho.run.drivers.inherited import matrix_of
 from neurho.run.problem import Problem
 from neurho.session.comparison import Comparison, compared
 from neurho.session.loop import average_of
@@ -109,10 +111,10 @@ class Result:
     def density_matrix(self) -> np.ndarray:
         """The density matrix of the last state, `(d^N, d^N)`; of a network for up to 1024 levels.
 
-        **Raises** `NeurhoError` for methods that keep neither a density matrix nor a network.
+        **Raises** `NeurhoError` for methods that keep neither a density matrix nor a network, and where strings are
+        cut.
         """
-        config = self.problem.config
-        return inherit.last_matrix(self.directory, config.local_dim**config.sites)
+        return matrix_of(str(self.directory), self.problem, make_correlators)
 
     def figures(self, *, reference: bool = True) -> dict[str, Figure]:
         """Every figure that makes sense, by name, the most telling first; `reference`: with the exact one, where it is

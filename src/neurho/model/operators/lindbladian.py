@@ -138,8 +138,8 @@ class Lindbladian:
         require(
             len(sites) <= most,
             name,
-            f"be local for a network, acting on at most {most} site{'s'[: most != 1]} at once{one} (sums of local "
-            "terms are fine; give one jump per site; the exact solvers take any)",
+            f"be local for networks and correlators, acting on at most {most} site{'s'[: most != 1]} at once{one} "
+            "(sums of local terms are fine; give one jump per site; the exact solvers take any)",
             f"{acts} on {len(sites)} sites",
         )
 

@@ -19,6 +19,7 @@ from neurho.dynamics.snapshots import remarked
 from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot
 from neurho.run.drivers.base import Driver
+from neurho.run.drivers.inherited import Ended, last_matrix, last_state
 from neurho.run.setup import Setup
 
 BYTES = 6000
@@ -32,6 +33,9 @@ MEMORY = 0.2
 
 FLOOR = 0.05
 """Part of the root mean square of all differences below which no error falls, for the same reason."""
+
+GLOBAL = ("purity", "renyi2")
+"""What is no mean of an operator."""
 
 BOTH = 4
 """Strings of so many sites, from which on a search goes on about the better reference only."""
@@ -69,16 +73,27 @@ class Picture:
         return co.string_terms(self.setup.lindbladian)
 
     @cached_property
-    def start(self) -> np.ndarray | None:
-        """One-site means of the product start; None for a stationary state."""
-        return None if self.task.kind == "stationary" else co.product_letters(self.setup.factors)
+    def start(self) -> np.ndarray | Ended | None:
+        """One-site means of the product start, or the last state of another run; None for a stationary state."""
+        if self.task.kind == "stationary":
+            return None
+        if self.setup.config.initial.kind == "state":
+            return last_state(self.setup, make_correlators)
+        return co.product_letters(self.setup.factors)
+
+    @property
+    def cut_start(self) -> bool:
+        """Whether the start is a state that another run has cut."""
+        return isinstance(self.start, Ended) and not self.start.complete
 
     @cached_property
     def symmetry(self) -> co.Symmetry:
         """Permutations and signs that model and start have."""
-        moves = co.invariant_moves(self.terms, self.setup.lattice.symmetries, self.start)
-        signs = co.sector_signs(self.terms, self.setup.lindbladian.local_dim, self.start)
-        return co.Symmetry(moves, self.terms.letters, signs)
+        moves, dim, start = self.setup.lattice.symmetries, self.setup.lindbladian.local_dim, self.start
+        if isinstance(start, Ended):
+            return co.shared_symmetry(self.terms, moves, dim, start.fine)
+        kept = co.invariant_moves(self.terms, moves, start)
+        return co.Symmetry(kept, self.terms.letters, co.sector_signs(self.terms, dim, start))
 
     @cached_property
     def measured(self) -> co.Measured:
@@ -115,6 +130,7 @@ class Picture:
         means = co.string_means(member.blocks, self.measured.strings.size, moments.c, moments.reference)
         own = self.measured.number
         named = self.setup.readout.combine(self.measured.matrix @ means[:own], t)
+        named |= self.purity(member, moments)
         smallest = co.smallest_eigenvalue(means[own:], self.setup.lindbladian.local_dim)
         return Reading(np.concatenate([np.ravel(value) for value in named.values()]), smallest)
 
@@ -122,7 +138,7 @@ class Picture:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all named values, in order."""
         zero = self.setup.readout.combine(np.zeros(len(self.setup.readout.operators)))
-        return {name: np.shape(value) for name, value in zero.items()}
+        return {name: np.shape(value) for name, value in zero.items()} | dict.fromkeys(GLOBAL * self.with_purity, ())
 
     @cached_property
     def count(self) -> int:
@@ -137,8 +153,11 @@ class Picture:
         return found
 
     def size_of(self, difference: np.ndarray) -> float:
-        """Mean over all quantities, but energies, of the mean square of a difference."""
-        parts = [np.mean(part**2) for name, part in self.split(difference).items() if name != "energy" and part.size]
+        """Mean over all quantities, but energies and what is no mean, of the mean square of a difference."""
+        left_out = ("energy", *GLOBAL)
+        parts = [
+            np.mean(part**2) for name, part in self.split(difference).items() if name not in left_out and part.size
+        ]
         return float(np.mean(parts)) if parts else float(np.mean(difference**2))
 
     def errors(self, difference: np.ndarray, earlier: np.ndarray | float) -> np.ndarray:
@@ -156,7 +175,10 @@ class Picture:
     def snapshot(self, state: Any, reading: Reading, errors: np.ndarray, rung: co.Rung, *, central: bool) -> Snapshot:
         """An output."""
         means, bars = self.split(reading.values), self.split(errors)
-        worst = max((float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name != "energy"), default=0.0)
+        worst = max(
+            (float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name not in ("energy", *GLOBAL)),
+            default=0.0,
+        )
         diagnostics = {
             "error_estimate": worst,
             "weight": float(rung.weight),
@@ -167,12 +189,29 @@ class Picture:
         estimates = {name: Estimate(mean=means[name], error=bars[name]) for name in means}
         return Snapshot(step=state.step, t=state.t, observables=estimates, diagnostics=diagnostics, state=state)
 
+    @property
+    def with_purity(self) -> bool:
+        """Whether purity and Renyi-2 entropy are asked for."""
+        return self.setup.config.observables.purity
+
+    def purity(self, member: Member, moments: co.Moments) -> dict[str, Any]:
+        """Purity and Renyi-2 entropy by name, where they are asked for."""
+        if not self.with_purity:
+            return {}
+        hierarchy = member.hierarchy
+        order = hierarchy.order
+        known = co.Kept(self.symmetry, hierarchy.keys, moments.c[order], moments.means, self.symmetry.sites)
+        found = co.purity(known, hierarchy.strings, self.setup.lindbladian.local_dim)
+        return {"purity": found, "renyi2": -np.log(found)}
+
     def require_purity(self) -> None:
-        """Refuse a purity where strings are missing."""
-        if self.setup.config.observables.purity:
+        """Refuse a purity where strings are missing, which is known before they are counted."""
+        weight, sites = self.expected[0], self.symmetry.sites
+        if self.with_purity and weight < sites:
             raise NeurhoError(
-                'Key `observables.purity` must be false for task.method = "correlators", because purity is the sum of '
-                "the squares of all correlators of all weights, but it is true."
+                'Key `observables.purity` must be false for task.method = "correlators" where strings are cut, because '
+                "purity is the sum of the squares of all correlators of all weights, but it is true and strings have "
+                f"at most {weight} of {sites} sites; a larger task.strings keeps more."
             )
 
 
@@ -199,6 +238,11 @@ class CorrelatorFlow(Driver):
         """Predicted bytes at the peak."""
         return BYTES * self.picture.expected[1]
 
+    def asked_matrix(self) -> np.ndarray | None:
+        """The density matrix at t = 0 of a run that begins where another one ended."""
+        setup = self.picture.setup
+        return last_matrix(setup, make_correlators) if setup.config.initial.kind == "state" else None
+
     def describe(self) -> dict[str, Any]:
         """Sizes."""
         return _sizes(self.picture)
@@ -206,11 +250,12 @@ class CorrelatorFlow(Driver):
     @cached_property
     def sets(self) -> list[co.Rung]:
         """The sets of strings that run side by side, the largest last: two cuts; with clusters the last set without,
-        the first two with, whose clusters are closer and farther apart, and the largest.
+        the first two with, whose clusters are closer and farther apart, and the largest. Where only the start is cut,
+        the same set twice.
         """
         rungs = self.picture.rungs
         if rungs[-1].complete or len(rungs) < 2:
-            return rungs[-1:]
+            return rungs[-1:] * (2 if self.picture.cut_start else 1)
         count = len(rungs)
         if rungs[-1].full == rungs[-1].weight:
             return rungs[-2:]
@@ -220,8 +265,12 @@ class CorrelatorFlow(Driver):
     @cached_property
     def members(self) -> list[Member]:
         """The hierarchies of all sets about zero, then about the means."""
-        references = REFERENCES if len(self.sets) > 1 else (False,)
-        return [self.picture.member(rung, central=central) for central in references for rung in self.sets]
+        return [self.picture.member(rung, central=central) for central in self.references for rung in self.sets]
+
+    @property
+    def references(self) -> tuple[bool, ...]:
+        """Where nothing is cut all are alike."""
+        return (False,) if self.sets[0] is self.sets[-1] else REFERENCES
 
     @cached_property
     def plan(self) -> Schedule | None:
@@ -231,17 +280,42 @@ class CorrelatorFlow(Driver):
 
     def template(self) -> Flowing:
         """The state at t = 0."""
+        return self._at_start([self._begun(number, member) for number, member in enumerate(self.members)])
+
+    def blank(self) -> Flowing:
+        """A state of the same structure, without what it takes to move it."""
+        zeros = np.zeros((self.picture.symmetry.sites, self.picture.terms.letters))
+        sizes = [rung.size + 1 for _ in self.references for rung in self.sets]
+        return self._at_start([co.Moments(c=np.zeros(size), means=zeros, central=False) for size in sizes])
+
+    def ended(self, state: Flowing) -> Ended:
+        """What a state tells a run that begins with it."""
+        best, count = int(np.argmin(state.score)), len(self.sets)
+        number, last = (best + 1) * count - 1, self.sets[-1]
+        fine, coarse = (
+            co.kept(self.picture.symmetry, self.sets[k - best * count].parts, state.c[k], state.means[k], last.full)
+            for k in (number, max(number - 1, 0))
+        )
+        return Ended(fine, None if count == 1 and last.complete else coarse)
+
+    def _begun(self, number: int, member: Member) -> co.Moments:
+        """The start of a member: that of the larger cut for the largest set."""
         start = self.picture.start
         assert start is not None
-        moments = [co.start(m.hierarchy, start, central=m.central) for m in self.members]
+        if not isinstance(start, Ended):
+            return co.start(member.hierarchy, start, central=member.central)
+        largest = (number + 1) % len(self.sets) == 0
+        return co.begin(member.hierarchy, start.fine if largest else start.coarse or start.fine, central=member.central)
+
+    def _at_start(self, moments: list[co.Moments]) -> Flowing:
         return Flowing(
             step=0,
             t=0.0,
             dt=0.0,
             c=tuple(m.c for m in moments),
             means=tuple(m.means for m in moments),
-            worst=np.zeros((len(REFERENCES), self.picture.count)),
-            score=np.zeros(len(REFERENCES)),
+            worst=np.zeros((len(self.references), self.picture.count)),
+            score=np.zeros(len(self.references)),
         )
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
@@ -250,7 +324,8 @@ class CorrelatorFlow(Driver):
         here: Flowing = self.template() if state is None else state
         if state is None:
             here, snapshot = self._observe(here)
-            yield remarked(snapshot, "" if self.plan is None else self.plan.assumed)
+            assumed = "" if self.plan is None else self.plan.assumed
+            yield remarked(snapshot, " ".join(filter(None, (assumed, self._cut_earlier))))
         times = self.picture.setup.times
         for t in times[times > here.t]:
             moved = [self._moved(number, here, float(t), watch) for number in range(len(self.members))]
@@ -263,6 +338,18 @@ class CorrelatorFlow(Driver):
             )
             here, snapshot = self._observe(here)
             yield snapshot
+
+    @property
+    def _cut_earlier(self) -> str:
+        """A sentence where the run that this one begins with kept less."""
+        start, most = self.picture.start, self.sets[-1].weight
+        if not isinstance(start, Ended) or start.complete or start.fine.full >= most:
+            return ""
+        asked: Any = self.picture.setup.config.initial
+        return (
+            f"The run `{asked.run}` kept all strings of at most {start.fine.full} sites, this one of {most}: the rest "
+            "begins as that run took it to be, and how its two cuts differ counts as an error from the start."
+        )
 
     def _moved(self, number: int, here: Flowing, t: float, watch: Callable[[Any], None] | None) -> co.Moments:
         """The moments of a member at t; about its own means, a member that leaves its bounds is dropped (zeros)."""
@@ -294,14 +381,14 @@ class CorrelatorFlow(Driver):
         if len(found) == 1:
             return state, picture.snapshot(state, found[0], picture.rounding, rung, central=False)
         count = len(self.sets)
-        groups = [slice(k * count, (k + 1) * count) for k in range(len(REFERENCES))]
+        groups = [slice(k * count, (k + 1) * count) for k in range(len(self.references))]
         differences = np.stack([_spread([reading.values for reading in found[group]]) for group in groups])
         lost = [not all(np.any(c) for c in state.c[group]) for group in groups]
         more = [1e300 if gone else picture.size_of(d) for gone, d in zip(lost, differences, strict=True)]
         state = state._replace(worst=np.maximum(state.worst, differences), score=state.score + more)
         best = int(np.argmin(state.score))
         errors = picture.errors(differences[best], state.worst[best])
-        return state, picture.snapshot(state, found[groups[best]][-1], errors, rung, central=REFERENCES[best])
+        return state, picture.snapshot(state, found[groups[best]][-1], errors, rung, central=self.references[best])
 
 
 def _spread(values: list[np.ndarray]) -> np.ndarray:
@@ -325,11 +412,20 @@ class Climbing(NamedTuple):
     alive: np.ndarray
     means: np.ndarray
     clusters: float
+    kept: "Solutions"
+    earlier: "Solutions"
     best: "Best"
 
 
+class Solutions(NamedTuple):
+    """Moments about each reference, zeros behind those of the rung, and the reference itself."""
+
+    c: np.ndarray
+    means: np.ndarray
+
+
 class Best(NamedTuple):
-    """The rung whose two cuts agree best so far."""
+    """The rung whose two cuts agree best so far, and what was found there and on the rung before."""
 
     size: float
     rung: int
@@ -337,6 +433,7 @@ class Best(NamedTuple):
     smallest: float
     values: np.ndarray
     errors: np.ndarray
+    kept: Solutions
 
 
 @dataclass(frozen=True)
@@ -359,7 +456,9 @@ class CorrelatorSearch(Driver):
         none = np.zeros((len(REFERENCES), self.picture.count))
         letters = np.zeros((self.picture.setup.lattice.sites, self.picture.terms.letters))
         alive = np.ones(len(REFERENCES))
-        best = Best(size=np.inf, rung=0, reference=0, smallest=0.0, values=none[0], errors=none[0])
+        largest = 1 + max(rung.size for rung in self.picture.rungs)
+        kept = Solutions(np.zeros((len(REFERENCES), largest)), np.zeros((len(REFERENCES), *letters.shape)))
+        best = Best(size=np.inf, rung=0, reference=0, smallest=0.0, values=none[0], errors=none[0], kept=kept)
         return Climbing(
             step=0,
             t=0.0,
@@ -371,8 +470,29 @@ class CorrelatorSearch(Driver):
             alive=alive,
             means=letters,
             clusters=0.0,
+            kept=kept,
+            earlier=kept,
             best=best,
         )
+
+    def blank(self) -> Climbing:
+        """A state of the same structure."""
+        return self.template()
+
+    def ended(self, state: Climbing) -> Ended:
+        """What a state tells a run that begins with it.
+
+        **Raises** `NeurhoError` before anything is found.
+        """
+        best, rungs = state.best, self.picture.rungs
+        if best.rung == 0:
+            raise NeurhoError("that run has found no state yet.")
+        last = rungs[int(best.rung) - 1]
+        fine, coarse = (
+            co.kept(self.picture.symmetry, rung.parts, np.asarray(c)[: rung.size + 1], np.asarray(means), last.full)
+            for rung, c, means in zip((last, rungs[max(int(best.rung) - 2, 0)]), *best.kept, strict=True)
+        )
+        return Ended(fine, None if last.complete else coarse)
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """One output for each rung but the first, until errors are below `task.goal`; if the last rung is not the
@@ -381,8 +501,9 @@ class CorrelatorSearch(Driver):
         self.picture.require_purity()
         here: Climbing = self.template() if state is None else state
         rungs = self.picture.rungs
+        first = len(rungs) if self.picture.with_purity else 1  # a sum over all strings needs the last rung
         for number, rung in enumerate(rungs, start=1):
-            if number <= here.step:
+            if number <= here.step or number < first:
                 continue
             here, smallest = self._solved(rung, here._replace(step=number, t=float(number)))
             if number == 1 and not rung.complete:
@@ -413,6 +534,7 @@ class CorrelatorSearch(Driver):
         """
         found, difference, alive = state.found.copy(), state.difference.copy(), state.alive.copy()
         means, smallest, failure = state.means, np.zeros(len(REFERENCES)), "No reference is left."
+        kept = Solutions(np.zeros_like(state.kept.c), np.zeros_like(state.kept.means))
         for k, central in enumerate(REFERENCES):
             if not alive[k] or (central and rung.complete and alive[0]):
                 continue
@@ -423,6 +545,7 @@ class CorrelatorSearch(Driver):
             except NumericalError as error:
                 alive[k], failure = 0.0, str(error)
                 continue
+            kept.c[k, : len(moments.c)], kept.means[k] = moments.c, moments.means
             means = co.raw_means(member.hierarchy, moments)
             values, smallest[k] = self.picture.read(member, moments, 0.0)
             change = np.abs(values - found[k])
@@ -433,6 +556,7 @@ class CorrelatorSearch(Driver):
         if not np.any(alive):
             raise NumericalError(failure)
         moved = state._replace(found=found, difference=difference, before=state.difference, alive=alive, means=means)
+        moved = moved._replace(kept=kept, earlier=state.kept)
         clusters = rung.full < rung.weight
         return moved._replace(clusters=float(clusters), whole=moved.whole if clusters else found), smallest
 
@@ -455,6 +579,9 @@ class CorrelatorSearch(Driver):
                 smallest=reading.smallest,
                 values=reading.values,
                 errors=errors,
+                kept=Solutions(
+                    *(np.stack([now[best], then[best]]) for now, then in zip(state.kept, state.earlier, strict=True))
+                ),
             )
             state = state._replace(best=found)
         snapshot = picture.snapshot(state, reading, errors, rung, central=REFERENCES[best])

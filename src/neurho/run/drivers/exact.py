@@ -10,6 +10,8 @@ from neurho import exact
 from neurho.observables import Estimate, Snapshot
 from neurho.run import memory
 from neurho.run.drivers.base import Driver
+from neurho.run.drivers.correlators import make_correlators
+from neurho.run.drivers.inherited import last_matrix
 from neurho.run.quantities import exact_values
 from neurho.run.setup import Setup
 
@@ -46,6 +48,12 @@ class ExactDriver(Driver):
         """A state of the right structure."""
         return ExactState(step=0, t=0.0, rho=np.zeros((self._dimension, self._dimension), dtype=complex))
 
+    def asked_matrix(self) -> np.ndarray:
+        """The density matrix at t = 0."""
+        if self.setup.config.initial.kind == "state":
+            return last_matrix(self.setup, make_correlators)
+        return self.setup.start_matrix
+
     def describe(self) -> dict[str, Any]:
         """No sizes but those of the lattice."""
         return {}
@@ -64,7 +72,7 @@ class ExactDriver(Driver):
     def _evolution(self, state: ExactState | None) -> Iterator[Snapshot]:
         model, times = self.setup.lindbladian, self.setup.times
         begin, times = (0.0, times) if state is None else (state.t, times[times > state.t])
-        rho0 = self.setup.start_matrix if state is None else state.rho
+        rho0 = self.asked_matrix() if state is None else state.rho
         grid = times if len(times) and times[0] == begin else np.concatenate([[begin], times])
         for number, (t, rho) in enumerate(zip(grid, exact.evolve(model, rho0, grid), strict=True)):
             if len(grid) == len(times) or number > 0:
