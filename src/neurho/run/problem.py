@@ -66,6 +66,16 @@ class Noise(NamedTuple):
 class Problem(Setup):
     """A validated problem, ready to run."""
 
+    def spread_over(self, client: Any) -> "Problem":
+        """The same problem, worked on by the workers of a `dask.distributed.Client`, with the same numbers.
+
+        **Raises** `NeurhoError` for other methods than trajectories.
+        """
+        method = self.config.task.method
+        if method != "trajectories":
+            raise NeurhoError(f'Workers share the work of task.method = "trajectories" only, but it is "{method}".')
+        return dataclasses.replace(self, client=client)
+
     @cached_property
     def driver(self) -> Driver | None:
         """The method, where it is one that answers a problem by itself."""

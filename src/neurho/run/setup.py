@@ -46,11 +46,15 @@ from neurho.stationary.uniqueness import several_states
 
 @dataclass(frozen=True)
 class Setup:
-    """The physics and the numerics of a validated problem; the numerics are built when first needed."""
+    """The physics and the numerics of a validated problem; the numerics are built when first needed.
+
+    - `client`: a `dask.distributed.Client` whose workers share the work of trajectories; None for this process alone.
+    """
 
     config: Config
     lattice: Lattice
     lindbladian: Lindbladian
+    client: Any = None
 
     @property
     def is_exact(self) -> bool:

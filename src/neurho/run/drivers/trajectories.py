@@ -127,7 +127,7 @@ class Trajectories:
 
     def _evolution_snapshots(self, state: Ensemble | None, watch: Callable[[Any], None]) -> Iterator[Snapshot]:
         run, now = self._evolution, self._begin() if state is None else state
-        for step in run.states(now.run):
+        for step in run.states(now.run, self.setup.client):
             share = min(step.done / run.ends.trajectories, 1.0)
             now = Ensemble(step=step.step, t=share * float(run.times[-1]), dt=0.0, row=0, run=step)
             watch(now)
@@ -147,7 +147,7 @@ class Trajectories:
     def _search_snapshots(self, state: StationaryState | None, watch: Callable[[Any], None]) -> Iterator[Snapshot]:
         run, first = self._search, state is None
         due = _row_after(0 if state is None else state.step)
-        for now in run.states(state):
+        for now in run.states(state, self.setup.client):
             over = run.is_over(now)
             if not over and now.step < due:
                 watch(now)
