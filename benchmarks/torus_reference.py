@@ -82,8 +82,7 @@ class Torus:
     def block(self, parity, k):
         """X = (H_eff - c)/R, mean observables, sum_j sigma^a_j, and the jump to each momentum.
 
-        V_k'^+ c_q V_k = N^(1/2) V_k'^+ sigma^-_0 V_k with k' = k - q, for V_k and V_k' carry the phases of
-        translations.
+        V_k'^+ c_q V_k = N^(1/2) V_k'^+ sigma^-_0 V_k with k' = k - q: both carry the phases of translations.
         """
         v = self.basis(parity, k)
         left = v.conj().T.tocsr()
@@ -233,26 +232,17 @@ def main():
                 given.state.with_suffix(".new").write_bytes(pickle.dumps(state))
                 given.state.with_suffix(".new").rename(given.state)
             if found:
-                last = (found[key][-1] if given.quench else found[key] for key in ("mean", "error"))
-                pairs = {
-                    name: [round(float(m), 5), round(float(e), 5)] for name, m, e in zip(NAMES, *last, strict=True)
-                }
-                print(
-                    json.dumps(
-                        {"cpu": round(state["cpu"]), **pairs, "n": found.get("samples", found.get("trajectories"))}
-                    ),
-                    flush=True,
-                )
+                tell(found, state["cpu"])
                 if given.out:
-                    np.savez(
-                        given.out,
-                        names=NAMES,
-                        jy=given.jy,
-                        shape=given.shape,
-                        seed=given.seed,
-                        cpu=state["cpu"],
-                        **found,
-                    )
+                    facts = {"names": NAMES, "jy": given.jy, "shape": given.shape, "seed": given.seed}
+                    np.savez(given.out, **facts, cpu=state["cpu"], **found)
+
+
+def tell(found, cpu):
+    mean, error = (np.atleast_2d(found[key])[-1] for key in ("mean", "error"))
+    pairs = {name: [round(float(m), 5), round(float(e), 5)] for name, m, e in zip(NAMES, mean, error, strict=True)}
+    number = found.get("samples", found.get("trajectories"))
+    print(json.dumps({"cpu": round(cpu), **pairs, "n": number}), flush=True)
 
 
 if __name__ == "__main__":

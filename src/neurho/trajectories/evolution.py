@@ -146,9 +146,9 @@ class Evolution:
     def _error(self, state: EvolutionState) -> np.ndarray:
         return Moments(state.done, state.mean, state.spread).error
 
-    def work(self, group: int, device: Device) -> np.ndarray:
-        """All named values of a group of trajectories, `(lanes, times, values)`."""
-        numbers = group * self.lanes + np.arange(self.lanes)
+    def work(self, task: int, device: Device) -> np.ndarray:
+        """All named values of the group of trajectories with this number, `(lanes, times, values)`."""
+        numbers = task * self.lanes + np.arange(self.lanes)
         walk = start_walk(self.matrices, self.system.space, self.key, numbers, self.accuracy.dtype, self.times[0])
         placed: Any = jax.device_put((self.system, self.readings, self.key, walk, jnp.asarray(self.times)), device)
         _, values = advance(*placed)

@@ -29,8 +29,15 @@ AHEAD = 2
 class Run(Protocol):
     """What is spread: a compiled run of trajectories."""
 
-    system: Any
-    readings: Any
+    @property
+    def system(self) -> Any:
+        """What moves wave functions."""
+        ...
+
+    @property
+    def readings(self) -> Any:
+        """What is read from them."""
+        ...
 
     def work(self, task: Any, device: Device) -> Any:
         """The result of one task."""
@@ -116,5 +123,5 @@ def _portable(run: Any) -> Any:
 
 def _work(run: Run, task: Any) -> Any:
     """One task on a worker."""
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", val=True)
     return run.work(task, jax.local_devices()[0])

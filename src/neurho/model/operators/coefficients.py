@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, require
+from neurho.model.timescales import Schedule
 
 SMALL = 1e-12
 """Rates may be negative or complex by this much of the largest of 1 and their size: rounding."""
@@ -167,6 +168,16 @@ def rate_at(rate: float | Coefficient, t: float, name: str) -> float:
         not fault, name, f"{must} at all times" if callable(rate) else must, f"{_subject(rate)} is {fault} at t = {t:g}"
     )
     return max(value.real, 0.0)
+
+
+def require_bounded(plan: Schedule) -> Schedule:
+    """The same plan.
+
+    **Raises** `NeurhoError` with the time, if a coefficient grows without bound: steps towards it become ever shorter.
+    """
+    for function, t in plan.poles:
+        raise NeurhoError(f"Coefficients and rates must be finite, but `{shown(function)}` has no bound at t = {t:g}.")
+    return plan
 
 
 def _subject(rate: Any) -> str:
