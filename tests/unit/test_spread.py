@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from neurho import cli, models, records
+from neurho import cli, config, models, records
 from neurho import trajectories as tr
 from neurho._types import NeurhoError
 from neurho.model import lattice
 from neurho.model.operators import sz
+from neurho.run.problem import build
 
 KEY = jax.random.key(3)
 XYZ = models.xyz(lattice.chain(2))
@@ -111,6 +112,18 @@ def test_a_goal_leaves_the_rest_undone():
     assert state.done < 100
     assert len(pool.submitted) <= state.step + 2 * 2
     assert len(pool.cancelled) == len(pool.submitted) - state.step
+
+
+@pytest.mark.parametrize("kind", ["evolve", "stationary"])
+def test_progress_has_means_with_errors(kind):
+    """What a run says while it goes ends with what it finds; errors come with the second trajectory."""
+    text = PROBLEM if kind == "evolve" else PROBLEM.replace("t = 0.5\npoints = 2", "t_max = 16").replace("evolve", kind)
+    built, seen = build(config.loads(text)), []
+    *_, last = built.snapshots(watch=lambda state: seen.append((built.glance(state), state)))
+    assert built.glance(last.state)["sz"].mean == last.observables["sz"].mean
+    assert 0 < built.glance(last.state)["sz"].error == last.observables["sz"].error
+    assert "sz_site" not in seen[-1][0]
+    assert np.isfinite(seen[0][0]["sz"].error)
 
 
 def test_other_methods_have_no_use_for_workers(tmp_path, monkeypatch):

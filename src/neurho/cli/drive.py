@@ -97,7 +97,7 @@ def _take(problem: Any, run: "Run", state: Any, report: Progress, last: "list[Sn
     def watch(state: Any) -> None:
         with signals.shield():
             run.move(state, state.step)
-            report.step(state)
+            report.step(state, getattr(problem, "glance", None))
             saver.save_if_due(state.step)
         _stop_together(late=saver.out_of_time)
 

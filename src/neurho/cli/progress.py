@@ -28,7 +28,7 @@ class Progress:
         self.meter = meter
         self.run = run
         self.say = say
-        self._written = 0.0
+        self._written = self._looked = 0.0
 
     def snapshot(self, snapshot: "Snapshot") -> None:
         """After an output."""
@@ -36,8 +36,11 @@ class Progress:
         self._write(status, force=False)
         self.say(status, True)
 
-    def step(self, state: Any) -> None:
-        """After a step between two outputs."""
+    def step(self, state: Any, glance: "Callable[[Any], dict[str, Any]] | None" = None) -> None:
+        """After a step between two outputs; `glance` says what is known by then."""
+        if glance is not None and time.monotonic() - self._looked >= STATUS_SECONDS:
+            self._looked = time.monotonic()
+            self.meter.glance(glance(state))
         status = self.meter.step(state.t, state.step, state.dt)
         self._write(status, force=False)
         self.say(status, False)

@@ -278,6 +278,11 @@ class Problem(Setup):
             converged=self.config.task.kind == "stationary",
         )
 
+    def glance(self, state: Any) -> dict[str, Estimate]:
+        """What a method knows between two outputs: of trajectories the means so far; of others nothing."""
+        look = getattr(self.driver, "glance", None)
+        return {} if look is None else look(state)
+
     @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak of a run."""

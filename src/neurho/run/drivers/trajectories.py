@@ -11,7 +11,7 @@ import numpy as np
 
 from neurho import trajectories
 from neurho._types import NeurhoError
-from neurho.observables import Snapshot
+from neurho.observables import Estimate, Snapshot
 from neurho.run import memory
 from neurho.run.setup import Setup
 from neurho.trajectories import (
@@ -124,6 +124,16 @@ class Trajectories:
         """Go on from the beginning, or from an earlier state (whose snapshot is not yielded again), to the end."""
         follow = self._search_snapshots if self._is_search else self._evolution_snapshots
         yield from follow(state, watch or (lambda _: None))
+
+    def glance(self, state: Ensemble | StationaryState) -> dict[str, Estimate]:
+        """Means of single values so far, with their errors: at the last time, or from the samples there are."""
+        if isinstance(state, StationaryState):
+            found = self._search.settled(state)
+            named = self._observed.named(found.mean, found.error)
+        else:
+            known = self._evolution.estimates(state.run)
+            named = {name: Estimate(mean=e.mean[-1], error=e.error[-1]) for name, e in known.items()}
+        return {name: e for name, e in named.items() if np.ndim(e.mean) == 0 and np.isfinite(e.error)}
 
     def _evolution_snapshots(self, state: Ensemble | None, watch: Callable[[Any], None]) -> Iterator[Snapshot]:
         run, now = self._evolution, self._begin() if state is None else state
