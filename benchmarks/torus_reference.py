@@ -14,6 +14,7 @@ import json
 import pickle
 import time
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -221,21 +222,30 @@ def main():
     def late():
         return time.monotonic() - begin > given.seconds
 
+    def keep():
+        found = summary_of_quench(state, times) if given.quench else summary_of_search(state)
+        if given.state:
+            given.state.with_suffix(".new").write_bytes(pickle.dumps(state))
+            given.state.with_suffix(".new").rename(given.state)
+        if found:
+            tell(found, state["cpu"])
+        if found and given.out:
+            np.savez(given.out, **facts(given, state), **found)
+
     spent = state["cpu"]
-    work = quench(torus, state, late, times) if given.quench else stationary(torus, state, late)
-    for _ in work:
+    for _ in quench(torus, state, late, times) if given.quench else stationary(torus, state, late):
         state["cpu"] = spent + time.process_time()
-        if time.monotonic() - told > 10 or late():
+        if time.monotonic() - told > 10:
             told = time.monotonic()
-            found = summary_of_quench(state, times) if given.quench else summary_of_search(state)
-            if given.state:
-                given.state.with_suffix(".new").write_bytes(pickle.dumps(state))
-                given.state.with_suffix(".new").rename(given.state)
-            if found:
-                tell(found, state["cpu"])
-                if given.out:
-                    facts = {"names": NAMES, "jy": given.jy, "shape": given.shape, "seed": given.seed}
-                    np.savez(given.out, **facts, cpu=state["cpu"], **found)
+            keep()
+    keep()
+
+
+def facts(given, state):
+    """Where the numbers come from."""
+    method = f"trajectories of definite momentum, neurho {metadata.version('neurho')}, benchmarks/torus_reference.py"
+    numbers = {"names": NAMES, "method": method, "jy": given.jy, "shape": given.shape, "seed": state["seed"]}
+    return numbers | {"cpu": state["cpu"], "tolerance": TOLERANCE, "spacing": SPACING, "burn_in": BURN_IN}
 
 
 def tell(found, cpu):

@@ -278,9 +278,7 @@ def test_the_torus_agrees_with_what_other_methods_find(jy, truth, error):
 
 
 def test_the_quench_of_the_torus_begins_as_correlators_say():
-    """Strings of four sites are good to 1e-3 at t = 0.2; 3.5 sigma of seven values, false alarm 0.3 %, fixed
-    numbers.
-    """
+    """Strings of four sites are good to 1e-3 at t = 0.2; 3.5 sigma of seven values: 0.3 % a seed."""
     text = TORUS.format(jy=1.2) + 'kind = "evolve"\nt = 0.2\npoints = 2\nmethod = "correlators"\nweight = 4\n'
     settings = config.loads(text + "[observables]\nstructure = true\n")
     shipped = reference.shipped(settings)

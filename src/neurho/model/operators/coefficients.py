@@ -1,5 +1,6 @@
 """Functions of time that multiply operators: products, conjugates, and their values at one time. NumPy only."""
 
+import cmath
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -130,11 +131,13 @@ def _value_or_fault(coefficient: float | Coefficient | None, t: float) -> tuple[
     try:
         with np.errstate(all="ignore"):
             found = evaluate(coefficient, t)
-            value = np.asarray(found)
     except ZeroDivisionError as error:
         return np.nan, "0/0" if str(error) == "0/0" else "infinite (it divides by zero)"
     except OverflowError:
         return np.nan, "too large"
+    if isinstance(found, float | complex):  # at once: integrators ask thousands of times
+        return complex(found), "" if cmath.isfinite(found) else str(found)
+    value = np.asarray(found)
     if value.ndim or value.dtype.kind not in "biufc":
         return np.nan, f"no number but {found!r}"[:80]
     number = complex(value)
