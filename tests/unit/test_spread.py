@@ -143,5 +143,6 @@ def test_two_processes_find_what_one_does(tmp_path, monkeypatch):
         result = runner.invoke(cli.app, ["run", "walk.toml", "--out", out, "-q", *more])
         assert result.exit_code == 0, result.output
         series.append(records.read_series(tmp_path / out).drop_vars("wall_seconds"))
-    assert series[0].identical(series[1])
+    for name in map(str, series[0].variables):  # to rounding: tests may have set up JAX otherwise in this process
+        np.testing.assert_allclose(series[0][name].values, series[1][name].values, rtol=0, atol=1e-14, err_msg=name)
     assert float(series[0].sz_error[-1]) > 0
