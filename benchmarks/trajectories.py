@@ -46,7 +46,7 @@ def ours(model, times, accuracy, count):
         ends=tr.Ends(trajectories=count),
         accuracy=accuracy,
     )
-    group = run._group
+    group = run.work
     group(1000, jax.devices()[0])  # compiles
     begin, rows = time.process_time(), []
     for n in range(-(-count // run.lanes)):

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from neurho import pulses
+from neurho._types import NeurhoError
+from neurho.config import loads
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.model import lattice
 from neurho.model.operators import Lindbladian, sm, sp, sz
 from neurho.model.text import parse_number
 from neurho.model.timescales import schedule, within
+from neurho.run.problem import build
 
 CENTRE, WIDTH = 30.27, 0.02
 
@@ -139,3 +142,89 @@ def test_stages_lie_inside_their_step():
         begin, middle, end = (within(t, dt, share) for share in (0.0, 0.5, 1.0))
         assert t < begin < middle < end < t + dt
         assert end - begin > 0.99 * dt
+
+
+@pytest.mark.parametrize(
+    ("text", "pole"),
+    [
+        ("1/(t-1.2345678)**2", 1.2345678),
+        ("2 + 1e-12/(t-0.3)", 0.3),
+        ("1/sqrt(t-0.7)", 0.7),
+        ("sin(300*t - 100)**-2", None),
+        ("exp(1/(t-0.3))", 0.3),
+        ("cos(t) + 1/(t-0.9)**2", 0.9),
+    ],
+)
+def test_poles_are_found(text, pole):
+    """Of several the strongest; a pole is met to the resolution of floats."""
+    (found,) = schedule([parse_number(text)], 0.0, 2.0).poles
+    if text.startswith("exp"):
+        assert 0.3 <= found[1] < 0.302  # where it overflows
+    elif pole is None:
+        assert np.sin(300 * found[1] - 100) == pytest.approx(0, abs=1e-12)
+    else:
+        assert found[1] == pytest.approx(pole, abs=1e-14)
+
+
+@pytest.mark.parametrize("power", [-2, -0.5])
+@pytest.mark.parametrize("place", [1.0, 0.7312])
+def test_poles_of_python_functions_are_found(power, place):
+    (found,) = schedule([lambda t: abs(float(t) - place) ** power], 0.0, 2.0).poles
+    assert found[1] == pytest.approx(place, abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sin(t-1)/(t-1)",
+        "(t-1)**2/(t-1)**2",
+        "exp(-((t-51.3)/1e-9)**2)",
+        "1/(1+((t-51.3)/1e-9)**2)",
+        "sqrt(t)",
+        "exp(-1/(t-1)**2)",
+        "tanh((t-1)/1e-10)",
+    ],
+)
+def test_what_is_finite_has_no_pole(text):
+    assert schedule([parse_number(text)], 0.0, 100.0).poles == ()
+
+
+SINGULAR = """
+[lattice]
+kind = "chain"
+shape = [2]
+[model]
+kind = "custom"
+hamiltonian = [{ on = "sites", operator = "sx(i)" }]
+jumps = [{ on = "sites", operator = "sm(i)", rate = "1/(t-1.2345678)**2" }]
+[initial]
+bloch = [1, 0, 0]
+[task]
+kind = "evolve"
+t = 2.0
+"""
+NETWORK = """
+[ansatz]
+kind = "rbm"
+hidden = 2
+mixing = 2
+[sampling]
+kind = "enumeration"
+"""
+
+
+@pytest.mark.parametrize("method", ["exact", "trajectories", "matrix-product", "correlators", "bosh3", "projected"])
+def test_every_method_refuses_a_rate_without_bound(method):
+    """Before anything runs: steps towards a pole become ever shorter."""
+    more = NETWORK if method in ("bosh3", "projected") else ""
+    with pytest.raises(NeurhoError) as caught:
+        build(loads(f'{SINGULAR}method = "{method}"\n{more}'))
+    assert "Key `model.jumps[0].rate` must be a finite real number >= 0 at all times" in str(caught.value)
+    assert "has no bound at t = 1.23457" in str(caught.value)
+
+
+def test_functions_without_bound_are_refused_from_python():
+    model = Lindbladian(lattice.chain(1), sz(0) * (lambda t: 1 / (t - 1.2345678)), [(1.0, sm(0))])
+    for plan in (model.schedule, lindbladian_map(model).schedule):
+        with pytest.raises(NeurhoError, match=r"must be finite, but `<lambda>` has no bound at t = 1\.23457"):
+            plan(0.0, 2.0)

@@ -1,6 +1,7 @@
 """Quantum trajectories against sparse matrices, matrix exponentials, closed forms and the exact solver."""
 
 import itertools
+import tracemalloc
 
 import equinox as eqx
 import jax
@@ -215,9 +216,9 @@ def test_the_same_key_gives_the_same_trajectories_whatever_else():
     ends = evolution.Ends(trajectories=24)
     seen = tr.observed(OBSERVABLES)
     whole = tr.make_evolution(XYZ, (0, 0, 0.4), [0.0, 1.0], seen, key=KEY, ends=ends, lanes=8)
-    rows = np.concatenate([whole._group(g, jax.devices()[0]) for g in range(3)])
+    rows = np.concatenate([whole.work(g, jax.devices()[0]) for g in range(3)])
     other = tr.make_evolution(XYZ, (0, 0, 0.4), [0.0, 1.0], seen, key=KEY, ends=ends, lanes=12)
-    np.testing.assert_array_equal(rows, np.concatenate([other._group(g, jax.devices()[0]) for g in range(2)]))
+    np.testing.assert_array_equal(rows, np.concatenate([other.work(g, jax.devices()[0]) for g in range(2)]))
     few = tr.evolve(XYZ, (0, 0, 0.4), [0.0, 1.0], trajectories=5, **options)
     np.testing.assert_allclose(few.estimates["z"].mean, rows[:5, :, :3].mean(axis=0), atol=1e-14)
 
@@ -337,7 +338,7 @@ def test_errors_of_trajectories_cover():
     """
     ends = evolution.Ends(trajectories=6400)
     run = tr.make_evolution(XYZ, (0, 0, 1.0), [0.0, 1.0], tr.observed({"z": sz(1)}), key=KEY, ends=ends, lanes=128)
-    rows = np.concatenate([run._group(g, jax.devices()[0]) for g in range(50)])[:, 1, 0].reshape(100, 64)
+    rows = np.concatenate([run.work(g, jax.devices()[0]) for g in range(50)])[:, 1, 0].reshape(100, 64)
     (_, rho) = exact.evolve(XYZ, exact.product_state((0, 0, 1.0), 3), [0.0, 1.0])
     truth = exact.expectation(rho, sz(1), 3).real
     share = np.abs(rows.mean(axis=1) - truth) / (rows.std(axis=1, ddof=1) / 8)
@@ -379,3 +380,14 @@ def test_a_search_needs_an_end_and_a_constant_model():
         tr.stationary_state(XYZ, observables={"z": sz(0)}, key=KEY)
     with pytest.raises(NeurhoError, match="not depend on time"):
         tr.stationary_state(driven_model(), observables={"z": sz(0)}, key=KEY, t_end=1.0)
+
+
+def test_many_terms_of_one_move_take_the_memory_of_a_few_vectors():
+    """All diagonal terms make one vector; a list of theirs would hold 40 of them (20 spins took 2.6 GB)."""
+    operator, space = total([sz(i) @ sz(j) for i, j in itertools.combinations(range(16), 2)][::3]), Space(16, 2)
+    tracemalloc.start()
+    (move,) = moves.moves_of(operator, space, np.float64).moves
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 16 * space.dimension
+    np.testing.assert_array_equal(np.asarray(move.even[0]).ravel(), operator.to_sparse(16).diagonal().real)

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
 
-from neurho import config, report, truth
+from neurho import config, reference, report, truth
 from neurho._types import NeurhoError
 from neurho.report.panels import draw_reference, new_figure
 from neurho.run.problem import build
@@ -246,3 +246,55 @@ def test_the_key_of_the_problem_file():
         config.loads(text + 'reference = "exat"')
     with pytest.raises(NeurhoError, match=r"be left out where observables\.reference is given"):
         config.loads(text + 'reference = "auto"\nexact = true')
+
+
+TORUS = """
+[lattice]
+kind = "square"
+shape = [4, 4]
+periodic = true
+[model]
+kind = "xyz"
+coupling = [0.9, {jy}, 1.0]
+[initial]
+bloch = "up"
+[task]
+"""
+
+
+@pytest.mark.parametrize(
+    ("jy", "truth", "error"),
+    [
+        (1.0, -0.95890, 0.00029),  # by correlators of five sites
+        (1.2, -0.4909, 0.0021),  # by trajectories in the basis of sites
+    ],
+)
+def test_the_torus_agrees_with_what_other_methods_find(jy, truth, error):
+    """Within 3.5 sigma of both together: false alarm 5e-4 each, but the numbers are fixed."""
+    found = reference.shipped(config.loads(TORUS.format(jy=jy) + 'kind = "stationary"\nmethod = "correlators"\n'))
+    assert abs(float(found.sz) - truth) < 3.5 * np.hypot(float(found.sz_error), error)
+    assert float(found.structure_zz) == pytest.approx(float(found.szsz), abs=0.05)
+    assert found.attrs["source"].startswith("quantum trajectories, ")
+
+
+def test_the_quench_of_the_torus_begins_as_correlators_say():
+    """Strings of four sites are good to 1e-3 at t = 0.2; 3.5 sigma of seven values: 0.3 % a seed."""
+    text = TORUS.format(jy=1.2) + 'kind = "evolve"\nt = 0.2\npoints = 2\nmethod = "correlators"\nweight = 4\n'
+    settings = config.loads(text + "[observables]\nstructure = true\n")
+    shipped = reference.shipped(settings)
+    assert float(shipped.sz[0]) == 1
+    assert np.all(shipped.sz_error[1:] > 0)
+    *_, last = build(settings).snapshots()
+    for name in map(str, shipped.data_vars):
+        if not name.endswith("_error"):
+            mean, error = (float(shipped[key].sel(t=0.2)) for key in (name, f"{name}_error"))
+            assert abs(float(last.observables[name].mean) - mean) < 3.5 * error + 1e-3, name
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("0.9", "0.8"), ('"up"', '"down"'), ("t = 2", "t = 5"), ("true", "false"), ("1.2", "1.3")]
+)
+def test_other_quenches_have_no_shipped_values(old, new):
+    text = TORUS.format(jy=1.2) + 'kind = "evolve"\nt = 2\nmethod = "correlators"\n'
+    assert reference.shipped(config.loads(text)) is not None
+    assert reference.shipped(config.loads(text.replace(old, new))) is None

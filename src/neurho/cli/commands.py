@@ -1,8 +1,8 @@
 """The commands."""
 
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -48,6 +48,13 @@ Coordinator = Annotated[
 ]
 Distributed = Annotated[
     bool, typer.Option("--distributed", help="One of several processes, which SLURM or Open MPI has started.")
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, metavar="N", help="Spread trajectories over N processes here.")
+]
+Scheduler = Annotated[
+    str,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Spread trajectories over the workers of a dask scheduler."),
 ]
 Cache = Annotated[bool, typer.Option(help="Keep compiled programs in the user's cache directory.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
@@ -115,6 +122,8 @@ def run_command(
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
     distributed: Distributed = False,
+    workers: Workers = None,
+    scheduler: Scheduler = "",
 ) -> None:
     """Run a problem."""
     from neurho import config
@@ -127,6 +136,7 @@ def run_command(
         _by_first(lambda: _refuse_used(out), first=first)
     voice, text = _voice(quiet=quiet, json=json), config.dumps(settings)
     built = _build(_limited(settings, wall), trust=trust)
+    _refuse_workers(built, workers, scheduler)
     if check and first:
         built.require_memory()
         print_facts(f"{problem} is a good problem", built.describe())
@@ -153,6 +163,7 @@ def run_command(
             )
 
         run = _by_first(create, first=first)
+        built = held.enter_context(_spread(built, workers, scheduler))
         if run is None:
             accompany(built, None)
         else:
@@ -172,6 +183,8 @@ def resume(
     process_id: ProcessId = None,
     coordinator: Coordinator = None,
     distributed: Distributed = False,
+    workers: Workers = None,
+    scheduler: Scheduler = "",
 ) -> None:
     """Go on with a run that was stopped."""
     from neurho import config, records
@@ -189,6 +202,7 @@ def resume(
     config.require_trust(settings, trust=trust)
     settings, voice = _limited(settings, wall), _voice(quiet=quiet, json=json)
     built = _build(settings, trust=trust)
+    _refuse_workers(built, workers, scheduler)
     with ExitStack() as held:
 
         def reopen() -> "tuple[Run, Any]":
@@ -205,6 +219,7 @@ def resume(
         run, state = _by_first(reopen, first=first) or (None, None)
         # What the others hold has the shape of the state, and takes its numbers.
         state = parallel.share(state if first else built.template()) if parallel.agree(state is not None) else None
+        built = held.enter_context(_spread(built, workers, scheduler))
         if run is None:
             accompany(built, state)
         else:
@@ -424,6 +439,26 @@ def _join(processes: int | None, process: int | None, coordinator: str | None, *
     signals.together = True
     signals.install()  # JAX has taken SIGTERM for itself
     return parallel.is_first()
+
+
+@contextmanager
+def _spread(built: Any, workers: int | None, scheduler: str) -> Iterator[Any]:
+    """The problem as it is, or worked on by the processes that were asked for."""
+    if workers is None and not scheduler:
+        yield built
+        return
+    from neurho.cli.cluster import client_of
+
+    with client_of(scheduler, workers or 1) as client:
+        yield built.spread_over(client)
+
+
+def _refuse_workers(built: Any, workers: int | None, scheduler: str) -> None:
+    """Say at once what no workers can share."""
+    if workers is not None and scheduler:
+        raise typer.BadParameter("it cannot stand beside --scheduler, which has workers", param_hint="--workers")
+    if workers is not None or scheduler:
+        built.spread_over(None)
 
 
 def _by_first(action: Callable[[], T], *, first: bool) -> T | None:

@@ -17,10 +17,13 @@ def as_line(status: dict[str, Any], *, measured: bool = True) -> str:
         return "Compiling and starting ..."
     parts = [_progress(status)]
     for name in ("dt", "delta_L", "residual", "ridge", "acceptance") if measured else ("dt",):
-        if status["diagnostics"].get(name) is not None:
+        if status["diagnostics"].get(name) is not None and (name, status["diagnostics"][name]) != ("dt", 0):
             parts.append(f"{name} {status['diagnostics'][name]:.3g}")
-    if measured and status["main"] in status["observables"]:
-        parts.append(f"{status['main']} {with_error(*status['observables'][status['main']])}")
+    so_far = status.get("so_far", False)
+    if (measured or so_far) and status["main"] in status["observables"]:
+        parts.append(
+            f"{status['main']} {with_error(*status['observables'][status['main']])}{' so far' if so_far else ''}"
+        )
     if status["left_seconds"]:
         parts.append(f"{'at most ' if status['at_most'] else ''}{duration(status['left_seconds'])} left")
     return "  ".join(parts)

@@ -1,11 +1,11 @@
 """`neurho sweep`: a grid of problems on dask workers."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neurho.cli.cluster import client_of
 from neurho.cli.printing import complain
 
 
@@ -45,7 +45,7 @@ def sweep_problems(
             print(f"{counted['done']} of {total} points done{failed}", file=sys.stderr, flush=True)
 
     if waiting:
-        with records.locked(plan.path), _client(scheduler, min(workers, waiting)) as client:
+        with records.locked(plan.path), client_of(scheduler, min(workers, waiting)) as client:
             if not quiet:
                 where = scheduler or f"{min(workers, waiting)} local workers"
                 print(f"{waiting} of {total} points to run on {where}", file=sys.stderr, flush=True)
@@ -66,27 +66,3 @@ def _require_trust(grid: Any, *, trust: bool) -> None:
 
     for problem in grid.problems:
         config.require_trust(config.loads(problem), trust=trust)
-
-
-@contextmanager
-def _client(scheduler: str, workers: int) -> Iterator[Any]:
-    """A client of the given scheduler, or of a cluster of processes on this machine."""
-    from neurho._types import NeurhoError
-
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise NeurhoError("Sweeps need dask.distributed: install it with `pip install neurho[sweep]`.") from None
-    if scheduler:
-        try:
-            client = Client(scheduler, timeout=20)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise NeurhoError(f"There is no dask scheduler at `{scheduler}`: {error}.") from None
-        with client:
-            yield client
-        return
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None) as cluster,  # pyright: ignore[reportArgumentType]
-        Client(cluster) as client,
-    ):
-        yield client

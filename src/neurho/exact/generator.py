@@ -124,16 +124,16 @@ class ExactLindbladian:
         """The generator with coefficients and rates at time t; what is constant is built once."""
         if not self._moves:
             return self._constant
-        if self.lindbladian.hermitian_at is not None:
-            self.lindbladian.hermitian_at(t)
+        drives = [value_at(f, t, "hamiltonian") for f in self._drives]
+        if (check := self.lindbladian.hermitian_at) is not None:
+            check(t, dict(zip(self._drives, drives, strict=True)))
         if self.dimension <= SMALLEST and not self._moving_jumps:
-            return self._small(t)
+            return self._small(t, drives)
         rates = [self._rate(number, t) for number in self._driven_jumps]
         moving = [
             (self._rate(number, t), _at_time(parts, t, f"jumps[{number}]"))
             for number, parts in self._moving_jumps.items()
         ]
-        drives = self._drives_at(t)
         real, imag = self._channels.at([1.0, *drives, *rates], -1j * _loss(moving, self.dimension) if moving else None)
         tables = [(r, self._jump_tables[n]) for r, n in zip(rates, self._driven_jumps, strict=True)]
         others = [(r, c) for r, n in zip(rates, self._driven_jumps, strict=True) for c in self._dense_jumps[n]]
@@ -148,9 +148,9 @@ class ExactLindbladian:
     def _moves(self) -> bool:
         return self.lindbladian.is_time_dependent
 
-    def _small(self, t: float) -> Generator:
+    def _small(self, t: float, drives: Sequence[complex]) -> Generator:
         """All as tables, with real factors."""
-        factors = [part for f in self._drives_at(t) for part in (f.real, f.imag)]
+        factors = [part for f in drives for part in (f.real, f.imag)]
         factors += [self._rate(n, t) for n in self._driven_jumps]
         pairs = zip(factors, self._small_tables, strict=True)
         return self._constant._replace(tables=(*self._constant.tables, *(pair for pair in pairs if pair[0])))
@@ -168,9 +168,6 @@ class ExactLindbladian:
             pairs = [(1.0, c, c) for c in jumps] + [(1.0, loss, unit), (1.0, unit, loss)]
             found.append(superoperator(pairs, size))
         return found
-
-    def _drives_at(self, t: float) -> list[complex]:
-        return [value_at(f, t, "hamiltonian") for f in self._drives]
 
     def _rate(self, number: int, t: float) -> float:
         return rate_at(self.lindbladian.jumps[number].rate, t, f"jumps[{number}].rate")

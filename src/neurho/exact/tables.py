@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,14 +42,19 @@ class Channels:
         self, values: Sequence[complex], more: sparse.csr_array | None = None
     ) -> tuple[sparse.csr_array | None, sparse.csr_array | None]:
         """Real and imaginary part of sum_c `values[c]` M_c + `more`, None where nothing is there."""
-        if more is None and self.is_real and not np.any(np.imag(values)) and self.pattern.nnz:
-            return self._like(np.real(values) @ np.real(self.data)), None
+        if more is None and self.is_real and self.pattern.nnz and not any(complex(f).imag for f in values):
+            return self._like(np.real(values) @ self._real), None
         total = np.asarray(values, dtype=complex) @ self.data
         if more is not None:
             whole = (self._like(total) + more).tocsr()
             return _or_none(whole.real), _or_none(whole.imag)
         real, imag = (np.ascontiguousarray(part(total)) for part in (np.real, np.imag))
         return (self._like(real) if np.any(real) else None, self._like(imag) if np.any(imag) else None)
+
+    @cached_property
+    def _real(self) -> np.ndarray:
+        """The real parts, side by side in memory."""
+        return np.ascontiguousarray(np.real(self.data))
 
     def _like(self, data: np.ndarray) -> sparse.csr_array:
         found: Any = object.__new__(type(self.pattern))  # a constructor would check all indices again

@@ -21,7 +21,7 @@ from jaxtyping import Array, Complex, Int
 
 from neurho._jax.compiling import program
 from neurho._types import Coefficient
-from neurho.model.operators import Lindbladian, LocalTerm, Operator, embed, rate_at, value_at
+from neurho.model.operators import Lindbladian, LocalTerm, Operator, embed, rate_at, require_bounded, value_at
 from neurho.model.timescales import Schedule, schedule
 
 
@@ -83,8 +83,11 @@ class LabelMap(eqx.Module):
         return self.local_dim**2
 
     def schedule(self, t0: float, t1: float) -> Schedule:
-        """When coefficients change between two times: where integrators stop, and how far they may step."""
-        return schedule(self.coefficients, t0, t1)
+        """When coefficients change between two times: where integrators stop, and how far they may step.
+
+        **Raises** `NeurhoError` if one of them grows without bound in between.
+        """
+        return require_bounded(schedule(self.coefficients, t0, t1))
 
     def at_time(self, t: Any) -> "LabelMap":
         """The single-channel map sum_c f_c(t) L_c.

@@ -143,7 +143,8 @@ def _near(sites: tuple[int, ...], order: np.ndarray) -> int:
     names = tuple(int(order[p]) for p in sites)
     if len(sites) > 2:
         raise NeurhoError(
-            f"A matrix product needs terms on at most two sites, but one acts on sites {names}; {INSTEAD}."
+            f"A matrix product needs terms on at most two sites, but one acts on sites {names}; correlators take it on "
+            f"any chain, {INSTEAD}."
         )
     reach = max(sites, default=0) - min(sites, default=0)
     if reach > FARTHEST:

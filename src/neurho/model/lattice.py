@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,8 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, dire
 def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
     """A lattice from a `networkx.Graph`, or a `networkx.DiGraph`, whose edges give bonds their direction.
 
-    Nodes 0 ... N-1 keep their numbers; others (names, positions) are numbered in the graph's own order. The edges of a
+    Nodes 0 ... N-1 keep their numbers; names and positions are numbered in the graph's own order, site n is
+    `list(graph)[n]`. Other numbers are refused: site 1 would not be node 1. The edges of a
     `Graph` have no order: operators that change when i and j are exchanged are refused on its bonds.
 
     A lattice has no weights. With `drop_weights=True` they are left to you, to be given as values or couplings, one
@@ -172,8 +174,8 @@ def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
     assert wheel.sites == 5 and len(wheel.bonds) == 8
     ```
 
-    **Raises** `NeurhoError` for graphs with parallel edges or with weights, and for whole numbers as nodes that are
-    neither 0 ... N-1 nor in ascending order.
+    **Raises** `NeurhoError` for graphs with parallel edges or with weights, and for numbers as nodes that are not
+    0 ... N-1.
     """
     plain = hasattr(graph, "is_multigraph") and not graph.is_multigraph()
     must = "be a Graph or a DiGraph of networkx, with one edge for each pair of nodes"
@@ -193,15 +195,14 @@ def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
 
 def _node_numbers(nodes: list[Any]) -> dict[Any, int]:
     """The number of each node of a graph."""
-    if all(isinstance(node, int | np.integer) for node in nodes):
-        if set(nodes) == set(range(len(nodes))):
-            return {node: int(node) for node in nodes}
+    if any(isinstance(node, Real | np.number) for node in nodes):
         require(
-            nodes == sorted(nodes),
+            set(nodes) == set(range(len(nodes))),
             "graph",
-            "have nodes 0 ... N-1, or whole numbers in ascending order (networkx.convert_node_labels_to_integers)",
+            "have nodes 0 ... N-1, names or positions (networkx.convert_node_labels_to_integers makes numbers)",
             f"they are {nodes}"[:80],
         )
+        return {node: int(node) for node in nodes}
     return {node: number for number, node in enumerate(nodes)}
 
 

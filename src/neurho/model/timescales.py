@@ -25,6 +25,8 @@ REACH = 2.0
 """How much longer than a leaf a step may be that touches it."""
 JUMP = 1 / 8
 """Share of the largest change that counts as a jump where it happens between two neighbouring numbers."""
+POWERS = 10.0 ** -np.arange(9, 14)
+"""Distances from a pole at which it is looked for, in units of the scale of time."""
 CORNER = 1e-2
 """A table may leave straight lines by this share of its range between two stops."""
 
@@ -33,13 +35,15 @@ CORNER = 1e-2
 class Partition:
     """The leaves of one coefficient: `edges` ascending, `hard` where value or slope jump; `longest` step anywhere.
 
-    `resolution` is the length below which changes may have gone unseen, 0 where nothing can.
+    `resolution` is the length below which changes may have gone unseen, 0 where nothing can; `pole` a time at which the
+    coefficient grows without bound.
     """
 
     edges: np.ndarray
     hard: np.ndarray
     longest: float = np.inf
     resolution: float = 0.0
+    pole: float | None = None
 
     @cached_property
     def _lengths(self) -> np.ndarray:
@@ -64,9 +68,10 @@ class Partition:
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """The leaves of all coefficients of a model."""
+    """The leaves of all coefficients of a model, and those that grow without bound, each with a time."""
 
     partitions: tuple[Partition, ...] = field(repr=False)
+    poles: tuple[tuple[Any, float], ...] = ()
 
     def stop(self, t: float, target: float) -> float:
         """The latest time, at most `target`, to which a step from t may go."""
@@ -96,7 +101,9 @@ def schedule(coefficients: Iterable[Any], t0: float, t1: float) -> Schedule:
     atoms = dict.fromkeys(_atoms(coefficients))
     if not t1 > t0:
         return Schedule(())
-    return Schedule(tuple(p for f in atoms for p in partitions_of(f, float(t0), float(t1))))
+    found = {f: partitions_of(f, float(t0), float(t1)) for f in atoms}
+    poles = tuple((f, p.pole) for f, several in found.items() for p in several if p.pole is not None)
+    return Schedule(tuple(p for several in found.values() for p in several), poles)
 
 
 def partitions_of(function: Any, t0: float, t1: float) -> tuple[Partition, ...]:
@@ -135,10 +142,53 @@ def probe(function: Callable[[Any], Any], t0: float, t1: float, near: Sequence[f
         middle = (times[:-1][wide] + times[1:][wide]) / 2
         order = np.argsort(times := np.concatenate([times, middle]), kind="stable")
         values, times = np.concatenate([values, values_at(function, middle)])[order], times[order]
+    if (pole := pole_near(function, times, values)) is not None:
+        return unbounded(t0, t1, pole)
     sharp = _jumps(times, values) & (np.diff(times) <= 1e-12 * (t1 - t0) + 2 * _slack(times[1:]))
     hard = np.concatenate([[False], sharp])
     found = leaves(times, values, hard)
     return Partition(found.edges, found.hard, resolution=(t1 - t0) / PROBES)
+
+
+def unbounded(t0: float, t1: float, pole: float) -> Partition:
+    """What is left to say of a coefficient with a pole."""
+    return Partition(np.array([t0, t1]), np.zeros(2, dtype=bool), pole=pole)
+
+
+def pole_near(function: Callable[[Any], Any], times: np.ndarray, values: np.ndarray) -> float | None:
+    """A time inside at which a function grows without bound, or None, from values that show all changes.
+
+    Towards it |f| at least doubles with every tenth of the distance, from 1e-9 to 1e-13 of the scale of time: as any
+    power does that a pole or root has, and no pulse of a width that floats can tell.
+    """
+    if len(times) < 3:
+        return None
+    place, scale = 1 + int(np.argmax(np.abs(values[1:-1]))), max(abs(times[0]), abs(times[-1]))
+    for beside in (place - 1, place + 1):
+        if 0 < beside < len(times) - 1 and np.any(np.isinf(_raw(function, times[[beside]]))):
+            return float(times[beside])
+    peak = _highest(function, times[place - 1], times[place + 1], scale)
+    for side in (-1, 1):
+        near = peak + side * scale * POWERS
+        found = np.abs(values_at(function, near[(near > times[0]) & (near < times[-1])]))
+        if len(found) == len(POWERS) and found[0] > 0 and np.all(found[1:] / 2 >= found[:-1]):
+            return peak
+    return None
+
+
+def _highest(function: Callable[[Any], Any], low: float, high: float, scale: float) -> float:
+    """Where |f| is largest between two times, as closely as floats of this scale tell; a pole may lie midway between
+    two equal values, so that they do not show it.
+    """
+    finest = np.spacing(scale)
+    while True:
+        points = np.linspace(low, high, 1025)
+        best = int(np.argmax(np.abs(values_at(function, points))))
+        if high - low <= 1024 * finest:
+            return float(points[best])
+        low, high = points[max(best - 1, 0)], points[min(best + 1, 1024)]
+        middle, half = (low + high) / 2, max((high - low) / 2, 500 * finest)
+        low, high = middle - half, middle + half
 
 
 def leaves(times: np.ndarray, values: np.ndarray, hard: np.ndarray | None = None) -> Partition:
@@ -197,6 +247,11 @@ def straight(times: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def values_at(function: Callable[[Any], Any], times: np.ndarray) -> np.ndarray:
     """Values of a function at many times, at once where it can take them so; infinities and NaN become 0."""
+    found = _raw(function, times)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
+def _raw(function: Callable[[Any], Any], times: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         try:
             found = np.asarray(function(times), dtype=complex)
@@ -205,16 +260,17 @@ def values_at(function: Callable[[Any], Any], times: np.ndarray) -> np.ndarray:
             good = good and np.allclose(found[::every], list(_each(function, times[::every])), equal_nan=True)
         except Exception:  # whatever a user's function says to an array, it is asked again time by time
             good, found = False, np.zeros(0)
-        found = found if good else np.array(list(_each(function, times)), dtype=complex)
-    return np.where(np.isfinite(found), found, 0.0)
+        return found if good else np.array(list(_each(function, times)), dtype=complex)
 
 
 def _each(function: Callable[[Any], Any], times: np.ndarray) -> Iterator[complex]:
     for t in times:
         try:
             yield complex(function(float(t)))
-        except (ZeroDivisionError, OverflowError):
+        except ZeroDivisionError:
             yield complex("nan")
+        except OverflowError:
+            yield complex("inf")
 
 
 def _atoms(coefficients: Iterable[Any]) -> Iterator[Any]:
@@ -233,9 +289,10 @@ def _slack(t: Any) -> Any:
 
 def _size(times: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     """The largest distance from the mean, and the area between the function and its mean."""
-    steps, middle = np.diff(times), (values[1:] + values[:-1]) / 2
-    away = np.abs(values - np.sum(middle * steps) / np.sum(steps))
-    return float(np.max(away)), float(np.sum((away[1:] + away[:-1]) / 2 * steps))
+    with np.errstate(over="ignore", invalid="ignore"):  # near a pole
+        steps, middle = np.diff(times), (values[1:] + values[:-1]) / 2
+        away = np.abs(values - np.sum(middle * steps) / np.sum(steps))
+        return float(np.max(away)), float(np.sum((away[1:] + away[:-1]) / 2 * steps))
 
 
 def _jumps(times: np.ndarray, values: np.ndarray) -> np.ndarray:

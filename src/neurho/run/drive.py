@@ -8,8 +8,9 @@ import numpy as np
 from neurho._types import Coefficient, NeurhoError
 from neurho.config import Config
 from neurho.model import pulses
-from neurho.model.operators import Lindbladian, LocalTerm, Operator, rate_at, value_at
+from neurho.model.operators import Lindbladian, LocalTerm, Operator, rate_at, shown, value_at
 from neurho.model.text import rates_on
+from neurho.model.timescales import schedule
 from neurho.observables import Estimate, Quantity
 from neurho.observables.readout import PART
 
@@ -53,7 +54,7 @@ def with_pulses(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_drive(config: Config, lindbladian: Lindbladian, times: np.ndarray) -> None:
     """Refuse rates that are negative, complex or not finite, and coefficients that are not finite, at an output time
-    or at one of many times between.
+    or at one of many times between, and those that grow without bound anywhere.
 
     **Raises** `NeurhoError` with the path of the key.
     """
@@ -69,6 +70,13 @@ def require_drive(config: Config, lindbladian: Lindbladian, times: np.ndarray) -
                 raise NeurhoError(str(error).replace("Argument", "Key", 1)) from None
         for coefficient in coefficients:
             value_at(coefficient, t, "model")
+    for key, rate in rates:
+        for _, t in schedule([rate], times[0], times[-1]).poles:
+            raise NeurhoError(
+                f"Key `{key}` must be a finite real number >= 0 at all times, but `{shown(rate)}` has no bound at "
+                f"t = {t:g}."
+            )
+    _ = lindbladian.schedule(float(times[0]), float(times[-1]))
 
 
 def _rates(config: Config, lindbladian: Lindbladian) -> list[tuple[str, Coefficient]]:

@@ -1,5 +1,6 @@
 """A problem that runs: its method as a driver, its snapshots, and what they are compared with."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from neurho._types import NeurhoError, brief
 from neurho.config import Config, PythonModule
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
-from neurho.observables import Snapshot
+from neurho.observables import Estimate, Snapshot
 from neurho.run import memory
 from neurho.run.assembly import make_lattice, make_lindbladian
 from neurho.run.drive import require_drive
@@ -31,6 +32,16 @@ class Problem(Setup):
 
     method: Callable[[Setup], Driver] | None = None
 
+    def spread_over(self, client: Any) -> "Problem":
+        """The same problem, worked on by the workers of a `dask.distributed.Client`, with the same numbers.
+
+        **Raises** `NeurhoError` for other methods than trajectories.
+        """
+        method = self.config.task.method
+        if method != "trajectories":
+            raise NeurhoError(f'Workers share the work of task.method = "trajectories" only, but it is "{method}".')
+        return dataclasses.replace(self, client=client)
+
     @cached_property
     def driver(self) -> Driver:
         """The method."""
@@ -47,6 +58,10 @@ class Problem(Setup):
         """
         self.require_memory()
         yield from self.driver.snapshots(state, watch=watch)
+
+    def glance(self, state: Any) -> dict[str, Estimate]:
+        """What a method knows between two outputs: of trajectories the means so far; of others nothing."""
+        return self.driver.glance(state)
 
     @property
     def peak_bytes(self) -> float:

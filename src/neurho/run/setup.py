@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +21,17 @@ from neurho.stationary_states.uniqueness import several_states
 
 @dataclass(frozen=True)
 class Setup:
-    """The physics of a validated problem; its parts are built when first needed."""
+    """The physics of a validated problem; its parts are built when first needed.
+
+    - `client`: a `dask.distributed.Client` whose workers share the work of trajectories; None for this process alone.
+    """
 
     config: Config
     lattice: Lattice
     lindbladian: Lindbladian
     trust: bool = False
     """Whether code that the problem names may run."""
+    client: Any = None
 
     @cached_property
     def times(self) -> np.ndarray:

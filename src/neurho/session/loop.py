@@ -122,7 +122,7 @@ def _take(
     def watch(state: Any) -> None:
         with signals.shield():
             run.move(state, state.step)
-            report.step(state)
+            report.step(state, getattr(problem, "glance", None))
             saver.save_if_due(state.step)
         stop_together(late=saver.out_of_time)
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from neurho._types import closing_steps
 from neurho.config import Config
-from neurho.observables import Snapshot
+from neurho.observables import Estimate, Snapshot
 from neurho.records import Row, Run, write_status
 
 HISTORY = 120
@@ -71,8 +71,17 @@ class Meter:
             "main": self.main,
             "history": self.history,
             "message": snapshot.message or self.status["message"],
+            "so_far": False,
         }
         return self.step(snapshot.t, snapshot.step)
+
+    def glance(self, means: Mapping[str, Estimate]) -> None:
+        """What is known between two outputs, instead of the last one."""
+        if not means:
+            return
+        self.main = self.main or ("sz" if "sz" in means else next(iter(means)))
+        found = {name: [_number(e.mean), _number(e.error)] for name, e in means.items()}
+        self.status |= {"observables": found, "main": self.main, "so_far": True}
 
     def step(self, t: float, step: int, dt: float | None = None) -> dict[str, Any]:
         """The status after a step."""
@@ -121,7 +130,7 @@ class Progress:
         self.meter = meter
         self.run = run
         self.say = say
-        self._written = 0.0
+        self._written = self._looked = 0.0
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """After an output."""
@@ -129,8 +138,11 @@ class Progress:
         self._write(status, force=False)
         self.say(status, output=True)
 
-    def step(self, state: Any) -> None:
-        """After a step between two outputs."""
+    def step(self, state: Any, glance: Callable[[Any], Mapping[str, Estimate]] | None = None) -> None:
+        """After a step between two outputs; `glance` says what is known by then."""
+        if glance is not None and time.monotonic() - self._looked >= STATUS_SECONDS:
+            self._looked = time.monotonic()
+            self.meter.glance(glance(state))
         status = self.meter.step(state.t, state.step, state.dt)
         self._write(status, force=False)
         self.say(status, output=False)

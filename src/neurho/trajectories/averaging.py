@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,9 +12,10 @@ from jaxtyping import PRNGKeyArray
 
 from neurho._types import require
 from neurho.model.operators import Lindbladian, Operator
-from neurho.trajectories.ensemble import Device, Observed, in_order, observed, vector_bytes, workers, working_bytes
+from neurho.trajectories.ensemble import Observed, observed, vector_bytes, working_bytes
 from neurho.trajectories.evolution import Ends, Record
 from neurho.trajectories.readings import Readings, make_readings
+from neurho.trajectories.spread import Device, spread
 from neurho.trajectories.start import site_matrices, space_of, start_walk
 from neurho.trajectories.statistics import Settled, settle
 from neurho.trajectories.system import (
@@ -94,15 +94,17 @@ class StationaryRun:
         size = (self.blocks, self.trajectories, self.observed.size)
         return StationaryState(0, 0.0, self.spacing, 0.0, 1, 0, 0, walk, np.zeros(size), np.zeros(size))
 
-    def states(self, state: StationaryState | None = None) -> Iterator[StationaryState]:
-        """The state after every round of samples, up to the end; from the beginning, or from another one."""
+    def states(self, state: StationaryState | None = None, client: Any = None) -> Iterator[StationaryState]:
+        """The state after every round of samples, up to the end; from the beginning, or from another one.
+
+        With `client`, a `dask.distributed.Client`, the workers of its cluster follow the groups.
+        """
         now = self.template() if state is None else state
-        begin = time.monotonic() - now.seconds
+        begin, results = time.monotonic() - now.seconds, spread(self, client)
         while not self.is_over(now):
             times = self.spacing * (now.step + 1 + np.arange(ROUND))
             walks, values = [], []
-            task = partial(self._round, now.walk, times)
-            for walk, rows in in_order(task, range(self.groups)):
+            for walk, rows in results((own, times) for own in _groups(now.walk)):
                 walks.append(walk)
                 values.append(rows)
             rows = np.concatenate(values, axis=1)[:, : self.trajectories]
@@ -166,14 +168,20 @@ class StationaryRun:
             )
         return " ".join(words)
 
-    def _round(self, walk: Walk, times: np.ndarray, group: int, device: Device) -> tuple[Walk, np.ndarray]:
+    def work(self, task: tuple[Walk, np.ndarray], device: Device) -> tuple[Walk, np.ndarray]:
         """A group at the next times, and all its named values, `(times, lanes, values)`."""
-        own = jax.tree.map(lambda part: jnp.asarray(part[group]), walk)
+        walk, times = task
+        own = jax.tree.map(jnp.asarray, walk)
         placed: Any = jax.device_put((self.system, self.readings, self.key, own, jnp.asarray(times)), device)
         moved, values = advance(*placed)
         means = np.asarray(values, dtype=float).transpose(0, 2, 1)
         rows = np.stack([self.observed.flat(row, float(t)) for row, t in zip(means, times, strict=True)])
         return jax.tree.map(np.asarray, moved), rows
+
+
+def _groups(walk: Walk) -> Iterator[Walk]:
+    """The groups of trajectories one by one."""
+    return (jax.tree.map(lambda part, g=g: part[g], walk) for g in range(len(walk.t)))
 
 
 def _with_rows(state: StationaryState, rows: np.ndarray) -> StationaryState:
@@ -247,8 +255,11 @@ def make_stationary(
 
 
 def default_trajectories(lanes: int) -> int:
-    """As many as keep all processors busy, 8 at least: few, because each must first settle."""
-    return lanes * max(len(workers()), -(-8 // lanes))
+    """Two groups, and 8 at least: few, because each must first settle.
+
+    It does not ask how many processors there are: a run is the same on every machine, and resumes on another one.
+    """
+    return lanes * max(2, -(-8 // lanes))
 
 
 def stationary_state(
@@ -265,6 +276,7 @@ def stationary_state(
     accuracy: Accuracy = DOUBLE,
     state: StationaryState | None = None,
     progress: Callable[[Record], None] | None = None,
+    client: Any = None,
 ) -> Record:
     """Means in the stationary state that is reached from a product state, by averages over time and trajectories.
 
@@ -274,7 +286,7 @@ def stationary_state(
     - `trajectories`: followed at the same time; a few unless given.
     - `t_end`, `seconds`, `goal`: the run ends with whichever comes first; `goal` is (name, largest error).
     - `spacing`: time between samples; half the shortest lifetime of one site unless given.
-    - `key`, `observables`, `accuracy`, `state`, `progress`: as for `evolve`.
+    - `key`, `observables`, `accuracy`, `state`, `progress`, `client`: as for `evolve`.
 
     **Returns** a [`Record`][neurho.trajectories.evolution.Record] of values without an axis of times.
 
@@ -294,7 +306,7 @@ def stationary_state(
         found = run.settled(now)
         return Record(seen.named(found.mean, found.error), run.trajectories, now.seconds, run.remark(now), now)
 
-    for step in run.states(now):
+    for step in run.states(now, client):
         now = step
         if progress is not None:
             progress(record(now))

@@ -1,26 +1,19 @@
-"""What a run of trajectories is made of, and how its groups are worked on by all processors."""
+"""What a run of trajectories measures, and the memory it takes."""
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-import jax
 import numpy as np
 
 from neurho._types import require
 from neurho.model.operators import Operator
 from neurho.observables import Estimate
 from neurho.trajectories.space import Space
+from neurho.trajectories.spread import workers
 from neurho.trajectories.system import Accuracy, System
 
 Combine: TypeAlias = Callable[[np.ndarray, float], Mapping[str, np.ndarray]]
-Device: TypeAlias = Any
-"""One of `jax.devices()`."""
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -104,34 +97,3 @@ def working_bytes(system: System, accuracy: Accuracy, lanes: int) -> float:
     """Bytes that the groups take that are worked on at the same time: the vectors of a step, and a dozen more."""
     each = (system.terms + 12) * vector_bytes(system.space, accuracy, lanes)
     return each * len(workers())
-
-
-def workers() -> list[Device]:
-    """One device for each group that is worked on at the same time; a processor that is not divided serves all its
-    cores, for programs of one vector register are not divided by XLA.
-    """
-    devices = jax.local_devices()
-    if len(devices) == 1 and devices[0].platform == "cpu":
-        return devices * len(os.sched_getaffinity(0))
-    return devices
-
-
-def in_order(task: Callable[[T, Device], R], items: Iterable[T]) -> Iterator[R]:
-    """`task(item, device)` for all items, in their order; a few at the same time, the next ones begun ahead."""
-    places = workers()
-    if len(places) == 1:
-        for item in items:
-            yield task(item, places[0])
-        return
-    source, pending = iter(items), []
-    with ThreadPoolExecutor(len(places)) as pool:
-        try:
-            for number, item in enumerate(source):
-                pending.append(pool.submit(task, item, places[number % len(places)]))
-                if len(pending) == len(places):
-                    yield pending.pop(0).result()
-            while pending:
-                yield pending.pop(0).result()
-        finally:
-            for future in pending:
-                future.cancel()

@@ -14,8 +14,9 @@ from jaxtyping import PRNGKeyArray
 from neurho._types import as_reals, require
 from neurho.model.operators import Lindbladian, Operator
 from neurho.observables import Estimate
-from neurho.trajectories.ensemble import Device, Observed, in_order, observed, working_bytes
+from neurho.trajectories.ensemble import Observed, observed, working_bytes
 from neurho.trajectories.readings import Readings, make_readings
+from neurho.trajectories.spread import Device, spread
 from neurho.trajectories.start import site_matrices, space_of, start_walk
 from neurho.trajectories.statistics import Moments, with_samples
 from neurho.trajectories.system import DOUBLE, Accuracy, System, lanes_of, make_system, require_model, require_rates
@@ -91,13 +92,16 @@ class Evolution:
         """Groups of trajectories at most."""
         return -(-self.ends.trajectories // self.lanes)
 
-    def states(self, state: EvolutionState | None = None) -> Iterator[EvolutionState]:
-        """The state after every group of trajectories, up to the end; from the beginning, or from another one."""
+    def states(self, state: EvolutionState | None = None, client: Any = None) -> Iterator[EvolutionState]:
+        """The state after every group of trajectories, up to the end; from the beginning, or from another one.
+
+        With `client`, a `dask.distributed.Client`, the workers of its cluster follow the groups.
+        """
         now = self.template() if state is None else state
         begin = time.monotonic() - now.seconds
         if self.is_over(now):
             return
-        for samples in in_order(self._group, range(now.step, self.groups)):
+        for samples in spread(self, client)(range(now.step, self.groups)):
             room = self.ends.trajectories - now.done
             moments = with_samples(Moments(now.done, now.mean, now.spread), samples[:room])
             now = now._replace(
@@ -142,9 +146,9 @@ class Evolution:
     def _error(self, state: EvolutionState) -> np.ndarray:
         return Moments(state.done, state.mean, state.spread).error
 
-    def _group(self, group: int, device: Device) -> np.ndarray:
-        """All named values of a group of trajectories, `(lanes, times, values)`."""
-        numbers = group * self.lanes + np.arange(self.lanes)
+    def work(self, task: int, device: Device) -> np.ndarray:
+        """All named values of the group of trajectories with this number, `(lanes, times, values)`."""
+        numbers = task * self.lanes + np.arange(self.lanes)
         walk = start_walk(self.matrices, self.system.space, self.key, numbers, self.accuracy.dtype, self.times[0])
         placed: Any = jax.device_put((self.system, self.readings, self.key, walk, jnp.asarray(self.times)), device)
         _, values = advance(*placed)
@@ -217,6 +221,7 @@ def evolve(
     accuracy: Accuracy = DOUBLE,
     state: EvolutionState | None = None,
     progress: Callable[[Record], None] | None = None,
+    client: Any = None,
 ) -> Record:
     """Means at `times`, from a product state at times[0], by Monte-Carlo wave functions (hbar = 1).
 
@@ -230,6 +235,7 @@ def evolve(
     - `accuracy`: `DOUBLE`, or `SINGLE` with an error of 1e-6 a step.
     - `state`: go on from here.
     - `progress`: is called after every group of trajectories.
+    - `client`: a `dask.distributed.Client`; the workers of its cluster follow the trajectories, with the same numbers.
 
     **Returns** a [`Record`][neurho.trajectories.evolution.Record]; estimates have shape `(times, *shape)`.
 
@@ -242,7 +248,7 @@ def evolve(
     def record(now: EvolutionState) -> Record:
         return Record(run.estimates(now), now.done, now.seconds, run.remark(now), now)
 
-    for step in run.states(now):
+    for step in run.states(now, client):
         now = step
         if progress is not None:
             progress(record(now))

@@ -180,7 +180,7 @@ def _move(key: tuple[tuple[int, int], ...], parts: Sequence[_Part], space: Space
     small = len(sites) <= WIDEST
     if not small:
         sites = tuple(range(space.free))
-    tensors = [np.sum([_spread(p.sites, (p.plus, p.minus)[n], sites, space) for p in parts], axis=0) for n in (0, 1)]
+    tensors = [_added([(p.sites, (p.plus, p.minus)[n]) for p in parts], sites, space) for n in (0, 1)]
     even, odd = (tensors[0] + tensors[1]) / 2, (tensors[0] - tensors[1]) / 2
     if not np.any(even) and not np.any(odd):
         return None
@@ -198,8 +198,12 @@ def _move(key: tuple[tuple[int, int], ...], parts: Sequence[_Part], space: Space
     return Move(even=as_pair(even), odd=as_pair(odd), shape=shape, turns=turns)
 
 
-def _spread(own: tuple[int, ...], tensor: np.ndarray, sites: tuple[int, ...], space: Space) -> np.ndarray:
-    """A tensor over its own sites as one over more sites, flat."""
+def _added(parts: Sequence[tuple[tuple[int, ...], np.ndarray]], sites: tuple[int, ...], space: Space) -> np.ndarray:
+    """The sum of tensors over sites of their own as one over more sites, flat: one by one, for a list of them would
+    hold as many whole vectors as there are terms.
+    """
     d = space.local_dim
-    split = tensor.reshape([d if j in own else 1 for j in sites])
-    return np.broadcast_to(split, (d,) * len(sites)).reshape(-1)
+    found = np.zeros((d,) * len(sites), dtype=complex)
+    for own, tensor in parts:
+        found += tensor.reshape([d if j in own else 1 for j in sites])
+    return found.reshape(-1)

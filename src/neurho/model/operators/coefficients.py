@@ -1,5 +1,6 @@
 """Functions of time that multiply operators: products, conjugates, and their values at one time. NumPy only."""
 
+import cmath
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, require
+from neurho.model.timescales import Schedule
 
 SMALL = 1e-12
 """Rates may be negative or complex by this much of the largest of 1 and their size: rounding."""
@@ -129,11 +131,13 @@ def _value_or_fault(coefficient: float | Coefficient | None, t: float) -> tuple[
     try:
         with np.errstate(all="ignore"):
             found = evaluate(coefficient, t)
-            value = np.asarray(found)
     except ZeroDivisionError as error:
         return np.nan, "0/0" if str(error) == "0/0" else "infinite (it divides by zero)"
     except OverflowError:
         return np.nan, "too large"
+    if isinstance(found, float | complex):  # at once: integrators ask thousands of times
+        return complex(found), "" if cmath.isfinite(found) else str(found)
+    value = np.asarray(found)
     if value.ndim or value.dtype.kind not in "biufc":
         return np.nan, f"no number but {found!r}"[:80]
     number = complex(value)
@@ -167,6 +171,16 @@ def rate_at(rate: float | Coefficient, t: float, name: str) -> float:
         not fault, name, f"{must} at all times" if callable(rate) else must, f"{_subject(rate)} is {fault} at t = {t:g}"
     )
     return max(value.real, 0.0)
+
+
+def require_bounded(plan: Schedule) -> Schedule:
+    """The same plan.
+
+    **Raises** `NeurhoError` with the time, if a coefficient grows without bound: steps towards it become ever shorter.
+    """
+    for function, t in plan.poles:
+        raise NeurhoError(f"Coefficients and rates must be finite, but `{shown(function)}` has no bound at t = {t:g}.")
+    return plan
 
 
 def _subject(rate: Any) -> str:

@@ -10,8 +10,10 @@ g and g^* of each class are taken for independent (for one where g is real up to
 vanish class by class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import mpmath
@@ -38,10 +40,17 @@ class HermitianAt:
 
     conditions: Conditions
 
-    def __call__(self, t: float) -> None:
-        """**Raises** `NeurhoError` with the time."""
-        values = np.array([value_at(f, t) for f in self.conditions.functions])
-        summands = self.conditions.rows * np.concatenate([values, values.conj()])
+    def __call__(self, t: float, known: Mapping[Coefficient | None, complex] = MappingProxyType({})) -> None:
+        """`known` values of functions at time t are not asked for again.
+
+        **Raises** `NeurhoError` with the time.
+        """
+        values = [known[f] if f in known else value_at(f, t) for f in self.conditions.functions]
+        if self._real is not None:
+            wrong = [abs(values[n].imag) > ALIKE * abs(values[n]) for n in self._real]
+            if True not in wrong:
+                return
+        summands = self.conditions.rows * np.concatenate([values, np.conj(values)])
         wrong = np.abs(summands.sum(axis=1)) > ALIKE * np.abs(summands).sum(axis=1)
         if np.any(wrong):
             where = self.conditions.supports[int(np.argmax(wrong))]
@@ -49,6 +58,15 @@ class HermitianAt:
                 "Argument `hamiltonian` must be Hermitian at all times, but at t = "
                 f"{t:g} the sum of its terms on sites {where} differs from its adjoint."
             )
+
+    @cached_property
+    def _real(self) -> tuple[int, ...] | None:
+        """The functions that must be real, if that is all that the conditions say: each is c (f - f^*) = 0."""
+        rows, count = self.conditions.rows, len(self.conditions.functions)
+        alone = np.sum(rows != 0, axis=1) == 2
+        if not np.all(alone) or np.any(rows[:, :count] != -rows[:, count:]):
+            return None
+        return tuple(int(n) for n in np.flatnonzero(np.any(rows[:, :count] != 0, axis=0)))
 
 
 def conditions_of(terms: Sequence[Any], tolerance: float) -> Conditions:

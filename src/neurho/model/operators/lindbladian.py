@@ -10,7 +10,7 @@ import numpy as np
 from neurho._types import Coefficient, NeurhoError, require, require_rate, require_sites
 from neurho.model.lattice import Lattice
 from neurho.model.operators.algebra import Operator, require_same_dim
-from neurho.model.operators.coefficients import rate_at, require_function, value_at
+from neurho.model.operators.coefficients import rate_at, require_bounded, require_function, value_at
 from neurho.model.operators.hermitian import HermitianAt, conditions_of
 from neurho.model.operators.numbers import opaque_functions
 from neurho.model.timescales import Schedule, schedule
@@ -93,13 +93,14 @@ class Lindbladian:
         """When coefficients and rates change between two times: where integrators stop, and how far they may step.
 
         **Raises** `NeurhoError` if one of them is infinite, or a rate negative or complex, at the first or last time,
-        which steps see from inside only: a rate 1/t from t = 0 would pass for a finite one.
+        which steps see from inside only: a rate 1/t from t = 0 would pass for a finite one; or if one of them grows
+        without bound in between.
         """
         operators = [self.hamiltonian, *(j.operator for j in self.jumps)]
         for t in (t0, t1):
             self.require_values(t)
         coefficients = [t.coefficient for o in operators for t in o.terms] + [j.rate for j in self.jumps]
-        return schedule(coefficients, t0, t1)
+        return require_bounded(schedule(coefficients, t0, t1))
 
     def require_values(self, t: float) -> None:
         """Refuse coefficients that are infinite, rates that are negative or complex, a Hamiltonian not Hermitian at t.

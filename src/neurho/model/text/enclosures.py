@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from neurho.model.timescales import AREA, CHANGE, Partition, leaves, values_at
+from neurho.model.timescales import AREA, CHANGE, Partition, leaves, pole_near, unbounded, values_at
 
 MOST = 2**17
 """Intervals into which the times of a run are cut, at most."""
@@ -108,6 +108,8 @@ def partition(function: Callable[[Any], Any], enclosed: Enclosure, t0: float, t1
     """The leaves of a function whose values over intervals of time can be enclosed."""
     times, unseen = _cut(enclosed, t0, t1)
     values = values_at(function, times)
+    if (pole := pole_near(function, times, values)) is not None:
+        return unbounded(t0, t1, pole)
     found = leaves(times, values)
     return Partition(found.edges, found.hard, resolution=unseen)
 

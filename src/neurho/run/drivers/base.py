@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neurho.observables import Snapshot
+from neurho.observables import Estimate, Snapshot
 
 
 class Driver(Protocol):
@@ -43,6 +43,10 @@ class Driver(Protocol):
         From a state read back, the numbers are those of a run that never stopped.
         """
         ...
+
+    def glance(self, state: Any) -> dict[str, Estimate]:
+        """Means that are known between two outputs."""
+        return {}
 
     def asked_matrix(self) -> np.ndarray | None:
         """The density matrix that a small problem asks for at t = 0, where a network stands for it."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from neurho import trajectories
 from neurho._types import NeurhoError
-from neurho.observables import Snapshot
+from neurho.observables import Estimate, Snapshot
 from neurho.run import memory
 from neurho.run.drivers.base import Driver
 from neurho.run.setup import Setup
@@ -126,9 +126,19 @@ class Trajectories(Driver):
         follow = self._search_snapshots if self._is_search else self._evolution_snapshots
         yield from follow(state, watch or (lambda _: None))
 
+    def glance(self, state: Ensemble | StationaryState) -> dict[str, Estimate]:
+        """Means of single values so far, with their errors: at the last time, or from the samples there are."""
+        if isinstance(state, StationaryState):
+            found = self._search.settled(state)
+            named = self._observed.named(found.mean, found.error)
+        else:
+            known = self._evolution.estimates(state.run)
+            named = {name: Estimate(mean=e.mean[-1], error=e.error[-1]) for name, e in known.items()}
+        return {name: e for name, e in named.items() if np.ndim(e.mean) == 0 and np.isfinite(e.error)}
+
     def _evolution_snapshots(self, state: Ensemble | None, watch: Callable[[Any], None]) -> Iterator[Snapshot]:
         run, now = self._evolution, self._begin() if state is None else state
-        for step in run.states(now.run):
+        for step in run.states(now.run, self.setup.client):
             share = min(step.done / run.ends.trajectories, 1.0)
             now = Ensemble(step=step.step, t=share * float(run.times[-1]), dt=0.0, row=0, run=step)
             watch(now)
@@ -148,7 +158,7 @@ class Trajectories(Driver):
     def _search_snapshots(self, state: StationaryState | None, watch: Callable[[Any], None]) -> Iterator[Snapshot]:
         run, first = self._search, state is None
         due = _row_after(0 if state is None else state.step)
-        for now in run.states(state):
+        for now in run.states(state, self.setup.client):
             over = run.is_over(now)
             if not over and now.step < due:
                 watch(now)
