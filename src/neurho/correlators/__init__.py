@@ -1,8 +1,18 @@
 """Correlators of operator strings and their equations of motion: the hierarchy, cut at strings of some weight."""
 
 from neurho.correlators.basis import letters, operator_strings, product_letters, to_correlators
+from neurho.correlators.cumulants import Cumulants, build_cumulants
 from neurho.correlators.equations import StringTerms, invariant_moves, sector_signs, string_terms
 from neurho.correlators.hierarchy import Hierarchy, build_hierarchy
+from neurho.correlators.ordered import (
+    Branch,
+    Order,
+    branch_moments,
+    mean_field_moments,
+    mean_field_order,
+    ordered_branch,
+    ordered_state,
+)
 from neurho.correlators.reading import (
     Measured,
     blocks,
@@ -16,15 +26,20 @@ from neurho.correlators.solving import Moments, propagate, raw_means, start, sta
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
+    "Branch",
+    "Cumulants",
     "Hierarchy",
     "Measured",
     "Moments",
+    "Order",
     "Rung",
     "StringTerms",
     "Strings",
     "Symmetry",
     "all_strings",
     "blocks",
+    "branch_moments",
+    "build_cumulants",
     "build_hierarchy",
     "expected_count",
     "from_dense",
@@ -32,8 +47,12 @@ __all__ = [
     "joined",
     "ladder",
     "letters",
+    "mean_field_moments",
+    "mean_field_order",
     "measured",
     "operator_strings",
+    "ordered_branch",
+    "ordered_state",
     "pair_strings",
     "product_letters",
     "propagate",

@@ -7,14 +7,13 @@ is one for all.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from neurho.run.drivers import trajectories
+from neurho.run.drivers import cumulants, trajectories
 from neurho.run.drivers.base import Driver
-from neurho.run.drivers.correlators import make_correlators
 from neurho.run.drivers.matrix_product import MatrixProduct
 from neurho.run.setup import Setup
 
 DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
-    {"correlators": make_correlators, "matrix-product": MatrixProduct, "trajectories": trajectories.make}
+    {"correlators": cumulants.make, "matrix-product": MatrixProduct, "trajectories": trajectories.make}
 )
 """What makes the driver of a method, by its name in the problem file."""
 
