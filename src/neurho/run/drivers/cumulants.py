@@ -80,7 +80,7 @@ class CumulantSearch:
         **Raises** `NumericalError` if mean field has no order, or cumulants of two sites have none.
         """
         self.picture.require_purity()
-        here: Expanding = self.template() if state is None else state
+        done, here = 0 if state is None else int(state.step), self.template()
         terms, dim = self.picture.terms, self.picture.setup.lindbladian.local_dim
         order = co.mean_field_order(terms, self.picture.setup.lattice.symmetries, dim)
         before, last = None, None
@@ -91,15 +91,16 @@ class CumulantSearch:
             except NumericalError:
                 if last is None:
                     raise
-                yield _without(last, weight)
+                last = _without(last, weight)
+                if last.step > done:
+                    yield last
                 return
             before = branch, first
-            if number <= here.step:  # a run that goes on solves again what was found before
-                continue
             if number == 1:
                 here = here._replace(values=self._read(branch, co.mean_field_moments(branch, order)).values)
             here, last = self._judged(branch, z, here._replace(step=number, t=float(number)))
-            yield last
+            if number > done:  # a run that goes on solves again what was found before, in seconds
+                yield last
             if last.converged:
                 return
             if watch is not None:
