@@ -132,9 +132,9 @@ def test_the_stationary_state_and_its_slowest_odd_mode_solve_the_equations(ampli
     z[hierarchy.singles[hierarchy.singles > 0]] = means[hierarchy.singles > 0]
     z[0] = -values[slowest].real
     assert np.max(np.abs(means[:, 1:3])) > 0.01
-    np.testing.assert_allclose(ordered.residual(branch, z, branch.direction @ z), 0, atol=1e-8)
+    np.testing.assert_allclose(ordered.residual(branch, z, float(branch.direction @ z)), 0, atol=1e-8)
     z[0] += 0.1
-    assert np.max(np.abs(ordered.residual(branch, z, branch.direction @ z))) > 1e-3
+    assert np.max(np.abs(ordered.residual(branch, z, float(branch.direction @ z)))) > 1e-3
 
 
 def dense(model):

@@ -13,7 +13,15 @@ import numpy as np
 from neurho import correlators as co
 from neurho._types import NeurhoError, NumericalError
 from neurho.observables import Snapshot
-from neurho.run.drivers.correlators import CorrelatorFlow, CorrelatorSearch, Member, Picture, Reading, make_correlators
+from neurho.run.drivers.correlators import (
+    MEMORY,
+    CorrelatorFlow,
+    CorrelatorSearch,
+    Member,
+    Picture,
+    Reading,
+    make_correlators,
+)
 from neurho.run.setup import Setup
 
 DENSE = 4000
@@ -117,6 +125,9 @@ class CumulantSearch:
         reading = self._read(branch, co.branch_moments(branch, z))
         difference = np.abs(reading.values - state.values)
         errors = picture.errors(difference, state.difference)
+        if weight == 2:  # mean field alone may be near by chance
+            least = MEMORY * np.sqrt(picture.size_of(difference))
+            errors = np.where(errors > picture.rounding, np.maximum(errors, least), errors)
         rung = co.Rung(weight=weight, full=weight, parts=(strings.take(slice(1, None)),), complete=False)
         state = state._replace(values=reading.values, difference=difference)
         found = picture.snapshot(state, reading, errors, rung, central=True)
