@@ -91,7 +91,7 @@ LAST_ROW = 1e-9
 OWN_DEFAULTS: dict[str, dict[str, Any]] = {
     "continuation": CONTINUATION_DEFAULTS,
     "projected": PROJECTED_DEFAULTS,
-    "correlators": CORRELATOR_DEFAULTS | {"goal": 1e-3},
+    "correlators": CORRELATOR_DEFAULTS | {"goal": 1e-3, "closure": "moments"},
     "trajectories": TRAJECTORY_DEFAULTS,
     "matrix-product": MATRIX_PRODUCT_DEFAULTS,
 }
@@ -243,6 +243,7 @@ class Stationary(Flow):
     delta_L: Positive = 1e-2
     growth: Annotated[Number | None, Field(gt=1, description="a number > 1")] = None
     goal: MaybePositive = None
+    closure: Literal["moments", "cumulants"] | None = None
     patience: MaybeCount = None
     refine: MaybeCount = None
     average: Annotated[Number, Field(gt=0, le=1, description="a number > 0 and <= 1")] = 0.2

@@ -1,8 +1,18 @@
 """Correlators of operator strings and their equations of motion: the hierarchy, cut at strings of some weight."""
 
 from neurho.correlators.basis import from_correlators, letters, operator_strings, product_letters, to_correlators
+from neurho.correlators.cumulants import Cumulants, build_cumulants
 from neurho.correlators.equations import StringTerms, invariant_moves, sector_signs, string_terms
 from neurho.correlators.hierarchy import Hierarchy, build_hierarchy
+from neurho.correlators.ordered import (
+    Branch,
+    Order,
+    branch_moments,
+    mean_field_moments,
+    mean_field_order,
+    ordered_branch,
+    ordered_state,
+)
 from neurho.correlators.reading import (
     Measured,
     blocks,
@@ -28,12 +38,15 @@ from neurho.correlators.starts import (
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
+    "Branch",
+    "Cumulants",
     "Dense",
     "Hierarchy",
     "Kept",
     "Known",
     "Measured",
     "Moments",
+    "Order",
     "Rung",
     "StringTerms",
     "Strings",
@@ -42,6 +55,8 @@ __all__ = [
     "all_values",
     "begin",
     "blocks",
+    "branch_moments",
+    "build_cumulants",
     "build_hierarchy",
     "dense",
     "expected_count",
@@ -52,9 +67,13 @@ __all__ = [
     "kept",
     "ladder",
     "letters",
+    "mean_field_moments",
+    "mean_field_order",
     "measured",
     "moments_about",
     "operator_strings",
+    "ordered_branch",
+    "ordered_state",
     "pair_strings",
     "product_letters",
     "propagate",

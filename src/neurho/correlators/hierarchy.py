@@ -116,7 +116,7 @@ def build_hierarchy(terms: StringTerms, symmetry: Symmetry, parts: Sequence[Stri
     order = np.argsort(found)
     keys = found[order]
     most = strings.sites.shape[1]
-    patterns, begin = _patterns(terms, symmetry, central=central)
+    patterns, begin = entry_patterns(terms, symmetry, central=central)
     rows, columns, sources = [], [], []
     for part in connected(terms, patterns, strings, symmetry.sites, most):
         place = _places(keys, order, symmetry.keys(part.strings))
@@ -146,7 +146,9 @@ def _places(keys: np.ndarray, order: np.ndarray, wanted: np.ndarray) -> np.ndarr
     return np.where(keys[slot] == wanted, order[slot], -1)
 
 
-def _patterns(terms: StringTerms, symmetry: Symmetry, *, central: bool) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+def entry_patterns(
+    terms: StringTerms, symmetry: Symmetry, *, central: bool
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
     """Entries of L' that may differ from zero: of L, and with `central` those that a generic reference brings in."""
     rng = np.random.default_rng(7)
     allowed = ~np.any(symmetry.signs, axis=0)

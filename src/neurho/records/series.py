@@ -32,6 +32,7 @@ _DESCRIPTIONS = {
     "tau": ("integrated autocorrelation time", "draws"),
     "ess": ("effective sample size", "1"),
     "lindblad_norm2_ess": ("effective number of samples that ||L rho||^2 / ||rho||^2 rests on", "1"),
+    "order_decay": ("rate at which an ordered state loses its order", "gamma"),
     "dt": ("time step to try next", "1/gamma"),
     "bond_dimension": ("largest bond dimension in use", "1"),
     "discarded_weight": ("sum of all weights cut from bonds, each in units of the squared norm", "1"),

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from neurho.run.assembly import METHODS
-from neurho.run.drivers import trajectories
+from neurho.run.drivers import cumulants, trajectories
 from neurho.run.drivers.base import Driver
-from neurho.run.drivers.correlators import make_correlators
 from neurho.run.drivers.exact import ExactDriver
 from neurho.run.drivers.flow import FlowDriver
 from neurho.run.drivers.implicit_steps import ContinuationDriver, ProjectedDriver
@@ -23,7 +22,7 @@ DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
         "projected": ProjectedDriver,
         "continuation": ContinuationDriver,
         "exact": ExactDriver,
-        "correlators": make_correlators,
+        "correlators": cumulants.make,
         "matrix-product": MatrixProduct,
         "trajectories": trajectories.make,
     }

@@ -128,6 +128,9 @@ class Picture:
     def read(self, member: Member, moments: co.Moments, t: float) -> Reading:
         """All named values."""
         means = co.string_means(member.blocks, self.measured.strings.size, moments.c, moments.reference)
+        means[~self.symmetry.holds(self.measured.strings)] = (
+            0.0  # a state that breaks a parity stands for its even part
+        )
         own = self.measured.number
         named = self.setup.readout.combine(self.measured.matrix @ means[:own], t)
         named |= self.purity(member, moments)
