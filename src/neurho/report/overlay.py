@@ -24,7 +24,15 @@ WIDEST = 3
 MOST = 6
 """Panels in one figure: the means of Pauli matrices on sites and bonds."""
 
-LINES = ((BLUE, "-"), (ORANGE, "-"), ("#CC79A7", "-"), ("#56B4E9", "-"), ("#E69F00", "-"), (BLUE, ":"), (ORANGE, ":"))
+LINES: tuple[tuple[str, Any], ...] = (
+    (BLUE, "-"),
+    (ORANGE, "-"),
+    ("#CC79A7", "-"),
+    ("#56B4E9", "-"),
+    ("#E69F00", "-"),
+    (BLUE, ":"),
+    (ORANGE, ":"),
+)
 """Colour and dashes of the first run, the second, ..."""
 
 
