@@ -60,7 +60,7 @@ def structure() -> Figure:
 
 def processor() -> Figure:
     """Nine qubits, five microseconds after a pi/2 pulse."""
-    last = series_of("processor", "processor", "task.method=correlators").isel(t=-1, drop=True)
+    last = series_of("processor", "processor", "task.method=correlators", "task.tolerance=1e-6").isel(t=-1, drop=True)
     return report.lattice_map(last, ["sx", "sy", "sz"], (3, 3))
 
 
