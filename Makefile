@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One thread per BLAS call: the tests run in parallel processes.
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: demo test slow lint docs bench netket clean
+.PHONY: demo test slow lint docs gallery bench netket clean
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -40,7 +40,7 @@ lint: .venv/.installed
 
 # Programs of tests run once: compiling less well takes a seventh off the time of all.
 test: export XLA_FLAGS = --xla_backend_optimization_level=1
-test: lint
+test: lint docs
 	$(BIN)/pytest -n 2 --dist loadfile
 
 slow: .venv/.installed
@@ -60,10 +60,14 @@ bench: .venv-bench/.installed
 	.venv-bench/bin/python benchmarks/roofline.py
 	.venv-bench/bin/python benchmarks/time_to_accuracy.py
 
-# The documentation as a site, in site/
+# The documentation as a site, in site/; a broken link or reference fails.
+docs: export NO_MKDOCS_2_WARNING = 1
 docs: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
-	$(BIN)/mkdocs build --strict
+	$(BIN)/mkdocs build --strict --quiet
+
+# The pictures of docs/gallery.md, in a few minutes
+gallery: .venv/.installed
+	$(BIN)/python docs/gallery/draw.py
 
 # What comes from NetKet, against NetKet's own matrices
 netket: .venv-bench/.installed

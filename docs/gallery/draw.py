@@ -21,7 +21,7 @@ from neurho.report.panels import new_figure
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/gallery")
-WEIGHTS = range(2, 10)
+WEIGHTS = range(3, 10)
 """Cuts of the ladder: strings of up to so many of nine sites."""
 
 
