@@ -63,7 +63,7 @@ bench: .venv-bench/.installed
 # The documentation as a site, in site/; a broken link or reference fails.
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: .venv/.installed
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 # The pictures of docs/gallery.md, in a few minutes
 gallery: .venv/.installed
