@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.messages import Refusal, refuse, shown
-from neurho.config.processor import Drive, Processor
+from neurho.config.processor import Drive, Gate, Processor
 from neurho.config.pulses import Pulse, Tabulated
 from neurho.config.tables import (
     Chain,
@@ -232,6 +232,8 @@ def _check_pulses(config: Config) -> Iterator[Refusal]:
             first, last, end = pulse.times[0], pulse.times[-1], config.task.t_end
             if first > 0 or last < end * (1 - 1e-9):
                 yield Refusal(f"pulses.{name}.times", f"cover 0..task.t = {end:g}", f"it covers {first:g}..{last:g}")
+    if getattr(config.model, "gates", ()) and config.task.kind == "stationary":
+        yield Refusal("model.gates", 'be left out for task.kind = "stationary"', "it is there")
     if config.pulses and config.task.kind == "stationary":
         yield Refusal("pulses", 'be left out for task.kind = "stationary"', "it is there")
 
@@ -300,6 +302,6 @@ PLAIN: dict[str, type[Table]] = {"observables": Observables, "output": Output}
 PULSES: dict[str, type[Table]] = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(Pulse)}
 NESTED: dict[type[Table], dict[str, type[Table]]] = {
     Custom: {"hamiltonian": Term, "jumps": JumpTerm},
-    Processor: {"drives": Drive},
+    Processor: {"drives": Drive, "gates": Gate},
 }
 """Keys that hold lists of tables."""
