@@ -75,7 +75,11 @@ def phases() -> Figure:
     if not (directory / "sweep.nc").exists():
         grid = ("--set", "model.coupling.0=0.6:1.4:9", "--set", "model.coupling.1=0.6:1.4:9")
         neurho("sweep", str(HERE / "phases.toml"), *grid, "--out", str(directory), "--workers", "1", "--quiet")
-    return report.phase_diagram(xr.load_dataset(directory / "sweep.nc"), ["sz", "structure_xx", "structure_yy"])
+    figure = report.phase_diagram(xr.load_dataset(directory / "sweep.nc"), ["sz", "structure_xx", "structure_yy"])
+    for axis in figure.axes[:3]:
+        axis.set_xlabel("$J_x$ ($J_z = 1$)")
+        axis.set_ylabel("$J_y$")
+    return figure
 
 
 def ladder() -> Figure:
