@@ -24,7 +24,8 @@ demo: $(firstword $(wildcard .venv/.installed) .venv/.ready)
 	rm -rf runs/demo
 	$(BIN)/neurho run fig2-correlators --out runs/demo/correlators
 	$(BIN)/neurho run torus --quiet --out runs/demo/torus & torus=$$!; \
-	$(BIN)/neurho run fig2 --set task.t=0.1 --set task.points=51 --set task.tolerance=3e-3 --out runs/demo/network \
+	$(BIN)/neurho run fig2 --set task.t=0.1 --set task.points=26 --set task.tolerance=1e-2 --set task.ridge=1e-3 \
+	--out runs/demo/network \
 	&& wait $$torus
 	$(BIN)/neurho show runs/demo/torus
 	$(BIN)/neurho plot runs/demo/correlators runs/demo/network --format png

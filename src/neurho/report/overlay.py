@@ -140,7 +140,12 @@ def _entries(runs: Sequence[Shown], label: str) -> list[Any]:
         entries.append(
             Line2D([], [], color=colour, linestyle=dashes, label=f"{run.method}; its own verdict: {run.verdict}")
         )
-    if any(not run.own and has_values(run.series, "error_estimate") for run in runs):
-        words = "bands: the errors that a run states itself; faint: from here on it says not to believe it"
+    known = [
+        run.series.error_estimate.values for run in runs if not run.own and has_values(run.series, "error_estimate")
+    ]
+    if known:
+        lost = any(np.any(estimate > EVOLUTION["error_estimate"].usable) for estimate in known)
+        words = "bands: the errors that a run states itself"
+        words += "; faint: from here on it says not to believe it" if lost else ""
         entries.append(Patch(facecolor=GREY, alpha=0.15, label=words))
     return entries
