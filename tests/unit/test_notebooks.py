@@ -18,7 +18,7 @@ def test_a_notebook_runs(path, monkeypatch):
 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     assert any(cell.get("outputs") for cell in notebook.cells)
 
 

@@ -177,7 +177,7 @@ def processor(
     - `drives`: mappings with `rabi` (Omega) and `phase` (phi), one for all or one per site driven; `pulse`, a function
       f(t) or None for 1; `at`, a list of sites, all unless given. A pulse turns by the angle Omega times its area.
     - `gates`: mappings with `gate` (rx, ry, rz or cz), `at`, `angle`, `start` and `duration`, as
-      [`neurho.model.operators.gate_terms`][] takes them: pulses that turn by the angle.
+      `neurho.model.operators.gate_terms` takes them: pulses that turn by the angle.
     - `pulses`: functions of time that multiply `crosstalk` or `detuning`.
 
     **Raises** `NeurhoError` for wrong shapes, T2 > 2 T1 and populations outside [0, 1/2].
