@@ -31,6 +31,14 @@ def unique(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
+def pretty(case: str) -> str:
+    """The name of a case with its symbols."""
+    symbols = {"m_z": "$m_z$", "m_x": "$m_x$", "delta_L": r"$\delta_L$", "S^xx(0)": "$S^{xx}(0)$", "Jy": "$J_y$"}
+    for plain, symbol in symbols.items():
+        case = case.replace(plain, symbol)
+    return case
+
+
 def goals() -> Figure:
     """Error over goal of each case, one point for each method; left of the line the goal is reached."""
     data = rows("goals.csv")
@@ -43,11 +51,13 @@ def goals() -> Figure:
             places = [cases.index(f"{row['case']}: {row['quantity']}") for row in own]
             ratios = [max(float(row["error"]) / float(row["goal"]), LEAST) for row in own]
             axis.plot(ratios, places, "o", color=COLOURS[method], markersize=5.5, label=method)
+            further = [place for place, ratio in zip(places, ratios, strict=True) if ratio == LEAST]
+            axis.plot([0.75 * LEAST] * len(further), further, "<", color=COLOURS[method], markersize=4)
         axis.axvspan(LEAST / 2, 1, color=GREY, alpha=0.06, linewidth=0)
         axis.axvline(1, color=GREY, linewidth=0.9)
         axis.set_xscale("log")
         axis.set_xlim(LEAST / 2, 10)
-        axis.set_yticks(range(len(cases)), cases)
+        axis.set_yticks(range(len(cases)), [pretty(case) for case in cases])
         axis.set_ylim(len(cases) - 0.5, -0.5)
         axis.grid(axis="y", linewidth=0.4, alpha=0.5)
         axis.set_xlabel("error / goal (shaded: reached)")
