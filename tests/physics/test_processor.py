@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
 from neurho import NeurhoError, config, exact, pulses, sx, sy, sz
 from neurho.model import lattice
 from neurho.model.models import processor
+from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
 
 ONE, PAIR = lattice.chain(1), lattice.chain(2)
 
@@ -60,6 +62,31 @@ def test_the_shipped_problem_is_a_pi_over_two_pulse():
     assert pulse.height * pulse.end / 2 * problem.model.drives[0].rabi == pytest.approx(np.pi / 2, rel=1e-12)
 
 
+def test_a_list_of_gates_is_the_product_of_their_matrices():
+    """Against matrix exponentials and the diagonal matrix of cz in the basis up up, up down, down up, down down."""
+    one = {"x": PAULI_X, "y": PAULI_Y, "z": PAULI_Z}
+    turn = lambda axis, angle: expm(-0.5j * angle * one[axis])  # noqa: E731
+    gates = [
+        {"gate": "rx", "at": [0, 1], "angle": 0.7, "duration": 0.5},
+        {"gate": "ry", "at": [1], "angle": -1.3, "start": 0.5, "duration": 0.2},
+        {"gate": "cz", "at": [1, 0], "start": 0.7, "duration": 0.4},
+        {"gate": "rz", "at": [0], "angle": 2.1, "start": 1.1, "duration": 0.1},
+        {"gate": "ry", "at": [0, 1], "angle": 0.4, "start": 1.2, "duration": 0.3},
+    ]
+    start = exact.product_state([[0, 0, -1], [0.6, 0.0, -0.8]], 2)
+    *_, rho = exact.evolve(processor(PAIR, T1=1e13, gates=gates), start, [0.0, 1.5], tolerance=1e-12)
+    unitary = np.eye(4)
+    for part in (
+        np.kron(turn("x", 0.7), turn("x", 0.7)),
+        np.kron(np.eye(2), turn("y", -1.3)),
+        np.diag([-1, 1, 1, 1]),
+        np.kron(turn("z", 2.1), np.eye(2)),
+        np.kron(turn("y", 0.4), turn("y", 0.4)),
+    ):
+        unitary = part @ unitary
+    assert np.allclose(rho, unitary @ start @ unitary.conj().T, atol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -67,6 +94,14 @@ def test_the_shipped_problem_is_a_pi_over_two_pulse():
         ({"T1": [1.0, -1.0]}, "`T1` must be > 0"),
         ({"T1": [1.0]}, "`T1` must be one number or 2, one per site"),
         ({"T1": 1.0, "thermal": 0.6}, r"`thermal` must lie in \[0, 1/2\]"),
+        (
+            {"T1": 1.0, "gates": [{"gate": "h", "at": [0], "duration": 1.0}]},
+            r"In gates\[0\]: .*`gate` must be one of rx",
+        ),
+        ({"T1": 1.0, "gates": [{"gate": "rx", "at": [0], "duration": 1.0}]}, "`angle` must be given for rx"),
+        ({"T1": 1.0, "gates": [{"gate": "cz", "at": [0], "duration": 1.0}]}, "`at` must be a pair of sites for cz"),
+        ({"T1": 1.0, "gates": [{"gate": "cz", "at": [0, 2], "duration": 1.0}]}, "`at` must lie in 0..1"),
+        ({"T1": 1.0, "gates": [{"gate": "cz", "at": [0, 1], "duration": 0.0}]}, "`duration` must be > 0"),
         ({"T1": 1.0, "drives": [{"at": [2]}]}, r"In drives\[0\]: .*`at` must lie in 0..1"),
         ({"T1": 1.0, "drives": [{"pulse": "kick"}]}, r"In drives\[0\]: .*`pulse` must be a function of time"),
     ],
@@ -83,6 +118,9 @@ def test_what_is_refused(arguments, sentence):
         ("model.T1=[100.0]", "key `model.T1` must have one entry for each of the 9 sites, but it has 1"),
         ("model.drives.0.pulse=haf", r"key `model.drives\[0\].pulse` must name a table"),
         ("model.drives.0.rabi=true", r"key `model.drives\[0\].rabi` must be a finite number"),
+        ('model.gates=[{gate="rx",at=[0],duration=1.0}]', r"key `model.gates\[0\].angle` must be given for gate = "),
+        ('model.gates=[{gate="cz",at=[0],duration=1.0}]', r"key `model.gates\[0\].at` must be a pair of sites"),
+        ('model.gates=[{gate="cz",at=[0,1]}]', r"key `model.gates\[0\].duration` is missing"),
         ("model.thermal=0.7", "key `model.thermal` must be a number from 0 to 0.5"),
     ],
 )

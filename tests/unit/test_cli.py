@@ -217,6 +217,17 @@ def test_plot_writes_figures(place):
     assert "still/figures/profile.png" in call("plot", "still", "--format", "png").output
 
 
+def test_several_runs_of_one_problem_are_drawn_together(place, capsys, monkeypatch):
+    call("run", "walk.toml", "--quiet", "--out", "run")
+    call("run", "walk.toml", "--quiet", "--out", "other", "--set", "seed=1")
+    assert call("plot", "run", "other", "--format", "png").output.split() == ["run/figures/overlay.png"]
+    call("run", "walk.toml", "--quiet", "--out", "field", "--set", "model.field=[0,0,1.0]")
+    said = complaint(capsys, monkeypatch, "plot", "run", "field")
+    assert "must be of one problem, but `run` and `field` differ in model" in said
+    call("run", "walk.toml", "--quiet", "--out", "start", "--set", "initial.bloch=[0,0,1.0]")
+    assert "differ in initial.bloch" in complaint(capsys, monkeypatch, "plot", "run", "start")
+
+
 def test_report_and_cite(place):
     call("run", "walk.toml", "--quiet", "--out", "run")
     assert call("report", "run").output.split() == ["run/report.html"]

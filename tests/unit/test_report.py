@@ -77,6 +77,43 @@ def test_time_curves_show_the_run_and_the_reference():
     assert labels(report.time_curves(with_truth))[2] == "distance from the exact state"
 
 
+def test_runs_of_one_problem_stand_in_one_figure():
+    """Each curve has its colour, its error band and a line of the legend with method and verdict; a network's curve is
+    faint from where its own estimate says that it should not be believed.
+    """
+    one, two = oscillation(TIMES), oscillation(TIMES, shift=0.2)
+    estimate = 0.4 * TIMES  # above 0.5, the limit of a usable evolution, from t = 1.25 on
+    runs = [
+        report.Shown(one, "correlators", "good", own=True),
+        report.Shown(two.assign(error_estimate=("t", estimate)), 'network "rbm" by "bosh3"', "do not use"),
+    ]
+    figure = report.overlay(runs, oscillation(TIMES), label="exact")
+    assert len(figure.axes) == 6
+    axis = figure.axes[0]
+    first, second, rest, reference = axis.lines
+    assert_allclose(first.get_ydata(), one.sx)
+    assert_allclose(reference.get_ydata(), one.sx)
+    known = np.isfinite(second.get_ydata())
+    assert_allclose(TIMES[known].max(), 1.25)
+    assert_allclose(rest.get_xdata()[0], 1.25)
+    assert rest.get_alpha() < 1
+    assert first.get_color() != second.get_color() == rest.get_color()
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts[0] == "exact (the truth)"
+    assert texts[1] == "correlators; its own verdict: good"
+    assert texts[2] == 'network "rbm" by "bosh3"; its own verdict: do not use'
+    with pytest.raises(NeurhoError, match="must have a mean in common"):
+        report.overlay([runs[0], report.Shown(one[["delta_L"]], "exact", "good")])
+
+
+def test_stationary_runs_of_one_problem_are_points_with_bars():
+    runs = [report.Shown(stationary(TIMES), "one", "good"), report.Shown(stationary(TIMES), "two", "usable")]
+    figure = report.overlay(runs, average=0.5)
+    place = next(k for k, axis in enumerate(figure.axes) if axis.get_title() == r"$\langle\sigma^z\rangle$")
+    means = [container.lines[0].get_ydata()[0] for container in figure.axes[place].containers]
+    assert_allclose(means, float(stationary(TIMES).sz[-20:].mean()))
+
+
 def test_profile_shows_the_deviation_from_all_down():
     run = stationary(TIMES)
     reference = xr.Dataset({"sz": ((), -0.99), "sz_site": ("site", np.full(3, -0.99)), "sxsx": ((), -0.05)})

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from neurho.cli.drawing import endings_of, figures_of, source_of, spectrum_of, write_figures
+from neurho.cli.drawing import (
+    endings_of,
+    figures_of,
+    require_same,
+    shown_run,
+    source_of,
+    spectrum_of,
+    write_figures,
+)
 from neurho.cli.drive import accompany, drive
 from neurho.cli.printing import complain, print_deviations, print_facts, print_summary
 from neurho.cli.references import for_figures, read_other, reference_of
@@ -33,6 +41,10 @@ app = typer.Typer(
 
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.", show_default=False)]
+
+Directories = Annotated[
+    list[Path], typer.Argument(metavar="DIR...", help="One run directory, or several.", show_default=False)
+]
 
 Devices = Annotated[
     int | None, typer.Option("--devices", metavar="N", help="Split the processor into N devices [default: 1].")
@@ -252,7 +264,7 @@ def show(directory: Directory) -> None:
 
 @app.command()
 def plot(
-    directory: Directory,
+    directories: Directories,
     ending: Annotated[
         str, typer.Option("--format", metavar="png|pdf|svg", help="One format [default: png and pdf].")
     ] = "",
@@ -260,10 +272,15 @@ def plot(
     spectrum: Spectrum = False,
     trust: Trust = False,
 ) -> None:
-    """Draw the figures of a run, into its directory."""
+    """Draw the figures of a run, into its directory; of several runs of one problem, one figure of all of them."""
     from neurho import records
 
-    endings = endings_of(ending)
+    endings, directory = endings_of(ending), directories[0]
+    if len(directories) > 1:
+        if spectrum:
+            raise typer.BadParameter("it is of one run", param_hint="--spectrum")
+        _plot_together(directories, endings, reference=reference)
+        return
     settings, series = _settings_of(directory), records.read_series(directory)
     built = _build(settings, trust=trust) if reference or spectrum else None
     figures = figures_of(settings, series, for_figures(settings, built) if built and reference else None)
@@ -495,6 +512,22 @@ def _settings_of(directory: Path) -> "Config":
     from neurho import config, records
 
     return config.loads(records.read_problem(directory), where=str(directory / records.PROBLEM))
+
+
+def _plot_together(directories: list[Path], endings: tuple[str, ...], *, reference: bool) -> None:
+    """One figure of several runs, into the directory of the first."""
+    from neurho import records, report
+    from neurho.session.loop import average_of
+
+    found = [_settings_of(directory) for directory in directories]
+    require_same(directories, found)
+    runs = []
+    for directory, settings in zip(directories, found, strict=True):
+        series = records.read_series(directory)
+        runs.append(shown_run(settings, series, _summary_of(directory, settings, series)))
+    truth = for_figures(found[0], _build(found[0])) if reference else None
+    figure = report.overlay(runs, truth, label=source_of(truth), average=average_of(found[0]))
+    write_figures(directories[0], {"overlay": figure}, endings)
 
 
 def _summary_of(directory: Path, settings: "Config", series: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Figures of a run: which, from what, and where to."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,35 @@ def figures_of(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:
 
     shape = () if settings.lattice.kind == "edges" else settings.lattice.shape
     return report.all_figures(series, truth, label=source_of(truth), shape=shape, average=average_of(settings))
+
+
+def require_same(directories: Sequence[Path], found: Sequence["Config"]) -> None:
+    """Refuse runs in one figure that are not of one problem: lattice, model, task, and the state they begin with."""
+    from neurho._types import NeurhoError
+
+    first = found[0]
+    for directory, settings in zip(directories[1:], found[1:], strict=True):
+        starts = [getattr(one.initial, "bloch", None) for one in (first, settings)]
+        evolve = first.task.kind == "evolve"
+        differs = [name for name in ("lattice", "model") if getattr(first, name) != getattr(settings, name)]
+        differs += ["task.kind"] if first.task.kind != settings.task.kind else []
+        differs += ["initial.bloch"] if evolve and starts[0] != starts[1] else []
+        if differs:
+            raise NeurhoError(
+                f"Runs in one figure must be of one problem, but `{directories[0]}` and `{directory}` differ in "
+                f"{' and '.join(differs)}."
+            )
+
+
+def shown_run(settings: "Config", series: Any, summary: Mapping[str, Any]) -> Any:
+    """A run for a figure of several, with the name of its method and its verdict."""
+    from neurho import report
+    from neurho.config import WITHOUT_NETWORK
+
+    method, own = settings.task.method, settings.task.method in WITHOUT_NETWORK
+    if not own:
+        method = f'network "{getattr(settings.ansatz, "kind", "")}" by "{method}"'
+    return report.Shown(series, method, summary["verdict"], own=own)
 
 
 def spectrum_of(built: Any, directory: Path, *, trust: bool = False) -> dict[str, Any]:

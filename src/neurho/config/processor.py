@@ -22,6 +22,16 @@ class Drive(Table):
     at: Annotated[tuple[Index, ...] | None, Field(min_length=1, description="a list of sites")] = None
 
 
+class Gate(Table):
+    """A gate as a pulse from `start` on that turns the sites `at` by `angle`; cz a pair, by pi unless it is given."""
+
+    gate: Literal["rx", "ry", "rz", "cz"]
+    at: Annotated[tuple[Index, ...], Field(min_length=1, description="a list of sites")]
+    angle: Number | None = None
+    start: Number = 0.0
+    duration: Positive
+
+
 class Processor(Table):
     """Qubits with T1, T2, thermal population, ZZ crosstalk, detunings and drives."""
 
@@ -42,6 +52,10 @@ class Processor(Table):
     drives: Annotated[
         tuple[Drive, ...], Field(description='a list of tables, as in [{ rabi = 1.0, pulse = "half" }]')
     ] = ()
+    gates: Annotated[
+        tuple[Gate, ...],
+        Field(description='a list of tables, as in [{ gate = "rx", at = [0], angle = 1.57, duration = 0.02 }]'),
+    ] = ()
     pulses: Pulsed = {}
 
     @model_validator(mode="after")
@@ -54,4 +68,14 @@ class Processor(Table):
         for t1, t2 in pairs:
             if t2 > 2 * t1 * (1 + 1e-12):
                 raise Refusal("model.T2", "be at most 2 T1", f"one is {t2:g} with T1 = {t1:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_gates(self) -> "Processor":
+        for number, gate in enumerate(self.gates):
+            where, named = f"model.gates[{number}]", f'for gate = "{gate.gate}"'
+            if gate.gate != "cz" and gate.angle is None:
+                raise Refusal(f"{where}.angle", f"be given {named}", "it is not there")
+            if gate.gate == "cz" and len(gate.at) != 2:
+                raise Refusal(f"{where}.at", f"be a pair of sites {named}", f"it has {len(gate.at)}")
         return self

@@ -10,7 +10,7 @@ from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.matrices import Matrices, Matrix, MatrixJump, MatrixTerm
 from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.modules import PythonModule
-from neurho.config.processor import Drive, Processor
+from neurho.config.processor import Drive, Gate, Processor
 from neurho.config.pulses import Pulse, Tabulated
 from neurho.config.tables import (
     Chain,
@@ -256,6 +256,8 @@ def _check_pulses(config: Config) -> Iterator[Refusal]:
             first, last, end = pulse.times[0], pulse.times[-1], config.task.t_end
             if first > 0 or last < end * (1 - 1e-9):
                 yield Refusal(f"pulses.{name}.times", f"cover 0..task.t = {end:g}", f"it covers {first:g}..{last:g}")
+    if getattr(config.model, "gates", ()) and config.task.kind == "stationary":
+        yield Refusal("model.gates", 'be left out for task.kind = "stationary"', "it is there")
     if config.pulses and config.task.kind == "stationary":
         yield Refusal("pulses", 'be left out for task.kind = "stationary"', "it is there")
 
@@ -325,6 +327,6 @@ PULSES: dict[str, type[Table]] = {get_args(kind.model_fields["kind"].annotation)
 NESTED: dict[type[Table], dict[str, type[Table]]] = {
     Custom: {"hamiltonian": Term, "jumps": JumpTerm},
     Matrices: {"hamiltonian": MatrixTerm, "jumps": MatrixJump},
-    Processor: {"drives": Drive},
+    Processor: {"drives": Drive, "gates": Gate},
 }
 """Keys that hold lists of tables."""

@@ -17,6 +17,7 @@ from neurho.model.operators import (
     Lindbladian,
     LocalTerm,
     Operator,
+    gate_terms,
     local,
     product,
     require_function,
@@ -183,6 +184,7 @@ def processor(
     crosstalk: Any = 0.0,
     detuning: Any = 0.0,
     drives: Sequence[Mapping[str, Any]] = (),
+    gates: Sequence[Mapping[str, Any]] = (),
     pulses: Mapping[str, Coefficient] | None = None,
 ) -> Lindbladian:
     """Qubits of a quantum processor, each in the frame that rotates with its drive (rotating-wave approximation):
@@ -210,6 +212,8 @@ def processor(
     - `detuning`: Delta, frequency of the qubit minus that of its drive; one for all or one per site.
     - `drives`: mappings with `rabi` (Omega) and `phase` (phi), one for all or one per site driven; `pulse`, a function
       f(t) or None for 1; `at`, a list of sites, all unless given. A pulse turns by the angle Omega times its area.
+    - `gates`: mappings with `gate` (rx, ry, rz or cz), `at`, `angle`, `start` and `duration`, as
+      `neurho.model.operators.gate_terms` takes them: pulses that turn by the angle.
     - `pulses`: functions of time that multiply `crosstalk` or `detuning`.
 
     **Raises** `NeurhoError` for wrong shapes, T2 > 2 T1 and populations outside [0, 1/2].
@@ -232,6 +236,9 @@ def processor(
     for number, drive in enumerate(drives):
         with _inside(f"drives[{number}]"):
             terms += _drive(sites, **drive)
+    for number, gate in enumerate(gates):
+        with _inside(f"gates[{number}]"):
+            terms += gate_terms(sites, **gate)
     dephasing = np.maximum(1 / short - 1 / (2 * long), 0) / 2
     rates = (((1 - excited) / long, SIGMA_MINUS), (excited / long, SIGMA_MINUS.T), (dephasing, PAULI_Z))
     jumps = [Jump(float(rate[j]), local(matrix, j)) for rate, matrix in rates for j in range(sites) if rate[j] > 0]

@@ -10,6 +10,7 @@ from neurho.report.compare import Deviation, align, averaged, deviations
 from neurho.report.external import read_curves
 from neurho.report.figures import all_figures, comparison, diagnostics, named_curves, profile, spectrum, time_curves
 from neurho.report.maps import correlation_map, lattice_map, space_time, structure_map
+from neurho.report.overlay import Shown, overlay
 from neurho.report.page import certificate, page
 from neurho.report.panels import image
 from neurho.report.phase import phase_diagram
@@ -27,6 +28,7 @@ __all__ = [
     "TIME",
     "TWO_SITE",
     "Deviation",
+    "Shown",
     "align",
     "all_figures",
     "averaged",
@@ -40,6 +42,7 @@ __all__ = [
     "image",
     "lattice_map",
     "named_curves",
+    "overlay",
     "page",
     "phase_diagram",
     "profile",

@@ -230,6 +230,8 @@ def symbol(name: str) -> str:
     """How an observable is written in a figure."""
     if name.endswith(CORRECTED):
         return f"{symbol(name.removesuffix(CORRECTED))}, corrected"
+    if name.startswith("structure_") and len(name) == len("structure_xx"):
+        return rf"$S^{{{name[-2:]}}}(k=0)$"
     if name not in PAULI_NAMES:
         return name
     a = name[1]

@@ -31,7 +31,7 @@ LARGEST = 2**6
 
 SIZE = 2
 """Sites of a cluster. Larger ones solve more exactly and lean on correlations of more sites, which networks know less
-well: which is better depends on the model (docs/accuracy.md).
+well: which is better depends on the model (docs/accuracy/corrected.md).
 """
 
 STRUCTURE = 16

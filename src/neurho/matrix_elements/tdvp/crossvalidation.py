@@ -42,7 +42,7 @@ class CrossValidated(AbstractSolver):
 
     - `least`, `largest`: the ridges that are tried, relative to the mean diagonal entry of S, are `points` values
       between them, equally spaced in their logarithm. Exact sums have no noise, and take the least: still smaller
-      ones make flows less accurate (docs/accuracy.md).
+      ones make flows less accurate (docs/accuracy/regularisation.md).
     - `slack`: by which share the residual may be above its smallest value.
     """
 

@@ -20,10 +20,12 @@ from neurho.model.operators.coefficients import (
     value_in,
     written,
 )
+from neurho.model.operators.gates import GATES, gate_terms
 from neurho.model.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.model.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
 
 __all__ = [
+    "GATES",
     "MAX_LABELS",
     "PAULI_X",
     "PAULI_Y",
@@ -37,6 +39,7 @@ __all__ = [
     "destroy",
     "embed",
     "evaluate",
+    "gate_terms",
     "identity",
     "local",
     "product",
