@@ -1,6 +1,7 @@
 from . import correlators as correlators
 from . import exact as exact
 from . import matrix_product as matrix_product
+from . import outcomes as outcomes
 from . import trajectories as trajectories
 from ._types import NeurhoError as NeurhoError
 from ._types import NumericalError as NumericalError
@@ -23,10 +24,13 @@ from .dynamics.integrate import Tableau as Tableau
 from .matrix_elements.estimation.observables import reduced_density_matrix as reduced_density_matrix
 from .matrix_elements.generator import LabelMap as LabelMap
 from .matrix_elements.generator import lindbladian_map as lindbladian_map
+from .matrix_elements.networks import MPDO as MPDO
 from .matrix_elements.networks import NDM as NDM
 from .matrix_elements.networks import RBM as RBM
 from .matrix_elements.networks import AbstractAmplitudes as AbstractAmplitudes
 from .matrix_elements.networks import AbstractAnsatz as AbstractAnsatz
+from .matrix_elements.networks import GramHadamard as GramHadamard
+from .matrix_elements.networks import GroupConvolution as GroupConvolution
 from .matrix_elements.networks import HiddenUnits as HiddenUnits
 from .matrix_elements.networks import LiouvilleRBM as LiouvilleRBM
 from .matrix_elements.networks import Reevaluated as Reevaluated
@@ -38,7 +42,10 @@ from .matrix_elements.networks import level_amplitudes as level_amplitudes
 from .matrix_elements.networks import level_state as level_state
 from .matrix_elements.networks import parameter_count as parameter_count
 from .matrix_elements.networks import product_state as product_state
+from .matrix_elements.networks import random_convolution as random_convolution
+from .matrix_elements.networks import random_gram as random_gram
 from .matrix_elements.networks import random_liouville as random_liouville
+from .matrix_elements.networks import random_mpdo as random_mpdo
 from .matrix_elements.networks import random_ndm as random_ndm
 from .matrix_elements.networks import random_rbm as random_rbm
 from .matrix_elements.networks import random_tied as random_tied

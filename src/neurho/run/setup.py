@@ -33,6 +33,7 @@ from neurho.run.assembly import (
     automatic,
     make_charge,
     make_samplers,
+    units_of,
 )
 from neurho.run.drive import energy_parts
 from neurho.run.initial import Initial, make_initial, product_factors
@@ -183,14 +184,14 @@ class Setup:
     @cached_property
     def _sizes(self) -> Sizes:
         """What the memory of a network run follows from, with the largest chunk that it may take."""
-        config, network = self.config, self.config.ansatz
+        config = self.config
         sampling: Any = config.sampling
         dim, refine = self.lindbladian.local_dim, getattr(config.task, "refine", None)
         exact = sampling.kind == "enumeration"
         more = 1 if exact else refine or 1
         return Sizes(
             parameters=parameter_count(self.initial.ansatz),
-            units=2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0),
+            units=units_of(config, self.lattice),
             samples=more * self.samples,
             diagonal=dim**self.lattice.sites if exact else more * sampling.diagonal_samples,
             operators=sum(len(shared) for shared in {id(q.operators): q.operators for q in self._quantities}.values()),
