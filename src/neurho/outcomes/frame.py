@@ -41,7 +41,7 @@ def at_every_site(matrix: Any, table: Any, sites: int) -> Array:
 def from_matrix(rho: Any, sites: int) -> np.ndarray:
     """The probabilities of all outcomes `(4^sites,)` of a density matrix of spins, site 0 slowest."""
     require(np.shape(rho) == (2**sites, 2**sites), "rho", f"be the matrix of {sites} spins", f"it is {np.shape(rho)}")
-    return np.asarray(at_every_site(FROM_LABELS, generator.to_table(rho, sites, 2), sites)).real
+    return np.asarray(at_every_site(FROM_LABELS, generator.to_table(rho, sites, 2), sites).real)
 
 
 def to_matrix(p: Any, sites: int) -> np.ndarray:

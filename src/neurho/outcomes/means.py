@@ -37,4 +37,4 @@ def mean_of(operator: Operator, outcomes: Int[np.ndarray, "samples sites"], t: f
     """
     require(len(outcomes) > 1, "outcomes", "be at least two samples", f"there are {len(outcomes)}")
     values = outcome_values(operator, outcomes, t)
-    return Estimate(mean=np.mean(values), error=np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Estimate(mean=np.asarray(values.mean()), error=np.asarray(values.std(ddof=1) / np.sqrt(len(values))))

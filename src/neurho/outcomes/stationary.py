@@ -48,8 +48,9 @@ def applied(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -
     table, total = p.reshape((4,) * sites), jnp.zeros((4,) * sites)
     for where, matrix in rates:
         k = len(where)
-        moved = jnp.tensordot(jnp.asarray(matrix.reshape((4,) * (2 * k))), table, axes=(range(k, 2 * k), where))
-        total = total + jnp.moveaxis(moved, range(k), where)
+        local = jnp.asarray(matrix.reshape((4,) * (2 * k)))
+        moved = jnp.tensordot(local, table, axes=(tuple(range(k, 2 * k)), where))
+        total = total + jnp.moveaxis(moved, tuple(range(k)), where)
     return total.reshape(-1)
 
 
