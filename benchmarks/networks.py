@@ -43,10 +43,8 @@ from neurho.matrix_elements.symmetry import detect
 from neurho.model import lattice
 from neurho.run.problem import build
 
-SCALES = (0.1, 0.3, 0.03)
-"""Standard deviations of first parameters, in turn."""
-FEW = 5
-"""Starts at most."""
+SCALES = (0.1, 0.3, 0.05)
+"""Standard deviations of the first parameters of each start."""
 
 
 class System(NamedTuple):
@@ -292,15 +290,12 @@ KINDS = {
 }
 
 
-def count(network):
-    return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array)))
-
-
 def nearest(kind, system, size):
     """The n whose network has the number of parameters nearest to `size`, and that number."""
     counts = {}
-    for n in range(1, 64):
-        counts[n] = count(eqx.filter_eval_shape(lambda n=n: kind.make(jax.random.key(0), system, n, 0.1)))
+    for n in range(1, 128):
+        shapes = jax.tree.leaves(eqx.filter_eval_shape(lambda n=n: kind.make(jax.random.key(0), system, n, 0.1)))
+        counts[n] = sum(leaf.size for leaf in shapes if jnp.issubdtype(getattr(leaf, "dtype", int), jnp.floating))
         if counts[n] > size:
             break
     return min(counts.items(), key=lambda item: abs(item[1] - size))
@@ -335,20 +330,18 @@ def distance(system, lam):
 
 
 def fit(system, kind, n, lam, seconds):
-    """The best of a few starts, within a time: network, cost, starts, and whether the last one was cut."""
+    """The best of a few starts, within a time: network, cost, whether it was cut, seconds."""
     table, cost_of = kind.table(system), distance(system, lam)
-    began, best, starts, cut = time.process_time(), (None, np.inf), 0, False
-    while starts < FEW and time.process_time() - began < 0.7 * seconds:
-        start = kind.make(jax.random.key(100 + starts), system, n, SCALES[starts % len(SCALES)])
-        leaves, rest = eqx.partition(start, eqx.is_inexact_array)
-        late = lambda: time.process_time() - began > seconds  # noqa: E731
-        found, value = outcomes.minimised(
-            lambda v, rest=rest: cost_of(table(eqx.combine(v, rest))), leaves, iterations=3000, stop=late
-        )
-        cut, starts = late(), starts + 1
-        if value < best[1]:
-            best = eqx.combine(found, rest), value
-    return best[0], best[1], starts, cut, time.process_time() - began
+    starts = [kind.make(jax.random.key(100 + number), system, n, scale) for number, scale in enumerate(SCALES)]
+    split = [eqx.partition(start, eqx.is_inexact_array) for start in starts]
+    rest, began = split[0][1], time.process_time()
+    found = outcomes.minimised(
+        lambda v: cost_of(table(eqx.combine(v, rest))),
+        *(leaves for leaves, _ in split),
+        iterations=3000,
+        stop=lambda: time.process_time() - began > seconds,
+    )
+    return eqx.combine(found.parameters, rest), found.cost, not found.converged, time.process_time() - began
 
 
 def searched(system, kind, n, seconds):
@@ -391,18 +384,9 @@ def judged(system, kind, network):
     }
 
 
-TITLES = [
-    "system",
-    "network",
-    "parameters",
-    "how",
-    "distance",
-    "trace-distance",
-    "m_z",
-    "S^xx(0)",
-    "smallest-eigenvalue",
-    "seconds",
-]
+TITLES = (
+    "system | network | parameters | how | distance | trace distance | m_z | S^xx(0) | smallest eigenvalue | seconds"
+)
 
 
 def printed(row):
@@ -425,11 +409,10 @@ def rows(system, names, options):
             for lam in options.norms:
                 if options.search:
                     break
-                network, value, starts, cut, seconds = fit(system, kind, n, lam, options.seconds)
+                network, value, cut, seconds = fit(system, kind, n, lam, options.seconds)
                 how = {
                     "how": f"fit, lambda = {lam:.3g}",
                     "distance": float(np.sqrt(value)),
-                    "starts": starts,
                     "cut": cut,
                 }
                 yield row | how | {"seconds": seconds} | judged(system, kind, network)
@@ -452,7 +435,7 @@ def main():
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", val=True)
     names = [n for n in KINDS if any(fnmatch.fnmatch(n, p) for p in options.networks)]
-    print(f"| {' | '.join(TITLES)} |", "|---" * len(TITLES) + "|", sep="\n", flush=True)
+    print(f"| {TITLES} |", "|---" * 10 + "|", sep="\n", flush=True)
     for name in systems():
         if fnmatch.fnmatch(name, options.systems):
             for row in rows(prepared(name), names, options):

@@ -59,29 +59,43 @@ def outcome_residual(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], site
     return jnp.sum(applied(rates, p, sites) ** 2) / jnp.sum(p**2)
 
 
-def minimised(
-    cost: Callable[[Any], Array], start: Any, *, iterations: int = 1000, stop: Callable[[], bool] = lambda: False
-) -> tuple[Any, float]:
-    """The parameters with the least cost that L-BFGS (SciPy) finds from `start`, a pytree of real arrays, and the cost.
+class Minimum(NamedTuple):
+    """Parameters with the least cost, that cost, and whether the last search ended by itself."""
 
-    `stop` is asked after every iteration.
+    parameters: Any
+    cost: float
+    converged: bool
+
+
+def minimised(
+    cost: Callable[[Any], Array], *starts: Any, iterations: int = 1000, stop: Callable[[], bool] = lambda: False
+) -> Minimum:
+    """The least cost that L-BFGS (SciPy) finds from several starts, pytrees of real arrays of the same shapes.
+
+    `stop` is asked after every iteration and before every further start.
     """
-    vector, restore = ravel_pytree(start)
+    restore = ravel_pytree(starts[0])[1]
     gradient = jax.jit(jax.value_and_grad(lambda v: cost(restore(v))))
+    best, late = Minimum(starts[0], np.inf, converged=False), False
 
     def objective(v: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = gradient(jnp.asarray(v))
         return float(value), np.asarray(slope)
 
     def watch(_: np.ndarray) -> None:
-        if stop():
+        nonlocal late
+        if late := stop():
             raise StopIteration
 
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-10}
-    found = optimize.minimize(
-        objective, np.asarray(vector), jac=True, method="L-BFGS-B", callback=watch, options=options
-    )
-    return restore(jnp.asarray(found.x)), float(found.fun)
+    for start in starts:
+        vector = np.asarray(ravel_pytree(start)[0])
+        found = optimize.minimize(objective, vector, jac=True, method="L-BFGS-B", callback=watch, options=options)
+        if found.fun < best.cost:
+            best = Minimum(restore(jnp.asarray(found.x)), float(found.fun), converged=False)
+        if late or stop():
+            break
+    return best._replace(converged=not late)
 
 
 def stationary_outcomes(
@@ -102,5 +116,5 @@ def stationary_outcomes(
     def cost(leaves: Any) -> Array:
         return outcome_residual(rates, jnp.exp(all_log_probabilities(eqx.combine(leaves, rest))), sites)
 
-    best, value = minimised(cost, leaves, iterations=iterations)
-    return eqx.combine(best, rest), value
+    best = minimised(cost, leaves, iterations=iterations)
+    return eqx.combine(best.parameters, rest), best.cost
