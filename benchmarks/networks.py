@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 import tomli_w
 
-from neurho import config, exact, models, outcomes
+from neurho import config, exact, outcomes
 from neurho.correlators.basis import from_labels
 from neurho.matrix_elements.generator import all_labels, lindbladian_map, place_values, to_matrix, to_table
 from neurho.matrix_elements.networks import (
@@ -40,7 +40,6 @@ from neurho.matrix_elements.networks import (
 )
 from neurho.matrix_elements.networks.hidden_units import log_cosh
 from neurho.matrix_elements.symmetry import detect
-from neurho.model import lattice
 from neurho.run.problem import build
 
 SCALES = (0.1, 0.3, 0.05)
@@ -59,28 +58,33 @@ class System(NamedTuple):
 
 
 def systems():
-    """Name to model and whether all translations are symmetries."""
+    """Name to the tables [lattice] and [model] of a problem file."""
+    xyz = {jy: {"kind": "xyz", "coupling": [0.9, jy, 1.0]} for jy in (1.2, 1.0)}
+    ising = {g: {"kind": "ising", "interaction": 2.0, "transverse": g, "decay": 1.0} for g in (1.0, 2.0)}
+    strong = {"kind": "heisenberg", "field": [0.0, 0.0, 1.0], "coupling": [2.0, 0.0, 1.0], "decay": 1.0}
     found = {}
-    for jy in (1.2, 1.0):
-        found[f"xyz-3x3-{jy:g}"] = models.xyz(lattice.square(3, 3, periodic=True), coupling=(0.9, jy, 1.0)), True
-    for sites in (8, 6):
-        for g in (1.0, 2.0):
-            ring = lattice.chain(sites, periodic=True)
-            found[f"ising-ring-{sites}-g{g:g}"] = models.ising(ring, interaction=2.0, transverse=g, decay=1.0), True
-    for sites in (8, 6):
-        chain = lattice.chain(sites)
-        found[f"chain-{sites}-B1"] = (
-            models.heisenberg(chain, field=(0, 0, 1.0), coupling=(2.0, 0, 1.0), decay=1.0),
-            False,
-        )
+    for shape in ((3, 3), (2, 3)):
+        torus = {"kind": "square", "shape": list(shape), "periodic": True}
+        found |= {f"xyz-{shape[0]}x{shape[1]}-{jy:g}": (torus, model) for jy, model in xyz.items()}
+    for n in (8, 6):
+        chain = {"kind": "chain", "shape": [n]}
+        found |= {f"ising-ring-{n}-g{g:g}": (chain | {"periodic": True}, model) for g, model in ising.items()}
+        found[f"chain-{n}-B1"] = chain | {"periodic": False}, strong
     return found
 
 
+def problem(name, **tables):
+    where, model = systems()[name]
+    asked = {"lattice": where, "model": model, "task": {"kind": "stationary", "method": "exact"}} | tables
+    return build(config.loads(tomli_w.dumps(asked)))
+
+
 def prepared(name):
-    model, tied = systems()[name]
+    asked = problem(name)
+    sites, model = asked.lattice, asked.lindbladian
+    moves = sites.translations if len(sites.translations) == sites.sites else None
     solved = exact.stationary_state(model)
-    moves = model.lattice.translations if tied else None
-    return System(name, model, model.sites, moves, detect(lindbladian_map(model)), np.asarray(solved.rho))
+    return System(name, model, sites.sites, moves, detect(lindbladian_map(model)), np.asarray(solved.rho))
 
 
 def complex_of(parts):
@@ -180,9 +184,7 @@ def in_sector(system, labels):
 
 def equal_table(equal, network):
     """All entries in the order of labels."""
-    one = jax.checkpoint(jax.vmap(network.log_amplitude))
-    log_rho = jax.lax.map(one, equal.x[: len(equal.x) // 512 * 512].reshape(-1, 512, network.sites)).ravel()
-    log_rho = jnp.concatenate([log_rho, one(equal.x[len(log_rho) :])])
+    log_rho = jax.vmap(network.log_amplitude)(equal.x)
     rho = jnp.exp(log_rho - jax.lax.stop_gradient(jnp.max(log_rho.real)))[equal.place]
     return jnp.where(equal.inside, jnp.where(equal.mirrored, rho.conj(), rho), 0)
 
@@ -351,20 +353,15 @@ def searched(system, kind, n, seconds):
         start = kind.make(jax.random.key(100), system, n, 0.1)
         found, _ = outcomes.stationary_outcomes(system.model, start, iterations=2000)
         return found, time.process_time() - began
-    name, last = system.name, None
-    where = {"kind": "chain", "shape": [system.sites], "periodic": system.moves is not None}
-    model = {"kind": "ising", "interaction": 2.0, "transverse": float(name.split("-g")[-1]), "decay": 1.0}
-    if name.endswith("B1"):
-        model = {"kind": "heisenberg", "field": [0.0, 0.0, 1.0], "coupling": [2.0, 0.0, 1.0], "decay": 1.0}
-    asked = {
-        "lattice": where,
-        "model": model,
-        "ansatz": kind.ansatz(system, n),
-        "initial": {"kind": "random", "scale": 0.1},
-        "sampling": {"kind": "enumeration"},
-        "task": {"kind": "stationary", "delta_L": 1e-6},
-    }
-    for snapshot in build(config.loads(tomli_w.dumps(asked))).snapshots():
+    asked = problem(
+        system.name,
+        ansatz=kind.ansatz(system, n),
+        initial={"kind": "random", "scale": 0.1},
+        sampling={"kind": "enumeration"},
+        task={"kind": "stationary", "delta_L": 1e-6},
+    )
+    last = None
+    for snapshot in asked.snapshots():
         last = snapshot
         if time.process_time() - began > seconds:
             break

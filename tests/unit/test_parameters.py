@@ -77,7 +77,7 @@ def test_networks_of_ones_own(tmp_path):
     neurho.save_parameters(file, Flat(scale=jnp.ones(())))
     assert eqx.tree_equal(neurho.load_parameters(file, kinds=[Flat]), Flat(scale=jnp.ones(())))
     with pytest.raises(
-        NeurhoError, match="one of RBM, .*, NDM, GramHadamard, MPDO, GroupConvolution, Table, but it holds a 'Flat'"
+        NeurhoError, match=r"one of RBM, .*, NDM, GramHadamard, MPDO, GroupConvolution, Table, but it holds a 'Flat'"
     ):
         neurho.load_parameters(file)
     with pytest.raises(NeurhoError, match="of its own, but its field `rest` is a list"):
