@@ -89,7 +89,7 @@ class Neurho:
     def set_parameters(self, values: dict[str, np.ndarray]) -> None:
         sites = self.sizes.sites
         leaves = {name: self.jax.numpy.asarray(value) for name, value in values.items()}
-        self.ansatz = self.neurho.NDM(**leaves, sites=sites, local_dim=2)
+        self.ansatz = self.neurho.networks.NDM(**leaves, sites=sites, local_dim=2)
         if self.chains is None:
             warm = self.jax.jit(lambda s, k, a: s.init(k, a))
             key, amplitudes = self.jax.random.key(0), self.ansatz.amplitudes()

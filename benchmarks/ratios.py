@@ -52,7 +52,7 @@ def measure(ansatz: AbstractAnsatz, sites: int) -> dict[str, float]:
     """Seconds for what a step of a run is made of."""
     lattice = neurho.chain(sites)
     model = neurho.heisenberg(lattice, field=(1.0, 0.0, 2.0), coupling=(1.0, 0.0, 0.5))
-    generator = neurho.lindbladian_map(model)
+    generator = neurho.methods.lindbladian_map(model)
     full = metropolis(lattice, samples=SAMPLES, chains=SAMPLES)
     chains, _ = start_chains(0, full, metropolis_diagonal(lattice, samples=SAMPLES, chains=SAMPLES), ansatz)
     key, t, dt = jax.random.key(0), jnp.asarray(0.0), jnp.asarray(1e-2)
@@ -73,7 +73,7 @@ def measure(ansatz: AbstractAnsatz, sites: int) -> dict[str, float]:
 def main(sizes: list[int]) -> None:
     """Print the table."""
     for sites in sizes:
-        rbm = neurho.random_rbm(jax.random.key(0), sites, hidden=sites, mixing=sites, scale=0.1)
+        rbm = neurho.networks.random_rbm(jax.random.key(0), sites, hidden=sites, mixing=sites, scale=0.1)
         fast, slow = measure(rbm, sites), measure(as_module(rbm), sites)
         for name in fast:
             one, other = 1e3 * fast[name], 1e3 * slow[name]

@@ -25,7 +25,8 @@ import scipy.special
 
 jax.config.update("jax_enable_x64", True)
 
-from neurho import lattice, models  # noqa: E402
+from neurho import models  # noqa: E402
+from neurho.model import lattice  # noqa: E402
 from neurho.model.operators import sm, sx, sy, sz, total  # noqa: E402
 from neurho.trajectories.propagation import chebyshev_order  # noqa: E402
 from neurho.trajectories.statistics import Moments, settle, with_samples  # noqa: E402

@@ -19,7 +19,10 @@ from neurho.matrix_elements.networks import (
     Reevaluated,
     from_amplitude,
     from_module,
+    random_convolution,
+    random_gram,
     random_liouville,
+    random_mpdo,
     table_from_matrix,
     translated,
 )
@@ -111,6 +114,12 @@ ANSATZES = {
     "TiedRBM": lambda: helpers.tied_network(0, lattice.chain(SITES, periodic=True)),
     "LiouvilleRBM": lambda: random_liouville(jax.random.key(0), SITES, hidden=2, mixing=2, scale=0.4),
     "NDM": lambda: helpers.neural_density_matrix(0, SITES),
+    "GramHadamard": lambda: random_gram(0, SITES, width=3, depth=2, factors=2, scale=0.4),
+    "MPDO": lambda: random_mpdo(0, SITES, bond=2, scale=0.4),
+    "MPDO of a ring": lambda: random_mpdo(0, SITES, bond=2, periodic=True, uniform=True, scale=0.4),
+    "GroupConvolution": lambda: random_convolution(
+        0, lattice.chain(SITES, periodic=True).translations, channels=2, depth=2, scale=0.4
+    ),
     "Table": lambda: table_from_matrix(helpers.random_state(np.random.default_rng(0), 4), sites=SITES),
     "MatrixProduct": lambda: MatrixProduct.random(0),
     "Perceptron": lambda: Perceptron.random(0),

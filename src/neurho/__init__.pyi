@@ -3,6 +3,7 @@ from . import exact as exact
 from . import matrix_product as matrix_product
 from . import methods as methods
 from . import networks as networks
+from . import outcomes as outcomes
 from . import samplers as samplers
 from . import solvers as solvers
 from . import trajectories as trajectories

@@ -87,7 +87,7 @@ def test_the_same_logarithms_and_derivatives(pair):
 def test_the_same_right_hand_side(pair):
     rbm, network = pair
     sampler = enumerate_all(3, hermitian=True)
-    tdvp = TDVP(helpers.generator(), sampler, neurho.Ridge(1e-3))
+    tdvp = TDVP(helpers.generator(), sampler, neurho.solvers.Ridge(1e-3))
     arguments = (jax.random.key(0), jnp.asarray(0.0))
     one, other = (tdvp(*arguments, ansatz, sampler.configurations[:0]) for ansatz in (rbm, network))
     np.testing.assert_allclose(other.velocity, one.velocity[vectors(rbm, network)], atol=1e-10)
@@ -106,14 +106,14 @@ def test_the_same_chains(pair):
 def test_a_module_evolves(tmp_path):
     """Three sites by exact sums close to the exact solution, and what is saved comes back."""
     model = helpers.driven_chain()
-    rho0 = neurho.product_state(jax.random.key(3), (1, 0, 0), 3, hidden=3, mixing=3, noise=0.05).ansatz
+    rho0 = neurho.networks.product_state(jax.random.key(3), (1, 0, 0), 3, hidden=3, mixing=3, noise=0.05).ansatz
     network = from_module(Paper(rho0), sites=3, hermitian=True)
-    *_, last = neurho.evolve(model, network, [0.0, 0.2], tolerance=1e-4)
-    truth = list(exact.evolve(model, neurho.density_matrix(rho0), [0.0, 0.2]))[-1]
-    error = exact.delta_rho(neurho.density_matrix(last.state.ansatz), truth)
-    *_, known = neurho.evolve(model, rho0, [0.0, 0.2], tolerance=1e-4)
+    *_, last = neurho.methods.evolve(model, network, [0.0, 0.2], tolerance=1e-4)
+    truth = list(exact.evolve(model, neurho.networks.density_matrix(rho0), [0.0, 0.2]))[-1]
+    error = exact.delta_rho(neurho.networks.density_matrix(last.state.ansatz), truth)
+    *_, known = neurho.methods.evolve(model, rho0, [0.0, 0.2], tolerance=1e-4)
     assert error < 0.05
-    assert abs(error - exact.delta_rho(neurho.density_matrix(known.state.ansatz), truth)) < 1e-6
+    assert abs(error - exact.delta_rho(neurho.networks.density_matrix(known.state.ansatz), truth)) < 1e-6
     save_parameters(tmp_path / "own.npz", last.state.ansatz)
     with np.load(tmp_path / "own.npz") as file:
         assert file["parameters.w"].shape == (2, 3, 3)
@@ -264,7 +264,7 @@ def test_positive():
     l = 1 - 2 * np.array(np.unravel_index(np.arange(8), (2, 2, 2))).T
     phi = np.exp(l @ weights.T)
     np.testing.assert_allclose(dense_of(network), phi @ phi.conj().T, atol=1e-12)
-    eigenvalues = np.linalg.eigvalsh(neurho.density_matrix(network))
+    eigenvalues = np.linalg.eigvalsh(neurho.networks.density_matrix(network))
     assert eigenvalues[0] > -1e-12
     assert np.sum(eigenvalues > 1e-12) == 3  # the rank is the number of ancillas
 
@@ -313,7 +313,7 @@ def test_a_sector_is_kept():
     assert np.all(np.sum(x // 2, axis=1) == 1)
     assert np.all(np.sum(x % 2, axis=1) == 1)
     every = enumerate_all(3)
-    rates = TDVP(lindbladian_map(model), every, neurho.Ridge(1e-3))(
+    rates = TDVP(lindbladian_map(model), every, neurho.solvers.Ridge(1e-3))(
         jax.random.key(0), jnp.asarray(0.0), network, every.configurations[:0]
     )
     assert np.all(np.isfinite(rates.velocity))

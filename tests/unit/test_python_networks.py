@@ -141,7 +141,7 @@ def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     # what else reads a run directory
     assert "give `--trust`" in said("export", "run")
     CliRunner().invoke(cli.app, ["export", "run", "--trust"], catch_exceptions=False)
-    network = neurho.last_network("run", trust=True)
+    network = neurho.networks.last_network("run", trust=True)
     assert eqx.tree_equal(records.load_parameters("run/parameters.npz", like=network), network)
     more = config.load(place / "own.toml", {"initial": {"kind": "state", "run": "run"}})
     assert eqx.tree_equal(neurho.build(more, trust=True).initial.ansatz, network)
@@ -167,10 +167,10 @@ def test_what_a_name_may_make(place):
     changes = {"ansatz.module": "../nets/own.py:Deep", "ansatz.arguments": {"width": 5}}
     (place / "work" / "own.toml").write_text(PROBLEM)
     wide = neurho.build(config.load("own.toml", changes), trust=True)
-    assert neurho.parameter_count(wide.initial.ansatz) == 7 * 5 + 6 * 2
+    assert neurho.networks.parameter_count(wide.initial.ansatz) == 7 * 5 + 6 * 2
     changes = {"ansatz.module": "../nets/own.py:pair", "initial": {"kind": "random"}}
     pair = neurho.build(config.load("own.toml", changes), trust=True)
-    assert neurho.parameter_count(pair.initial.ansatz) == 3
+    assert neurho.networks.parameter_count(pair.initial.ansatz) == 3
 
 
 def test_a_sha256_can_be_given(place):

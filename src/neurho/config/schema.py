@@ -14,16 +14,19 @@ from neurho.config.processor import Drive, Gate, Processor
 from neurho.config.pulses import Pulse, Tabulated
 from neurho.config.tables import (
     Chain,
+    Convolution,
     Dephasing,
     Edges,
     Enumeration,
     ExactTable,
+    Gram,
     Heisenberg,
     Index,
     Ising,
     Liouville,
     MeanField,
     Metropolis,
+    Mpdo,
     Ndm,
     Observables,
     Output,
@@ -44,12 +47,14 @@ TIED_ENUMERATION_SITES = 9
 TABLE_SITES = 6
 EVOLUTION_DEFAULTS = {"exponent": 1.0, "blur": 0.3}
 """Of [sampling] with kind "metropolis" and task.kind "evolve"."""
+RANDOM_STARTS = (Ndm, Gram, Mpdo, Convolution)
+"""Networks that begin with random parameters only."""
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 EXACT_BY_ITSELF = {"evolve": 2**8, "stationary": 2**7}
 """Largest d^N at which `task.method = "auto"` is "exact": what takes seconds."""
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom | Matrices
-Ansatzes: TypeAlias = Rbm | Liouville | Ndm | ExactTable | PythonModule
+Ansatzes: TypeAlias = Rbm | Liouville | Ndm | Gram | Mpdo | Convolution | ExactTable | PythonModule
 Initials: TypeAlias = Product | Levels | MeanField | Random | State | Matrix
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
@@ -114,11 +119,11 @@ def _misfits(config: Config) -> Iterator[Refusal]:
     if isinstance(config.ansatz, PythonModule):
         yield from config.ansatz.check()
         yield from _check_start(config)
-    if isinstance(config.ansatz, Rbm):
-        if config.ansatz.translations:
-            yield from _check_translations(config, config.ansatz)
-        elif config.ansatz.point_group:
-            yield Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
+    network = config.ansatz
+    if network is not None and getattr(network, "translations", False):
+        yield from _check_translations(config, network)
+    elif getattr(network, "point_group", False):
+        yield Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
 
 
 def _check_start(config: Config) -> Iterator[Refusal]:
@@ -185,8 +190,9 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
         yield from at_most(TABLE_SITES, what, 'set ansatz.kind = "rbm" for more')
     if not isinstance(config.ansatz, Rbm) and isinstance(config.initial, MeanField):
         yield Refusal("initial.kind", 'be another one unless ansatz.kind is "rbm" or "liouville"', 'it is "mean-field"')
-    if isinstance(config.ansatz, Ndm) and not isinstance(config.initial, Random):
-        yield Refusal("initial.kind", 'be "random" for ansatz.kind = "ndm"', f'it is "{config.initial.kind}"')
+    if isinstance(config.ansatz, RANDOM_STARTS) and not isinstance(config.initial, Random):
+        must = f'be "random" for ansatz.kind = "{config.ansatz.kind}"'
+        yield Refusal("initial.kind", must, f'it is "{config.initial.kind}"')
     for key in ("exponent", "blur"):
         chooses = {"continuation", "projected", *WITHOUT_NETWORK}
         if getattr(config.sampling, key, None) == "auto" and task.method not in chooses:
@@ -268,12 +274,19 @@ def _is_periodic(config: Config) -> bool:
     return all(periodic if isinstance(periodic, tuple) else (periodic,))
 
 
-def _check_translations(config: Config, network: Rbm) -> Iterator[Refusal]:
+def _check_translations(config: Config, network: Ansatzes) -> Iterator[Refusal]:
     """What a translation-invariant network needs; the Lindbladian is checked when it is built."""
     if not _is_periodic(config):
-        yield Refusal("ansatz.translations", "be false unless the lattice is periodic in every direction", "it is true")
+        unless = "unless the lattice is periodic in every direction"
+        if isinstance(network, Convolution):
+            yield Refusal("ansatz.kind", f"be another one {unless}", 'it is "convolution"')
+        else:
+            yield Refusal("ansatz.translations", f"be false {unless}", "it is true")
+    if isinstance(network, Mpdo) and not isinstance(config.lattice, Chain):
+        must = 'be false for ansatz.kind = "mpdo" unless lattice.kind = "chain"'
+        yield Refusal("ansatz.translations", must, "it is true")
     for key in ("hidden", "mixing"):
-        if getattr(network, key) % config.sites:
+        if getattr(network, key, 0) % config.sites:
             must = f"be a multiple of the {config.sites} sites where ansatz.translations = true"
             yield Refusal(f"ansatz.{key}", must, f"it is {getattr(network, key)}")
     if isinstance(config.initial, Levels):

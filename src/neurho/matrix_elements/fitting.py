@@ -70,7 +70,7 @@ def fitted(
 class Fitted(NamedTuple):
     """A network moved to a product state, and how far from it it is.
 
-    - `target`: the product state (at a pole tilted, see [`neurho.product_state`][]).
+    - `target`: the product state (at a pole tilted, see [`neurho.networks.product_state`][]).
     - `distance`: ||rho - sigma||/||sigma|| of the network from `target`, both of trace one; `infidelity`: 1 - (tr rho
       sigma)^2/(tr rho^2 tr sigma^2).
     """
@@ -99,7 +99,7 @@ def fitted_product(
 
     **Arguments**
 
-    - `bloch`: as in [`neurho.product_state`][]; `sites`: a lattice, along whose bonds "neel" alternates.
+    - `bloch`: as in [`neurho.networks.product_state`][]; `sites`: a lattice, along whose bonds "neel" alternates.
     - `samplers`: of p(l, r) and of q(l), as `metropolis(...)` and `metropolis_diagonal(...)` give; by default exact
       sums.
 

@@ -24,9 +24,12 @@ import numpy as np
 
 from neurho._types import NeurhoError
 from neurho.matrix_elements.networks import (
+    MPDO,
     NDM,
     RBM,
     AbstractAnsatz,
+    GramHadamard,
+    GroupConvolution,
     LiouvilleRBM,
     Recipe,
     Table,
@@ -38,7 +41,16 @@ from neurho.matrix_elements.symmetry import Charge
 from neurho.records.files import disk, replace
 
 FORMAT, VERSION = "neurho parameters", 1
-KINDS: tuple[type[AbstractAnsatz], ...] = (RBM, TiedRBM, LiouvilleRBM, NDM, Table)
+KINDS: tuple[type[AbstractAnsatz], ...] = (
+    RBM,
+    TiedRBM,
+    LiouvilleRBM,
+    NDM,
+    GramHadamard,
+    MPDO,
+    GroupConvolution,
+    Table,
+)
 
 
 def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
@@ -95,7 +107,7 @@ def load_parameters(
 
     **Arguments**
 
-    - `kinds`: classes of your own that the file may hold, besides RBM, TiedRBM, LiouvilleRBM, NDM and Table.
+    - `kinds`: classes of your own that the file may hold, besides those of this library.
     - `like`: a network of the same make, whose arrays are replaced; needed where there are modules within it, of which
       the file has the arrays and not how they are put together.
 

@@ -80,6 +80,36 @@ _KOTHE = _article(
     "109 062215 2024",
     "10.1103/PhysRevA.109.062215",
 )
+_GRAM = Reference(
+    "VicentiniRossiCarleo2022",
+    "the Gram-Hadamard density operator",
+    "misc",
+    {
+        "author": "Vicentini, Filippo and Rossi, Riccardo and Carleo, Giuseppe",
+        "title": "Positive-definite parametrization of mixed quantum states with deep neural networks",
+        "year": "2022",
+        "eprint": "2206.13488",
+        "archivePrefix": "arXiv",
+    },
+)
+_WERNER = _article(
+    "Werner2016",
+    "matrix products that stay positive",
+    "Werner, A. H. and Jaschke, D. and Silvi, P. and Kliesch, M. and Calarco, T. and Eisert, J. and Montangero, S.",
+    "Positive Tensor Network Approach for Simulating Open Quantum Many-Body Systems",
+    PRL,
+    "116 237201 2016",
+    "10.1103/PhysRevLett.116.237201",
+)
+_MELLAK = _article(
+    "Mellak2024",
+    "convolutional networks for density matrices",
+    "Mellak, Johannes and Arrigoni, Enrico and von der Linden, Wolfgang",
+    "Deep neural networks as variational solutions for correlated open quantum systems",
+    "Commun. Phys.",
+    "7 268 2024",
+    "10.1038/s42005-024-01757-9",
+)
 _SCHMITT = _article(
     "SchmittHeyl2020",
     "regularisation by the signal-to-noise ratio",
@@ -240,6 +270,16 @@ _METHODS = {
 """What methods without a network go back to."""
 
 
+_NETWORKS = {
+    "ndm": [_TORLAI],
+    "liouville": [_KOTHE],
+    "gram": [_GRAM],
+    "mpdo": [_VERSTRAETE, _WERNER],
+    "convolution": [_MELLAK],
+}
+"""What networks go back to."""
+
+
 def citations(config: Config) -> list[Reference]:
     """The references of a problem: what its model, network, sampler, solver and method go back to."""
     own = _METHODS.get(config.task.method)
@@ -247,7 +287,7 @@ def citations(config: Config) -> list[Reference]:
     found += {"xyz": [_LEE], "ising": [_VICENTINI], "dephasing": [_ZNIDARIC]}.get(config.model.kind, [])
     if config.task.method != "exact" and own is None:
         kind = getattr(config.ansatz, "kind", "")
-        found += {"ndm": [_TORLAI], "liouville": [_KOTHE]}.get(kind, [])
+        found += _NETWORKS.get(kind, [])
         found += [_SCHMITT] if getattr(config.task, "solver", "") == "snr" else []
         found += [_HOFMANN] if getattr(config.task, "solver", "") == "cross-validated" else []
         found += [_SINIBALDI] if getattr(config.sampling, "blur", 0) else []

@@ -10,7 +10,16 @@ from neurho.config import Config, PythonModule, State, loads, require_trust
 from neurho.dynamics import integrate
 from neurho.dynamics.integrate import Method
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
-from neurho.matrix_elements.networks import AbstractAnsatz, random_liouville, random_ndm, random_rbm, random_tied
+from neurho.matrix_elements.networks import (
+    AbstractAnsatz,
+    random_convolution,
+    random_gram,
+    random_liouville,
+    random_mpdo,
+    random_ndm,
+    random_rbm,
+    random_tied,
+)
 from neurho.matrix_elements.sampling import (
     START,
     AbstractSampler,
@@ -121,7 +130,7 @@ def moves_of(config: Config, sites: Lattice) -> np.ndarray | None:
     network: Any = config.ansatz
     if not getattr(network, "translations", False):
         return None
-    return sites.symmetries if network.point_group else sites.translations
+    return sites.symmetries if getattr(network, "point_group", False) else sites.translations
 
 
 def random_network(
@@ -133,27 +142,48 @@ def random_network(
     *,
     trust: bool = False,
 ) -> AbstractAnsatz:
-    """A network of hidden units in the sizes of a problem, with normal parameters of standard deviation `scale`; or
-    one of the user's own, which draws as it likes.
+    """A network in the sizes of a problem, with normal parameters of standard deviation `scale`; or one of the user's
+    own, which draws as it likes.
 
     **Raises** `NeurhoError` for a network of the user's own without `trust`.
     """
     network: Any = config.ansatz
-    count = sites.sites
+    count, moves = sites.sites, moves_of(config, sites)
     if isinstance(network, PythonModule):
         require_trust(config, trust=trust)
         where = (network.path, network.name, network.sha256, network.arguments)
         return network_of_code(*where, sites=count, local_dim=config.local_dim, key=key)
-    sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing, "scale": scale}
-    sizes |= {"local_dim": config.local_dim}
+    given: dict[str, Any] = {"scale": scale, "local_dim": config.local_dim}
+    if network.kind in ("gram", "convolution"):
+        given |= {"charge": charge} | network.model_dump(exclude={"kind", "symmetry", "point_group"})
+        return random_gram(key, count, **given) if moves is None else random_convolution(key, moves, **given)
+    if network.kind == "mpdo":
+        uniform = network.translations
+        given |= {"charge": charge, "periodic": network.periodic or uniform, "uniform": uniform}
+        return random_mpdo(key, count, bond=network.bond, kraus=network.kraus, **given)
+    sizes: dict[str, Any] = given | {"hidden": network.hidden, "mixing": network.mixing}
     if network.kind == "ndm":
         return random_ndm(key, count, **sizes)
-    moves = moves_of(config, sites)
     if network.kind == "liouville":
         return random_liouville(key, count, translations=moves, charge=charge, **sizes)
     if moves is not None:
         return random_tied(key, moves, charge=charge, **sizes)
     return random_rbm(key, count, charge=charge, **sizes)
+
+
+def units_of(config: Config, sites: Lattice) -> int:
+    """How many hidden units take as much memory in a sample as what the network of a problem keeps for derivatives."""
+    network: Any = config.ansatz
+    if network.kind == "gram":
+        return 2 * (network.depth * network.width + network.factors * network.rank)
+    if network.kind == "mpdo":
+        ends = network.bond**2 if network.periodic or network.translations else 1
+        return sites.sites * network.kraus * network.bond**2 * ends
+    if network.kind == "convolution":
+        moves = moves_of(config, sites)
+        one = network.depth * network.channels + 2 * (network.units or network.channels)
+        return 2 * one * (1 if moves is None else len(moves))
+    return 2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0)
 
 
 def make_samplers(

@@ -77,7 +77,7 @@ def make_initial(
     if (moves := moves_of(config, sites)) is not None:
         try:
             for name in ("hidden", "mixing"):
-                filters_of(getattr(network, name), moves, name)
+                filters_of(getattr(network, name, 0), moves, name)
             require_invariant(generator, moves)
         except NeurhoError as error:
             raise NeurhoError(f"In [ansatz]: {error}") from None

@@ -11,7 +11,11 @@ from neurho.matrix_elements.networks.base import log_derivatives as log_derivati
 from neurho.matrix_elements.networks.base import network_of as network_of
 from neurho.matrix_elements.networks.base import parameter_count as parameter_count
 from neurho.matrix_elements.networks.base import parameters as parameters
+from neurho.matrix_elements.networks.convolution import GroupConvolution as GroupConvolution
+from neurho.matrix_elements.networks.convolution import random_convolution as random_convolution
 from neurho.matrix_elements.networks.enlarge import enlarged as enlarged
+from neurho.matrix_elements.networks.gram import GramHadamard as GramHadamard
+from neurho.matrix_elements.networks.gram import random_gram as random_gram
 from neurho.matrix_elements.networks.hidden_units import HiddenUnits as HiddenUnits
 from neurho.matrix_elements.networks.level_states import PreparedLevels as PreparedLevels
 from neurho.matrix_elements.networks.level_states import level_amplitudes as level_amplitudes
@@ -22,6 +26,8 @@ from neurho.matrix_elements.networks.liouville import random_liouville as random
 from neurho.matrix_elements.networks.module import ModuleAnsatz as ModuleAnsatz
 from neurho.matrix_elements.networks.module import as_network as as_network
 from neurho.matrix_elements.networks.module import from_module as from_module
+from neurho.matrix_elements.networks.mpdo import MPDO as MPDO
+from neurho.matrix_elements.networks.mpdo import random_mpdo as random_mpdo
 from neurho.matrix_elements.networks.ndm import NDM as NDM
 from neurho.matrix_elements.networks.ndm import PoweredUnits as PoweredUnits
 from neurho.matrix_elements.networks.ndm import random_ndm as random_ndm

@@ -26,7 +26,7 @@ from neurho.matrix_elements.sampling import AbstractSampler, Blurred, Enumeratio
 from neurho.matrix_elements.symmetry import Charge
 from neurho.observables import Quantity, Snapshot
 from neurho.run import memory
-from neurho.run.assembly import automatic, make_charge, make_samplers
+from neurho.run.assembly import automatic, make_charge, make_samplers, units_of
 from neurho.run.drive import with_energy
 from neurho.run.drivers.base import Driver
 from neurho.run.initial import Initial, asked_matrix, make_initial
@@ -154,7 +154,7 @@ class NetworkDriver(Driver):
         exact = sampling.kind == "enumeration"
         more = 1 if exact else refine or 1
         count = parameter_count(self.initial.ansatz)
-        units = 2 * getattr(network, "hidden", 0) + getattr(network, "mixing", 0)
+        units = units_of(config, self.setup.lattice)
         return Sizes(
             parameters=count,
             units=count // (2 * self.setup.lattice.sites) if isinstance(network, PythonModule) else units,

@@ -1,0 +1,40 @@
+"""Means of operators from drawn outcomes, with errors."""
+
+from functools import reduce
+
+import numpy as np
+from jaxtyping import Int
+
+from neurho._types import require
+from neurho.matrix_elements.generator import place_values
+from neurho.model.operators import Operator, value_at
+from neurho.observables import Estimate
+from neurho.outcomes.frame import DUAL
+
+
+def outcome_values(operator: Operator, outcomes: Int[np.ndarray, "samples sites"], t: float = 0.0) -> np.ndarray:
+    """O(a) = Tr(O N_a) of Hermitian O at drawn outcomes, so that <O> = sum_a p(a) O(a)."""
+    require(operator.local_dim == 2, "operator", "act on spins", f"its sites have {operator.local_dim} levels")
+    outcomes = np.asarray(outcomes)
+    total = np.zeros(len(outcomes))
+    for term in operator.terms:
+        k = len(term.sites)
+        duals = reduce(
+            lambda a, b: np.einsum("xij,ykl->xyikjl", a, b).reshape(4 * len(a), 2 * a.shape[1], -1),
+            [DUAL] * k,
+            np.ones((1, 1, 1)),
+        )
+        table = np.einsum("ij,aji->a", term.matrix, duals)
+        place = outcomes[:, list(term.sites)] @ place_values(k, 4)
+        total = total + (value_at(term.coefficient, t, "operator") * table[place]).real
+    return total
+
+
+def mean_of(operator: Operator, outcomes: Int[np.ndarray, "samples sites"], t: float = 0.0) -> Estimate:
+    """The mean of a Hermitian operator from independent outcomes.
+
+    The standard error is that of independent samples. A product of k Pauli matrices has values of size 3^(k/2).
+    """
+    require(len(outcomes) > 1, "outcomes", "be at least two samples", f"there are {len(outcomes)}")
+    values = outcome_values(operator, outcomes, t)
+    return Estimate(mean=np.asarray(values.mean()), error=np.asarray(values.std(ddof=1) / np.sqrt(len(values))))

@@ -1,0 +1,120 @@
+"""The Lindbladian between outcomes, and stationary probabilities of few spins by exact sums."""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float
+from scipy import optimize
+
+from neurho._types import require
+from neurho.matrix_elements.generator import lindbladian_terms
+from neurho.model.operators import Lindbladian
+from neurho.outcomes.frame import FROM_LABELS, TO_LABELS
+from neurho.outcomes.recurrent import RecurrentOutcomes, all_log_probabilities
+
+MAX_SITES = 9
+
+
+class Rate(NamedTuple):
+    """A local term: dp(a)/dt += sum_b matrix[a, b] p(b) over the outcomes of `sites`, whose sums over a are zero."""
+
+    sites: tuple[int, ...]
+    matrix: np.ndarray
+
+
+def outcome_rates(lindbladian: Lindbladian) -> tuple[Rate, ...]:
+    """The Lindbladian between outcomes, R[a, b] = Tr(M_a L[N_b]): real, terms with the same sites in one.
+
+    **Raises** `NeurhoError` for sites that are no spins 1/2 and for coefficients that depend on time.
+    """
+    dim = lindbladian.local_dim
+    require(dim == 2, "lindbladian", "act on spins", f"its sites have {dim} levels")
+    require(not lindbladian.is_time_dependent, "lindbladian", "not depend on time", "it does")
+    found: dict[tuple[int, ...], np.ndarray] = {}
+    for term in lindbladian_terms(lindbladian)[0]:
+        forward, backward = (reduce(np.kron, [m] * len(term.sites)) for m in (FROM_LABELS, TO_LABELS))
+        found[term.sites] = found.get(term.sites, 0) + (forward @ term.matrix @ backward).real
+    return tuple(Rate(sites, matrix) for sites, matrix in found.items())
+
+
+def applied(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -> Float[Array, " outcomes"]:
+    """dp/dt of all outcomes."""
+    table, total = p.reshape((4,) * sites), jnp.zeros((4,) * sites)
+    for where, matrix in rates:
+        k = len(where)
+        local = jnp.asarray(matrix.reshape((4,) * (2 * k)))
+        moved = jnp.tensordot(local, table, axes=(tuple(range(k, 2 * k)), where))
+        total = total + jnp.moveaxis(moved, tuple(range(k)), where)
+    return total.reshape(-1)
+
+
+def outcome_residual(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -> Float[Array, ""]:
+    """sum_a (dp(a)/dt)^2 / sum_a p(a)^2: ||L rho||^2/||rho||^2 in the depolarised norm with lambda = 1/3."""
+    return jnp.sum(applied(rates, p, sites) ** 2) / jnp.sum(p**2)
+
+
+class Minimum(NamedTuple):
+    """Parameters with the least cost, that cost, and whether the last search ended by itself."""
+
+    parameters: Any
+    cost: float
+    converged: bool
+
+
+def minimised(
+    cost: Callable[[Any], Array], *starts: Any, iterations: int = 1000, stop: Callable[[], bool] = lambda: False
+) -> Minimum:
+    """The least cost that L-BFGS (SciPy) finds from several starts, pytrees of real arrays of the same shapes.
+
+    `stop` is asked after every iteration and before every further start.
+    """
+    restore = ravel_pytree(starts[0])[1]
+    gradient = jax.jit(jax.value_and_grad(lambda v: cost(restore(v))))
+    best, late = Minimum(starts[0], np.inf, converged=False), False
+
+    def objective(v: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = gradient(jnp.asarray(v))
+        return float(value), np.asarray(slope)
+
+    def watch(_: np.ndarray) -> None:
+        nonlocal late
+        if late := stop():
+            raise StopIteration
+
+    options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-10}
+    for start in starts:
+        vector = np.asarray(ravel_pytree(start)[0])
+        found = optimize.minimize(objective, vector, jac=True, method="L-BFGS-B", callback=watch, options=options)
+        if found.fun < best.cost:
+            best = Minimum(restore(jnp.asarray(found.x)), float(found.fun), converged=False)
+        if late or stop():
+            break
+    return best._replace(converged=not late)
+
+
+def stationary_outcomes(
+    lindbladian: Lindbladian, network: RecurrentOutcomes, *, iterations: int = 1000
+) -> tuple[RecurrentOutcomes, float]:
+    """The network nearest to stationary, by minimising ||dp/dt||^2/||p||^2 with exact sums over all 4^N outcomes.
+
+    **Returns** the network and what is left of ||dp/dt||^2/||p||^2.
+
+    **Raises** `NeurhoError` for more than 9 spins, and as `outcome_rates` does.
+    """
+    sites = network.sites
+    require(sites <= MAX_SITES, "network", f"have at most {MAX_SITES} sites for exact sums", f"it has {sites}")
+    require(sites == lindbladian.sites, "network", f"have {lindbladian.sites} sites, as L", f"it has {sites}")
+    rates = outcome_rates(lindbladian)
+    leaves, rest = eqx.partition(network, eqx.is_inexact_array)
+
+    def cost(leaves: Any) -> Array:
+        return outcome_residual(rates, jnp.exp(all_log_probabilities(eqx.combine(leaves, rest))), sites)
+
+    best = minimised(cost, leaves, iterations=iterations)
+    return eqx.combine(best.parameters, rest), best.cost
