@@ -481,3 +481,20 @@ def test_parts_that_do_not_add_up_to_a_stretch_are_no_error():
     rho0 = np.diag([0.0, 1.0]).astype(complex)
     for end in (0.1, 0.3, 0.4, 0.7, 0.9, 1.1):
         assert np.trace(list(exact.evolve(model, rho0, [0.0, end]))[-1]).real == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("driven", [False, True])
+def test_an_evolution_goes_on_bit_for_bit(driven):
+    """From every place that it gives, in the middle of an expansion and at its end, with several of these."""
+    energy = sum((sx(j) * np.cos for j in range(1, 3)), sx(0) * np.cos) if driven else 0.5 * sx(0)
+    base = models.xyz(lattice.chain(3))
+    model = Lindbladian(base.lattice, base.hamiltonian + energy, base.jumps)
+    times = np.linspace(0.0, 40.0, 9)
+    whole = list(exact.follow(model, exact.product_state((0.6, 0.0, 0.8), 3), times))
+    assert [t for t, *_ in whole] == times.tolist()
+    assert driven or len({place.t for *_, place in whole}) > 2
+    for number, (_, rho, place) in enumerate(whole):
+        rest = [(t, later) for t, later, _ in exact.follow(model, rho, times, place=place) if t > times[number]]
+        assert [t for t, _ in rest] == times[number + 1 :].tolist()
+        for (_, later), (_, expected, _) in zip(rest, whole[number + 1 :], strict=True):
+            np.testing.assert_array_equal(later, expected)

@@ -20,7 +20,7 @@ from neurho.exact.density import (
     reduced,
     trace_distance,
 )
-from neurho.exact.dynamics import evolve
+from neurho.exact.dynamics import Place, evolve, follow
 from neurho.exact.generator import ExactLindbladian
 from neurho.exact.stationary import ExactStationary, stationary_state
 
@@ -28,11 +28,13 @@ __all__ = [
     "PAULI",
     "ExactLindbladian",
     "ExactStationary",
+    "Place",
     "correlation",
     "delta_rho",
     "evolve",
     "expectation",
     "expectations",
+    "follow",
     "product_of",
     "product_state",
     "purity",

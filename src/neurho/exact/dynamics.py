@@ -1,6 +1,8 @@
 """Exact time evolution: polynomials of a constant L, or Runge-Kutta of order 8 where L depends on time."""
 
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,16 @@ from neurho.model.operators import Lindbladian
 
 ROOM, TOGETHER = 64, 2**28
 """Outputs of one expansion at most, and the bytes that they may take together."""
+
+
+class Place(NamedTuple):
+    """Where an evolution goes on from with the numbers of one that never stopped: t, rho there, and the length of the
+    next step (0 where it is not known yet, or where there are none).
+    """
+
+    t: float
+    rho: np.ndarray
+    length: float = 0.0
 
 
 def evolve(
@@ -39,6 +51,22 @@ def evolve(
 
     **Raises** `NeurhoError` if an argument does not fit.
     """
+    return (rho for _, rho, _ in follow(lindbladian, rho0, times, tolerance=tolerance, memory=memory))
+
+
+def follow(
+    lindbladian: Lindbladian,
+    rho0: np.ndarray,
+    times: Sequence[float] | np.ndarray,
+    *,
+    place: Place | None = None,
+    tolerance: float = 1e-8,
+    memory: float = 8.0,
+) -> Iterator[tuple[float, np.ndarray, Place]]:
+    """Each of `times`, the density matrix there, and where to go on from; arguments as in [`neurho.exact.evolve`][].
+
+    - `place`: of an earlier call with the same times; what comes after it is given again, bit for bit.
+    """
     exact = ExactLindbladian(lindbladian)
     times_ = np.asarray(times, dtype=float)
     require(times_.ndim == 1 and len(times_) > 0, "times", "be at least one time", f"its shape is {times_.shape}")
@@ -48,37 +76,45 @@ def evolve(
     require_memory(exact.dimension, 30 if lindbladian.is_time_dependent else 22, memory)
     rho = as_density_matrix(rho0, lindbladian)
     rho = (rho + rho.conj().T) / 2
-    return (_moving if lindbladian.is_time_dependent else _constant)(exact, rho, times_, tolerance)
+    move = _moving if lindbladian.is_time_dependent else _constant
+    if place is not None:
+        return move(exact, place, times_[times_ > place.t], times_, tolerance)
+    begin = Place(float(times_[0]), rho)
+    return itertools.chain([(begin.t, rho, begin)], move(exact, begin, times_[1:], times_, tolerance))
 
 
-def _constant(exact: ExactLindbladian, rho: np.ndarray, times: np.ndarray, tolerance: float) -> Iterator[np.ndarray]:
+def _constant(
+    exact: ExactLindbladian, place: Place, times: np.ndarray, whole: np.ndarray, tolerance: float
+) -> Iterator[tuple[float, np.ndarray, Place]]:
     """Windows as long as one expansion may be, each with all the outputs that lie in it, as far as there is room."""
     shape = ellipse(numerical_range(exact))
     generator = exact.at(0.0).scaled(shape.centre, shape.capacity, exact.dimension)
-    room = max(1, min(ROOM, int(TOGETHER / rho.nbytes)))
-    yield rho
-    now, n = float(times[0]), 1
+    room = max(1, min(ROOM, int(TOGETHER / place.rho.nbytes)))
+    n, total = 0, whole[-1] - whole[0] + 1e-300
     while n < len(times):
+        now, rho = place.t, place.rho
         many = int(np.searchsorted(times[n : n + room], now + shape.longest, side="right"))
         if many == 0:
             parts = int(np.ceil((times[n] - now) / shape.longest))
             stops = np.array([now + (times[n] - now) / parts])
         else:
             stops = times[n : n + many]
-        share = (stops[-1] - now) / (times[-1] - times[0] + 1e-300)
-        for state in expand(generator, shape, rho, stops - now, tolerance * share):
+        share = (stops[-1] - now) / total
+        for t, state in zip(stops, expand(generator, shape, rho, stops - now, tolerance * share), strict=True):
             rho = state
             if many:
-                yield state
-        now, n = float(stops[-1]), n + many
+                yield float(t), state, place
+        place, n = Place(float(stops[-1]), rho), n + many
 
 
-def _moving(exact: ExactLindbladian, rho: np.ndarray, times: np.ndarray, tolerance: float) -> Iterator[np.ndarray]:
+def _moving(
+    exact: ExactLindbladian, place: Place, times: np.ndarray, whole: np.ndarray, tolerance: float
+) -> Iterator[tuple[float, np.ndarray, Place]]:
     def rate(t: float, rho: np.ndarray) -> np.ndarray:
         return exact.at(t).apply(rho)
 
-    plan = exact.lindbladian.schedule(float(times[0]), float(times[-1]))
-    integrator = Integrator(rate, plan, rho, float(times[0]), max(tolerance, 1e-13))
-    yield rho
-    for t in times[1:]:
-        yield integrator.advance(float(t))
+    plan = exact.lindbladian.schedule(float(whole[0]), float(whole[-1]))
+    integrator = Integrator(rate, plan, place.rho, place.t, max(tolerance, 1e-13), place.length)
+    for t in times:
+        rho = integrator.advance(float(t))
+        yield float(t), rho, Place(float(t), rho, integrator.length)

@@ -25,11 +25,13 @@ Rate = Callable[[float, np.ndarray], np.ndarray]
 class Integrator:
     """Moves rho from time to time, each step with an error of at most `tolerance` ||rho|| in the Frobenius norm."""
 
-    def __init__(self, rate: Rate, plan: Schedule, rho: np.ndarray, t: float, tolerance: float) -> None:
+    def __init__(
+        self, rate: Rate, plan: Schedule, rho: np.ndarray, t: float, tolerance: float, length: float = 0.0
+    ) -> None:
         self.rate, self.plan, self.tolerance = rate, plan, tolerance
         self.rho, self.t = rho, t
         self.stages = np.empty((STAGES, 2 * rho.size))
-        self.length: float | None = None
+        self.length = length
 
     def advance(self, target: float) -> np.ndarray:
         """The density matrix at `target`."""
@@ -43,7 +45,7 @@ class Integrator:
         if stop - self.t <= 1e-14 * abs(stop):  # equal parts of a stretch may add up to a little less than it
             self.t = stop
             return
-        if self.length is None:
+        if not self.length:
             self.length = self._first(stop)
         for _ in range(100):
             parts = max(1, int(np.ceil((stop - self.t) / self.length * STRETCH)))

@@ -22,6 +22,7 @@ class ExactState(NamedTuple):
     step: int
     t: float
     rho: np.ndarray
+    place: exact.Place
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class ExactDriver(Driver):
 
     def template(self) -> ExactState:
         """A state of the right structure."""
-        return ExactState(step=0, t=0.0, rho=np.zeros((self._dimension, self._dimension), dtype=complex))
+        zeros = np.zeros((self._dimension, self._dimension), dtype=complex)
+        return ExactState(step=0, t=0.0, rho=zeros, place=exact.Place(0.0, zeros))
 
     def asked_matrix(self) -> np.ndarray:
         """The density matrix at t = 0."""
@@ -67,18 +69,18 @@ class ExactDriver(Driver):
             yield from self._evolution(state)
         elif state is None:
             found = exact.stationary_state(self.setup.lindbladian)
-            yield self._snapshot(ExactState(step=1, t=0.0, rho=found.rho), message=found.message)
+            state = ExactState(step=1, t=0.0, rho=found.rho, place=exact.Place(0.0, found.rho))
+            yield self._snapshot(state, message=found.message)
 
     def _evolution(self, state: ExactState | None) -> Iterator[Snapshot]:
         model, times = self.setup.lindbladian, self.setup.times
-        begin, times = (0.0, times) if state is None else (state.t, times[times > state.t])
-        rho0 = self.asked_matrix() if state is None else state.rho
-        grid = times if len(times) and times[0] == begin else np.concatenate([[begin], times])
-        for number, (t, rho) in enumerate(zip(grid, exact.evolve(model, rho0, grid), strict=True)):
-            if len(grid) == len(times) or number > 0:
-                step = (state.step + number) if state is not None else number
-                assumed = model.schedule(begin, self.setup.times[-1]).assumed if step == 0 else ""
-                yield self._snapshot(ExactState(step=step, t=float(t), rho=rho), message=assumed)
+        place, rho0 = (None, self.asked_matrix()) if state is None else (state.place, state.rho)
+        for t, rho, here in exact.follow(model, rho0, times, place=place):
+            if state is not None and t <= state.t:
+                continue
+            step = int(np.searchsorted(times, t))
+            assumed = model.schedule(times[0], times[-1]).assumed if step == 0 else ""
+            yield self._snapshot(ExactState(step=step, t=t, rho=rho, place=here), message=assumed)
 
     def _snapshot(self, state: ExactState, message: str) -> Snapshot:
         asked, model = self.setup.config.observables, self.setup.lindbladian

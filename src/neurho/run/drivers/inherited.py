@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurho import correlators as co
+from neurho import exact
 from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, Config, fingerprint, loads
 from neurho.matrix_elements.networks import density_matrix
@@ -104,7 +105,8 @@ def _read(run: str, old: Setup, make: Callable[[Setup], Any]) -> Ended:
         driver = make(old)
         return driver.ended(read_state(run, driver.blank(), fingerprint(old.config)))
     if method == "exact":
-        blank = (0, 0.0, np.zeros((dim**sites, dim**sites), dtype=complex))
+        zeros = np.zeros((dim**sites, dim**sites), dtype=complex)
+        blank = (0, 0.0, zeros, exact.Place(0.0, zeros))
         return Ended(co.dense(read_state(run, blank, fingerprint(old.config))[2], sites))
     if dim**sites > NETWORK_DIMENSION:
         raise NeurhoError(
