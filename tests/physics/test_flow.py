@@ -76,6 +76,7 @@ def test_solvable_systems(make):
         np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-4 if sites == 3 else 2e-2, err_msg=name)
 
 
+@pytest.mark.slow
 def test_driven_chain():
     """Three spins from a mixed product state, all observables at several times within 0.02 of the exact ones."""
     model, flow, times = helpers.driven_chain(), helpers.chain_flow(), [0.0, 0.2, 0.5, 1.0]

@@ -135,6 +135,7 @@ def test_the_last_steps_take_refine_times_as_many_samples_of_p_and_of_q():
     assert (run.observables.sampler.draws, run.closing.sampler.draws) == (16, 48)
 
 
+@pytest.mark.slow
 def test_sampled_search_in_a_sector(monkeypatch):
     """A short search with few samples: ||L rho||^2/||rho||^2 falls by more than five, and resuming is bit for bit, also
     where exponent and blur change from step to step."""

@@ -63,6 +63,7 @@ def run(text, **values):
     return list(neurho.build(config.loads(text.format(**values))).snapshots())
 
 
+@pytest.mark.slow
 def test_an_evolution_from_a_start_that_was_fitted():
     """Without the fit the noise of the start alone is an error of 0.3."""
     found = run(EVOLVE, fit=40, t=1.0)

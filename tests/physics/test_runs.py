@@ -129,6 +129,7 @@ def test_steps_are_limited():
         list(follow(sampled_flow(), begin(), [0.06], seed=5, max_steps=1))
 
 
+@pytest.mark.slow
 def test_relaxation_to_the_stationary_state():
     """delta_L falls to its goal, the last snapshot says so, and its observables are those of the null vector of L."""
     flow, system = helpers.chain_flow(), helpers.driven_chain()

@@ -73,6 +73,7 @@ def test_weights_add_up_and_values_stay() -> None:
             assert kept[j] == given[int(np.argmax(same))]
 
 
+@pytest.mark.slow
 def test_local_values(both: Callable) -> None:
     """Of a table, which compiles fast."""
     table = table_from_matrix(helpers.random_state(np.random.default_rng(3), 4), sites=SITES)

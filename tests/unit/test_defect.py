@@ -85,6 +85,7 @@ def test_a_jump_of_the_network_is_seen():
     assert defects().jump(jax.random.key(0), zero, jnp.asarray(0.3), origin, near, NOWHERE) == 0
 
 
+@pytest.mark.slow
 def test_samples_see_what_a_pole_is_fed():
     """Nearly all of |rho|^2 of a pole with tilt 1e-5 is one configuration; L rho is elsewhere. 512 blurred samples
     give ||L rho||/||rho|| to a fifth (five standard errors: a false alarm in 1e6), those of the chain itself none of

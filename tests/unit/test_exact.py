@@ -471,7 +471,7 @@ def test_named_product_states():
         assert [exact.expectation(rho, sz(j), count).real for j in range(count)] == expected
     with pytest.raises(NeurhoError, match='`bloch` must not be "neel" on a lattice with odd rings'):
         exact.product_state("neel", lattice.chain(3, periodic=True))
-    with pytest.raises(NeurhoError, match="`bloch` must be numbers or one of up, down, neel, but it is 'left'"):
+    with pytest.raises(NeurhoError, match=r"one of up, down, neel, .*mixed, but it is 'left'"):
         exact.product_state("left", 2)
 
 

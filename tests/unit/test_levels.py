@@ -115,6 +115,7 @@ def test_refusals(populations, options, sentence):
         level_state(jax.random.key(0), populations, 2, hidden=1, mixing=1, **options)
 
 
+@pytest.mark.slow
 def test_spin_one_from_the_file_to_the_numbers():
     """A nine-dimensional problem; the network must follow the exact state, by sums and by samples."""
     problem = build(config.loads(SPIN1))

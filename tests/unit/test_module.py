@@ -103,6 +103,7 @@ def test_the_same_chains(pair):
     assert np.mean(np.any(draws[0] != draws[1], axis=-1)) < 0.02
 
 
+@pytest.mark.slow
 def test_a_module_evolves(tmp_path):
     """Three sites by exact sums close to the exact solution, and what is saved comes back."""
     model = helpers.driven_chain()

@@ -269,7 +269,7 @@ def problem(ansatz, *, periodic=True, initial="random"):
 )
 def test_problem_files(ansatz, kind, count):
     """The network that a problem names, in the sector that its Lindbladian keeps."""
-    network = build(problem(ansatz)).initial.ansatz
+    network = build(problem(ansatz)).driver.initial.ansatz
     assert type(network).__name__ == kind
     assert parameter_count(network) == count
     assert network.charge == parity()

@@ -41,6 +41,7 @@ def test_exact_sums(name):
     assert found["purity"].mean == pytest.approx(np.linalg.norm(rho) ** 2, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_samples_within_their_errors():
     """Five means, 20,480 samples: one beyond five standard errors in 3e5 such tests; the modulus alone is 10 off."""
     ansatz = registry.MatrixProduct.random(0)

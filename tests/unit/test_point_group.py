@@ -99,6 +99,7 @@ def test_product_states_are_the_same_with_several_units_at_a_site(bloch):
     np.testing.assert_allclose(tied.bloch, plain.bloch, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_one_configuration_for_all_symmetries_gives_the_same_flow():
     model = models.heisenberg(RING, field=(0.3, 0, 1.0), coupling=(1.0, 0.2, 0.5), decay=1.0)
     *_, network = networks(RING)
@@ -147,6 +148,7 @@ def problem(**changes):
     return build(validate(tables))
 
 
+@pytest.mark.slow
 def test_in_a_problem_file():
     network = problem().driver.initial.ansatz
     np.testing.assert_array_equal(network.translations, RING.symmetries)

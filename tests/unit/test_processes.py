@@ -82,6 +82,7 @@ def pair(folder, *arguments):
     return outputs(*begin(folder, *arguments))
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path):
     (tmp_path / "small.toml").write_text(PROBLEM)
     outputs(start(tmp_path, "run", "small.toml", "--out", "one", "--quiet"))

@@ -102,7 +102,7 @@ def test_nothing_runs_without_trust(place, capsys):
     with pytest.raises(NeurhoError, match="give `--trust`"):
         sweep.run_point("point", config.dumps(config.load(place / "own.toml")))
     built = neurho.build(config.load(place / "own.toml"))  # to look at
-    for action in (lambda: built.initial, lambda: next(built.snapshots()), built.describe):
+    for action in (lambda: built.driver.initial, lambda: next(built.snapshots()), built.describe):
         with pytest.raises(NeurhoError, match=r"own.py`: give `--trust` \(from Python, trust=True\)"):
             action()
     assert list((place / "work").iterdir()) == []
@@ -118,9 +118,9 @@ def test_check_with_trust(place):
 def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     settings = config.load(place / "own.toml")
     built = neurho.build(settings, trust=True)
-    assert isinstance(built.initial.ansatz, ModuleAnsatz)
-    assert np.sum(np.asarray(built.samplers[0].multiplicity)) == 64
-    assert len(built.samplers[0].configurations) == 36  # half, since it is Hermitian
+    assert isinstance(built.driver.initial.ansatz, ModuleAnsatz)
+    assert np.sum(np.asarray(built.driver.samplers[0].multiplicity)) == 64
+    assert len(built.driver.samplers[0].configurations) == 36  # half, since it is Hermitian
     every = list(built.snapshots())
     assert every[0].diagnostics["preparation"] < 0.01
     assert every[-1].diagnostics["delta_rho"] < 0.05
@@ -144,7 +144,7 @@ def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     network = neurho.networks.last_network("run", trust=True)
     assert eqx.tree_equal(records.load_parameters("run/parameters.npz", like=network), network)
     more = config.load(place / "own.toml", {"initial": {"kind": "state", "run": "run"}})
-    assert eqx.tree_equal(neurho.build(more, trust=True).initial.ansatz, network)
+    assert eqx.tree_equal(neurho.build(more, trust=True).driver.initial.ansatz, network)
     wider = {"initial": {"kind": "state", "run": "run"}, "ansatz.arguments": {"width": 4}}
     wider |= {"ansatz.module": f"{place}/nets/own.py:Deep"}
     with pytest.raises(NeurhoError, match="its network has other arrays"):
@@ -167,10 +167,10 @@ def test_what_a_name_may_make(place):
     changes = {"ansatz.module": "../nets/own.py:Deep", "ansatz.arguments": {"width": 5}}
     (place / "work" / "own.toml").write_text(PROBLEM)
     wide = neurho.build(config.load("own.toml", changes), trust=True)
-    assert neurho.networks.parameter_count(wide.initial.ansatz) == 7 * 5 + 6 * 2
+    assert neurho.networks.parameter_count(wide.driver.initial.ansatz) == 7 * 5 + 6 * 2
     changes = {"ansatz.module": "../nets/own.py:pair", "initial": {"kind": "random"}}
     pair = neurho.build(config.load("own.toml", changes), trust=True)
-    assert neurho.networks.parameter_count(pair.initial.ansatz) == 3
+    assert neurho.networks.parameter_count(pair.driver.initial.ansatz) == 3
 
 
 def test_a_sha256_can_be_given(place):

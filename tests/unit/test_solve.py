@@ -170,8 +170,10 @@ def test_a_network_gives_its_state_to_exact_and_to_a_network():
     assert_allclose(start(network, DECAY, method="exact"), rho, atol=1e-12)
     again = neurho.solve(DECAY, network, 0.01, points=2, method="flow", **FEW)
     assert_allclose(again.dataset.sx[0], network.dataset.sx[-1], atol=1e-9)
+    by = neurho.solve(DECAY, network, [0.0, 0.01], method="correlators")
+    assert_allclose(by.dataset.sx[0], network.dataset.sx[-1], atol=1e-9)
     with pytest.raises(NeurhoError, match='must be "product" or "levels"'):
-        neurho.solve(DECAY, network, 0.01, method="correlators")
+        neurho.solve(DECAY, network, 0.01, method="matrix-product")
 
 
 def test_observables():

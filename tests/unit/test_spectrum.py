@@ -28,7 +28,8 @@ def test_the_spectrum_is_that_of_the_literal_metric():
 def test_the_command_draws_the_last_state_of_a_run(tmp_path):
     asked = problem(ansatz={"translations": False, "hidden": 2, "symmetry": "none"})
     path = write(tmp_path / "run", asked, helpers.network(1), helpers.network(0))
-    built = SimpleNamespace(samplers=(enumerate_all(3, 2, hermitian=True),), config=asked)
+    driver = SimpleNamespace(samplers=(enumerate_all(3, 2, hermitian=True),))
+    built = SimpleNamespace(driver=driver, config=asked)
     axis = drawing.spectrum_of(built, path)["spectrum"].axes[0]
     expected = np.linalg.eigvalsh(expected_metric(centred=True)[0])[::-1]
     drawn = axis.lines[0].get_ydata()

@@ -233,6 +233,7 @@ def test_one_different_site_is_named():
         require_invariant(lindbladian_map(model), RING.translations)
 
 
+@pytest.mark.slow
 def test_one_configuration_for_all_translations_gives_the_same_flow():
     """Velocity and certificate from 40 configurations of a ring of 4 as from all 256."""
     ring = lattice.chain(4, periodic=True)

@@ -17,6 +17,7 @@ Rate: TypeAlias = Annotated[Number, Field(ge=0)]
 
 
 _Vector: TypeAlias = tuple[Number, Number, Number]
+_Rows: TypeAlias = Annotated[tuple[_Vector, ...], Field(min_length=1)]
 Flag: TypeAlias = Annotated[bool, Strict(), Field(description="true or false")]
 
 
@@ -39,13 +40,11 @@ Rates: TypeAlias = Annotated[
 ]
 
 
-Vectors: TypeAlias = Annotated[
-    _Vector | tuple[_Vector, ...], Field(description="three numbers (x, y, z), or three for each site")
-]
+Vectors: TypeAlias = Annotated[_Vector | _Rows, Field(description="three numbers (x, y, z), or three for each site")]
 
 
 Bloch: TypeAlias = Annotated[
-    _Vector | tuple[_Vector, ...] | Literal["up", "down", "neel", "+x", "-x", "+y", "-y", "+z", "-z", "mixed"],
+    _Vector | _Rows | Literal["up", "down", "neel", "+x", "-x", "+y", "-y", "+z", "-z", "mixed"],
     Field(
         description='three numbers (x, y, z), or three for each site, or "up", "down", "neel", "+x", "-y" or the like, '
         'or "mixed"'
@@ -54,7 +53,7 @@ Bloch: TypeAlias = Annotated[
 
 
 Couplings: TypeAlias = Annotated[
-    _Vector | tuple[_Vector, ...], Field(description="three numbers (x, y, z), or three for each bond of the lattice")
+    _Vector | _Rows, Field(description="three numbers (x, y, z), or three for each bond of the lattice")
 ]
 
 
@@ -85,7 +84,7 @@ class Chain(Table):
 
 
 class Square(Table):
-    """Rows and columns, numbered row-major."""
+    """_Rows and columns, numbered row-major."""
 
     kind: Literal["square"]
     shape: Annotated[tuple[Count, Count], Field(description="two whole numbers >= 1, as in [4, 4]")]
