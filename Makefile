@@ -73,7 +73,7 @@ gallery: .venv/.installed
 
 # What comes from NetKet, against NetKet's own matrices
 netket: .venv-bench/.installed
-	.venv-bench/bin/pytest -q --noconftest tests/unit/test_netket.py
+	.venv-bench/bin/pytest -q --noconftest tests/model/test_netket.py
 
 clean:
 	rm -rf .venv .venv-bench runs site

@@ -1,6 +1,6 @@
 """Everything that can be swapped: one row for each public ansatz, sampler, solver and method of integration.
 
-A new one is one export and one row here; tests/unit/test_protocols.py then holds it to its signature.
+A new one is one export and one row here; tests/house/test_protocols.py then holds it to its signature.
 """
 
 from typing import ClassVar

@@ -47,8 +47,8 @@ TIED_ENUMERATION_SITES = 9
 TABLE_SITES = 6
 EVOLUTION_DEFAULTS = {"exponent": 1.0, "blur": 0.3}
 """Of [sampling] with kind "metropolis" and task.kind "evolve"."""
-RANDOM_STARTS = (Ndm, Gram, Mpdo, Convolution)
-"""Networks that begin with random parameters only."""
+FITTED = (PythonModule, Ndm, Gram, Mpdo, Convolution)
+"""Networks that hold no product state by construction: they are fitted to one, or begin with random parameters."""
 EXACT_SITES = {"evolve": 12, "stationary": 10}
 EXACT_BY_ITSELF = {"evolve": 2**8, "stationary": 2**7}
 """Largest d^N at which `task.method = "auto"` is "exact": what takes seconds."""
@@ -118,7 +118,8 @@ def _misfits(config: Config) -> Iterator[Refusal]:
     yield from _check_pulses(config)
     if isinstance(config.ansatz, PythonModule):
         yield from config.ansatz.check()
-        yield from _check_start(config)
+    if isinstance(config.ansatz, FITTED):
+        yield from _check_start(config, config.ansatz.kind)
     network = config.ansatz
     if network is not None and getattr(network, "translations", False):
         yield from _check_translations(config, network)
@@ -126,11 +127,13 @@ def _misfits(config: Config) -> Iterator[Refusal]:
         yield Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
 
 
-def _check_start(config: Config) -> Iterator[Refusal]:
-    """A network of the user's own holds no product state by construction."""
+def _check_start(config: Config, kind: str) -> Iterator[Refusal]:
+    """What a network that holds no product state by construction may begin with."""
     if isinstance(config.initial, Product | Levels) and not config.initial.fit:
-        must = 'be at least 1 for ansatz.kind = "python", which is fitted to the product state (30 will often do)'
+        must = f'be at least 1 for ansatz.kind = "{kind}", which is fitted to the product state (30 will often do)'
         yield Refusal("initial.fit", must, "it is 0")
+    if isinstance(config.initial, State) and kind != "python":
+        yield Refusal("initial.kind", f'be another one for ansatz.kind = "{kind}"', 'it is "state"')
 
 
 def sites_of(lattice: Lattices) -> int:
@@ -190,9 +193,6 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
         yield from at_most(TABLE_SITES, what, 'set ansatz.kind = "rbm" for more')
     if not isinstance(config.ansatz, Rbm) and isinstance(config.initial, MeanField):
         yield Refusal("initial.kind", 'be another one unless ansatz.kind is "rbm" or "liouville"', 'it is "mean-field"')
-    if isinstance(config.ansatz, RANDOM_STARTS) and not isinstance(config.initial, Random):
-        must = f'be "random" for ansatz.kind = "{config.ansatz.kind}"'
-        yield Refusal("initial.kind", must, f'it is "{config.initial.kind}"')
     for key in ("exponent", "blur"):
         chooses = {"continuation", "projected", *WITHOUT_NETWORK}
         if getattr(config.sampling, key, None) == "auto" and task.method not in chooses:

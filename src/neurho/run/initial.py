@@ -37,6 +37,9 @@ UNIFORM = 1e-6
 """Largest difference between mean-field Bloch vectors of sites that count as equal."""
 
 
+FITTED = frozenset({"python", "ndm", "gram", "mpdo", "convolution"})
+"""Kinds of networks that are fitted to a product state."""
+
 ROUNDING = 1e-9
 """Largest departure from a density matrix that counts as rounding."""
 
@@ -87,8 +90,8 @@ def make_initial(
         return _table(key, config, sites)
     if asked.kind == "random":
         return Initial(ansatz=random_network(key, config, sites, charge, asked.scale, trust=trust), target=None)
-    if network.kind == "python":
-        return _to_be_fitted(random_network(key, config, sites, trust=trust), asked, sites)
+    if network.kind in FITTED:
+        return _to_be_fitted(random_network(key, config, sites, charge, trust=trust), asked, sites)
     return _product(key, config, sites, generator, charge)
 
 
@@ -106,7 +109,7 @@ def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
 
 
 def _to_be_fitted(network: AbstractAnsatz, asked: Any, sites: Lattice) -> Initial:
-    """A network of the user's own, and the product state that `initial.fit` corrections take it to."""
+    """A network that holds no product state by construction, and the one that `initial.fit` corrections take it to."""
     count, d = sites.sites, network.local_dim
     sizes: dict[str, Any] = {"hidden": 0, "noise": 0.0, "tilt": asked.tilt}
     if asked.kind == "levels":

@@ -148,6 +148,8 @@ def _finish(config: Config, run: Run, last: Snapshot | None, remark: str) -> dic
 def _missed(config: Config) -> str:
     """What a search for a stationary state has not reached."""
     task: Any = config.task
+    if getattr(task, "closure", None) == "cumulants":
+        return f"The largest error has not fallen below task.goal = {task.goal:g}; there is no larger order to solve."
     if task.goal is not None:
         return f"The largest error has not fallen below task.goal = {task.goal:g}; a larger task.strings goes further."
     if task.method == "matrix-product":

@@ -29,7 +29,7 @@ from neurho.run import memory
 from neurho.run.assembly import automatic, make_charge, make_samplers, units_of
 from neurho.run.drive import with_energy
 from neurho.run.drivers.base import Driver
-from neurho.run.initial import Initial, asked_matrix, make_initial
+from neurho.run.initial import FITTED, Initial, asked_matrix, make_initial
 from neurho.run.memory import Sizes
 from neurho.run.quantities import pauli_of
 from neurho.run.setup import Setup
@@ -283,7 +283,8 @@ class NetworkDriver(Driver):
         if self.initial.target is None:
             return ""
         tilt = self.initial.tilt_loss
-        cause = "its fit" if isinstance(self.setup.config.ansatz, PythonModule) else "noise"
+        network: Any = self.setup.config.ansatz
+        cause = "its fit" if network.kind in FITTED else "noise"
         return (
             f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by {cause}, "
             f"{tilt:.1e} by tilt."

@@ -1,6 +1,6 @@
 """`neurho run` and `neurho resume` in two processes: the numbers of one, and one run directory.
 
-Exact sums are enough here, and compile fast: tests/unit/test_parallel.py has chains on several devices and processes.
+Exact sums are enough here, and compile fast: tests/_jax/test_parallel.py has chains on several devices and processes.
 """
 
 import os

@@ -306,3 +306,25 @@ def test_a_search_takes_steps():
 
 def test_keys_may_be_numbers():
     assert eqx.tree_equal(gram(3), gram(jax.random.key(3)))
+
+
+def start_of(fit):
+    steps = 'kind = "evolve"\nmethod = "projected"\nt = 0.01\npoints = 2'
+    ansatz = 'kind = "gram"\nwidth = 6\nfactors = 2'
+    text = PROBLEM.format(ansatz=ansatz, periodic="true", initial="product").replace("max_steps = 2", "")
+    return text.replace('kind = "stationary"', steps).replace('kind = "product"', f'bloch = "+x"\nfit = {fit}')
+
+
+def test_a_product_state_needs_a_fit():
+    with pytest.raises(NeurhoError, match=r'initial.fit` must be at least 1 for ansatz.kind = "gram"'):
+        loads(start_of(0))
+
+
+@pytest.mark.slow
+def test_a_fitted_start():
+    """|+x> to 1e-5, and from there along the exact curve."""
+    made = build(loads(start_of(30)))
+    first, last = made.snapshots()
+    truth = made.reference()
+    assert first.diagnostics["preparation"] < 1e-5
+    assert abs(float(last.observables["sx"].mean) - float(truth.sx[-1])) < 1e-3
