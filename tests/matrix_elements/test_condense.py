@@ -87,6 +87,7 @@ def test_local_values(both: Callable) -> None:
     np.testing.assert_allclose(short, long, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_metric(both: Callable) -> None:
     """S, f, <O>, the noise of f and products with S, for any values."""
     rng = np.random.default_rng(1)

@@ -94,6 +94,7 @@ def test_the_same_right_hand_side(pair):
     assert abs(other.residual - one.residual) < 1e-10
 
 
+@pytest.mark.slow
 def test_the_same_chains(pair):
     """Metropolis chains accept the same proposals: ratios are those of the network."""
     rbm, network = pair
