@@ -14,15 +14,10 @@ from neurho import correlators as co
 from neurho._types import NeurhoError, NumericalError
 from neurho.observables import Snapshot
 from neurho.run.drivers.base import Driver
-from neurho.run.drivers.correlators import (
-    MEMORY,
-    CorrelatorFlow,
-    CorrelatorSearch,
-    Member,
-    Picture,
-    Reading,
-    make_correlators,
-)
+from neurho.run.drivers.correlator_flow import CorrelatorFlow
+from neurho.run.drivers.correlator_picture import MEMORY, Member, Picture, Reading
+from neurho.run.drivers.correlator_search import CorrelatorSearch
+from neurho.run.drivers.correlators import make_correlators
 from neurho.run.setup import Setup
 
 DENSE = 4000
