@@ -15,7 +15,6 @@ from neurho.dynamics.integrate import (
 )
 from neurho.matrix_elements.estimation.observables import reduced_density_matrix
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
-from neurho.matrix_elements.tdvp.crossvalidation import CrossValidated
 from neurho.matrix_elements.tdvp.equation import TDVP
 from neurho.observables import Quantity, pauli_quantities
 from neurho.stationary_states.corrections import stationary_quantities
@@ -29,7 +28,6 @@ __all__ = [
     "MIDPOINT",
     "RK4",
     "TDVP",
-    "CrossValidated",
     "Flow",
     "LabelMap",
     "Method",

@@ -489,10 +489,11 @@ def test_an_evolution_goes_on_bit_for_bit(driven):
     energy = sum((sx(j) * np.cos for j in range(1, 3)), sx(0) * np.cos) if driven else 0.5 * sx(0)
     base = models.xyz(lattice.chain(3))
     model = Lindbladian(base.lattice, base.hamiltonian + energy, base.jumps)
-    times = np.linspace(0.0, 40.0, 9)
+    times = np.linspace(0.0, 12.0, 25)
     whole = list(exact.follow(model, exact.product_state((0.6, 0.0, 0.8), 3), times))
     assert [t for t, *_ in whole] == times.tolist()
-    assert driven or len({place.t for *_, place in whole}) > 2
+    starts = {place.t for *_, place in whole}
+    assert driven or 2 < len(starts) < len(times) - 1  # several expansions, with several outputs in one
     for number, (_, rho, place) in enumerate(whole):
         rest = [(t, later) for t, later, _ in exact.follow(model, rho, times, place=place) if t > times[number]]
         assert [t for t, _ in rest] == times[number + 1 :].tolist()

@@ -208,7 +208,7 @@ def test_classes_are_abstract_or_final(one):
         assert not defined & set(vars(child)), f"{child.__name__} overrides {one.__name__}"
 
 
-SPACES = (neurho.networks, neurho.samplers, neurho.methods)
+SPACES = (neurho.networks, neurho.samplers, neurho.solvers, neurho.methods)
 
 
 def test_public_names_exist_once():

@@ -176,3 +176,20 @@ def test_the_command(place):
     again = CliRunner().invoke(cli.app, ["sweep", "grid"])
     assert again.exit_code == 0
     assert "to run" not in again.stderr  # all is done, and no cluster was started
+
+
+def test_a_point_without_a_network_ends_as_a_run_does(tmp_path):
+    """Its values are those of the last row, and its sentence is that of its method."""
+    (tmp_path / "point").mkdir()
+    problem = """
+    lattice = { kind = "square", shape = [3, 3], periodic = true }
+    model = { kind = "xyz" }
+    task = { kind = "stationary", method = "correlators", weight = 4, goal = 1e-6 }
+    """
+    found = sweep.run_point(tmp_path / "point", problem)
+    last = records.read_series(tmp_path / "point").isel(t=-1)
+    assert found["observables"]["sz"]["mean"] == float(last.sz)
+    assert found["observables"]["sz"]["error"] == float(last.sz_error)
+    said = " ".join(found["messages"])
+    assert "The largest error has not fallen below task.goal" in said
+    assert "delta_L" not in said

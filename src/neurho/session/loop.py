@@ -139,15 +139,17 @@ def _take(
 
 def _finish(config: Config, run: Run, last: Snapshot | None, remark: str) -> dict[str, Any]:
     reached = reached_goal(config, run, last)
-    if not remark and not reached and config.task.kind == "stationary" and config.task.method != "trajectories":
-        run.note(_missed(config))
+    if not remark and not reached and config.task.kind == "stationary" and (sentence := missed(config)):
+        run.note(sentence)
     done = not remark and reached
     return run.finish(converged=done, average=average_of(config), remark=remark, kind=config.task.kind)
 
 
-def _missed(config: Config) -> str:
-    """What a search for a stationary state has not reached."""
+def missed(config: Config) -> str:
+    """What a search for a stationary state has not reached; "" for trajectories, which say so themselves."""
     task: Any = config.task
+    if task.method == "trajectories":
+        return ""
     if getattr(task, "closure", None) == "cumulants":
         return f"The largest error has not fallen below task.goal = {task.goal:g}; there is no larger order to solve."
     if task.goal is not None:

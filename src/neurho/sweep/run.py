@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +11,7 @@ import jax
 from neurho import config, records
 from neurho._types import NeurhoError
 from neurho.run.problem import build
+from neurho.session.loop import Saver, average_of, missed
 from neurho.sweep.directory import FAILURES, Sweep
 
 if TYPE_CHECKING:
@@ -61,30 +61,24 @@ def _empty(directory: Path) -> None:
 
 
 def _follow(built: Any, run: records.Run, state: Any) -> dict[str, Any]:
-    settings, saved = built.config, 0.0
-    stationary, converged = settings.task.kind == "stationary", False
-
-    def save_if_due() -> None:
-        nonlocal saved
-        if time.monotonic() - saved >= settings.output.checkpoint_seconds or saved == 0.0:
-            run.save()
-            saved = time.monotonic()
+    """All snapshots of a point: a worker has no terminal and no signals of its own, and runs to the end."""
+    settings, saver, converged = built.config, Saver(built.config, run), False
+    stationary, average = settings.task.kind == "stationary", average_of(built.config)
 
     def watch(state: Any) -> None:
         run.move(state, state.step)
-        save_if_due()
+        saver.save_if_due(state.step)
 
-    average = settings.task.average if stationary else None
     try:
         for snapshot in built.snapshots(state, watch=watch):
             run.record(snapshot)
             converged = snapshot.converged if stationary else True
-            save_if_due()
+            saver.save_if_due(snapshot.step)
     except NeurhoError as error:
         run.finish(converged=False, average=average, remark=str(error))
         raise
-    if stationary and not converged:
-        run.note(f"delta_L has not fallen below task.delta_L = {settings.task.delta_L:g}: the state is not stationary.")
+    if stationary and not converged and (sentence := missed(settings)):
+        run.note(sentence)
     return run.finish(converged=converged or not stationary, average=average, complete=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from neurho import correlators as co
 from neurho import exact
 from neurho._types import NeurhoError
-from neurho.config import WITHOUT_NETWORK, Config, fingerprint, loads
+from neurho.config import WITHOUT_NETWORK, fingerprint, loads
 from neurho.matrix_elements.networks import density_matrix
 from neurho.records import PROBLEM, read_problem, read_state
 from neurho.run.assembly import make_lattice, make_lindbladian
@@ -41,7 +41,8 @@ def last_state(setup: Setup, make: Callable[[Setup], Any]) -> Ended:
     asked: Any = setup.config.initial
     try:
         source = loads(read_problem(asked.run), f"{asked.run}/{PROBLEM}")
-        old = Setup(config=source, lattice=make_lattice(source), lindbladian=_physics(source), trust=setup.trust)
+        sites = make_lattice(source)
+        old = Setup(config=source, lattice=sites, lindbladian=make_lindbladian(source, sites), trust=setup.trust)
         _require_same(old, setup)
         return _read(asked.run, old, make)
     except NeurhoError as error:
@@ -78,10 +79,6 @@ def matrix_of(run: str, setup: Setup, make: Callable[[Setup], Any]) -> np.ndarra
             f"the run `{run}` keeps strings of at most {found.fine.full} of {sites} sites, not all of rho."
         )
     return co.from_correlators(co.all_values(found.fine))
-
-
-def _physics(source: Config) -> Any:
-    return make_lindbladian(source, make_lattice(source))
 
 
 def _require_same(old: Setup, new: Setup) -> None:

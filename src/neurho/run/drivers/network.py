@@ -296,7 +296,7 @@ class NetworkDriver(Driver):
             rho = exact.stationary_state(self.setup.lindbladian).rho
             while True:
                 yield rho
-        times = self.setup.times if self.setup.times[0] == 0 else np.concatenate([[0.0], self.setup.times])
+        times = self.setup.times
         for time, rho in zip(times, exact.evolve(self.setup.lindbladian, self.asked_matrix(), times), strict=True):
             if time > t or (time == t and first):
                 yield rho
