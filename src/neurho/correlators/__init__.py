@@ -7,6 +7,7 @@ from neurho.correlators.hierarchy import Hierarchy, build_hierarchy
 from neurho.correlators.ordered import (
     Branch,
     Order,
+    Solution,
     branch_moments,
     mean_field_moments,
     mean_field_order,
@@ -21,7 +22,7 @@ from neurho.correlators.reading import (
     smallest_eigenvalue,
     string_means,
 )
-from neurho.correlators.rungs import Rung, expected_count, ladder, require_terms
+from neurho.correlators.rungs import MOST_WEIGHT, Rung, ladder, require_terms, string_counts
 from neurho.correlators.solving import Moments, propagate, raw_means, start, stationary_state
 from neurho.correlators.starts import (
     Dense,
@@ -38,6 +39,7 @@ from neurho.correlators.starts import (
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
+    "MOST_WEIGHT",
     "Branch",
     "Cumulants",
     "Dense",
@@ -48,6 +50,7 @@ __all__ = [
     "Moments",
     "Order",
     "Rung",
+    "Solution",
     "StringTerms",
     "Strings",
     "Symmetry",
@@ -59,7 +62,6 @@ __all__ = [
     "build_cumulants",
     "build_hierarchy",
     "dense",
-    "expected_count",
     "from_correlators",
     "from_dense",
     "invariant_moves",
@@ -85,6 +87,7 @@ __all__ = [
     "smallest_eigenvalue",
     "start",
     "stationary_state",
+    "string_counts",
     "string_means",
     "string_terms",
     "to_correlators",

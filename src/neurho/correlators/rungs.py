@@ -1,8 +1,8 @@
 """Which strings to keep: a ladder of sets, each with the one before in it, so that two rungs show what a cut does."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations
-from math import comb
+from itertools import chain, combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -35,10 +35,39 @@ class Rung(NamedTuple):
         return sum(part.size for part in self.parts)
 
 
-def expected_count(symmetry: Symmetry, weight: int) -> float:
-    """About how many strings of exactly `weight` sites there are, one for each orbit."""
-    words = (symmetry.letters - 1) ** weight * comb(symmetry.sites, weight)
-    return max(1.0, words / len(symmetry.moves) / 2 ** len(symmetry.signs))
+def string_counts(symmetry: Symmetry, top: int) -> np.ndarray:
+    """How many strings of exactly 0, 1, ... `top` sites there are that do not vanish, one for each orbit.
+
+    By Burnside's lemma, (1/|G|) sum_g fix(g), where a string that g leaves as it is has one letter on each cycle of g:
+    fix(g) = mean over products of signs s of prod over cycles l of (1 + x^l sum over letters a of s(a)^l), and x counts
+    sites.
+    """
+    signs = [
+        np.prod([(-1.0) ** row for row in chosen], axis=0) if chosen else np.ones(symmetry.letters)
+        for chosen in chain.from_iterable(combinations(symmetry.signs, k) for k in range(len(symmetry.signs) + 1))
+    ]
+    total = np.zeros(top + 1)
+    for cycles, times in Counter(map(_cycles, symmetry.moves)).items():
+        for sign in signs:
+            fixed = np.zeros(top + 1)
+            fixed[0] = 1.0
+            for length in cycles:
+                more = np.zeros(top + 1)
+                more[length:] = fixed[: max(top + 1 - length, 0)] * np.sum(sign[1:] ** length)
+                fixed = fixed + more
+            total += times * fixed
+    return np.rint(total / len(symmetry.moves) / len(signs))
+
+
+def _cycles(move: np.ndarray) -> tuple[int, ...]:
+    """The lengths of the cycles of a permutation."""
+    seen, lengths = np.zeros(len(move), dtype=bool), []
+    for site in range(len(move)):
+        length, here = 0, site
+        while not seen[here]:
+            seen[here], here, length = True, move[here], length + 1
+        lengths += [length] * (length > 0)
+    return tuple(sorted(lengths))
 
 
 def ladder(
@@ -52,8 +81,9 @@ def ladder(
     """
     top = min(symmetry.sites, weight if weight is not None else MOST_WEIGHT)
     full: list[Strings] = []
+    counts = string_counts(symmetry, top)
     size, k = 0, 0
-    while k < top and (weight is not None or k < 2 or size + expected_count(symmetry, k + 1) <= most):
+    while k < top and (weight is not None or k < 2 or size + counts[k + 1] <= most):
         k += 1
         full.append(all_strings(symmetry, k))
         size += full[-1].size

@@ -101,14 +101,14 @@ class Picture:
 
     @cached_property
     def expected(self) -> tuple[int, int]:
-        """The largest weight up to which all strings fit, and about how many strings there are."""
-        size, weight, asked = 0.0, 0, self.task.weight
-        while weight < self.symmetry.sites:
-            more = co.expected_count(self.symmetry, weight + 1)
-            if weight >= 2 and (size + more > self.task.strings if asked is None else weight >= asked):
-                return weight, int(size if asked is not None else self.task.strings)
-            size, weight = size + more, weight + 1
-        return weight, int(size)
+        """The largest weight up to which all strings fit, and how many strings there are at most."""
+        sites, most, asked = self.symmetry.sites, self.task.strings, self.task.weight
+        sizes = np.cumsum(co.string_counts(self.symmetry, min(sites, co.MOST_WEIGHT))[1:])
+        if asked is not None:
+            weight = min(asked, len(sizes))
+            return weight, int(sizes[weight - 1])
+        weight = max(min(2, len(sizes)), int(np.searchsorted(sizes, most, side="right")))
+        return weight, int(sizes[-1] if weight == sites else max(most, sizes[weight - 1]))
 
     def member(self, rung: co.Rung, *, central: bool) -> Member:
         """One hierarchy."""

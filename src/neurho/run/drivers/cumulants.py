@@ -15,13 +15,16 @@ from neurho._types import NeurhoError, NumericalError
 from neurho.observables import Snapshot
 from neurho.run.drivers.base import Driver
 from neurho.run.drivers.correlator_flow import CorrelatorFlow
-from neurho.run.drivers.correlator_picture import MEMORY, Member, Picture, Reading
+from neurho.run.drivers.correlator_picture import BYTES, MEMORY, Member, Picture, Reading
 from neurho.run.drivers.correlator_search import CorrelatorSearch
 from neurho.run.drivers.correlators import make_correlators
 from neurho.run.setup import Setup
 
-DENSE = 4000
+DENSE = 7000
 """Strings at most: equations are solved with dense matrices."""
+
+
+NONE = co.Strings(np.zeros((0, 0), dtype=np.int32), np.zeros((0, 0), dtype=np.int8))
 
 
 class Expanding(NamedTuple):
@@ -43,35 +46,38 @@ class CumulantSearch(Driver):
     @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak."""
-        return 1e8 + 5 * 8 * min(float(DENSE), self._expected(self.highest)) ** 2
+        size = self.rungs[-1].size
+        return 1e8 + 3 * 8 * size**2 + BYTES * size
 
     def describe(self) -> dict[str, Any]:
         """Sizes."""
-        permutations, highest = len(self.picture.symmetry.moves), self.highest
-        return {"permutations": permutations, "weight": highest, "strings": int(self._expected(highest))}
+        last = self.rungs[-1]
+        return {"permutations": len(self.picture.symmetry.moves), "weight": last.weight, "strings": last.size}
 
     @cached_property
-    def highest(self) -> int:
-        """The largest order.
+    def rungs(self) -> list[co.Rung]:
+        """All strings of up to 2, 3, ... sites, without the parity that is broken, and the widest clusters that fit.
 
         **Raises** `NeurhoError` if `task.weight` asks for too many strings.
         """
-        sites, asked = self.picture.setup.lattice.sites, self.picture.task.weight
+        full, task = self.picture.symmetry, self.picture.task
+        symmetry = co.Symmetry(full.moves, full.letters, full.signs[:-1])
+        sites, most, asked = symmetry.sites, min(DENSE, task.strings), task.weight
         highest = 2
-        while highest < sites - 1 and self._expected(highest + 1) <= min(DENSE, self.picture.task.strings):
+        while highest < sites - 1 and co.string_counts(symmetry, highest + 1)[1:].sum() <= most:
             highest += 1
         if asked is not None and not 2 <= asked <= highest:
             raise NeurhoError(
                 f'Key `task.weight` must be 2 to {highest} for task.closure = "cumulants" on this lattice, because its '
-                f"equations are solved with dense matrices of at most {DENSE} strings, but it is {asked}."
+                f"equations are solved with dense matrices of at most {most} strings, but it is {asked}."
             )
-        return highest if asked is None else asked
-
-    def _expected(self, weight: int) -> float:
-        """About how many strings of up to `weight` sites there are: without the parity that is broken."""
-        symmetry = self.picture.symmetry
-        broken = co.Symmetry(symmetry.moves, symmetry.letters, symmetry.signs[:-1])
-        return sum(co.expected_count(broken, k) for k in range(1, weight + 1))
+        climbed = co.ladder(self.picture.terms, symmetry, NONE, most=most, weight=asked)
+        found = [rung for rung in climbed if 2 <= rung.weight < sites]
+        return [
+            rung
+            for rung, after in zip(found, [*found[1:], None], strict=True)
+            if after is None or rung.weight < after.weight
+        ]
 
     def template(self) -> Expanding:
         """The state before the first order."""
@@ -88,21 +94,21 @@ class CumulantSearch(Driver):
         terms, dim = self.picture.terms, self.picture.setup.lindbladian.local_dim
         order = co.mean_field_order(terms, self.picture.setup.lattice.symmetries, dim)
         before, last = None, None
-        for number, weight in enumerate(range(2, self.highest + 1), start=1):
-            branch = co.ordered_branch(terms, order, weight)
+        for number, rung in enumerate(self.rungs, start=1):
+            branch = co.ordered_branch(terms, order, rung.parts)
             try:
-                z, first = co.ordered_state(branch, order, before)
+                found = co.ordered_state(branch, order, before)
             except NumericalError:
                 if last is None:
                     raise
-                last = _without(last, weight)
+                last = _without(last, rung.weight)
                 if last.step > done:
                     yield last
                 return
-            before = branch, first
+            before = branch, found.first
             if number == 1:
                 here = here._replace(values=self._read(branch, co.mean_field_moments(branch, order)).values)
-            here, last = self._judged(branch, z, here._replace(step=number, t=float(number)))
+            here, last = self._judged(branch, rung, found, here._replace(step=number, t=float(number)))
             if number > done:  # a run that goes on solves again what was found before, in seconds
                 yield last
             if last.converged:
@@ -115,21 +121,21 @@ class CumulantSearch(Driver):
         member = Member(hierarchy, central=True, blocks=co.blocks(hierarchy, self.picture.measured.strings))
         return self.picture.read(member, moments, 0.0)
 
-    def _judged(self, branch: co.Branch, z: np.ndarray, state: Expanding) -> tuple[Expanding, Snapshot]:
-        strings, picture = branch.cumulants.hierarchy.strings, self.picture
-        weight = strings.sites.shape[1]
-        reading = self._read(branch, co.branch_moments(branch, z))
-        difference = np.abs(reading.values - state.values)
+    def _judged(
+        self, branch: co.Branch, rung: co.Rung, found: co.Solution, state: Expanding
+    ) -> tuple[Expanding, Snapshot]:
+        picture = self.picture
+        reading, flat = (self._read(branch, co.branch_moments(branch, z)) for z in (found.z, found.flat))
+        difference = np.maximum(np.abs(reading.values - state.values), np.abs(reading.values - flat.values))
         errors = picture.errors(difference, state.difference)
-        if weight == 2:  # mean field alone may be near by chance
+        if rung.weight == 2:  # mean field alone may be near by chance
             least = MEMORY * np.sqrt(picture.size_of(difference))
             errors = np.where(errors > picture.rounding, np.maximum(errors, least), errors)
-        rung = co.Rung(weight=weight, full=weight, parts=(strings.take(slice(1, None)),), complete=False)
         state = state._replace(values=reading.values, difference=difference)
-        found = picture.snapshot(state, reading, errors, rung, central=True)
-        reached = weight > 2 and found.diagnostics["error_estimate"] <= picture.task.goal
-        diagnostics = found.diagnostics | {"order_decay": float(z[0])}
-        return state, found._replace(diagnostics=diagnostics, converged=reached)
+        row = picture.snapshot(state, reading, errors, rung, central=True)
+        reached = rung.weight > 2 and row.diagnostics["error_estimate"] <= picture.task.goal
+        diagnostics = row.diagnostics | {"order_decay": float(found.z[0])}
+        return state, row._replace(diagnostics=diagnostics, converged=reached)
 
 
 def _without(last: Snapshot, weight: int) -> Snapshot:
@@ -146,5 +152,5 @@ def make(setup: Setup) -> CorrelatorFlow | CorrelatorSearch | CumulantSearch:
     if not isinstance(plain, CorrelatorSearch) or task.kind != "stationary" or task.closure != "cumulants":
         return plain
     search = CumulantSearch(plain.picture)
-    _ = search.highest  # a weight that does not fit is said before the run
+    _ = search.rungs  # a weight that does not fit is said before the run
     return search
