@@ -275,6 +275,14 @@ def test_overrides_replace_and_drop_what_no_longer_applies(tmp_path):
         small("task.method=exact", "task.dt=0.1", tmp_path=tmp_path)
 
 
+def test_another_kind_of_method_does_not_inherit_what_means_something_else_there():
+    assert config.load("fig2", ["task.method=bosh3"]).task.tolerance == 1e-3
+    assert config.load("fig2", ["task.method=projected"]).task.tolerance == 1e-3
+    assert config.load("fig2", ["task.method=correlators"]).task.tolerance == 1e-7
+    assert config.load("fig2", ["task.method=matrix-product"]).task.dt is None
+    assert config.load("fig2", ["task.method=correlators", "task.tolerance=1e-5"]).task.tolerance == 1e-5
+
+
 def test_fingerprint_depends_on_the_physics_and_not_on_the_output(tmp_path):
     one = config.fingerprint(small(tmp_path=tmp_path))
     assert one == config.fingerprint(small("output.keep=7", tmp_path=tmp_path))

@@ -318,10 +318,29 @@ def test_orbits_add_up_to_all_strings():
 
 
 def test_sizes_are_said_before(tmp_path):
-    facts = build(loads(TORUS, "torus")).describe()
-    assert facts["strings"] >= 150
+    problem = build(loads(TORUS, "torus"))
+    facts = problem.describe()
+    assert facts["strings"] == problem.driver.picture.rungs[-1].size
     assert facts["weight"] == 6
     json.dumps(facts)
+
+
+@pytest.mark.parametrize("lattice", [neurho.square(2, 3, periodic=True), neurho.chain(5, periodic=True)])
+@pytest.mark.parametrize("signs", [None, [[0, 1, 1, 0]], [[0, 1, 1, 0], [0, 0, 1, 1]]])
+def test_strings_are_counted_without_making_them(lattice, signs):
+    symmetry = co.Symmetry(lattice.symmetries, 4, signs)
+    made = [co.all_strings(symmetry, weight).size for weight in range(1, 6)]
+    np.testing.assert_array_equal(co.string_counts(symmetry, 5), [1, *made])
+
+
+@pytest.mark.parametrize("text", [TORUS, QUENCH])
+@pytest.mark.parametrize("weight", [1, 2])
+def test_one_set_of_strings_has_no_error_bar(text, weight):
+    rows = run(text, weight=weight)
+    assert np.all(np.isinf(rows[-1].observables["sz"].error))
+    assert "without a second cut" in rows[0].message
+    assert not rows[-1].converged
+    assert np.isfinite(rows[-1].observables["sz"].mean)
 
 
 @pytest.mark.parametrize("task", ["stationary", "evolve"])

@@ -11,6 +11,7 @@ from neurho import exact
 from neurho._types import NeurhoError, NumericalError
 from neurho.config import loads
 from neurho.correlators import cumulants, ordered
+from neurho.correlators.strings import strings_on
 from neurho.run.problem import build
 
 TORUS = """
@@ -47,11 +48,12 @@ def central(table):
     return table, means
 
 
-def cut(model, weight):
-    """Cumulants of all strings of up to `weight` sites, without symmetries."""
+def cut(model, weight, clusters=()):
+    """Cumulants of all strings of up to `weight` sites and of some of one site more, without symmetries."""
     terms = co.string_terms(model)
     symmetry = co.Symmetry(np.arange(model.sites)[None], 4)
     parts = [co.all_strings(symmetry, k) for k in range(1, weight + 1)]
+    parts += [strings_on(symmetry, clusters, weight + 1)] * (len(clusters) > 0)
     return co.build_cumulants(co.build_hierarchy(terms, symmetry, parts, central=True))
 
 
@@ -67,13 +69,15 @@ def test_partitions_are_counted_by_bell_numbers():
     assert [len(list(cumulants.partitions(tuple(range(n))))) for n in range(1, 7)] == [1, 2, 5, 15, 52, 203]
 
 
-@pytest.mark.parametrize("split", [(2, 2), (2, 3), (3, 3), (2, 2, 2)])
-def test_independent_parts_have_no_common_cumulant(split):
+@pytest.mark.parametrize(
+    ("split", "clusters"), [((2, 2), ()), ((2, 3), ()), ((3, 3), ()), ((2, 2, 2), ()), ((2, 3), ((0, 1, 2, 3),))]
+)
+def test_independent_parts_have_no_common_cumulant(split, clusters):
     sites = sum(split)
     rho = reduce(np.kron, [random_state(k, 5 + n) for n, k in enumerate(split)])
     table, means = central(co.to_correlators(rho, sites))
     model = ising(sites)
-    found = cut(model, sites - 1)
+    found = cut(model, 3 if clusters else sites - 1, clusters)
     strings = found.hierarchy.strings
     c = table[tuple(strings.dense(sites).T)]
     # with them the equations of the strings that are kept are those of the dense superoperator
@@ -166,7 +170,8 @@ def test_two_sites_of_a_torus():
     (last,) = problem.snapshots()
     m_z = last.observables["sz"]
     assert abs(m_z.mean - -0.4909) < m_z.error < 0.1
-    assert problem.describe()["weight"] == last.diagnostics["weight"] == 2
+    for size in ("weight", "strings"):
+        assert problem.describe()[size] == last.diagnostics[size]
     assert last.observables["sx"].mean == 0
 
 

@@ -16,7 +16,7 @@ from neurho.config.messages import ending, shown, suggest
 from neurho.config.modules import with_module
 from neurho.config.pulses import with_tables
 from neurho.config.schema import KINDS, PLAIN, Config
-from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, unused
+from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, WITHOUT_NETWORK, unused
 from neurho.config.validation import validate
 
 
@@ -31,7 +31,8 @@ def load(source: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) 
     ```
 
     `overrides` are texts ``"task.t=2.0"``, or values by key, applied before anything is checked. One that changes a
-    `kind`, `method` or `solver` also takes out the keys of its table that the new choice does not know.
+    `kind`, `method` or `solver` also takes out the keys of its table that the new choice does not know; from or to a
+    method without a network also those that mean something else there, such as `tolerance`.
 
     **Raises** `NeurhoError`: a sentence with the file, the key, what it is and what it must be, for all that is wrong.
     """
@@ -140,6 +141,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
 
 def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
     data = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
+    method = _method(data)
     given: dict[str, set[str]] = {}
     wrong: list[str] = []
     for item in overrides:
@@ -152,10 +154,20 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
     for one, other in (("times", "points"), ("points", "times")):
         if {one} == given.get("task", set()) & {"times", "points"}:
             data["task"].pop(other, None)
+    told = given.get("task", set())
+    if "method" in told and _method(data) != method and {_method(data), method} & WITHOUT_NETWORK:
+        # `tolerance`, `dt` or `cutoff` of one of them is no such thing of the other
+        data["task"] = {k: v for k, v in data["task"].items() if k in told or k not in CHOSEN}
     for table, keys in given.items():
         if keys & {"kind", "method", "solver"}:
             data[table] = {k: v for k, v in data[table].items() if k in keys or _applies(table, k, data[table])}
     return data
+
+
+def _method(data: Mapping[str, Any]) -> str | None:
+    """The method that a problem asks for, if it names one."""
+    task = data.get("task")
+    return str(task["method"]) if isinstance(task, Mapping) and "method" in task else None
 
 
 def _change(data: dict[str, Any], given: dict[str, set[str]], item: str, where: str) -> None:

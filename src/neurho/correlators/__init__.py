@@ -22,7 +22,7 @@ from neurho.correlators.reading import (
     smallest_eigenvalue,
     string_means,
 )
-from neurho.correlators.rungs import MOST_WEIGHT, Rung, ladder, require_terms, string_counts
+from neurho.correlators.rungs import MOST_WEIGHT, Rung, cumulant_ladder, ladder, require_terms, string_counts
 from neurho.correlators.solving import Moments, propagate, raw_means, start, stationary_state
 from neurho.correlators.starts import (
     Dense,
@@ -61,6 +61,7 @@ __all__ = [
     "branch_moments",
     "build_cumulants",
     "build_hierarchy",
+    "cumulant_ladder",
     "dense",
     "from_correlators",
     "from_dense",

@@ -1,4 +1,4 @@
-"""A hierarchy closed by cumulants: those of strings that are not kept are zero, and so their moments are sums of products.
+"""A hierarchy closed by cumulants: those of strings that are not kept are zero, so their moments are sums of products.
 
 With central moments c' about the state's own one-site means, those of one site vanish, and cumulants k are
 

@@ -22,13 +22,16 @@ from scipy.sparse import csr_array, diags_array, eye_array
 
 from neurho._types import NumericalError
 from neurho.correlators.cumulants import Cumulants, build_cumulants
-from neurho.correlators.equations import StringTerms, invariant_moves, sector_signs
+from neurho.correlators.equations import StringTerms, sector_signs
 from neurho.correlators.hierarchy import Hierarchy, build_hierarchy
 from neurho.correlators.solving import Moments, propagate, start
 from neurho.correlators.strings import Strings, Symmetry, all_strings
 
 FIRST, STEP, LEAST = 0.95, 0.03, 0.3
 """Amplitudes relative to the mean-field state: the first, steps down from it, and the last that counts as order."""
+
+ENOUGH = 3e-4
+"""Accuracy of an amplitude; values change by about half of it."""
 
 RATE = 0.3
 """How much shorter than the one before a step by old factors must be, for these not to be taken again."""
@@ -97,9 +100,11 @@ class Slope(NamedTuple):
 def mean_field_order(terms: StringTerms, moves: np.ndarray, dim: int) -> Order:
     """The mean-field stationary state that is reached from a state alike on all sites without any parity.
 
+    - `moves`: the permutations of sites that the Lindbladian has.
+
     **Raises** `NumericalError` where it has the parities.
     """
-    moves, signs = invariant_moves(terms, moves), sector_signs(terms, dim)
+    signs = sector_signs(terms, dim)
     symmetry = Symmetry(moves, terms.letters)
     hierarchy = build_hierarchy(terms, symmetry, [all_strings(symmetry, 1)], central=True)
     letters = np.tile(np.random.default_rng(3).uniform(0.1, 0.4, terms.letters), (symmetry.sites, 1))
@@ -258,7 +263,7 @@ class _Path:
         return self.points[amplitudes[int(np.argmin(slopes))]].z
 
     def _root(self, criterion: Callable[[float], float], low: float, high: float) -> np.ndarray:
-        root = float(brentq(criterion, low, high, xtol=1e-4))  # pyright: ignore[reportArgumentType]
+        root = float(brentq(criterion, low, high, xtol=ENOUGH))  # pyright: ignore[reportArgumentType]
         return self.at(root).z
 
 

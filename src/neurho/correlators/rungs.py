@@ -94,6 +94,25 @@ def ladder(
     yield from _clusters(terms, symmetry, full, asked, size=size, most=most, top=top)
 
 
+def cumulant_ladder(terms: StringTerms, symmetry: Symmetry, *, most: int, weight: int | None = None) -> Iterator[Rung]:
+    """Rungs that hold all parts of their strings, as cumulants need: all strings of up to 2, 3, ... sites, fewer than
+    the lattice has, and at last beside those the strings of one site more on clusters with neighbours two terms apart.
+    """
+    top = min(symmetry.sites - 1, MOST_WEIGHT if weight is None else weight)
+    sizes = np.cumsum(string_counts(symmetry, top)) - 1  # without the identity
+    full = [all_strings(symmetry, k) for k in range(1, top + 1) if k < 3 or weight is not None or sizes[k] <= most]
+    for k in range(2, len(full) + 1):
+        yield Rung(k, k, tuple(full[:k]), complete=False)
+    if (k := len(full)) < top:
+        clusters, near = {(j,) for j in range(symmetry.sites)}, _near(terms, symmetry.sites, LINKS[-1])
+        words = (symmetry.letters - 1) ** (k + 1) / 2 ** len(symmetry.signs) / len(symmetry.moves)
+        for _ in range(k):
+            clusters = _grown(clusters, near)
+            if sizes[k] + len(clusters) * words > most:
+                return
+        yield Rung(k + 1, k, (*full, strings_on(symmetry, sorted(clusters), k + 1)), complete=False)
+
+
 def _clusters(
     terms: StringTerms, symmetry: Symmetry, full: list[Strings], asked: Strings, *, size: int, most: int, top: int
 ) -> Iterator[Rung]:

@@ -20,6 +20,7 @@ from neurho.run.drivers.correlator_picture import (
     REFERENCES,
     Member,
     Picture,
+    require_second,
     sizes_of,
 )
 from neurho.run.drivers.inherited import Ended, last_matrix
@@ -99,7 +100,11 @@ class CorrelatorFlow(Driver):
         return self._at_start([co.Moments(c=np.zeros(size), means=zeros, central=False) for size in sizes])
 
     def ended(self, state: Flowing) -> Ended:
-        """What a state tells a run that begins with it."""
+        """What a state tells a run that begins with it.
+
+        **Raises** `NeurhoError` where it has no error bar.
+        """
+        require_second(self.picture)
         best, count = int(np.argmin(state.score)), len(self.sets)
         number, last = (best + 1) * count - 1, self.sets[-1]
         fine, coarse = (
@@ -135,7 +140,7 @@ class CorrelatorFlow(Driver):
         if state is None:
             here, snapshot = self._observe(here)
             assumed = "" if self.plan is None else self.plan.assumed
-            yield remarked(snapshot, " ".join(filter(None, (assumed, self._cut_earlier))))
+            yield remarked(snapshot, " ".join(filter(None, (assumed, self._cut_earlier, self.picture.alone))))
         times = self.picture.setup.times
         for t in times[times > here.t]:
             moved = [self._moved(number, here, float(t), watch) for number in range(len(self.members))]
@@ -188,8 +193,9 @@ class CorrelatorFlow(Driver):
             picture.read(m, co.Moments(c=c, means=means, central=m.central), state.t)
             for m, c, means in zip(self.members, state.c, state.means, strict=True)
         ]
-        if len(found) == 1:
-            return state, picture.snapshot(state, found[0], picture.rounding, rung, central=False)
+        if len(found) == 1 or picture.alone:
+            errors = picture.unknown if picture.alone else picture.rounding
+            return state, picture.snapshot(state, found[-1], errors, rung, central=False)
         count = len(self.sets)
         groups = [slice(k * count, (k + 1) * count) for k in range(len(self.references))]
         differences = np.stack([_spread([reading.values for reading in found[group]]) for group in groups])

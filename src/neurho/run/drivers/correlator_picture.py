@@ -161,6 +161,21 @@ class Picture:
         return np.maximum.reduce([difference, MEMORY * earlier * np.ones_like(difference), floor, self.rounding])
 
     @property
+    def alone(self) -> str:
+        """A sentence where one set of strings is all there is, and nothing tells what its cut does; else nothing."""
+        if len(self.rungs) > 1 or self.rungs[0].complete:
+            return ""
+        return (
+            f"Strings of up to {self.rungs[0].weight} sites are the only set that task.weight and task.strings allow: "
+            "without a second cut there is no error bar."
+        )
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """Errors where nothing tells them."""
+        return np.full(self.count, np.inf)
+
+    @property
     def rounding(self) -> np.ndarray:
         """Errors of values without a cut."""
         return np.full(self.count, 10 * self.task.tolerance)
@@ -206,6 +221,14 @@ class Picture:
                 "purity is the sum of the squares of all correlators of all weights, but it is true and strings have "
                 f"at most {weight} of {sites} sites; a larger task.strings keeps more."
             )
+
+
+def require_second(picture: Picture) -> None:
+    """Refuse the state of a run with one cut as a start: nobody knows how far off it is."""
+    if picture.alone:
+        raise NeurhoError(
+            "that run had one set of strings and no error bar; give it a larger task.weight or task.strings."
+        )
 
 
 def sizes_of(picture: Picture) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from neurho.run.drivers.correlator_picture import (
     REFERENCES,
     Picture,
     Reading,
+    require_second,
     sizes_of,
 )
 from neurho.run.drivers.inherited import Ended
@@ -109,8 +110,9 @@ class CorrelatorSearch(Driver):
     def ended(self, state: Climbing) -> Ended:
         """What a state tells a run that begins with it.
 
-        **Raises** `NeurhoError` before anything is found.
+        **Raises** `NeurhoError` before anything is found, or where it has no error bar.
         """
+        require_second(self.picture)
         best, rungs = state.best, self.picture.rungs
         if best.rung == 0:
             raise NeurhoError("that run has found no state yet.")
@@ -122,8 +124,8 @@ class CorrelatorSearch(Driver):
         return Ended(fine, None if last.complete else coarse)
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
-        """One output for each rung but the first, until errors are below `task.goal`; if the last rung is not the
-        best one, the best once more.
+        """One output for each rung but the first (if there is another), until errors are below `task.goal`; if the last
+        rung is not the best one, the best once more.
         """
         self.picture.require_purity()
         here: Climbing = self.template() if state is None else state
@@ -133,10 +135,10 @@ class CorrelatorSearch(Driver):
             if number <= here.step or number < first:
                 continue
             here, smallest = self._solved(rung, here._replace(step=number, t=float(number)))
-            if number == 1 and not rung.complete:
+            if number == 1 and len(rungs) > 1 and not rung.complete:
                 continue
             here, snapshot = self._judged(rung, here, smallest)
-            yield snapshot
+            yield snapshot._replace(message=self.picture.alone or snapshot.message)
             if snapshot.converged:
                 return
             if watch is not None:
@@ -190,9 +192,10 @@ class CorrelatorSearch(Driver):
     def _judged(self, rung: co.Rung, state: Climbing, smallest: np.ndarray) -> tuple[Climbing, Snapshot]:
         picture = self.picture
         sizes = [picture.size_of(d) if on else np.inf for d, on in zip(state.difference, state.alive, strict=True)]
-        best = 0 if rung.complete and state.alive[0] else int(np.argmin(sizes))
+        best = 0 if (rung.complete or picture.alone) and state.alive[0] else int(np.argmin(sizes))
         earlier = state.before[best] if state.step > 2 else 0.0
         errors = picture.rounding if rung.complete else picture.errors(state.difference[best], earlier)
+        errors = picture.unknown if picture.alone else errors
         if rung.weight >= BOTH:
             state = state._replace(alive=np.eye(len(REFERENCES))[best] * state.alive)
         reading = Reading(state.found[best], float(smallest[best]))

@@ -24,9 +24,6 @@ DENSE = 7000
 """Strings at most: equations are solved with dense matrices."""
 
 
-NONE = co.Strings(np.zeros((0, 0), dtype=np.int32), np.zeros((0, 0), dtype=np.int8))
-
-
 class Expanding(NamedTuple):
     """How many orders are done, what the last gave, and how it differs from the one before."""
 
@@ -62,22 +59,15 @@ class CumulantSearch(Driver):
         """
         full, task = self.picture.symmetry, self.picture.task
         symmetry = co.Symmetry(full.moves, full.letters, full.signs[:-1])
-        sites, most, asked = symmetry.sites, min(DENSE, task.strings), task.weight
-        highest = 2
-        while highest < sites - 1 and co.string_counts(symmetry, highest + 1)[1:].sum() <= most:
-            highest += 1
+        most, asked = min(DENSE, task.strings), task.weight
+        sizes = np.cumsum(co.string_counts(symmetry, symmetry.sites - 1)[1:])
+        highest = max(2, int(np.searchsorted(sizes, most, side="right")))
         if asked is not None and not 2 <= asked <= highest:
             raise NeurhoError(
                 f'Key `task.weight` must be 2 to {highest} for task.closure = "cumulants" on this lattice, because its '
                 f"equations are solved with dense matrices of at most {most} strings, but it is {asked}."
             )
-        climbed = co.ladder(self.picture.terms, symmetry, NONE, most=most, weight=asked)
-        found = [rung for rung in climbed if 2 <= rung.weight < sites]
-        return [
-            rung
-            for rung, after in zip(found, [*found[1:], None], strict=True)
-            if after is None or rung.weight < after.weight
-        ]
+        return list(co.cumulant_ladder(self.picture.terms, symmetry, most=most, weight=asked))
 
     def template(self) -> Expanding:
         """The state before the first order."""
@@ -92,7 +82,7 @@ class CumulantSearch(Driver):
         self.picture.require_purity()
         done, here = 0 if state is None else int(state.step), self.template()
         terms, dim = self.picture.terms, self.picture.setup.lindbladian.local_dim
-        order = co.mean_field_order(terms, self.picture.setup.lattice.symmetries, dim)
+        order = co.mean_field_order(terms, self.picture.symmetry.moves, dim)
         before, last = None, None
         for number, rung in enumerate(self.rungs, start=1):
             branch = co.ordered_branch(terms, order, rung.parts)
