@@ -1,5 +1,6 @@
 """Correlators of operator strings and their equations of motion: the hierarchy, cut at strings of some weight."""
 
+from neurho.correlators.amplitudes import Solution, ordered_state
 from neurho.correlators.basis import from_correlators, letters, operator_strings, product_letters, to_correlators
 from neurho.correlators.cumulants import Cumulants, build_cumulants
 from neurho.correlators.equations import StringTerms, invariant_moves, sector_signs, string_terms
@@ -7,12 +8,10 @@ from neurho.correlators.hierarchy import Hierarchy, build_hierarchy
 from neurho.correlators.ordered import (
     Branch,
     Order,
-    Solution,
     branch_moments,
     mean_field_moments,
     mean_field_order,
     ordered_branch,
-    ordered_state,
 )
 from neurho.correlators.reading import (
     Measured,
