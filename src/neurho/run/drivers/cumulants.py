@@ -23,6 +23,9 @@ from neurho.run.setup import Setup
 DENSE = 7000
 """Strings at most: equations are solved with dense matrices."""
 
+UNCONFIRMED = 2.0
+"""By how much errors grow where the next order has no solution."""
+
 
 class Expanding(NamedTuple):
     """How many orders are done, what the last gave, and how it differs from the one before."""
@@ -131,9 +134,20 @@ class CumulantSearch(Driver):
 def _without(last: Snapshot, weight: int) -> Snapshot:
     """The order before once more, where one has no solution."""
     step = last.step + 1
-    state = last.state._replace(step=step, t=float(step))
-    message = f"Cumulants of up to {weight} sites have no ordered state; values and errors are those of {weight - 1}."
-    return last._replace(step=step, t=float(step), state=state, message=message)
+    message = (
+        f"Cumulants of up to {weight} sites have no ordered state: values are those of {weight - 1}, with twice their "
+        "errors, as no order after it bears them out."
+    )
+    wider = {name: found._replace(error=UNCONFIRMED * found.error) for name, found in last.observables.items()}
+    worst = {"error_estimate": UNCONFIRMED * last.diagnostics["error_estimate"]}
+    return last._replace(
+        step=step,
+        t=float(step),
+        state=last.state._replace(step=step, t=float(step)),
+        observables=wider,
+        diagnostics=last.diagnostics | worst,
+        message=message,
+    )
 
 
 def make(setup: Setup) -> CorrelatorFlow | CorrelatorSearch | CumulantSearch:
