@@ -339,6 +339,7 @@ def test_one_set_of_strings_has_no_error_bar(text, weight):
     rows = run(text, weight=weight)
     assert np.all(np.isinf(rows[-1].observables["sz"].error))
     assert "without a second cut" in rows[0].message
+    assert rows[-1].diagnostics["error_estimate"] == 1.0  # finite, as what is recorded must be, and "do not use"
     assert not rows[-1].converged
     assert np.isfinite(rows[-1].observables["sz"].mean)
 

@@ -25,6 +25,9 @@ MEMORY = 0.2
 FLOOR = 0.05
 """Part of the root mean square of all differences below which no error falls, for the same reason."""
 
+UNTOLD = 1.0
+"""What stands for an infinite error in `error_estimate`: as large as means of spins can be."""
+
 GLOBAL = ("purity", "renyi2")
 """What is no mean of an operator."""
 
@@ -188,7 +191,7 @@ class Picture:
             default=0.0,
         )
         diagnostics = {
-            "error_estimate": worst,
+            "error_estimate": worst if np.isfinite(worst) else UNTOLD,
             "weight": float(rung.weight),
             "strings": float(rung.size),
             "central": float(central),
