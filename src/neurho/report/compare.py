@@ -109,9 +109,9 @@ def averaged(series: xr.Dataset, fraction: float) -> xr.Dataset:
 
 
 def error_of(data: xr.Dataset, name: str) -> np.ndarray:
-    """Standard errors of a variable; zeros where it has none."""
+    """Standard errors of a variable; zeros where it has none, or where nobody knows them (infinite ones)."""
     if f"{name}_error" in data:
-        return np.nan_to_num(data[f"{name}_error"].values)
+        return np.nan_to_num(data[f"{name}_error"].values, posinf=0.0)
     return np.zeros(data[name].shape)
 
 
