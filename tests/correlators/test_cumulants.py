@@ -184,3 +184,12 @@ def test_without_order_it_says_so():
 def test_a_weight_that_does_not_fit_is_refused():
     with pytest.raises(NeurhoError, match=r"task.weight.*must be 2 to"):
         build(loads(TORUS + "weight = 9\n", "torus"))
+
+
+def test_errors_double_where_the_next_order_has_no_solution():
+    first, last = build(loads(TORUS, "torus")).snapshots()
+    assert "no ordered state" in last.message
+    (before, m_z) = (row.observables["sz"] for row in (first, last))
+    assert m_z.error == pytest.approx(2 * before.error)
+    assert abs(m_z.mean - -0.46647) < m_z.error  # exact, by a hierarchy without a cut
+    assert last.diagnostics["error_estimate"] == pytest.approx(2 * first.diagnostics["error_estimate"])
