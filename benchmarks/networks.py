@@ -423,6 +423,12 @@ def judged(system, kind, network):
     }
 
 
+def distance(system, kind, network):
+    """||rho - sigma||/||sigma|| in the Hilbert-Schmidt norm."""
+    entries = kind.table(system)
+    return float(jnp.linalg.norm(residual(system, entries, 1.0)(jax.jit(lambda one: entries.some(one))(network))))
+
+
 TITLES = (
     "system | network | parameters | how | distance | trace distance | m_z | S^xx(0) | smallest eigenvalue | seconds"
 )
@@ -447,8 +453,7 @@ def rows(system, names, options):
             row = {"system": system.name, "network": name, "parameters": parameters, "n": n}
             if options.search:
                 network, ended, seconds = searched(system, kind, n, options.seconds)
-                entries = kind.table(system)
-                left = float(jnp.linalg.norm(residual(system, entries, 1.0)(jax.jit(lambda one: entries.some(one))(network))))
+                left = distance(system, kind, network)
                 how = {"how": "search", "distance": left, "ended": ended, "seconds": seconds}
                 yield row | how | judged(system, kind, network)
                 continue

@@ -1,4 +1,7 @@
-"""Nonlinear least squares: damped Gauss-Newton steps by conjugate gradients with products J d and J^T u, no matrix."""
+"""Nonlinear least squares: damped Gauss-Newton steps by conjugate gradients with products J d and J^T u.
+
+J is a matrix where rows are given one by one, which costs a derivative of each, once; else it is never formed.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,6 +24,13 @@ Residual = Callable[[Any, Any], Float[Array, " entries"]]
 """r of the parameters (a pytree of real arrays) and of what does not move."""
 
 
+Row = Callable[[Any, Any, Any], Float[Array, ""]]
+"""One entry of r of the parameters, of what belongs to this entry, and of what all share."""
+
+BATCH = 128
+"""Rows that are worked on at once."""
+
+
 class Fit(NamedTuple):
     """The best parameters, their sum of squares, and the damping with which a similar search may begin."""
 
@@ -35,6 +45,7 @@ def least_squares(
     data: Any,
     *,
     steps: int,
+    row: Row | None = None,
     inner: int = 60,
     worth: float = 0.1,
     goal: float = 0.0,
@@ -45,6 +56,8 @@ def least_squares(
     **Arguments**
 
     - `residual`, `data`: r(parameters, data); the same function is compiled once.
+    - `row`: the entries one by one, where they have derivatives of their own: `data` is then (what belongs to each,
+      with a leading axis, what all share).
     - `steps`: attempted steps at most; `inner`: conjugate-gradient iterations of each.
     - `worth`: ends when a step lowers the cost by less than this share; `goal`: or when the cost is so small.
     - `damping`: of the first step; three times smaller after one that does what J says, ten times larger after one that
@@ -52,7 +65,7 @@ def least_squares(
     """
     cost = np.inf
     for _ in range(steps):
-        moved, before, after, predicted = _attempt(residual, parameters, data, jnp.asarray(damping, float), inner)
+        moved, before, after, predicted = _attempt(residual, row, parameters, data, jnp.asarray(damping, float), inner)
         before, after, predicted = float(before), float(after), float(predicted)
         cost = before
         if not after < before:
@@ -69,18 +82,32 @@ def least_squares(
 
 
 @program
-def _attempt(residual: Residual, parameters: Any, data: Any, damping: Array, inner: int) -> tuple[Any, ...]:
+def _attempt(
+    residual: Residual, row: Row | None, parameters: Any, data: Any, damping: Array, inner: int
+) -> tuple[Any, ...]:
     """Parameters after one step, the cost before and after it, and by how much it should fall."""
     vector, restore = ravel_pytree(parameters)
 
     def r_of(v: Array) -> Array:
         return residual(restore(v), data)
 
-    r, push = jax.linearize(r_of, vector)
-    transposed = jax.linear_transpose(push, vector)
+    if row is None:
+        r, push = jax.linearize(r_of, vector)
+        transposed = jax.linear_transpose(push, vector)
 
-    def pull(u: Array) -> Array:
-        return transposed(u)[0]
+        def pull(u: Array) -> Array:
+            return transposed(u)[0]
+
+    else:
+        own, shared = data
+        one = jax.value_and_grad(lambda v, each: row(restore(v), each, shared))
+        r, matrix = jax.lax.map(lambda each: one(vector, each), own, batch_size=BATCH)
+
+        def push(d: Array) -> Array:
+            return matrix @ d
+
+        def pull(u: Array) -> Array:
+            return u @ matrix
 
     signs = jax.random.rademacher(jax.random.key(0), (4, len(r)), r.dtype)
     tau = jnp.mean(jax.lax.map(lambda z: jnp.mean(pull(z) ** 2), signs)) + jnp.finfo(r.dtype).tiny
@@ -90,7 +117,7 @@ def _attempt(residual: Residual, parameters: Any, data: Any, damping: Array, inn
 
 
 def _conjugate_gradients(apply: Callable[[Array], Array], b: Array, iterations: int) -> Array:
-    """x with A x = b, A symmetric and positive, from x = 0."""
+    """The x of A x = b, A symmetric and positive, from x = 0."""
 
     def body(at: tuple[Array, ...]) -> tuple[Array, ...]:
         count, x, left, search, size = at

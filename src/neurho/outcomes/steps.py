@@ -64,12 +64,22 @@ class Step(NamedTuple):
     damping: float
 
 
-class _Data(NamedTuple):
-    at: Weighted
+class _Here(NamedTuple):
+    """What belongs to an outcome: itself, its weight, log p and E."""
+
+    a: Array
+    weight: Array
+    log_p: Array
     velocity: Array
+
+
+class _Rule(NamedTuple):
+    """What all outcomes share."""
+
     rates: tuple[Rate, ...]
     dt: Array
     share: Array
+    whole: bool
 
 
 def weighted(network: RecurrentOutcomes, key: PRNGKeyArray, samples: int | None) -> Weighted:
@@ -88,50 +98,65 @@ def log_probabilities(network: RecurrentOutcomes, a: Int[Array, "count sites"]) 
     return jax.vmap(network.log_probability)(a)
 
 
-def relative(network: RecurrentOutcomes, rates: tuple[Rate, ...], at: Weighted) -> tuple[Array, Array]:
-    """p'/p and (L p')/p of a network p' at outcomes of p."""
-    if at.whole:
-        p = jnp.maximum(jnp.exp(at.log_p), LEAST * jnp.max(jnp.exp(at.log_p)))
+def relative(
+    network: RecurrentOutcomes, rates: tuple[Rate, ...], a: Array, log_p: Array, *, whole: bool
+) -> tuple[Array, Array]:
+    """p'/p and (L p')/p of a network p' at outcomes of p; `whole` where they are all outcomes in order."""
+    if whole:
+        p = jnp.maximum(jnp.exp(log_p), LEAST * jnp.max(jnp.exp(log_p)))
         moved = jnp.exp(all_log_probabilities(network))
         return moved / p, applied(rates, moved, network.sites) / p
-    one = jax.checkpoint(lambda draw: _at_one(network, rates, *draw))  # what is not kept is evaluated again
-    return jax.lax.map(one, (at.a, at.log_p), batch_size=BATCH)
+    return jax.lax.map(lambda draw: _at_one(network, rates, *draw), (a, log_p), batch_size=BATCH)
 
 
 def _at_one(network: RecurrentOutcomes, rates: tuple[Rate, ...], a: Array, log_p: Array) -> tuple[Array, Array]:
-    """The same at one outcome: log p' of all that local terms connect to it, the outcome itself once."""
-    ratio, total = jnp.exp(network.log_probability(a) - log_p), jnp.zeros(())
-    for size in sorted({len(rate.sites) for rate in rates}):
-        some = [rate for rate in rates if len(rate.sites) == size]
-        sites = jnp.asarray([rate.sites for rate in some])
-        table = jnp.stack([jnp.asarray(rate.matrix) for rate in some])
-        here = a[sites] @ jnp.asarray(place_values(size, OUTCOMES))
-        row = table[jnp.arange(len(some)), here]
-        others = jnp.asarray(all_labels(size, OUTCOMES), a.dtype)
-        changed = jax.vmap(lambda s: jax.vmap(lambda b: a.at[s].set(b))(others))(sites)
-        log_others = jax.vmap(jax.vmap(network.log_probability))(changed)
-        total = total + jnp.sum(row * jnp.exp(log_others - log_p))
-    return ratio, total
+    """The same at one outcome: log p' of all that local terms connect to it."""
+    sizes = sorted({len(rate.sites) for rate in rates})
+    parts = [_moved(network, [rate for rate in rates if len(rate.sites) == size], a, log_p) for size in sizes]
+    return jnp.exp(network.log_probability(a) - log_p), jnp.sum(jnp.stack(parts))
 
 
-def _residual(network: RecurrentOutcomes, data: _Data) -> Array:
-    ratio, moved = relative(network, data.rates, data.at)
-    r = ratio - 1 - data.dt * ((1 - data.share) * data.velocity + data.share * moved)
-    return jnp.sqrt(data.at.weights) * r / (1 + data.dt * data.share)
+def _moved(network: RecurrentOutcomes, rates: list[Rate], a: Array, log_p: Array) -> Array:
+    """(L p')(a)/p(a) of terms on the same number of sites."""
+    size = len(rates[0].sites)
+    sites = jnp.asarray([rate.sites for rate in rates])
+    table = jnp.stack([jnp.asarray(rate.matrix) for rate in rates])
+    row = table[jnp.arange(len(rates)), a[sites] @ jnp.asarray(place_values(size, OUTCOMES))]
+    others = jnp.asarray(all_labels(size, OUTCOMES), a.dtype)
+    changed = jax.vmap(lambda where: jax.vmap(lambda b: a.at[where].set(b))(others))(sites)
+    log_others = jax.vmap(jax.vmap(network.log_probability))(changed)
+    return jnp.sum(row * jnp.exp(log_others - log_p))
+
+
+def _misses(ratio: Array, moved: Array, here: _Here, rule: _Rule) -> Array:
+    r = ratio - 1 - rule.dt * ((1 - rule.share) * here.velocity + rule.share * moved)
+    return jnp.sqrt(here.weight) * r / (1 + rule.dt * rule.share)
+
+
+def _residual(network: RecurrentOutcomes, data: tuple[_Here, _Rule]) -> Array:
+    here, rule = data
+    return _misses(*relative(network, rule.rates, here.a, here.log_p, whole=rule.whole), here, rule)
+
+
+def _row(network: RecurrentOutcomes, here: _Here, rule: _Rule) -> Array:
+    return _misses(*_at_one(network, rule.rates, here.a, here.log_p), here, rule)
 
 
 @program
 def velocity(network: RecurrentOutcomes, rates: tuple[Rate, ...], at: Weighted) -> Float[Array, " count"]:
     """E = (L p)/p at outcomes of the same network."""
-    return relative(network, rates, at)[1]
+    return relative(network, rates, at.a, at.log_p, whole=at.whole)[1]
 
 
 @program
-def _left(network: RecurrentOutcomes, data: _Data) -> tuple[Array, Array]:
-    """R and the change of dt E over the step."""
-    ratio, moved = relative(network, data.rates, data.at)
-    change = data.dt * (moved - data.velocity)
-    return ratio - 1 - data.dt * data.velocity - data.share * change, change
+def _left(network: RecurrentOutcomes, data: tuple[_Here, _Rule]) -> tuple[Array, Array, Array]:
+    """R, the change d of dt E over the step, and L d where all outcomes are known."""
+    here, rule = data
+    ratio, moved = relative(network, rule.rates, here.a, here.log_p, whole=rule.whole)
+    change = rule.dt * (moved - here.velocity)
+    p = jnp.exp(here.log_p)
+    turned = applied(rule.rates, change * p, network.sites) / p if rule.whole else jnp.full_like(p, jnp.nan)
+    return ratio - 1 - rule.dt * here.velocity - rule.share * change, change, turned
 
 
 def implicit_step(
@@ -150,20 +175,27 @@ def implicit_step(
     - `share`: s, 1/2 or 1. `samples`: draws to fit to, and as many to judge; None for sums over all outcomes.
     - `iterations`: Gauss-Newton steps at most.
 
-    The error of the trapezoidal rule, dt^3/12 p''', is estimated as if p grew like exp(k t): with d = dt (E' - E)/2,
-    about |d|^2/(3 |dt E|).
+    The error of the trapezoidal rule is dt^3/12 p''' = dt/12 L d with d = dt (E' - E). At draws, where L d is not
+    known, it is estimated as if p'' grew as fast as p': |d|^2/(12 |dt E|), and doubled.
     """
     fitted, fresh = jax.random.split(key)
-    length, s = jnp.asarray(dt, float), jnp.asarray(share, float)
-    at = weighted(network, fitted, samples)
-    data = _Data(at, velocity(network, rates, at), rates, length, s)
-    found = least_squares(_residual, network, data, steps=iterations, damping=damping, goal=1e-24)
-    if samples is not None:
-        at = weighted(network, fresh, samples)
-        data = _Data(at, velocity(network, rates, at), rates, length, s)
-    left, change = (np.asarray(value) for value in _left(found.parameters, data))
-    motion = _size(dt * np.asarray(data.velocity), at)
-    truncation = (_size(change, at) / 2) ** 2 / (3 * motion) if motion > 0 else 0.0
+    rule = _Rule(rates, jnp.asarray(dt, float), jnp.asarray(share, float), whole=samples is None)
+
+    def drawn(key: PRNGKeyArray) -> tuple[Weighted, tuple[_Here, _Rule]]:
+        at = weighted(network, key, samples)
+        return at, (_Here(at.a, at.weights, at.log_p, velocity(network, rates, at)), rule)
+
+    at, data = drawn(fitted)
+    row = None if rule.whole else _row
+    found = least_squares(_residual, network, data, row=row, steps=iterations, damping=damping, goal=1e-24)
+    if not rule.whole:
+        at, data = drawn(fresh)
+    left, change, turned = (np.asarray(value) for value in _left(found.parameters, data))
+    motion = _size(dt * np.asarray(data[0].velocity), at)
+    if rule.whole:
+        truncation = dt / 12 * _size(turned, at)
+    else:
+        truncation = _size(change, at) ** 2 / (6 * motion) if motion > 0 else 0.0
     return Step(found.parameters, left, at, _size(left, at), motion, truncation, found.damping)
 
 
@@ -171,9 +203,12 @@ def _size(values: np.ndarray, at: Weighted) -> float:
     return float(np.sqrt(np.asarray(at.weights) @ values**2))
 
 
-def _apart(network: RecurrentOutcomes, data: tuple[Array, Array, Array]) -> Array:
-    a, log_p, weights = data
-    return jnp.sqrt(weights) * (jnp.exp(jax.vmap(network.log_probability)(a) - log_p) - 1)
+def _apart(network: RecurrentOutcomes, data: tuple[_Here, None]) -> Array:
+    return jax.vmap(lambda here: _apart_at(network, here, None))(data[0])
+
+
+def _apart_at(network: RecurrentOutcomes, here: _Here, _: None) -> Array:
+    return jnp.sqrt(here.weight) * (jnp.exp(network.log_probability(here.a) - here.log_p) - 1)
 
 
 def at_product(
@@ -192,9 +227,12 @@ def at_product(
         a = jnp.asarray(all_labels(network.sites, OUTCOMES), jnp.int32)
     else:
         keys = jax.random.split(key, network.sites)
-        one = [jax.random.categorical(k, jnp.log(jnp.asarray(q)), shape=(samples,)) for k, q in zip(keys, p, strict=True)]
+        one = [
+            jax.random.categorical(k, jnp.log(jnp.asarray(q)), shape=(samples,)) for k, q in zip(keys, p, strict=True)
+        ]
         a = jnp.stack(one, axis=1).astype(jnp.int32)
     log_p = jnp.sum(jnp.log(jnp.asarray(p))[jnp.arange(network.sites), a], axis=1)
     weights = jnp.exp(log_p) if samples is None else jnp.full(samples, 1 / samples)
-    found = least_squares(_apart, begun, (a, log_p, weights), steps=60, worth=1e-3, goal=1e-14, damping=1e-2)
+    data = (_Here(a, weights, log_p, weights), None)
+    found = least_squares(_apart, begun, data, row=_apart_at, steps=60, worth=1e-3, goal=1e-14, damping=1e-2)
     return found.parameters, float(np.sqrt(found.cost))

@@ -31,6 +31,9 @@ MEASURED = 16
 BINS = 64
 """Groups of draws from whose means errors are taken."""
 
+SPREAD = 3.0
+"""Largest spread of O(a) of a product of two Pauli matrices: what a change of p of size one makes of its mean."""
+
 ATTEMPTS = 12
 """Lengths of a step that are tried, each half the one before."""
 
@@ -231,7 +234,7 @@ class OutcomesDriver(Driver):
         state = state._replace(t=target)
         found, _ = self._measured(state.network, state.step, target)
         diagnostics = {"preparation": float(state.began), "residual": float(state.residual), "dt": float(state.dt)}
-        diagnostics["error_local"] = float(np.max(state.lost) + state.truncated)
+        diagnostics["error_local"] = float(np.max(state.lost) + SPREAD * state.truncated)
         return Snapshot(int(state.step), target, found, diagnostics, state)
 
     # Search
@@ -310,12 +313,11 @@ class OutcomesDriver(Driver):
         bins = np.array([one.reshape(BINS, -1).mean(axis=1) for one in values]).T
         found = readout.combine(bins, t)
         return {
-            name: Estimate(mean=v.mean(axis=0), error=v.std(axis=0, ddof=1) / np.sqrt(BINS)) for name, v in found.items()
+            name: Estimate(mean=v.mean(axis=0), error=v.std(axis=0, ddof=1) / np.sqrt(BINS))
+            for name, v in found.items()
         }, at
 
     def _purity(self, p: np.ndarray) -> dict[str, Estimate]:
         purity = np.linalg.norm(outcomes.to_matrix(p, self._sites)) ** 2
         none = np.zeros(())
         return {"purity": Estimate(purity, none), "renyi2": Estimate(-np.log(purity), none)}
-
-
