@@ -48,8 +48,11 @@ START, MOVE, MEASURE = range(3)
 
 
 class EvolutionState(NamedTuple):
-    """Where an evolution is: `lost` is the absolute value of what steps have lost in each mean, summed; `began` how far
-    the network was from the state asked for.
+    """Where an evolution is.
+
+    `lost` is the absolute value of what steps have lost in each mean, summed; `elsewhere` the sizes of r, of which
+    other strings than these can later come back, and SPREAD times what the rule has neglected; `began` how far the
+    network was from the state asked for.
     """
 
     network: RecurrentOutcomes
@@ -58,7 +61,7 @@ class EvolutionState(NamedTuple):
     dt: float
     damping: float
     began: float
-    truncated: float
+    elsewhere: float
     lost: np.ndarray
     residual: float
 
@@ -219,7 +222,7 @@ class OutcomesDriver(Driver):
             dt=max(state.dt, proposed) if length < state.dt and attempt == 0 else proposed,
             damping=step.damping,
             began=state.began,
-            truncated=state.truncated + step.truncation,
+            elsewhere=state.elsewhere + step.defect + SPREAD * step.truncation,
             lost=state.lost + self._lost(step),
             residual=step.defect / step.motion if step.motion > 0 else 0.0,
         )
@@ -234,7 +237,7 @@ class OutcomesDriver(Driver):
         state = state._replace(t=target)
         found, _ = self._measured(state.network, state.step, target)
         diagnostics = {"preparation": float(state.began), "residual": float(state.residual), "dt": float(state.dt)}
-        diagnostics["error_local"] = float(np.max(state.lost) + SPREAD * state.truncated)
+        diagnostics["error_local"] = float(np.max(state.lost) + state.elsewhere)
         return Snapshot(int(state.step), target, found, diagnostics, state)
 
     # Search
