@@ -88,7 +88,7 @@ def test_an_evolution_by_draws(drawn):
     assert end.diagnostics["error_local"] < 0.1
 
 
-@pytest.mark.parametrize("samples", [None, SAMPLES])
+@pytest.mark.parametrize("samples", [None, pytest.param(SAMPLES, marks=pytest.mark.slow)])
 def test_a_stationary_state(samples):
     """Sums: within three times the goal for |E|; draws: within five errors and 0.02."""
     goal = 1e-3 if samples is None else 2e-2
@@ -143,5 +143,5 @@ def test_sentences(data, sentence):
 
 def test_a_model_that_depends_on_time_is_refused():
     pulsed = Lindbladian(neurho.chain(2), (lambda t: np.sin(t)) * neurho.sx(0), [(1.0, sm(0))])
-    with pytest.raises(NeurhoError, match=r'With task\.method = "outcomes": .* not depend on time'):
+    with pytest.raises(NeurhoError, match=r'With method = "outcomes": .* not depend on time'):
         neurho.solve(pulsed, "up", 0.1, method="outcomes", progress=False)

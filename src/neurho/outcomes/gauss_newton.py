@@ -130,4 +130,4 @@ def _conjugate_gradients(apply: Callable[[Array], Array], b: Array, iterations: 
     def goes_on(at: tuple[Array, ...]) -> Array:
         return (at[0] < iterations) & (at[4] > SMALL**2 * jnp.sum(b**2)) & (at[4] > 0)
 
-    return jax.lax.while_loop(goes_on, body, (0, jnp.zeros_like(b), b, b, jnp.sum(b**2)))[1]
+    return jax.lax.while_loop(goes_on, body, (jnp.asarray(0), jnp.zeros_like(b), b, b, jnp.sum(b**2)))[1]

@@ -177,7 +177,7 @@ class OutcomesDriver(Driver):
         first = state is None
         if state is None:
             network, began = self._begin()
-            blank = self.template()
+            blank: EvolutionState = self.template()
             state = blank._replace(network=network, began=began, dt=self._task.dt, damping=1e-4)
         yield from march(
             state,
@@ -245,15 +245,16 @@ class OutcomesDriver(Driver):
     def _search(self, state: SearchState | None, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
         del watch  # every step worth keeping is a snapshot
         message = self.setup.several_states if state is None else ""
-        if state is None:
-            network, _ = self._begin()
-            state = self.template()._replace(network=network, dt=self._task.dt, distance=math.inf, least=math.inf)
-        while not state.ended:
-            state = self._nearer(state)
-            snapshot = self._searched(state)
-            state = snapshot.state
+        here = self._unmoved() if state is None else state
+        while not here.ended:
+            snapshot = self._searched(self._nearer(here))
+            here = snapshot.state
             yield snapshot._replace(message=message)
             message = ""
+
+    def _unmoved(self) -> SearchState:
+        blank: SearchState = self.template()
+        return blank._replace(network=self._begin()[0], dt=self._task.dt, distance=math.inf, least=math.inf)
 
     def _nearer(self, state: SearchState) -> SearchState:
         """One step; if it leads away, the network stays and dt shrinks."""
@@ -321,6 +322,6 @@ class OutcomesDriver(Driver):
         }, at
 
     def _purity(self, p: np.ndarray) -> dict[str, Estimate]:
-        purity = np.linalg.norm(outcomes.to_matrix(p, self._sites)) ** 2
+        purity = np.asarray(np.linalg.norm(outcomes.to_matrix(p, self._sites)) ** 2)
         none = np.zeros(())
-        return {"purity": Estimate(purity, none), "renyi2": Estimate(-np.log(purity), none)}
+        return {"purity": Estimate(purity, none), "renyi2": Estimate(np.asarray(-np.log(purity)), none)}
