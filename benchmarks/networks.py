@@ -392,7 +392,7 @@ def searched(system, kind, n, seconds):
     if kind.ansatz is None:
         start = kind.make(jax.random.key(100), system, n, 0.1)
         found, _ = outcomes.stationary_outcomes(system.model, start, iterations=2000)
-        return found, "converged", time.process_time() - began
+        return found, "ended", time.process_time() - began
     asked = problem(
         system.name,
         ansatz=kind.ansatz(system, n),
