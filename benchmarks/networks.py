@@ -5,10 +5,10 @@
 
 A fit minimises ||rho - sigma||^2/||sigma||^2 with sums over all entries, sigma the exact state, both of trace one, in
 the norm that gives Pauli strings of w sites the weight lambda^w: lambda = 1 is the Hilbert-Schmidt norm. By L-BFGS
-(SciPy) from random parameters; it begins again from others where it has converged, and ends after `--seconds` of
-processor time for each row: rows that say "cut" had not converged. `--search` does not know the exact state: the
-program's continuation with exact sums (up to 7 spins), and ||dp/dt||^2/||p||^2 for outcomes. Each row is printed when
-it is there.
+(SciPy) from the fit in the norm of the next smaller lambda, then from random parameters; it begins again from others
+where it has converged, and ends after `--seconds` of processor time for each row, which then says "clock". `--search`
+does not know the exact state: the program's continuation with exact sums (up to 7 spins), and ||dp/dt||^2/||p||^2 for
+outcomes. Each row is printed, and written to `--out`, when it is there.
 """
 
 import argparse
@@ -44,6 +44,9 @@ from neurho.run.problem import build
 
 SCALES = (0.1, 0.3, 0.05)
 """Standard deviations of the first parameters of each start."""
+
+FLAT = (300, 0.02)
+"""Iterations that lower the cost by less than this share have converged: the distance changes by a hundredth."""
 
 
 class System(NamedTuple):
@@ -150,9 +153,10 @@ def mpdo_matrix(network):
 
 
 class Equal(NamedTuple):
-    """One configuration for all that symmetries make equal, and how entries follow from it."""
+    """One configuration for all that symmetries make equal, how many those are, and how entries follow from it."""
 
     x: jax.Array
+    count: jax.Array
     place: jax.Array
     mirrored: jax.Array
     inside: jax.Array
@@ -163,13 +167,14 @@ def equal_configurations(system, moves):
     swapped = labels // 2 + 2 * (labels % 2)
     moves = np.arange(system.sites)[None] if moves is None else moves
     plain, mirrored = (reduce(np.minimum, (one[:, m] @ powers for m in moves)) for one in (labels, swapped))
-    kept, place = np.unique(np.minimum(plain, mirrored), return_inverse=True)
+    kept, place, count = np.unique(np.minimum(plain, mirrored), return_inverse=True, return_counts=True)
     x = np.stack(np.unravel_index(kept, (4,) * system.sites), axis=1)
     used = in_sector(system, x)
     position = np.cumsum(used) - 1
     inside = used[place]
     return Equal(
         x=jnp.asarray(x[used], jnp.int32),
+        count=jnp.asarray(count[used], float),
         place=jnp.asarray(np.where(inside, position[place], 0)),
         mirrored=jnp.asarray(mirrored < plain),
         inside=jnp.asarray(inside),
@@ -182,18 +187,50 @@ def in_sector(system, labels):
     )
 
 
-def equal_table(equal, network):
-    """All entries in the order of labels."""
-    log_rho = jax.vmap(network.log_amplitude)(equal.x)
-    rho = jnp.exp(log_rho - jax.lax.stop_gradient(jnp.max(log_rho.real)))[equal.place]
-    return jnp.where(equal.inside, jnp.where(equal.mirrored, rho.conj(), rho), 0)
+class Entries(NamedTuple):
+    """How entries of rho follow from a network: of some configurations, each for `count` equal ones, and of all."""
+
+    some: Callable
+    x: jax.Array
+    count: jax.Array
+    spread: Callable
+
+    def __call__(self, network):
+        """All entries in the order of labels."""
+        return self.spread(self.some(network))
+
+
+def equal_entries(equal):
+    def some(network):
+        log_rho = jax.vmap(network.log_amplitude)(equal.x)
+        return jnp.exp(log_rho - jax.lax.stop_gradient(jnp.max(log_rho.real)))
+
+    def spread(values):
+        rho = values[equal.place]
+        return jnp.where(equal.inside, jnp.where(equal.mirrored, rho.conj(), rho), 0)
+
+    return Entries(some, equal.x, equal.count, spread)
+
+
+def every_entry(system, table):
+    labels = jnp.asarray(all_labels(system.sites, 4), jnp.int32)
+    return Entries(table, labels, jnp.ones(len(labels)), lambda values: values)
 
 
 def table_of(matrix_of, system):
     """The same from a matrix."""
     order = to_table(np.arange(4**system.sites).reshape(2**system.sites, -1), system.sites, 2)
     inside = jnp.asarray(in_sector(system, all_labels(system.sites, 4)))
-    return lambda network: jnp.where(inside, matrix_of(network).ravel()[order], 0)
+    return every_entry(system, lambda network: jnp.where(inside, matrix_of(network).ravel()[order], 0))
+
+
+def outcome_table(system):
+    return every_entry(
+        system,
+        lambda network: outcomes.frame.at_every_site(
+            outcomes.frame.TO_LABELS, jnp.exp(outcomes.all_log_probabilities(network)).astype(complex), system.sites
+        ),
+    )
 
 
 class Kind(NamedTuple):
@@ -210,7 +247,7 @@ def ring(system):
 
 
 def by_equal(system, *, tied):
-    return partial(equal_table, equal_configurations(system, system.moves if tied else None))
+    return equal_entries(equal_configurations(system, system.moves if tied else None))
 
 
 def moves_of(system):
@@ -232,7 +269,7 @@ KINDS = {
         lambda key, s, n, scale: random_tied(
             key, s.moves, hidden=n * moves_of(s), mixing=n * moves_of(s), scale=scale, charge=s.charge
         ),
-        partial(by_equal, tied=True),
+        partial(table_of, lambda network: rbm_matrix(network.expanded())),
         tied=True,
         ansatz=lambda s, n: {
             "kind": "rbm",
@@ -283,11 +320,7 @@ KINDS = {
     ),
     "outcomes": Kind(
         lambda key, s, n, scale: outcomes.random_recurrent(key, s.sites, hidden=n),
-        lambda s: (
-            lambda network: outcomes.frame.at_every_site(
-                outcomes.frame.TO_LABELS, jnp.exp(outcomes.all_log_probabilities(network)).astype(complex), s.sites
-            )
-        ),
+        outcome_table,
     ),
 }
 
@@ -315,35 +348,42 @@ def weighted(lam, table, sites):
     return table.ravel()
 
 
-def distance(system, lam):
-    """||rho - sigma||^2/||sigma||^2 in the norm of lambda, from all entries of an unnormalised rho."""
-    sites = system.sites
-    trace = jnp.asarray(reduce(np.kron, [np.array([1.0, 0, 0, 1.0])] * sites))
-    sigma = jnp.asarray(to_table(system.sigma, sites, 2))
+def residual(system, entries, lam):
+    """The real vector whose square is ||rho - sigma||^2/||sigma||^2 in the norm of lambda, of an unnormalised rho."""
+    sites, place = system.sites, place_values(system.sites, 4)
+    rows, columns = np.divmod(np.asarray(entries.x), 2)
+    trace = jnp.asarray(np.all(rows == columns, axis=1) * np.asarray(entries.count))
+    sigma = to_table(system.sigma, sites, 2)
 
-    def turned(table):
-        return table if lam == 1 else weighted(lam, table, sites)
+    def parts(values):
+        return jnp.concatenate([values.real, values.imag])
 
-    def square(table):
-        return jnp.sum(table.real**2 + table.imag**2)
+    if lam == 1:
+        here = jnp.asarray(sigma[np.asarray(entries.x) @ place])
+        weight = jnp.sqrt(entries.count) / np.linalg.norm(sigma)
+        return lambda values: parts(weight * (values / jnp.sum(trace * values).real - here))
+    whole = jnp.asarray(sigma)
+    size = jnp.linalg.norm(weighted(lam, whole, sites))
+    return lambda values: (
+        weighted(lam, entries.spread(values / jnp.sum(trace * values).real) - whole, sites).real / size
+    )
 
-    size = square(turned(sigma))
-    return lambda table: square(turned(table / jnp.sum(trace * table).real - sigma)) / size
 
-
-def fit(system, kind, n, lam, seconds):
-    """The best of a few starts, within a time: network, cost, whether it was cut, seconds."""
-    table, cost_of = kind.table(system), distance(system, lam)
+def fit(system, kind, n, lam, seconds, begin=()):
+    """The best of a few starts, within a time; of `begin`, fits in another norm, first."""
+    entries = kind.table(system)
+    cost_of = residual(system, entries, lam)
     starts = [kind.make(jax.random.key(100 + number), system, n, scale) for number, scale in enumerate(SCALES)]
-    split = [eqx.partition(start, eqx.is_inexact_array) for start in starts]
+    split = [eqx.partition(start, eqx.is_inexact_array) for start in (*begin, *starts)]
     rest, began = split[0][1], time.process_time()
     found = outcomes.minimised(
-        lambda v: cost_of(table(eqx.combine(v, rest))),
+        lambda v: jnp.sum(cost_of(entries.some(eqx.combine(v, rest))) ** 2),
         *(leaves for leaves, _ in split),
-        iterations=3000,
+        iterations=10_000,
+        flat=FLAT,
         stop=lambda: time.process_time() - began > seconds,
     )
-    return eqx.combine(found.parameters, rest), found.cost, not found.converged, time.process_time() - began
+    return eqx.combine(found.parameters, rest), found, time.process_time() - began
 
 
 def searched(system, kind, n, seconds):
@@ -352,7 +392,7 @@ def searched(system, kind, n, seconds):
     if kind.ansatz is None:
         start = kind.make(jax.random.key(100), system, n, 0.1)
         found, _ = outcomes.stationary_outcomes(system.model, start, iterations=2000)
-        return found, time.process_time() - began
+        return found, "ended", time.process_time() - began
     asked = problem(
         system.name,
         ansatz=kind.ansatz(system, n),
@@ -365,12 +405,14 @@ def searched(system, kind, n, seconds):
         last = snapshot
         if time.process_time() - began > seconds:
             break
-    return last.state.ansatz, time.process_time() - began
+    ended = "goal" if last.converged else "clock" if time.process_time() - began > seconds else "no progress"
+    return last.state.ansatz, ended, time.process_time() - began
 
 
 def judged(system, kind, network):
     """Trace distance, errors of m_z and S^xx(0), and the smallest eigenvalue."""
-    rho = to_matrix(np.asarray(jax.jit(kind.table(system))(network)), system.sites, 2)
+    entries = kind.table(system)
+    rho = to_matrix(np.asarray(jax.jit(lambda one: entries(one))(network)), system.sites, 2)
     rho = (rho + rho.conj().T) / 2
     rho = rho / np.trace(rho).real
     means = [exact.expectations(r, system.model, structure=True, energy=False) for r in (rho, system.sigma)]
@@ -379,6 +421,12 @@ def judged(system, kind, network):
         "trace_distance": exact.trace_distance(rho, system.sigma),
         "smallest": float(np.linalg.eigvalsh(rho).min()),
     }
+
+
+def distance(system, kind, network):
+    """||rho - sigma||/||sigma|| in the Hilbert-Schmidt norm."""
+    entries = kind.table(system)
+    return float(jnp.linalg.norm(residual(system, entries, 1.0)(jax.jit(lambda one: entries.some(one))(network))))
 
 
 TITLES = (
@@ -390,12 +438,12 @@ def printed(row):
     return (
         f"| {row['system']} | {row['network']} | {row['parameters']} | {row['how']} | {row['distance']:.2g} | "
         f"{row['trace_distance']:.2g} | {row['sz']:+.1e} | {row['structure_xx']:+.1e} | {row['smallest']:+.0e} | "
-        f"{row['seconds']:.0f}{' (cut)' if row.get('cut') else ''} |"
+        f"{row['seconds']:.0f}, {row['ended']} |"
     )
 
 
 def rows(system, names, options):
-    """All that is asked for of one system."""
+    """All that is asked for of one system; a fit in the norm of lambda = 1 begins with that of a smaller one, too."""
     for size in options.sizes:
         for name in names:
             kind = KINDS[name]
@@ -403,21 +451,23 @@ def rows(system, names, options):
                 continue
             n, parameters = nearest(kind, system, size)
             row = {"system": system.name, "network": name, "parameters": parameters, "n": n}
-            for lam in options.norms:
-                if options.search:
-                    break
-                network, value, cut, seconds = fit(system, kind, n, lam, options.seconds)
+            if options.search:
+                network, ended, seconds = searched(system, kind, n, options.seconds)
+                left = distance(system, kind, network)
+                how = {"how": "search", "distance": left, "ended": ended, "seconds": seconds}
+                yield row | how | judged(system, kind, network)
+                continue
+            before = ()
+            for lam in sorted(options.norms):
+                network, found, seconds = fit(system, kind, n, lam, options.seconds, before)
+                before = (network,)
                 how = {
                     "how": f"fit, lambda = {lam:.3g}",
-                    "distance": float(np.sqrt(value)),
-                    "cut": cut,
+                    "distance": float(np.sqrt(found.cost)),
+                    "ended": "converged" if found.converged else "clock",
+                    "seconds": seconds,
                 }
-                yield row | how | {"seconds": seconds} | judged(system, kind, network)
-            if options.search:
-                network, seconds = searched(system, kind, n, options.seconds)
-                value = distance(system, 1.0)(jax.jit(kind.table(system))(network))
-                how = {"how": "search", "distance": float(np.sqrt(value)), "cut": seconds > options.seconds}
-                yield row | how | {"seconds": seconds} | judged(system, kind, network)
+                yield row | how | judged(system, kind, network)
 
 
 def main():

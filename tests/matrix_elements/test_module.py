@@ -1,5 +1,7 @@
 """Modules of one's own: the numbers of the network with the same formula, and all that is wrong in one."""
 
+from types import SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,8 @@ import helpers
 import neurho
 import registry
 from neurho import NeurhoError, exact
+from neurho.dynamics import flow
+from neurho.dynamics.projected_steps import follow_projected
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     Hermitian,
@@ -24,11 +28,13 @@ from neurho.matrix_elements.networks import (
     translated,
     with_point_group,
 )
+from neurho.matrix_elements.networks.module import names_module
 from neurho.matrix_elements.sampling import enumerate_all, metropolis
 from neurho.matrix_elements.symmetry import number, parity, strong_charge
 from neurho.matrix_elements.tdvp.equation import TDVP
 from neurho.model import lattice
 from neurho.records import load_parameters, save_parameters
+from neurho.stationary_states.continuation import search_stationary
 
 X = jnp.asarray(helpers.configurations(3))
 
@@ -230,6 +236,70 @@ def test_flax_nnx():
     np.testing.assert_allclose(log_amplitudes(network, X), perceptron(*parts), atol=1e-6)
     rows = eqx.filter_jit(lambda a, x: jax.vmap(lambda y: log_derivatives(a, y))(x))(network, X)
     assert np.all(np.isfinite(rows))
+
+
+@pytest.mark.parametrize("library", ["linen", pytest.param("nnx", marks=pytest.mark.slow)])
+def test_flax_evolves_as_equinox_does(library):
+    """Two Euler steps of the flow by exact sums: the same state, in modules of two libraries."""
+    linen, nnx = flax_modules()
+    layers = [
+        (np.asarray(layer.kernel[...], float), np.asarray(layer.bias[...], float)) for layer in (nnx.inner, nnx.outer)
+    ]
+    variables = linen.init(jax.random.key(0), jnp.ones(3), jnp.ones(3))
+    variables["params"] = {
+        f"Dense_{n}": {"kernel": jnp.asarray(k), "bias": jnp.asarray(b)} for n, (k, b) in enumerate(layers)
+    }
+    net = eqx.nn.MLP(6, 2, 4, 1, jnp.tanh, key=jax.random.key(0))
+    for n, (kernel, bias) in enumerate(layers):
+        where = lambda m, n=n: (m.layers[n].weight, m.layers[n].bias)  # noqa: E731
+        net = eqx.tree_at(where, net, (jnp.asarray(kernel.T), jnp.asarray(bias + n)))  # the shift adds one
+    given = {"equinox": (net, None), "linen": (linen, variables), "nnx": (nnx, None)}
+    sampler = enumerate_all(3)
+    tdvp = TDVP(helpers.generator(), sampler, neurho.solvers.Ridge(1e-3))
+    ends = {}
+    for name in ("equinox", library):
+        network = from_module(*given[name], sites=3, joined=name == "equinox")
+        start = log_amplitudes(network, X)
+        for _ in range(2):
+            vector, restore = parameters(network)
+            rates = tdvp(jax.random.key(0), jnp.asarray(0.0), network, sampler.configurations[:0])
+            network = restore(vector + 0.02 * rates.velocity)
+        ends[name] = log_amplitudes(network, X)
+        assert np.max(np.abs(ends[name] - start)) > 1e-2
+    np.testing.assert_allclose(ends[library], ends["equinox"], atol=1e-7)
+
+
+def test_nan_in_a_run_names_the_module():
+    """Every loop that moves a network says which module it was."""
+
+    def own(p, left, right):
+        return p @ (left + right)
+
+    @names_module
+    def follow(method, state):
+        yield method
+        raise neurho.NumericalError("At t = 1 sx became NaN.")
+
+    network = Hermitian(from_module(own, jnp.ones(3), sites=3))
+    with pytest.raises(neurho.NumericalError, match=r"With the module `own`: At t = 1 sx became NaN\."):
+        list(follow(0, SimpleNamespace(ansatz=network)))
+    with pytest.raises(neurho.NumericalError, match=r"^At t = 1"):
+        list(follow(0, SimpleNamespace(ansatz=helpers.network(0))))
+    for loop in (flow.follow, follow_projected, search_stationary):
+        assert loop.__wrapped__
+
+
+def test_a_module_that_changes_what_it_returns_is_named():
+    changed = []
+
+    def fickle(p, left, right):
+        value = p @ (left + right)
+        return jnp.stack([value] * 3) if changed else value
+
+    network = from_module(fickle, jnp.ones(3), sites=3)
+    changed.append(True)
+    with pytest.raises(NeurhoError, match=r"`fickle` now returns an array of shape \(3,\)"):
+        log_amplitudes(network, X[:5])
 
 
 # ---- wrappers, against dense matrices

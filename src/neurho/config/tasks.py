@@ -31,6 +31,7 @@ Method: TypeAlias = Literal[
     "correlators",
     "trajectories",
     "matrix-product",
+    "outcomes",
 ]
 
 
@@ -84,6 +85,18 @@ MATRIX_PRODUCT_DEFAULTS: dict[str, Any] = {"bond": 64, "cutoff": 1e-16, "dt": No
 """Keys of matrix products; a search for a stationary state has `tolerance`, too."""
 
 
+OUTCOME_DEFAULTS: dict[str, Any] = {
+    "hidden": 12,
+    "samples": None,
+    "dt": 0.02,
+    "tolerance": 1e-4,
+    "iterations": 8,
+    "patience": 10,
+    "dt_max": 1e3,
+}
+"""Keys of a recurrent network of outcomes of a measurement."""
+
+
 LAST_ROW = 1e-9
 """The part of the series that results are taken from where every row is an average over all that came before."""
 
@@ -94,11 +107,12 @@ OWN_DEFAULTS: dict[str, dict[str, Any]] = {
     "correlators": CORRELATOR_DEFAULTS | {"goal": 1e-3, "closure": "moments"},
     "trajectories": TRAJECTORY_DEFAULTS,
     "matrix-product": MATRIX_PRODUCT_DEFAULTS,
+    "outcomes": OUTCOME_DEFAULTS,
 }
 """Keys of [task] of the methods that have keys of their own, with their defaults."""
 
 
-WITHOUT_NETWORK = frozenset({"exact", "correlators", "trajectories", "matrix-product"})
+WITHOUT_NETWORK = frozenset({"exact", "correlators", "trajectories", "matrix-product", "outcomes"})
 """Methods that need no [ansatz] and no [sampling]."""
 
 
@@ -146,6 +160,9 @@ class Flow(Table):
     strings: MaybeCount = None
     weight: MaybeCount = None
     bond: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
+    hidden: MaybeCount = None
+    samples: Annotated[Whole | None, Field(ge=64, description="a whole number >= 64")] = None
+    iterations: MaybeCount = None
 
     @property
     def adaptive(self) -> bool:
@@ -162,6 +179,8 @@ class Flow(Table):
             return CONTINUATION_DEFAULTS | data
         own = OWN_DEFAULTS.get(str(data.get("method")), {})
         filled |= {key: value for key, value in own.items() if key in cls.model_fields}
+        if data.get("method") == "outcomes" and data.get("kind") == "stationary":
+            del filled["tolerance"]
         if data.get("method") == "correlators" and "goal" in cls.model_fields:
             filled["strings"] = SEARCHED_STRINGS
         if data.get("method") in FIXED + ADAPTIVE:
@@ -211,7 +230,6 @@ class Evolve(Flow):
     kind: Literal["evolve"]
     method: Method = "bosh3"
     t: Positive
-    iterations: MaybeCount = None
 
     @property
     def t_end(self) -> float:
@@ -270,6 +288,8 @@ class Stationary(Flow):
             raise Refusal("task.t_max", "be left out", 'method "continuation" ends after task.max_steps')
         if not searches and self.method not in WITHOUT_NETWORK and self.t_max is None:
             raise Refusal("task.t_max", f'be given for method "{self.method}"', "it is missing")
+        if self.method == "outcomes" and self.tolerance is not None:
+            raise Refusal("task.tolerance", "be left out", 'method "outcomes" uses it for evolutions only')
         if self.method == "trajectories":
             if self.times or self.points:
                 given = "times" if self.times else "points"

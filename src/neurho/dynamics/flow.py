@@ -32,6 +32,7 @@ from neurho.matrix_elements.estimation.estimators import CHUNK
 from neurho.matrix_elements.estimation.observables import Observables, build_observables
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
 from neurho.matrix_elements.networks import AbstractAnsatz, Prepared, PreparedLevels, parameter_count, parameters
+from neurho.matrix_elements.networks.module import names_module
 from neurho.matrix_elements.sampling import (
     AbstractSampler,
     Blurred,
@@ -113,6 +114,7 @@ def start(
     )
 
 
+@names_module
 def follow(
     flow: Flow,
     state: RunState,

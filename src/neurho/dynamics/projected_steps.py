@@ -21,6 +21,7 @@ from neurho.dynamics.snapshots import take
 from neurho.matrix_elements.estimation.defect import Defects
 from neurho.matrix_elements.estimation.observables import Observables
 from neurho.matrix_elements.networks import AbstractAnsatz, parameters
+from neurho.matrix_elements.networks.module import names_module
 from neurho.matrix_elements.projection import Implicit, Probe
 from neurho.matrix_elements.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
 from neurho.observables import Snapshot
@@ -130,6 +131,7 @@ def begin_projected(
     )
 
 
+@names_module
 def follow_projected(
     evolution: Projected,
     state: ProjectedState,

@@ -1,9 +1,8 @@
 """Spins by the probabilities of the outcomes of a measurement: an autoregressive network, samples without chains.
 
 Another picture than matrix elements: rho is given by p(a) = Tr(M_a rho), a the outcomes of a symmetric measurement on
-every site. p is normalised, drawn from exactly and independently, and means are linear in it. What is here: states,
-fits, means with errors, and stationary states of few spins by exact sums. What is not: evolution, searches by samples,
-problem files. Nothing keeps rho positive.
+every site. p is normalised, drawn from exactly and independently, and means are linear in it: states, fits, means with
+errors, implicit steps in time and to stationary states by sums or draws. Nothing keeps rho positive.
 """
 
 from neurho.outcomes.frame import from_matrix, to_matrix

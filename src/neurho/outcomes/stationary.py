@@ -68,34 +68,57 @@ class Minimum(NamedTuple):
 
 
 def minimised(
-    cost: Callable[[Any], Array], *starts: Any, iterations: int = 1000, stop: Callable[[], bool] = lambda: False
+    cost: Callable[[Any], Array],
+    *starts: Any,
+    iterations: int = 1000,
+    stop: Callable[[], bool] = lambda: False,
+    flat: tuple[int, float] | None = None,
 ) -> Minimum:
     """The least cost that L-BFGS (SciPy) finds from several starts, pytrees of real arrays of the same shapes.
 
-    `stop` is asked after every iteration and before every further start.
+    `stop` is asked after every iteration and before every further start. A search has converged where SciPy says so,
+    or where the last `flat[0]` iterations lowered the cost by less than a share `flat[1]`.
     """
     restore = ravel_pytree(starts[0])[1]
     gradient = jax.jit(jax.value_and_grad(lambda v: cost(restore(v))))
-    best, late = Minimum(starts[0], np.inf, converged=False), False
+    best = Minimum(starts[0], np.inf, converged=False)
 
     def objective(v: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = gradient(jnp.asarray(v))
         return float(value), np.asarray(slope)
 
-    def watch(_: np.ndarray) -> None:
-        nonlocal late
-        if late := stop():
-            raise StopIteration
-
     options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-10}
     for start in starts:
-        vector = np.asarray(ravel_pytree(start)[0])
-        found = optimize.minimize(objective, vector, jac=True, method="L-BFGS-B", callback=watch, options=options)
+        found, ended = _searched(objective, np.asarray(ravel_pytree(start)[0]), options, stop, flat)
         if found.fun < best.cost:
-            best = Minimum(restore(jnp.asarray(found.x)), float(found.fun), converged=False)
-        if late or stop():
+            best = Minimum(restore(jnp.asarray(found.x)), float(found.fun), converged=ended)
+        if stop():
             break
-    return best._replace(converged=not late)
+    return best
+
+
+def _searched(
+    objective: Callable[[np.ndarray], Any],
+    vector: np.ndarray,
+    options: dict[str, float],
+    stop: Callable[[], bool],
+    flat: tuple[int, float] | None,
+) -> tuple[optimize.OptimizeResult, bool]:
+    """One search, and whether it has converged."""
+    costs: list[float] = []
+
+    def watch(intermediate_result: optimize.OptimizeResult) -> None:
+        costs.append(float(intermediate_result.fun))
+        if _is_flat(costs, flat) or stop():
+            raise StopIteration
+
+    found = optimize.minimize(objective, vector, jac=True, method="L-BFGS-B", callback=watch, options=options)
+    return found, bool(found.success) or _is_flat(costs, flat)
+
+
+def _is_flat(costs: list[float], flat: tuple[int, float] | None) -> bool:
+    """Whether the last iterations have hardly lowered the cost."""
+    return flat is not None and len(costs) > flat[0] and costs[-1 - flat[0]] - costs[-1] < flat[1] * costs[-1]
 
 
 def stationary_outcomes(

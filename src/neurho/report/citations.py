@@ -262,10 +262,31 @@ _EQUINOX = Reference(
 )
 
 
+_LUO = _article(
+    "LuoChenCarrasquillaClark2022",
+    "autoregressive networks of outcomes of a measurement",
+    "Luo, Di and Chen, Zhuo and Carrasquilla, Juan and Clark, Bryan K.",
+    "Autoregressive Neural Network for Simulating Open Quantum Systems via a Probabilistic Formulation",
+    PRL,
+    "128 090501 2022",
+    "10.1103/PhysRevLett.128.090501",
+)
+_REH = _article(
+    "RehSchmittGaerttner2021",
+    "their evolution",
+    "Reh, Moritz and Schmitt, Markus and Gärttner, Martin",
+    "Time-Dependent Variational Principle for Open Quantum Systems with Artificial Neural Networks",
+    PRL,
+    "127 230501 2021",
+    "10.1103/PhysRevLett.127.230501",
+)
+
+
 _METHODS = {
     "matrix-product": [_VERSTRAETE, _ZWOLAK, _BARTHEL, _UNFRIED],
     "trajectories": [_DALIBARD, _PLENIO, _JAX],
     "correlators": [_WEIMER],
+    "outcomes": [_LUO, _REH, _JAX, _EQUINOX],
 }
 """What methods without a network go back to."""
 

@@ -61,8 +61,8 @@ def solve(
       always measured.
     - `observables`: operators or lists of them by name, text such as `{"n": "proj(i, 0)"}` for each site (with `j`:
       each bond), and keys of [observables] such as `"structure"`, beside the means of Pauli matrices.
-    - `method`: "auto" (says why), "exact", "correlators", "trajectories", "matrix-product", or of networks "flow",
-      "projected" and the names of Runge-Kutta methods.
+    - `method`: "auto" (says why), "exact", "correlators", "trajectories", "matrix-product", "outcomes", or of networks
+      "flow", "projected" and the names of Runge-Kutta methods.
     - `out`: a run directory, as `neurho run --out` writes it. The same call goes on with one that was stopped.
     - `ansatz`, `sampling`: the tables of a network, as in `{"hidden": 6, "mixing": 6}`, `{"samples": 4096}`.
     - `output`: the table [output], as in `{"wall_seconds": 60}`.

@@ -18,6 +18,7 @@ from neurho._types import closing_steps, require
 from neurho.dynamics.snapshots import take
 from neurho.matrix_elements.estimation.observables import Observables
 from neurho.matrix_elements.networks import AbstractAnsatz, parameters
+from neurho.matrix_elements.networks.module import names_module
 from neurho.matrix_elements.projection import Implicit, Probe
 from neurho.matrix_elements.sampling import Automatic, Tuning, named_tuning, retuned, start_chains, tuning_of
 from neurho.observables import Snapshot
@@ -107,6 +108,7 @@ def begin(
     )
 
 
+@names_module
 def search_stationary(
     search: Continuation,
     state: SearchState,

@@ -1,13 +1,16 @@
 """Networks of one's own: any module that gives log rho(l, r)."""
 
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
-from neurho._types import NeurhoError, require, require_whole
+from neurho._types import NeurhoError, NumericalError, require, require_whole
 from neurho.matrix_elements.generator import all_labels
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated, log_amplitudes, parameters
 from neurho.matrix_elements.networks.recipe import Recipe, require_logarithm, taken_apart
@@ -160,6 +163,27 @@ def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         size, turn = np.real(one) - np.real(other), np.exp(1j * (np.imag(one) - np.imag(other)))
         zeros = np.isneginf(np.real(one)) & np.isneginf(np.real(other))
         return ~zeros & ((np.abs(size) > NEAR * (1 + np.abs(np.real(one)))) | (np.abs(turn - 1) > NEAR))
+
+
+def names_module(follow: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """A generator `follow(method, state, ...)` whose `NumericalError`s name the modules in `state.ansatz`, if any."""
+
+    @wraps(follow)
+    def named(method: Any, state: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+        try:
+            yield from follow(method, state, *arguments, **options)
+        except NumericalError as error:
+            parts = jax.tree.leaves(state.ansatz, is_leaf=_has_recipe)
+            names = ", ".join(dict.fromkeys(f"`{part.recipe.name}`" for part in parts if _has_recipe(part)))
+            if not names:
+                raise
+            raise NumericalError(f"With the module {names}: {error}") from None
+
+    return named
+
+
+def _has_recipe(part: Any) -> bool:
+    return isinstance(getattr(part, "recipe", None), Recipe)
 
 
 def not_logarithms(values: np.ndarray) -> np.ndarray:

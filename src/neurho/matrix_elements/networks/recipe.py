@@ -48,8 +48,14 @@ class Recipe:
         return self.call(self.assembled(parameters), *x)
 
     def logarithm(self, parameters: dict[str, Array], *x: Array) -> Complex[Array, ""]:
-        """The value at `x` as a complex number, of a module that returns one number or (re, im)."""
-        value = jnp.asarray(self.raw(parameters, *x))
+        """The value at `x` as a complex number, of a module that returns one number or (re, im).
+
+        **Raises** `NeurhoError` for a module that returns something else than when it was looked at.
+        """
+        value = self.raw(parameters, *x)
+        must = "return the same number of numbers, real or complex, each time that it is called"
+        require(_is_logarithm(value), "module", must, f"`{self.name}` now returns {_returned(value)}")
+        value = jnp.asarray(value)
         if value.ndim:
             return jax.lax.complex(value[0].astype(float), value[1].astype(float))
         return value.astype(complex)
@@ -206,9 +212,17 @@ def require_logarithm(recipe: Recipe, parameters: dict[str, Array], *x: Array, o
         raise NeurhoError(
             f"Argument `module` must take {arguments}, but `{recipe.name}` raises {type(error).__name__}: {first}"
         ) from error
-    shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", np.dtype(object))
-    number = shape == () and jnp.issubdtype(dtype, jnp.inexact)
-    pair = shape == (2,) and jnp.issubdtype(dtype, jnp.floating)
-    returned = brief(found) if shape is None else f"an array of shape {shape} and type {dtype}"
     must = f"return log {of} as one real or complex number, or as two real ones (re, im)"
-    require(number or pair, "module", must, f"`{recipe.name}` returns {returned}")
+    require(_is_logarithm(found), "module", must, f"`{recipe.name}` returns {_returned(found)}")
+
+
+def _is_logarithm(value: Any) -> bool:
+    """Whether this is one real or complex number, or (re, im)."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", np.dtype(object))
+    number = shape == () and jnp.issubdtype(dtype, jnp.inexact)
+    return number or (shape == (2,) and jnp.issubdtype(dtype, jnp.floating))
+
+
+def _returned(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return brief(value) if shape is None else f"an array of shape {shape} and type {value.dtype}"

@@ -1,4 +1,5 @@
-"""Methods: the flow of networks, implicit steps, exact, correlators, quantum trajectories, matrix products.
+"""Methods: the flow of networks, implicit steps, exact, correlators, quantum trajectories, matrix products,
+outcomes.
 
 A driver is what a problem file's `task.method` stands for. The loop around it, with checkpoints, progress and signals,
 is one for all.
@@ -14,6 +15,7 @@ from neurho.run.drivers.exact import ExactDriver
 from neurho.run.drivers.flow import FlowDriver
 from neurho.run.drivers.implicit_steps import ContinuationDriver, ProjectedDriver
 from neurho.run.drivers.matrix_product import MatrixProduct
+from neurho.run.drivers.outcomes import OutcomesDriver
 from neurho.run.setup import Setup
 
 DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
@@ -24,6 +26,7 @@ DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
         "exact": ExactDriver,
         "correlators": cumulants.make,
         "matrix-product": MatrixProduct,
+        "outcomes": OutcomesDriver,
         "trajectories": trajectories.make,
     }
 )

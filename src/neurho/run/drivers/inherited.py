@@ -94,7 +94,7 @@ def _require_same(old: Setup, new: Setup) -> None:
 
 def _read(run: str, old: Setup, make: Callable[[Setup], Any]) -> Ended:
     method, sites, dim = old.config.task.method, old.lattice.sites, old.lindbladian.local_dim
-    if method in ("trajectories", "matrix-product"):
+    if method in ("trajectories", "matrix-product", "outcomes"):
         raise NeurhoError(f'the run `{run}` has task.method = "{method}", which leaves no strings of operators.')
     if getattr(old.config.task, "closure", None) == "cumulants":
         raise NeurhoError(f'the run `{run}` has task.closure = "cumulants", which keeps means and no state.')
