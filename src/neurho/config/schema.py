@@ -10,7 +10,7 @@ from neurho.config.custom import Custom, JumpTerm, Levels, Term
 from neurho.config.matrices import Matrices, Matrix, MatrixJump, MatrixTerm
 from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.modules import PythonModule
-from neurho.config.processor import Drive, Gate, Processor
+from neurho.config.processor import Coupling, Drive, Gate, Processor
 from neurho.config.pulses import Pulse, Tabulated
 from neurho.config.tables import (
     Chain,
@@ -214,7 +214,7 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
 
 
 def _check_sites(config: Config) -> Iterator[Refusal]:
-    keys = ("decay", "pump", "dephasing", "T1", "T2", "thermal", "detuning")
+    keys = ("decay", "pump", "dephasing", "transverse", "T1", "T2", "thermal", "detuning")
     per_site = {f"model.{key}": getattr(config.model, key, None) for key in keys}
     for key, value in per_site.items():
         yield from _check_length(key, value, config.sites)
@@ -249,10 +249,15 @@ def _check_pulses(config: Config) -> Iterator[Refusal]:
         known = DRIVEN[type(config.model)]
         if key not in known:
             yield Refusal(f"model.pulses.{key}", f"be left out: a pulse multiplies {', '.join(known)}", "it is there")
-        used[f"model.pulses.{key}"] = name
-    for number, drive in enumerate(getattr(config.model, "drives", ())):
-        if drive.pulse is not None:
-            used[f"model.drives[{number}].pulse"] = drive.pulse
+        listed = {f"[{number}]": one for number, one in enumerate(name) if one} if isinstance(name, tuple) else {"": name}
+        used |= {f"model.pulses.{key}{place}": one for place, one in listed.items()}
+    for kind in ("drives", "couplings"):
+        for number, entry in enumerate(getattr(config.model, kind, ())):
+            if entry.pulse is not None:
+                used[f"model.{kind}[{number}].pulse"] = entry.pulse
+    for key, value in getattr(config.model, "values", {}).items():
+        listed = enumerate(value if isinstance(value, tuple) else ())
+        used |= {f"model.values.{key}[{number}]": one for number, one in listed if isinstance(one, str)}
     for key, name in used.items():
         if name not in config.pulses:
             there = ", ".join(config.pulses) or "none is there"
@@ -340,6 +345,6 @@ PULSES: dict[str, type[Table]] = {get_args(kind.model_fields["kind"].annotation)
 NESTED: dict[type[Table], dict[str, type[Table]]] = {
     Custom: {"hamiltonian": Term, "jumps": JumpTerm},
     Matrices: {"hamiltonian": MatrixTerm, "jumps": MatrixJump},
-    Processor: {"drives": Drive, "gates": Gate},
+    Processor: {"drives": Drive, "couplings": Coupling, "gates": Gate},
 }
 """Keys that hold lists of tables."""

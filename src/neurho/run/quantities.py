@@ -1,6 +1,6 @@
 """Quantities that a problem names: populations of levels, and operators written as text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,7 +38,11 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
     **Raises** `NeurhoError` with the name of an operator that cannot be read or is not Hermitian.
     """
     asked, d = config.observables, config.local_dim
-    values: Mapping = getattr(config.model, "values", {})
+    values = {
+        name: value
+        for name, value in getattr(config.model, "values", {}).items()
+        if not isinstance(value, tuple) or not any(isinstance(one, str) for one in value)
+    }
     quantities: list[Quantity] = []
     wrong: list[str] = []
     if asked.populations or (asked.populations is None and d > 2):
