@@ -9,6 +9,9 @@ import numpy as np
 Coefficient: TypeAlias = Callable[[Any], Any]
 """A real or complex function of time, f(t), called with a float."""
 
+GAMMA = "1/gamma"
+"""The unit of time where none has a name."""
+
 CORRECTED = "_corrected"
 """Ends the names of stationary values that the equation of motion has corrected."""
 

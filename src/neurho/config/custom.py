@@ -43,9 +43,7 @@ class Custom(Table):
     ] = ()
     values: Annotated[
         dict[str, Number | tuple[Number | Annotated[str, Strict()], ...]],
-        Field(
-            description="numbers by name and lists of numbers or names of pulses, as in { J = 1.0, h = [0.1, 0.2] }"
-        ),
+        Field(description="numbers by name and lists of numbers or names of pulses, as in { J = 1.0, h = [0.1, 0.2] }"),
     ] = {}
 
 

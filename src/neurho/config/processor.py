@@ -1,7 +1,7 @@
 """Tables of the noisy quantum processor."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, Strict, model_validator
 
@@ -12,6 +12,9 @@ _Positives: TypeAlias = Annotated[
     Positive | tuple[Positive, ...], Field(description="a finite number > 0, or one for each site of the lattice")
 ]
 _Name: TypeAlias = Annotated[str | None, Strict(), Field(description="the name of a pulse")]
+
+FIDELITY_SITES = 8
+"""Most sites for `observables.fidelity`, a dense operator on all of them."""
 
 TURNS = ("rx", "ry", "rz", "rzz")
 """Gates that need an angle."""
@@ -36,9 +39,7 @@ class Coupling(Table):
     coupling: Annotated[
         str, Strict(), Field(min_length=1, description='"exchange", "zz" or an operator as in "sz(i) * sx(j)"')
     ]
-    strength: Annotated[
-        Number | tuple[Number, ...], Field(description="a finite number, or one for each pair")
-    ] = 1.0
+    strength: Annotated[Number | tuple[Number, ...], Field(description="a finite number, or one for each pair")] = 1.0
     pulse: _Name = None
     at: Annotated[
         tuple[Index, Index] | Annotated[tuple[tuple[Index, Index], ...], Field(min_length=1)] | None,
@@ -110,3 +111,21 @@ class Processor(Table):
     def _whole_gates(self) -> "Processor":
         refuse(found.below(f"model.gates[{n}]") for n, gate in enumerate(self.gates) for found in gate.check())
         return self
+
+
+def check_fidelity(config: Any) -> Iterator[Refusal]:
+    """The fidelity with what ideal gates make of a pure product start is measured where all of it is known."""
+    if not config.observables.fidelity:
+        return
+    task, initial = config.task, config.initial
+    for fits, unless in (
+        (isinstance(config.model, Processor), 'model.kind is "processor"'),
+        (
+            task.kind == "evolve" and task.method in ("exact", "trajectories"),
+            'an evolution is "exact" or "trajectories"',
+        ),
+        (config.sites <= FIDELITY_SITES, f"there are at most {FIDELITY_SITES} sites"),
+        (initial.kind in ("product", "levels"), "the start is a product"),
+    ):
+        if not fits:
+            yield Refusal("observables.fidelity", f"be false unless {unless}", "it is true")

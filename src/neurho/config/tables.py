@@ -373,6 +373,7 @@ class Observables(Table):
     structure: Flag = False
     momenta: Flag = False
     purity: Flag = False
+    fidelity: Flag = False
     pairs: Annotated[
         tuple[tuple[Index, Index], ...], Field(description="pairs of different sites, as in [[0, 1], [3, 7]]")
     ] = ()

@@ -1,14 +1,16 @@
 """How near states and gates of a few sites come to ideal ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, as_matrix, require
+from neurho.exact.density import require_shape
 from neurho.exact.dynamics import evolve
 from neurho.model.lattice import chain
-from neurho.model.operators import Lindbladian, Operator, gates_unitary, local
+from neurho.model.operators import Lindbladian, Operator, gates_unitary
 
 
 def state_fidelity(rho: Any, sigma: Any) -> float:
@@ -115,10 +117,9 @@ def _state(state: Any, name: str) -> np.ndarray:
     """A normalised vector, or a Hermitian matrix of trace one."""
     if hasattr(state, "full") and hasattr(state, "dims"):
         state = state.full().ravel() if 1 in state.shape else state.full()
-    try:
+    array: Any = np.zeros(0)
+    with suppress(TypeError, ValueError):
         array = np.array(state, dtype=complex)
-    except (TypeError, ValueError):
-        array = np.zeros(0)
     square = array.ndim == 2 and array.shape[0] == array.shape[1]
     if not array.size or not (array.ndim == 1 or square) or not np.all(np.isfinite(array)):
         raise NeurhoError(f"Argument `{name}` must be a vector or a density matrix, but it is {f'{state!r}':.80}.")
@@ -146,13 +147,13 @@ def _unitary(gate: Any, lindbladian: Lindbladian) -> np.ndarray:
     if isinstance(gate, Operator):
         require(gate.local_dim == lindbladian.local_dim, "gate", "act on sites of the model", "it does not")
         matrix = gate.to_sparse(sites).toarray()
-    elif isinstance(gate, Sequence) and all(isinstance(one, dict) for one in gate):
+    elif isinstance(gate, Sequence) and all(isinstance(one, Mapping) for one in gate):
         require(lindbladian.local_dim == 2, "gate", "be a matrix unless sites have two levels", "it is a list of gates")
         matrix = gates_unitary(gate, sites)
     else:
-        full = gate.full() if hasattr(gate, "full") else gate
-        (term,) = local(full, range(sites), local_dim=lindbladian.local_dim).terms
-        matrix = term.matrix
+        full: Any = getattr(gate, "full", lambda: gate)
+        matrix = as_matrix(full(), "gate")
+        require_shape(matrix, size, "gate")
     off = float(np.max(np.abs(matrix @ matrix.conj().T - np.eye(size))))
     require(off < 1e-8, "gate", "be unitary", f"U U^+ differs from 1 by {off:.1e}")
     return matrix

@@ -29,9 +29,9 @@ def pulses_of(pulses: Pulses | None, known: Mapping[str, tuple[int, str]]) -> di
     for name, given in (pulses or {}).items():
         require(name in known, "pulses", f"name some of {', '.join(known)}", f"it names {name}")
         (count, item), key = known[name], f"pulses[{name}]"
-        if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+        if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
             require_function(given, key)
-            found[name] = [given] * count
+            found[name] = [given] * count  # pyright: ignore[reportArgumentType]
             continue
         require(len(given) == count, key, f"be one function or {count}, one per {item}", f"it has {len(given)}")
         for number, function in enumerate(given):

@@ -34,7 +34,7 @@ GATES = {
     "rzz": Gate(_ZZ / 2),
     "cz": Gate(np.kron(_EXCITED, _EXCITED), np.pi),
     "cx": Gate(np.kron(_EXCITED, np.eye(2) - PAULI_X) / 2, np.pi),
-    "iswap": Gate(-(_XX + _YY) / 4, np.pi),
+    "iswap": Gate((_XX + _YY) / -4, np.pi),
 }
 """Gates by name; those of two sites have the first site as the slowest index."""
 
@@ -75,7 +75,7 @@ def gate_generators(sites: int, *, gate: str, at: Sequence[int], angle: float | 
     made = GATES[gate]
     require(made.angle is not None or angle is not None, "angle", f"be given for {gate}", "it is not there")
     require(made.free or angle is None, "angle", f"be left out for {gate}", f"it is {angle}")
-    turn = made.angle if angle is None else float(angle)
+    turn = float(angle if made.angle is None or angle is not None else made.angle)  # pyright: ignore[reportArgumentType]
     require(np.isfinite(turn), "angle", "be finite", f"it is {angle}")
     places = [int(j) for j in at]
     if len(made.generator) == 2:
