@@ -17,7 +17,6 @@ from neurho.config.modules import with_module
 from neurho.config.pulses import with_tables
 from neurho.config.schema import KINDS, PLAIN, Config
 from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, unused
-from neurho.config.units import in_units
 from neurho.config.validation import validate
 
 
@@ -58,8 +57,8 @@ def loads(text: str, where: str = "the problem") -> Config:
 
 
 def _with_files(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
-    """Problem data with what the files that it names say, in numbers without units."""
-    return with_module(with_tables(in_units(data, where), folder, where), folder, where)
+    """Problem data with what the files that it names say."""
+    return with_module(with_tables(data, folder, where), folder, where)
 
 
 def dumps(config: Config) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, Strict, model_validator
 
 from neurho.config.messages import Refusal, refuse
-from neurho.config.tables import Index, Number, PerBond, PerSite, Positive, Pulsed, Table
+from neurho.config.tables import Index, Number, PerBond, PerSite, Positive, Pulsed, Real, Table
 
 _Positives: TypeAlias = Annotated[
     Positive | tuple[Positive, ...], Field(description="a finite number > 0, or one for each site of the lattice")
@@ -52,8 +52,8 @@ class Gate(Table):
 
     gate: Literal["rx", "ry", "rz", "x", "y", "z", "sx", "h", "rzz", "cz", "cx", "iswap"]
     at: Annotated[tuple[Index, ...], Field(min_length=1, description="a list of sites")]
-    angle: Number | None = None
-    start: Number = 0.0
+    angle: Annotated[Number | None, Field(description="a finite number")] = None
+    start: Real = 0.0
     duration: Positive
 
     def check(self) -> Iterator[Refusal]:

@@ -86,10 +86,8 @@ def heisenberg(
     return Lindbladian(lattice, Operator(2, tuple(terms)), jumps)
 
 
-DRIVEN = (
-    *(f"{name}{axis}" for name in ("field", "coupling") for axis in ("", "_x", "_y", "_z")),
-    *("decay", "pump", "dephasing"),
-)
+FIELDS, COUPLINGS = ([f"{name}{axis}" for axis in ("", "_x", "_y", "_z")] for name in ("field", "coupling"))
+DRIVEN = (*FIELDS, *COUPLINGS, "decay", "pump", "dephasing")
 """What a pulse can multiply in [`heisenberg`][neurho.model.models.heisenberg]."""
 
 
@@ -122,7 +120,8 @@ def xyz(
     assert abs(steady["sz"].mean + 1) < 1e-9
     ```
     """
-    return heisenberg(lattice, coupling=coupling, decay=decay, pulses=pulses)
+    driven = pulses_of(pulses, _driven(lattice, (*COUPLINGS, "decay")))
+    return heisenberg(lattice, coupling=coupling, decay=decay, pulses=driven)
 
 
 def ising(
@@ -173,7 +172,8 @@ def dephasing_chain(
     assert len(model.jumps) == 3
     ```
     """
-    return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing, pulses=pulses)
+    driven = pulses_of(pulses, _driven(lattice, (*COUPLINGS, "dephasing")))
+    return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing, pulses=driven)
 
 
 def _per_item(name: str, value: Any, count: int, item: str) -> np.ndarray:
