@@ -89,6 +89,14 @@ def gates_unitary(gates: Sequence[Mapping[str, Any]], sites: int) -> np.ndarray:
 
     Gates that overlap in time are taken one after the other, too.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    bell = neurho.exact.gates_unitary([{"gate": "h", "at": [0]}, {"gate": "cx", "at": [0, 1]}], 2) @ [0, 0, 0, 1]
+    assert np.allclose(np.abs(bell) ** 2, [0.5, 0, 0, 0.5])  # from both down
+    ```
+
     **Arguments**
 
     - `gates`: mappings as those of [`neurho.processor`][]; `start` and `duration` may be left out.
