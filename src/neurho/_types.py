@@ -30,7 +30,17 @@ def default_chains(*samples: int) -> int:
 
 
 class NeurhoError(ValueError):
-    """Something a user can mend: the message is one sentence that says what, where and how."""
+    """Something a user can mend: the message is one sentence that says what, where and how.
+
+    ```python
+    import neurho
+
+    try:
+        neurho.chain(0)
+    except neurho.NeurhoError as error:
+        assert str(error).startswith("Argument `")
+    ```
+    """
 
 
 class NumericalError(NeurhoError):

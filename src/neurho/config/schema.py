@@ -62,7 +62,15 @@ Tasks: TypeAlias = Evolve | Stationary
 
 
 class Config(Table):
-    """A whole problem, all defaults resolved. `ansatz` and `sampling` may be None for methods without a network."""
+    """A whole problem, all defaults resolved. `ansatz` and `sampling` may be None for methods without a network.
+
+    ```python
+    import neurho
+
+    problem = neurho.load("fig2")
+    assert problem.sites == 5 and problem.model.kind == "heisenberg"
+    ```
+    """
 
     seed: Index = 0
     lattice: Annotated[Lattices, Field(discriminator="kind")]

@@ -41,6 +41,14 @@ class Snapshot(NamedTuple):
 class Quantity(NamedTuple):
     """A named list of Hermitian operators: measured one by one, as their mean (`average`), or in linear combinations
     (real `weights` of shape `(*shape, operators)`), of which the samples give the errors.
+
+    ```python
+    import neurho
+
+    current = neurho.sx(0) @ neurho.sy(1) - neurho.sy(0) @ neurho.sx(1)
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), quantities=[neurho.methods.Quantity("j", (current,))])
+    assert flow.tdvp.sampler.exact
+    ```
     """
 
     name: str

@@ -40,6 +40,16 @@ class Hermitian(AbstractAnsatz):
     """rho + rho^dagger of any network rho: (rho + rho^dagger)(l, r) = rho(l, r) + rho(r, l)*.
 
     Two evaluations. Nothing makes it positive.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    table = neurho.networks.table_from_matrix(np.array([[0.5, 0.1j], [0.0, 0.5]]), sites=1)  # not Hermitian
+    rho = neurho.networks.density_matrix(neurho.networks.Hermitian(table))
+    assert np.allclose(rho, rho.conj().T, atol=1e-6)
+    ```
     """
 
     ansatz: AbstractAnsatz
