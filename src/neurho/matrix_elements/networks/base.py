@@ -204,7 +204,7 @@ def network_of(given: Any, name: str = "ansatz") -> AbstractAnsatz:
 
     **Raises** `NeurhoError` for anything else.
     """
-    found = getattr(given, "ansatz", given)
+    found = given if isinstance(given, AbstractAnsatz) else getattr(given, "ansatz", given)  # wrappers hold one, too
     require(
         isinstance(found, AbstractAnsatz),
         name,
