@@ -9,6 +9,9 @@ import numpy as np
 Coefficient: TypeAlias = Callable[[Any], Any]
 """A real or complex function of time, f(t), called with a float."""
 
+GAMMA = "1/gamma"
+"""The unit of time where none has a name."""
+
 CORRECTED = "_corrected"
 """Ends the names of stationary values that the equation of motion has corrected."""
 
@@ -27,7 +30,17 @@ def default_chains(*samples: int) -> int:
 
 
 class NeurhoError(ValueError):
-    """Something a user can mend: the message is one sentence that says what, where and how."""
+    """Something a user can mend: the message is one sentence that says what, where and how.
+
+    ```python
+    import neurho
+
+    try:
+        neurho.chain(0)
+    except neurho.NeurhoError as error:
+        assert str(error).startswith("Argument `")
+    ```
+    """
 
 
 class NumericalError(NeurhoError):

@@ -58,8 +58,32 @@ on_bonds = { both = "proj(i, 0) * proj(j, 0)" }
 [output]
 checkpoint_steps = 5
 """
+CIRCUIT = """
+[lattice]
+kind = "chain"
+shape = [2]
+[model]
+kind = "processor"
+unit = "us"
+T1 = ["60 us", 50.0]
+crosstalk = "50 kHz"
+couplings = [{ coupling = "exchange", strength = ["5 MHz"], pulse = "swap", at = [[0, 1]] }]
+gates = [{ gate = "h", at = [0], duration = "20 ns" }, { gate = "cz", at = [0, 1], angle = "90 deg", duration = 0.1 }]
+pulses = { detuning = ["swap", ""] }
+[pulses.swap]
+kind = "sin2"
+end = "50 ns"
+[initial]
+bloch = "down"
+[task]
+kind = "evolve"
+t = "0.2 us"
+points = 2
+[observables]
+fidelity = true
+"""
 SHIPPED = [file.read_text() for file in resources.files("neurho").joinpath("problems").iterdir()]
-PROBLEMS = [tomllib.loads(text) for text in [CUSTOM, *SHIPPED]]
+PROBLEMS = [tomllib.loads(text) for text in [CUSTOM, CIRCUIT, *SHIPPED]]
 
 SCALARS = st.one_of(
     st.sampled_from(

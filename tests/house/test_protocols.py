@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+from operator import attrgetter
 
 import equinox as eqx
 import jax
@@ -228,16 +229,42 @@ def test_public_names_exist_once():
         assert not set(neurho.__all__) & set(vars(other).get("__all__", ()))
 
 
-@pytest.mark.parametrize("name", [n for n in neurho.__all__ if inspect.isfunction(getattr(neurho, n))])
-def test_public_functions_have_an_example_that_runs(name, tmp_path, monkeypatch):
+ROOMS = ("exact", "pulses", "networks", "samplers", "solvers", "methods", "outcomes", "matrix_product", "trajectories")
+LONG = (
+    *("networks.fitted_product", "networks.last_network", "methods.evolve", "methods.stationary_state"),
+    *("samplers.metropolis", "trajectories.evolve", "trajectories.stationary_state"),
+)
+"""Examples that compile for more than a few seconds; pages of the documentation use the same functions."""
+COMPILED_BY_HAND = {"trajectories.make_evolution", "trajectories.make_stationary"}
+"""Parts of `evolve` and `stationary_state`."""
+
+
+def public_calls():
+    """Functions of the namespaces, and those classes that have an example."""
+    rooms = {"neurho": neurho} | {f"neurho.{room}": getattr(neurho, room) for room in (*ROOMS, "interchange")}
+    for path, room in rooms.items():
+        for name in getattr(room, "__all__", None) or [n for n, v in vars(room).items() if inspect.isfunction(v)]:
+            found = getattr(room, name)
+            made_here = path != "neurho.pulses" or getattr(found, "__module__", "") == "neurho.model.pulses"
+            function = callable(found) and not inspect.isclass(found) and made_here and not name.startswith("_")
+            short = f"{path}.{name}".removeprefix("neurho.")
+            if (function or "```python" in (found.__doc__ or "")) and short not in COMPILED_BY_HAND:
+                yield pytest.param(f"{path}.{name}", marks=pytest.mark.slow if short in LONG else ())
+
+
+@pytest.mark.parametrize("path", list(public_calls()))
+def test_public_functions_have_an_example_that_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    doc = inspect.getdoc(getattr(neurho, name)) or ""
+    if path.endswith("netket"):
+        pytest.importorskip("netket")
+    public = attrgetter(path.removeprefix("neurho."))(neurho)
+    doc = inspect.getdoc(public) or ""
     found = re.findall(r"```python\n(.*?)```", doc, re.DOTALL)
-    assert found, f"neurho.{name} has no example"
+    assert found, f"{path} has no example"
     for example in found:
-        assert f"neurho.{name}(" in example
-        exec(compile(example, name, "exec"), {})
+        assert inspect.isclass(public) or f"{path}(" in example
+        exec(compile(example, path, "exec"), {})
 
 
 def test_arrays_of_the_core_are_not_mutable_numpy():

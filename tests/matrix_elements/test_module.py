@@ -329,6 +329,14 @@ def test_hermitian():
     assert parameter_count(found) == parameter_count(network)
 
 
+def test_wrapped_networks_are_taken_as_they_are():
+    """A wrapper holds a network as a prepared state does, and is one itself: nothing takes it off."""
+    network, ring = registry.own_function(0, 3), lattice.chain(3, periodic=True)
+    for found in (Hermitian(network), translated(network, ring), InSector(Hermitian(network), parity())):
+        rho = dense_of(found)
+        np.testing.assert_allclose(neurho.networks.density_matrix(found), rho / np.trace(rho), atol=1e-12)
+
+
 def test_positive():
     network = registry.own_amplitude(0, 3)
     weights = np.asarray(network.parameters["value"])

@@ -5,13 +5,15 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from neurho import exact, models
+from neurho import config, exact, models, pulses
 from neurho._types import NeurhoError
 from neurho.exact.bounds import numerical_range
 from neurho.matrix_elements.generator import lindbladian_map
+from neurho.matrix_elements.symmetry import require_invariant
 from neurho.model import lattice
 from neurho.model.operators import Lindbladian, Operator, sm, sz, total
 from neurho.model.text import operators_on
+from neurho.run.problem import build
 
 X = np.array([[0, 1], [1, 0]], dtype=complex)
 Y = np.array([[0, -1j], [1j, 0]])
@@ -120,6 +122,119 @@ def test_ising_with_dephasing():
     model = models.ising(lattice.chain(2), dephasing=[0.3, 0.0], pulses={"dephasing": np.cosh})
     assert [jump.operator.support for jump in model.jumps if jump.rate is np.cosh] == [(0,)]
     assert [jump.rate for jump in models.ising(lattice.chain(2), dephasing=0.3).jumps] == [1.0, 1.0, 0.3, 0.3]
+
+
+STEP, SLOPE = pulses.constant(2.0, start=0.0, end=5.0), pulses.ramp(0.0, 1.0, end=4.0)
+
+
+def at_three(model):
+    """The Hamiltonian at t = 3, where STEP is 2 and SLOPE 3/4, and the rates by site."""
+    rates = {jump.operator.support[0]: abs(jump.operator.terms[0].matrix).max() ** 2 for jump in model.jumps}
+    values = {jump.operator.support[0]: jump.rate(3.0) if callable(jump.rate) else jump.rate for jump in model.jumps}
+    return model.hamiltonian.to_sparse(model.sites, 3.0).toarray(), {j: rates[j] * values[j] for j in rates}
+
+
+def test_every_site_and_bond_may_have_a_pulse_of_its_own():
+    """The same physics by a named model, by `ising`, and as text with lists of functions."""
+    made = lattice.chain(3)
+    given = {"field_x": [STEP, None, SLOPE], "coupling": [None, SLOPE], "decay": [STEP, SLOPE, None]}
+    one = models.heisenberg(made, field=(0.5, 0, 0), coupling=[(0, 0, 0.25), (0, 0, 0.75)], decay=0.1, pulses=given)
+    renamed = dict(zip(("transverse", "interaction", "decay"), given.values(), strict=True))
+    two = models.ising(made, interaction=[1.0, 3.0], transverse=1.0, decay=0.1, pulses=renamed)
+    three = models.custom(
+        made,
+        hamiltonian=[
+            {"on": "sites", "operator": "f * sx(i) / 2"},
+            {"on": "bonds", "operator": "J * g[i] * sz(i) * sz(j)"},
+        ],
+        jumps=[{"on": "sites", "operator": "sm(i)", "rate": "0.1 * h"}],
+        values={"f": [STEP, 1.0, SLOPE], "g": [1.0, SLOPE], "J": [0.25, 0.75], "h": [STEP, SLOPE, 1]},
+    )
+    field = 0.5 * (2 * kron(3, s0=X) + kron(3, s1=X) + 0.75 * kron(3, s2=X))
+    expected = field + 0.25 * pair(3, 0, 1, Z) + 0.75 * 0.75 * pair(3, 1, 2, Z)
+    for model in (one, two, three):
+        hamiltonian, rates = at_three(model)
+        np.testing.assert_allclose(hamiltonian, expected, atol=1e-14)
+        assert rates == pytest.approx({0: 0.2, 1: 0.075, 2: 0.1})
+
+
+def test_functions_in_lists_are_one_channel_where_they_are_the_same():
+    values = {"f": [STEP, SLOPE, STEP]}
+    model = models.custom(lattice.chain(3), hamiltonian=[{"on": "sites", "operator": "f*sx(i)"}], values=values)
+    first, second, third = (term.coefficient for term in model.hamiltonian.terms)
+    assert first == third != second
+    assert str(second) == "f[1]"
+
+
+def test_pulses_that_differ_by_bond_break_translations():
+    ring = lattice.chain(3, periodic=True)
+    for given in (STEP, [STEP, STEP, STEP]):
+        same = models.heisenberg(ring, coupling=(0, 0, 1), pulses={"coupling": given})
+        require_invariant(lindbladian_map(same), ring.translations)
+    other = models.heisenberg(ring, coupling=(0, 0, 1), pulses={"coupling": [STEP, STEP, SLOPE]})
+    with pytest.raises(NeurhoError, match="must be symmetries of the Lindbladian"):
+        require_invariant(lindbladian_map(other), ring.translations)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (
+            lambda c: models.xyz(c, pulses={"coupling": [STEP]}),
+            r"`pulses\[coupling\]` must be one function or 2, one per b",
+        ),
+        (
+            lambda c: models.ising(c, pulses={"transverse": [STEP]}),
+            r"`pulses\[transverse\]` must be .* 3, one per site",
+        ),
+        (lambda c: models.xyz(c, pulses={"coupling_z": [STEP, 1]}), r"`pulses\[coupling_z\]\[1\]` must be a function"),
+        (
+            lambda c: models.xyz(c, pulses={"field": STEP}),
+            "`pulses` must name some of coupling, .*, decay, but it names field",
+        ),
+        (lambda c: models.ising(c, interaction=[1.0]), "`interaction` must be one number or 2, one per bond"),
+        (
+            lambda c: models.custom(c, values={"J": [STEP, "x"]}, hamiltonian=ONCE),
+            r"`values\['J'\]\[1\]` must be a finite",
+        ),
+    ],
+)
+def test_pulses_that_do_not_fit(call, sentence):
+    with pytest.raises(NeurhoError, match=sentence):
+        call(lattice.chain(3))
+
+
+ONCE = [{"on": "once", "operator": "sx(0)"}]
+
+
+def test_a_problem_file_has_a_pulse_for_each_bond():
+    text = """
+lattice = { kind = "chain", shape = [3] }
+model.kind = "ising"
+model.interaction = [1.0, 3.0]
+model.pulses = { interaction = ["", "slope"], decay = ["slope", "", ""] }
+pulses.slope = { kind = "ramp", first = 0.0, last = 1.0, end = 4.0 }
+initial = { bloch = "down" }
+task = { kind = "evolve", method = "exact", t = 4.0 }
+"""
+    hamiltonian, rates = at_three(build(config.loads(text)).lindbladian)
+    field = 0.5 * (kron(3, s0=X) + kron(3, s1=X) + kron(3, s2=X))
+    expected = field + 0.25 * pair(3, 0, 1, Z) + 0.75 * 0.75 * pair(3, 1, 2, Z)
+    np.testing.assert_allclose(hamiltonian, expected, atol=1e-14)
+    assert rates == pytest.approx({0: 0.75, 1: 1.0, 2: 1.0})
+    written = """
+lattice = { kind = "chain", shape = [3] }
+model.kind = "custom"
+model.hamiltonian = [{ on = "bonds", operator = "J * sz(i) * sz(j)" }]
+model.values = { J = [2, "slope"] }
+"""
+    custom = build(config.loads(written + text[text.index("pulses.slope") :])).lindbladian
+    np.testing.assert_allclose(at_three(custom)[0], 2 * pair(3, 0, 1, Z) + 0.75 * pair(3, 1, 2, Z), atol=1e-14)
+    with pytest.raises(NeurhoError, match=r"key `model.values.J\[1\]` must name a table \[pulses.NAME\] \(slope\)"):
+        config.loads((written + text[text.index("pulses.slope") :]).replace('"slope"]', '"slop"]'))
+    wrong = text.replace("first = 0.0", "first = -1.0")
+    with pytest.raises(NeurhoError, match=r"Key `model.pulses.decay` must be a finite real number >= 0 at all times"):
+        build(config.loads(wrong))
 
 
 def test_many_levels_are_for_the_exact_solvers():

@@ -7,7 +7,7 @@ from scipy.linalg import expm
 from neurho import NeurhoError, config, exact, pulses, sx, sy, sz
 from neurho.model import lattice
 from neurho.model.models import processor
-from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
+from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, gates_unitary
 
 ONE, PAIR = lattice.chain(1), lattice.chain(2)
 
@@ -62,29 +62,85 @@ def test_the_shipped_problem_is_a_pi_over_two_pulse():
     assert pulse.height * pulse.end / 2 * problem.model.drives[0].rabi == pytest.approx(np.pi / 2, rel=1e-12)
 
 
+# Matrices as books have them, in the order (ground, excited), site 0 slowest; X flips the order to (up, down).
+BOOK = {
+    "x": [[0, 1], [1, 0]],
+    "y": [[0, -1j], [1j, 0]],
+    "z": [[1, 0], [0, -1]],
+    "sx": [[1 + 1j, 1 - 1j], [1 - 1j, 1 + 1j]],
+    "h": [[1, 1], [1, -1]],
+    "cz": np.diag([1, 1, 1, -1]),
+    "cx": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]],
+    "iswap": [[1, 0, 0, 0], [0, 0, 1j, 0], [0, 1j, 0, 0], [0, 0, 0, 1]],
+}
+
+
+@pytest.mark.parametrize("gate", BOOK)
+def test_gates_are_those_of_books_but_for_a_phase(gate):
+    book = np.array(BOOK[gate], dtype=complex)
+    sites = len(book).bit_length() - 1
+    flip = np.eye(len(book))[::-1]
+    expected = flip @ book @ flip
+    found = gates_unitary([{"gate": gate, "at": list(range(sites))}], sites)
+    overlap = np.trace(expected.conj().T @ found) / np.sqrt(np.trace(expected.conj().T @ expected).real * len(book))
+    assert abs(overlap) == pytest.approx(1, abs=1e-12)
+
+
+def test_two_qubit_turns_are_matrix_exponentials():
+    for gate, generator in (("rzz", np.kron(PAULI_Z, PAULI_Z) / 2), ("cx", None)):
+        if generator is None:
+            generator = np.kron(np.diag([1, 0]), np.eye(2) - PAULI_X) / 2
+        found = gates_unitary([{"gate": gate, "at": [0, 1], "angle": 0.7}], 2)
+        assert np.allclose(found, expm(-0.7j * generator), atol=1e-12)
+
+
 def test_a_list_of_gates_is_the_product_of_their_matrices():
-    """Against matrix exponentials and the diagonal matrix of cz in the basis up up, up down, down up, down down."""
+    """Pulses against `gates_unitary`, and that against matrix exponentials; a pair is also given from the right."""
     one = {"x": PAULI_X, "y": PAULI_Y, "z": PAULI_Z}
     turn = lambda axis, angle: expm(-0.5j * angle * one[axis])  # noqa: E731
     gates = [
         {"gate": "rx", "at": [0, 1], "angle": 0.7, "duration": 0.5},
+        {"gate": "cx", "at": [1, 0], "start": 0.7, "duration": 0.4},
         {"gate": "ry", "at": [1], "angle": -1.3, "start": 0.5, "duration": 0.2},
-        {"gate": "cz", "at": [1, 0], "start": 0.7, "duration": 0.4},
-        {"gate": "rz", "at": [0], "angle": 2.1, "start": 1.1, "duration": 0.1},
-        {"gate": "ry", "at": [0, 1], "angle": 0.4, "start": 1.2, "duration": 0.3},
+        {"gate": "iswap", "at": [0, 1], "angle": 1.1, "start": 1.1, "duration": 0.1},
+        {"gate": "h", "at": [0], "start": 1.2, "duration": 0.3},
+        {"gate": "rz", "at": [0], "angle": 2.1, "start": 1.5, "duration": 0.1},
     ]
     start = exact.product_state([[0, 0, -1], [0.6, 0.0, -0.8]], 2)
-    *_, rho = exact.evolve(processor(PAIR, T1=1e13, gates=gates), start, [0.0, 1.5], tolerance=1e-12)
-    unitary = np.eye(4)
+    *_, rho = exact.evolve(processor(PAIR, T1=1e13, gates=gates), start, [0.0, 1.6], tolerance=1e-12)
+    unitary, exchange = np.eye(4), np.kron(PAULI_X, PAULI_X) + np.kron(PAULI_Y, PAULI_Y)
     for part in (
         np.kron(turn("x", 0.7), turn("x", 0.7)),
         np.kron(np.eye(2), turn("y", -1.3)),
-        np.diag([-1, 1, 1, 1]),
+        np.kron(PAULI_X, np.diag([1, 0])) + np.kron(np.eye(2), np.diag([0, 1])),
+        expm(0.25j * 1.1 * exchange),
+        np.kron((PAULI_X - PAULI_Z) / np.sqrt(2), np.eye(2)),
         np.kron(turn("z", 2.1), np.eye(2)),
-        np.kron(turn("y", 0.4), turn("y", 0.4)),
     ):
         unitary = part @ unitary
+    assert exact.state_fidelity(unitary @ [0, 0, 0, 1], gates_unitary(gates, 2) @ [0, 0, 0, 1]) == pytest.approx(1)
     assert np.allclose(rho, unitary @ start @ unitary.conj().T, atol=1e-9)
+
+
+def test_couplings_have_pulses_of_their_own():
+    """An exchange by a quarter turn on one pair is sqrt(iswap), while a ZX text acts on the other."""
+    swap, cross = pulses.sin2(2.0, end=1.0), pulses.ramp(0.0, 1.0, end=2.0)
+    couplings = [
+        {"coupling": "exchange", "strength": -np.pi / 4, "pulse": swap, "at": [0, 1]},
+        {"coupling": "sz(i) * sx(j)", "strength": [0.3], "pulse": cross, "at": [[3, 2]]},
+    ]
+    model = processor(lattice.chain(4), T1=1e13, couplings=couplings)
+    start = exact.product_state([[0, 0, 1], [0, 0, -1], [0, 0, -1], [1, 0, 0]], 4)
+    *_, rho = exact.evolve(model, start, [0.0, 2.0], tolerance=1e-12)
+    assert mean(rho, sz(0), 4) == pytest.approx(0, abs=1e-9)
+    assert mean(rho, sx(0) @ sy(1), 4) == pytest.approx(-1, abs=1e-9)  # (|10> + i|01>)/sqrt(2)
+    assert mean(rho, sx(3), 4) == pytest.approx(np.cos(2 * 0.3 * 1.0), abs=1e-9)  # area 1 up to t = 2
+
+
+def test_without_places_a_coupling_is_on_every_bond():
+    model = processor(lattice.chain(3), T1=1.0, couplings=[{"coupling": "zz", "strength": [0.4, 1.0]}])
+    crosstalk = processor(lattice.chain(3), T1=1.0, crosstalk=[0.4, 1.0])
+    assert abs((model.hamiltonian - crosstalk.hamiltonian).to_sparse(3)).max() < 1e-15
 
 
 @pytest.mark.parametrize(
@@ -95,10 +151,23 @@ def test_a_list_of_gates_is_the_product_of_their_matrices():
         ({"T1": [1.0]}, "`T1` must be one number or 2, one per site"),
         ({"T1": 1.0, "thermal": 0.6}, r"`thermal` must lie in \[0, 1/2\]"),
         (
-            {"T1": 1.0, "gates": [{"gate": "h", "at": [0], "duration": 1.0}]},
+            {"T1": 1.0, "gates": [{"gate": "swap", "at": [0], "duration": 1.0}]},
             r"In gates\[0\]: .*`gate` must be one of rx",
         ),
         ({"T1": 1.0, "gates": [{"gate": "rx", "at": [0], "duration": 1.0}]}, "`angle` must be given for rx"),
+        ({"T1": 1.0, "gates": [{"gate": "h", "at": [0], "angle": 1.0, "duration": 1.0}]}, "`angle` must be left out"),
+        (
+            {"T1": 1.0, "couplings": [{"coupling": "exchnge"}]},
+            r"In couplings\[0\]: .*`coupling` must be exchange, zz or",
+        ),
+        ({"T1": 1.0, "couplings": [{"coupling": "sp(i)*sm(j)"}]}, r"In couplings\[0\]: .*`coupling` must be Hermitian"),
+        ({"T1": 1.0, "couplings": [{"coupling": "zz", "at": [0, 2]}]}, r"In couplings\[0\]: .*`at` must lie in 0..1"),
+        ({"T1": 1.0, "couplings": [{"coupling": "zz", "at": [0]}]}, "`at` must be a pair of sites, or a list of pairs"),
+        (
+            {"T1": 1.0, "pulses": {"detuning": [np.cos]}},
+            r"`pulses\[detuning\]` must be one function or 2, one per site",
+        ),
+        ({"T1": 1.0, "pulses": {"detuning": [np.cos, 3]}}, r"`pulses\[detuning\]\[1\]` must be a function of time"),
         ({"T1": 1.0, "gates": [{"gate": "cz", "at": [0], "duration": 1.0}]}, "`at` must be a pair of sites for cz"),
         ({"T1": 1.0, "gates": [{"gate": "cz", "at": [0, 2], "duration": 1.0}]}, "`at` must lie in 0..1"),
         ({"T1": 1.0, "gates": [{"gate": "cz", "at": [0, 1], "duration": 0.0}]}, "`duration` must be > 0"),
@@ -121,6 +190,14 @@ def test_what_is_refused(arguments, sentence):
         ('model.gates=[{gate="rx",at=[0],duration=1.0}]', r"key `model.gates\[0\].angle` must be given for gate = "),
         ('model.gates=[{gate="cz",at=[0],duration=1.0}]', r"key `model.gates\[0\].at` must be a pair of sites"),
         ('model.gates=[{gate="cz",at=[0,1]}]', r"key `model.gates\[0\].duration` is missing"),
+        ('model.gates=[{gate="h",at=[0],angle=1.0,duration=1.0}]', r"key `model.gates\[0\].angle` must be left out"),
+        ('model.couplings=[{coupling="zz",pulse="haf"}]', r"key `model.couplings\[0\].pulse` must name a table"),
+        (
+            "model.couplings=[{coupling='zz',at=[0]}]",
+            r"key `model.couplings\[0\].at` must be a pair of sites, or a list",
+        ),
+        ('model.pulses={crosstalk=["","haf"]}', r"key `model.pulses.crosstalk\[1\]` must name a table"),
+        ("observables.fidelity=true", "9 sites|`observables.fidelity` must be false unless"),
         ("model.thermal=0.7", "key `model.thermal` must be a number from 0 to 0.5"),
     ],
 )

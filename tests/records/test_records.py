@@ -99,6 +99,17 @@ def test_every_variable_has_units_and_a_name(tmp_path):
         assert variable.attrs["units"], name
 
 
+def test_a_unit_of_time_stands_in_place_of_gamma(tmp_path):
+    problem = 'seed = 3\nmodel = { kind = "processor", unit = "us", T1 = 1.0 }\n'
+    run = records.create(tmp_path / "run", problem, fingerprint="f00d", seed=3, bonds=BONDS)
+    run.record(next(walk()))
+    run.save()
+    data = records.read_series(tmp_path / "run")
+    assert data.attrs["time_unit"] == "us"
+    units = [data[name].attrs["units"] for name in ("t", "dt", "delta_L", "lindblad_norm2", "wall_seconds", "sz")]
+    assert units == ["us", "us", "1/us", "1/us^2", "s", "1"]
+
+
 def test_provenance_and_problem(tmp_path):
     filled(tmp_path / "run")
     facts = records.read_provenance(tmp_path / "run")

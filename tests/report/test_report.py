@@ -77,6 +77,16 @@ def test_time_curves_show_the_run_and_the_reference():
     assert labels(report.time_curves(with_truth))[2] == "distance from the exact state"
 
 
+def test_figures_have_the_unit_of_the_series():
+    run = oscillation(TIMES)
+    run.t.attrs["units"] = "us"
+    figures = (report.time_curves(run), report.profile(run), report.space_time(run, ["sz"]), report.diagnostics(run))
+    found = {axis.get_xlabel() for figure in figures for axis in figure.axes}
+    assert "time $t$ (\u03bcs)" in found
+    assert not [label for label in found if "gamma" in label]
+    assert labels(figures[0])[2].endswith("(1/\u03bcs)")
+
+
 def test_runs_of_one_problem_stand_in_one_figure():
     """Each curve has its colour, its error band and a line of the legend with method and verdict; a network's curve is
     faint from where its own estimate says that it should not be believed.

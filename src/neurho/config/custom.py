@@ -42,8 +42,8 @@ class Custom(Table):
         Field(description='a list of tables, as in [{ on = "sites", operator = "sm(i)", rate = 1.0 }]'),
     ] = ()
     values: Annotated[
-        dict[str, Number | tuple[Number, ...]],
-        Field(description="numbers and lists of numbers by name, as in { J = 1.0, h = [0.1, 0.2] }"),
+        dict[str, Number | tuple[Number | Annotated[str, Strict()], ...]],
+        Field(description="numbers by name and lists of numbers or names of pulses, as in { J = 1.0, h = [0.1, 0.2] }"),
     ] = {}
 
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any, TypeAlias, get_args
 from pydantic import Field, model_validator
 
 from neurho.config.custom import Custom, JumpTerm, Levels, Term
+from neurho.config.driven import check_pulses
 from neurho.config.matrices import Matrices, Matrix, MatrixJump, MatrixTerm
 from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.modules import PythonModule
-from neurho.config.processor import Drive, Gate, Processor
-from neurho.config.pulses import Pulse, Tabulated
+from neurho.config.processor import Coupling, Drive, Gate, Processor, check_fidelity
+from neurho.config.pulses import Pulse
 from neurho.config.tables import (
     Chain,
     Convolution,
@@ -61,7 +62,15 @@ Tasks: TypeAlias = Evolve | Stationary
 
 
 class Config(Table):
-    """A whole problem, all defaults resolved. `ansatz` and `sampling` may be None for methods without a network."""
+    """A whole problem, all defaults resolved. `ansatz` and `sampling` may be None for methods without a network.
+
+    ```python
+    import neurho
+
+    problem = neurho.load("fig2")
+    assert problem.sites == 5 and problem.model.kind == "heisenberg"
+    ```
+    """
 
     seed: Index = 0
     lattice: Annotated[Lattices, Field(discriminator="kind")]
@@ -115,7 +124,8 @@ def _misfits(config: Config) -> Iterator[Refusal]:
     """What does not fit together."""
     yield from _check_sizes(config)
     yield from _check_sites(config)
-    yield from _check_pulses(config)
+    yield from check_pulses(config)
+    yield from check_fidelity(config)
     if isinstance(config.ansatz, PythonModule):
         yield from config.ansatz.check()
     if isinstance(config.ansatz, FITTED):
@@ -214,7 +224,7 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
 
 
 def _check_sites(config: Config) -> Iterator[Refusal]:
-    keys = ("decay", "pump", "dephasing", "T1", "T2", "thermal", "detuning")
+    keys = ("decay", "pump", "dephasing", "transverse", "T1", "T2", "thermal", "detuning")
     per_site = {f"model.{key}": getattr(config.model, key, None) for key in keys}
     for key, value in per_site.items():
         yield from _check_length(key, value, config.sites)
@@ -229,43 +239,6 @@ def _check_sites(config: Config) -> Iterator[Refusal]:
         for vector in vectors:
             if sum(c * c for c in vector) > 1 + 1e-9:  # pyright: ignore[reportOperatorIssue, reportGeneralTypeIssues]
                 yield Refusal("initial.bloch", "lie in the unit ball, |r| <= 1", f"one vector is {shown(vector)}")
-
-
-AXES = ("", "_x", "_y", "_z")
-DRIVEN: dict[type[Table], tuple[str, ...]] = {
-    Heisenberg: (*(f"{k}{a}" for k in ("field", "coupling") for a in AXES), "decay", "pump", "dephasing"),
-    Xyz: (*(f"coupling{a}" for a in AXES), "decay"),
-    Ising: ("interaction", "transverse", "decay", "dephasing"),
-    Dephasing: (*(f"coupling{a}" for a in AXES), "dephasing"),
-    Processor: ("crosstalk", "detuning"),
-}
-"""What a pulse can multiply."""
-
-
-def _check_pulses(config: Config) -> Iterator[Refusal]:
-    """Pulses that a model names are there, and multiply something."""
-    used: dict[str, str] = {}
-    for key, name in getattr(config.model, "pulses", {}).items():
-        known = DRIVEN[type(config.model)]
-        if key not in known:
-            yield Refusal(f"model.pulses.{key}", f"be left out: a pulse multiplies {', '.join(known)}", "it is there")
-        used[f"model.pulses.{key}"] = name
-    for number, drive in enumerate(getattr(config.model, "drives", ())):
-        if drive.pulse is not None:
-            used[f"model.drives[{number}].pulse"] = drive.pulse
-    for key, name in used.items():
-        if name not in config.pulses:
-            there = ", ".join(config.pulses) or "none is there"
-            yield Refusal(key, f"name a table [pulses.NAME] ({there})", f"it is {shown(name)}")
-    for name, pulse in config.pulses.items():
-        if isinstance(pulse, Tabulated) and config.task.kind == "evolve":
-            first, last, end = pulse.times[0], pulse.times[-1], config.task.t_end
-            if first > 0 or last < end * (1 - 1e-9):
-                yield Refusal(f"pulses.{name}.times", f"cover 0..task.t = {end:g}", f"it covers {first:g}..{last:g}")
-    if getattr(config.model, "gates", ()) and config.task.kind == "stationary":
-        yield Refusal("model.gates", 'be left out for task.kind = "stationary"', "it is there")
-    if config.pulses and config.task.kind == "stationary":
-        yield Refusal("pulses", 'be left out for task.kind = "stationary"', "it is there")
 
 
 def _is_periodic(config: Config) -> bool:
@@ -340,6 +313,6 @@ PULSES: dict[str, type[Table]] = {get_args(kind.model_fields["kind"].annotation)
 NESTED: dict[type[Table], dict[str, type[Table]]] = {
     Custom: {"hamiltonian": Term, "jumps": JumpTerm},
     Matrices: {"hamiltonian": MatrixTerm, "jumps": MatrixJump},
-    Processor: {"drives": Drive, "gates": Gate},
+    Processor: {"drives": Drive, "couplings": Coupling, "gates": Gate},
 }
 """Keys that hold lists of tables."""

@@ -40,6 +40,12 @@ Rates: TypeAlias = Annotated[
 ]
 
 
+PerSite: TypeAlias = Annotated[Number | tuple[Number, ...], Field(description="a finite number, or one for each site")]
+PerBond: TypeAlias = Annotated[
+    Number | tuple[Number, ...], Field(description="a finite number, or one for each bond of the lattice")
+]
+
+
 Vectors: TypeAlias = Annotated[_Vector | _Rows, Field(description="three numbers (x, y, z), or three for each site")]
 
 
@@ -63,8 +69,13 @@ Texts: TypeAlias = Annotated[
 ]
 
 
+_Name: TypeAlias = Annotated[str, Strict()]
 Pulsed: TypeAlias = Annotated[
-    dict[str, Annotated[str, Strict()]], Field(description='names of pulses by key, as in { field_x = "kick" }')
+    dict[str, _Name | tuple[_Name, ...]],
+    Field(
+        description='names of pulses by key, as in { field_x = "kick" }, or lists of one ("" for none) for each site '
+        "or bond"
+    ),
 ]
 
 
@@ -142,8 +153,8 @@ class Ising(Table):
     """H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j with decay and dephasing."""
 
     kind: Literal["ising"]
-    interaction: Real = 2.0
-    transverse: Real = 1.0
+    interaction: PerBond = 2.0
+    transverse: PerSite = 1.0
     decay: Rates = 1.0
     dephasing: Rates = 0.0
     pulses: Pulsed = {}
@@ -362,6 +373,7 @@ class Observables(Table):
     structure: Flag = False
     momenta: Flag = False
     purity: Flag = False
+    fidelity: Flag = False
     pairs: Annotated[
         tuple[tuple[Index, Index], ...], Field(description="pairs of different sites, as in [[0, 1], [3, 7]]")
     ] = ()

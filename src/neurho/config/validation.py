@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from neurho.config.messages import Refusal, Refusals, ending, one_of, require_none, shown, suggest
 from neurho.config.schema import EXACT_BY_ITSELF, KINDS, NESTED, PLAIN, PULSES, Config, automatic_method
 from neurho.config.tables import Index, Table
+from neurho.config.units import in_units
 
 WRITTEN = frozenset({"matrices", "matrix"})
 """Kinds that programs write: no sentence offers them to people."""
@@ -20,6 +21,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
     **Raises** `NeurhoError`, with one sentence for each thing that is wrong: what tables must agree on is looked at
     once each of them is right by itself.
     """
+    data = in_units(data, where)
     wrong: list[str] = []
     tables: dict[str, Any] = {}
     meant = set()

@@ -260,6 +260,13 @@ def make_flow(
 ) -> Flow:
     """Put a flow together from physics, with defaults for the rest.
 
+    ```python
+    import neurho
+
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(4)), samples=512, solver=neurho.solvers.Ridge(1e-4))
+    assert not flow.tdvp.sampler.exact
+    ```
+
     **Arguments**
 
     - `generator`: the Lindbladian on labels, where it is there already.
@@ -322,6 +329,19 @@ def evolve(
 ) -> Iterator[Snapshot]:
     """The time evolution of `ansatz` from `times[0]`, with a snapshot at each of `times`.
 
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model = neurho.heisenberg(neurho.chain(2), field=(1.0, 0.0, 0.0), decay=0.5)
+    start = neurho.networks.product_state(jax.random.key(0), "+y", 2, hidden=2, mixing=2)
+    *_, last = neurho.methods.evolve(model, start, [0.0, 0.02], dt=0.01)
+    assert np.isclose(last.observables["sy"].mean, 1, atol=0.02)
+    ```
+
     **Arguments**
 
     - `ansatz`: a network, or a state that [`neurho.networks.product_state`][] or [`neurho.networks.level_state`][] has
@@ -354,6 +374,18 @@ def stationary_state(
     result.
 
     Delta_L is measured at `points` equally spaced times. Other arguments as [`neurho.methods.evolve`][].
+
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model = neurho.heisenberg(neurho.chain(2), field=(1.0, 0.0, 0.0), decay=0.5)
+    start = neurho.networks.product_state(jax.random.key(0), "+y", 2, hidden=2, mixing=2)
+    *_, last = neurho.methods.stationary_state(model, start, t_max=0.02, points=2, dt=0.01)
+    assert not last.converged  # the time was too short
+    ```
     """
     network = network_on(lindbladian, ansatz)
     require_steps_of(dt, seed)

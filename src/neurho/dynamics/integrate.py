@@ -113,7 +113,16 @@ def _combine(coefficients: tuple[float, ...], stages: list[Array]) -> Array:
 
 
 class Method(NamedTuple):
-    """A tableau, and whether errors come from step doubling instead of an embedded method."""
+    """A tableau, and whether errors come from step doubling instead of an embedded method.
+
+    ```python
+    import neurho
+
+    paper = neurho.methods.Method(neurho.methods.HEUN, doubling=True)  # errors from steps of half the length
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), method=paper)
+    assert flow.method is paper
+    ```
+    """
 
     tableau: Tableau
     doubling: bool = False

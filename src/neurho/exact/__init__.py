@@ -21,24 +21,30 @@ from neurho.exact.density import (
     trace_distance,
 )
 from neurho.exact.dynamics import Place, evolve, follow
+from neurho.exact.fidelity import average_gate_fidelity, process_fidelity, state_fidelity
 from neurho.exact.generator import ExactLindbladian
 from neurho.exact.stationary import ExactStationary, stationary_state
+from neurho.model.operators import gates_unitary
 
 __all__ = [
     "PAULI",
     "ExactLindbladian",
     "ExactStationary",
     "Place",
+    "average_gate_fidelity",
     "correlation",
     "delta_rho",
     "evolve",
     "expectation",
     "expectations",
     "follow",
+    "gates_unitary",
+    "process_fidelity",
     "product_of",
     "product_state",
     "purity",
     "reduced",
+    "state_fidelity",
     "stationary_state",
     "trace_distance",
 ]

@@ -26,6 +26,16 @@ def correlation(
 
     sigma is not Hermitian; sigma = X + i Y with Hermitian X and Y, which evolve as density matrices do.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    decay = neurho.heisenberg(neurho.chain(1), decay=1.0)
+    up = neurho.exact.product_state("up", 1)
+    found = neurho.exact.correlation(decay, up, neurho.sp(0), neurho.sm(0), [0.0, 0.5])
+    assert np.allclose(found, [1, np.exp(-0.25)])  # <sigma^+(t) sigma^-(0)> = exp(-t/2)
+    ```
+
     **Arguments**
 
     - `rho`: the state at times[0], Hermitian, shape `(D, D)`; a stationary one gives a function of t - t_0.

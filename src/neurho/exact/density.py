@@ -20,6 +20,13 @@ def product_state(
 ) -> np.ndarray:
     """The product state rho = prod_j (1 + r_j . sigma_j)/2 of spins 1/2.
 
+    ```python
+    import neurho
+
+    rho = neurho.exact.product_state("neel", 2)
+    assert rho[0b01, 0b01] == 1  # up, down
+    ```
+
     **Arguments**
 
     - `bloch`: Bloch vectors of length <= 1, shape `(3,)` or `(sites, 3)`; or a name: "up", "down", "neel" (site 0 up),
@@ -40,7 +47,16 @@ def product_state(
 
 
 def product_of(amplitudes: np.ndarray, *, memory: float = 8.0) -> np.ndarray:
-    """The pure product state |psi><psi|, psi = psi_1 x psi_2 x ..., from psi_j(l), `(sites, levels)`."""
+    """The pure product state |psi><psi|, psi = psi_1 x psi_2 x ..., from psi_j(l), `(sites, levels)`.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    rho = neurho.exact.product_of(np.array([[1, 1, 0], [0, 0, 1]]))  # two sites of three levels
+    assert np.isclose(rho[2, 5], 0.5)
+    ```
+    """
     require(np.ndim(amplitudes) == 2, "amplitudes", "have shape (sites, levels)", f"it is {np.shape(amplitudes)}")
     sites, levels = amplitudes.shape
     require_memory(levels**sites, 2, memory)
@@ -49,7 +65,16 @@ def product_of(amplitudes: np.ndarray, *, memory: float = 8.0) -> np.ndarray:
 
 
 def reduced(rho: np.ndarray, keep: Sequence[int], sites: int) -> np.ndarray:
-    """The partial trace over all sites but `keep`, `(d^k, d^k)`; the first of `keep` is the slowest index."""
+    """The partial trace over all sites but `keep`, `(d^k, d^k)`; the first of `keep` is the slowest index.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    bell = np.outer([1, 0, 0, 1], [1, 0, 0, 1]) / 2
+    assert np.allclose(neurho.exact.reduced(bell, [1], 2), np.eye(2) / 2)
+    ```
+    """
     require_sites(keep, sites, "keep")
     dim = _local_dim(rho, sites)
     cuts = [-1, *sorted(keep), sites]
@@ -64,7 +89,15 @@ def reduced(rho: np.ndarray, keep: Sequence[int], sites: int) -> np.ndarray:
 
 
 def expectation(rho: np.ndarray, operator: Operator, sites: int, t: float = 0.0) -> complex:
-    """<X> = tr(X rho) / tr(rho), term by term from reduced density matrices."""
+    """<X> = tr(X rho) / tr(rho), term by term from reduced density matrices.
+
+    ```python
+    import neurho
+
+    rho = neurho.exact.product_state((0, 0, 0.5), 2)
+    assert abs(neurho.exact.expectation(rho, neurho.sz(0) @ neurho.sz(1), 2) - 0.25) < 1e-15
+    ```
+    """
     require_shape(rho, operator.local_dim**sites)
     total = 0j
     for term in operator.terms:
@@ -74,12 +107,27 @@ def expectation(rho: np.ndarray, operator: Operator, sites: int, t: float = 0.0)
 
 
 def purity(rho: np.ndarray) -> float:
-    """tr(rho^2) / tr(rho)^2 of a Hermitian matrix."""
+    """tr(rho^2) / tr(rho)^2 of a Hermitian matrix.
+
+    ```python
+    import neurho
+
+    assert abs(neurho.exact.purity(neurho.exact.product_state("mixed", 3)) - 1 / 8) < 1e-15
+    ```
+    """
     return float(np.linalg.norm(rho) ** 2 / np.trace(rho).real ** 2)
 
 
 def trace_distance(rho: np.ndarray, sigma: np.ndarray) -> float:
-    """Half the trace norm of the difference of two Hermitian matrices, each divided by its trace."""
+    """Half the trace norm of the difference of two Hermitian matrices, each divided by its trace.
+
+    ```python
+    import neurho
+
+    up, mixed = (neurho.exact.product_state(name, 1) for name in ("up", "mixed"))
+    assert abs(neurho.exact.trace_distance(up, mixed) - 1 / 2) < 1e-15
+    ```
+    """
     require_shape(sigma, len(rho), "sigma")
     return float(np.sum(np.abs(np.linalg.eigvalsh(rho / np.trace(rho) - sigma / np.trace(sigma)))) / 2)
 
@@ -89,6 +137,13 @@ def delta_rho(rho: np.ndarray, sigma: np.ndarray) -> float:
 
     After Hartmann & Carleo, PRL 122, 250502, Eq. 16, which measures a variational against an exact density matrix; the
     Frobenius norm and the division by ||sigma||_F are the choice made here.
+
+    ```python
+    import neurho
+
+    up, mixed = (neurho.exact.product_state(name, 1) for name in ("up", "mixed"))
+    assert abs(neurho.exact.delta_rho(mixed, up) ** 2 - 1 / 2) < 1e-15
+    ```
     """
     require_shape(sigma, len(rho), "sigma")
     exact = sigma / np.trace(sigma)
@@ -112,6 +167,14 @@ def expectations(
     `structure`; with `momenta` also `structure_xx_k`, the same with a factor exp(i k.(r_j - r_l)), at all
     momenta (`neurho.observables.momentum.momenta`); the same for y and z; `energy`; `purity` and `renyi2` =
     -ln(purity). Local dimensions other than 2 have only the last three.
+
+    ```python
+    import neurho
+
+    model = neurho.xyz(neurho.chain(2))
+    means = neurho.exact.expectations(neurho.exact.product_state("neel", 2), model)
+    assert means["sz_site"].tolist() == [1, -1] and means["szsz"] == -1
+    ```
     """
     sites = lindbladian.sites
     require_shape(rho, lindbladian.local_dim**sites)

@@ -43,6 +43,15 @@ def evolve(
     below 1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.model.timescales`][]). A
     Python function that does not say when it changes is looked at 2^14 times: see [`neurho.model.pulses.function`][].
 
+    ```python
+    import numpy as np
+    import neurho
+
+    decay = neurho.heisenberg(neurho.chain(1), decay=1.0)
+    *_, rho = neurho.exact.evolve(decay, neurho.exact.product_state("up", 1), [0.0, 2.0])
+    assert np.isclose(rho[0, 0], np.exp(-2.0))
+    ```
+
     **Arguments**
 
     - `rho0`: Hermitian, shape `(D, D)`, or a Qobj of QuTiP: a density matrix, or a ket |psi> for |psi><psi|.
@@ -64,6 +73,17 @@ def follow(
     memory: float = 8.0,
 ) -> Iterator[tuple[float, np.ndarray, Place]]:
     """Each of `times`, the density matrix there, and where to go on from; arguments as in [`neurho.exact.evolve`][].
+
+    ```python
+    import numpy as np
+    import neurho
+
+    decay = neurho.heisenberg(neurho.chain(1), decay=1.0)
+    up = neurho.exact.product_state("up", 1)
+    (_, _, begin), (t, rho, _) = neurho.exact.follow(decay, up, [0.0, 1.0])
+    ((_, again, _),) = neurho.exact.follow(decay, up, [0.0, 1.0], place=begin)
+    assert np.array_equal(rho, again)
+    ```
 
     - `place`: of an earlier call with the same times; what comes after it is given again, bit for bit.
     """

@@ -100,6 +100,14 @@ class Generator(NamedTuple):
 class ExactLindbladian:
     """A Lindbladian that acts on density matrices of shape `(D, D)`, D = d^N.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    decay = neurho.exact.ExactLindbladian(neurho.heisenberg(neurho.chain(1), decay=1.0))
+    assert np.allclose(decay.apply(np.diag([1.0, 0.0])), np.diag([-1.0, 1.0]))
+    ```
+
     **Arguments**
 
     - `lindbladian`: Hamiltonian, jumps and rates; coefficients may depend on time.

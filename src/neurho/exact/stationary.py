@@ -46,6 +46,13 @@ def stationary_state(
     h, and the singular vector of h - 1 with the smallest singular value yields rho. T is similar to a quantum channel,
     so that 1 is its largest eigenvalue. Up to 81 labels, rho is the null vector of a dense matrix instead.
 
+    ```python
+    import neurho
+
+    found = neurho.exact.stationary_state(neurho.xyz(neurho.chain(2), coupling=(0.9, 1.2, 1.0)))
+    assert found.residual < 1e-10 and not found.message
+    ```
+
     **Arguments**
 
     - `vectors`, `restarts`: size and number of the Krylov spaces.

@@ -97,6 +97,17 @@ def fitted_product(
     [`from_module`][neurho.matrix_elements.networks.from_module]. Look at `distance`: a network may be unable to hold
     the state.
 
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    network = neurho.networks.random_mpdo(jax.random.key(0), 2, bond=1)
+    start = neurho.networks.fitted_product(network, (0.0, 0.6, 0.8))
+    assert start.distance < 0.1
+    ```
+
     **Arguments**
 
     - `bloch`: as in [`neurho.networks.product_state`][]; `sites`: a lattice, along whose bonds "neel" alternates.

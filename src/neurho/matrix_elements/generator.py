@@ -171,6 +171,13 @@ def lindbladian_terms(lindbladian: Lindbladian) -> tuple[list[LabelTerm], list[C
 def lindbladian_map(lindbladian: Lindbladian) -> LabelMap:
     """The Lindbladian on labels, terms with the same support merged into one matrix (Eq. 1 of PRL 122, 250502).
 
+    ```python
+    import neurho
+
+    labels = neurho.methods.lindbladian_map(neurho.xyz(neurho.chain(3)))
+    assert (labels.sites, labels.local_dim) == (3, 2)
+    ```
+
     **Raises** `NeurhoError` for terms on too many sites at once: a collective jump operator is not local.
     """
     dim = lindbladian.local_dim

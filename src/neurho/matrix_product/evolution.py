@@ -70,6 +70,15 @@ def evolve(
     (Zwolak & Vidal, PRL 93, 207205 (2004)). A second run with half the bond dimension, ten times the cut-off and
     1.5 times the step moves along: the error of a mean is the difference of the two.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    up = np.broadcast_to(np.diag([1.0, 0.0]), (3, 2, 2))
+    *_, last = neurho.matrix_product.evolve(neurho.xyz(neurho.chain(3), coupling=(0, 0, 1)), up, [0.0, 0.5])
+    assert np.allclose(last.observables["p0_site"].mean, np.exp(-0.5), atol=1e-6)
+    ```
+
     **Arguments**
 
     - `initial`: one-site density matrices `(sites, d, d)` of a product state at times[0], or the `state` of a record.

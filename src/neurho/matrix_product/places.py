@@ -17,6 +17,12 @@ INSTEAD = "trajectories reach 20 sites of any lattice, a neural density matrix m
 def line(lattice: Lattice) -> np.ndarray:
     """The sites in the order of the matrix product, `(sites,)`: as numbered for chains, a snake through a strip.
 
+    ```python
+    import neurho
+
+    assert neurho.matrix_product.line(neurho.square(3, 2)).tolist() == [0, 1, 3, 2, 4, 5]
+    ```
+
     **Raises** `NeurhoError` for periodic lattices and for strips wider than 4 sites.
     """
     if any(p and length > 2 for p, length in zip(lattice.periodic, lattice.shape, strict=True)):

@@ -77,6 +77,15 @@ def stationary_state(
     longer falls. The error of a mean is its difference between the last two stages (more where these differences fall
     slowly from stage to stage) and what is left to relax, extrapolated as a geometric series.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    model = neurho.xyz(neurho.chain(2), coupling=(1, 1, 1))
+    *_, last = neurho.matrix_product.stationary_state(model, tolerance=1e-4)
+    assert last.converged
+    ```
+
     **Arguments**
 
     - `quantities`: what to measure, or a function that reads named values from means at time t; populations of all

@@ -19,6 +19,13 @@ NAMED_STATES = ("up", "down", "neel", *AXES, "mixed")
 class Lattice:
     """Sites and bonds of a finite lattice.
 
+    ```python
+    import neurho
+
+    ring = neurho.chain(3, periodic=True)
+    assert ring.sites == 3 and ring.bonds.tolist() == [[0, 1], [1, 2], [2, 0]]
+    ```
+
     **Attributes**
 
     - `name`: what made it, e.g. ``"square"``.

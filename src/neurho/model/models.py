@@ -1,12 +1,12 @@
 """Named physics: functions that return a Lindbladian on a lattice. Pauli matrices, each bond once, hbar = 1."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError, as_reals, require, require_rate, require_sites
+from neurho._types import Coefficient, NeurhoError, require, require_rate
 from neurho.model.lattice import Lattice
 from neurho.model.operators import (
     PAULI_X,
@@ -17,12 +17,14 @@ from neurho.model.operators import (
     Lindbladian,
     LocalTerm,
     Operator,
-    gate_terms,
+    Pulses,
+    each,
     local,
     product,
-    require_function,
+    pulses_of,
     total,
 )
+from neurho.model.processor import processor as processor
 from neurho.model.text import operators_on, rates_on
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
@@ -36,7 +38,7 @@ def heisenberg(
     decay: Any = 1.0,
     pump: Any = 0.0,
     dephasing: Any = 0.0,
-    pulses: Mapping[str, Coefficient] | None = None,
+    pulses: Pulses | None = None,
 ) -> Lindbladian:
     """The anisotropic Heisenberg model with local dissipation (Hartmann & Carleo, PRL 122, 250502, Eqs. 14, 15):
 
@@ -58,20 +60,20 @@ def heisenberg(
     - `coupling`: J, shape `(3,)`, or `(bonds, 3)` for one vector per bond of the lattice.
     - `decay`, `pump`, `dephasing`: numbers >= 0, or one per site.
     - `pulses`: functions f(t) by the name of what they multiply: `field`, `coupling`, one component of them as in
-      `field_x`, `decay`, `pump`, `dephasing`.
+      `field_x`, `decay`, `pump`, `dephasing`; or a list of functions, one (or None for 1) for each site or bond.
 
     **Raises** `NeurhoError` for wrong shapes and negative rates.
     """
     fields = _per_item("field", field, lattice.sites, "site")
     couplings = _per_item("coupling", coupling, len(lattice.bonds), "bond")
-    pulses = checked_pulses(pulses, DRIVEN)
-    ones = [((j,), PAULI, fields[j], "field") for j in range(lattice.sites)]
+    driven = pulses_of(pulses, _driven(lattice, DRIVEN))
+    ones = [("field", j, (j,), PAULI, fields[j]) for j in range(lattice.sites)]
     products = [np.kron(p, p) for p in PAULI]
-    bonds = zip(np.sort(lattice.bonds, axis=1), couplings, strict=True)  # these products do not see the order
-    twos = [((int(i), int(j)), products, strength, "coupling") for (i, j), strength in bonds]
+    bonds = enumerate(zip(np.sort(lattice.bonds, axis=1), couplings, strict=True))  # the order of a pair is not seen
+    twos = [("coupling", n, (int(i), int(j)), products, strength) for n, ((i, j), strength) in bonds]
     terms = [
-        LocalTerm(sites, strength * matrix, product(pulses.get(name), pulses.get(f"{name}_{axis}")))
-        for sites, matrices, strengths, name in ones + twos
+        LocalTerm(sites, strength * matrix, product(driven[name][n], driven[f"{name}_{axis}"][n]))
+        for name, n, sites, matrices, strengths in ones + twos
         for axis, matrix, strength in zip("xyz", matrices, strengths, strict=True)
         if strength != 0
     ]
@@ -80,23 +82,19 @@ def heisenberg(
     for name, (rates, matrix) in kinds.items():
         for site, rate in enumerate(_rates(name, rates, lattice.sites)):
             if rate > 0:
-                jumps.append(driven_jump(float(rate), local(matrix, site), pulses.get(name)))
+                jumps.append(driven_jump(float(rate), local(matrix, site), driven[name][site]))
     return Lindbladian(lattice, Operator(2, tuple(terms)), jumps)
 
 
-DRIVEN = (
-    *(f"{name}{axis}" for name in ("field", "coupling") for axis in ("", "_x", "_y", "_z")),
-    *("decay", "pump", "dephasing"),
-)
+FIELDS, COUPLINGS = ([f"{name}{axis}" for axis in ("", "_x", "_y", "_z")] for name in ("field", "coupling"))
+DRIVEN = (*FIELDS, *COUPLINGS, "decay", "pump", "dephasing")
 """What a pulse can multiply in [`heisenberg`][neurho.model.models.heisenberg]."""
 
 
-def checked_pulses(pulses: Mapping[str, Coefficient] | None, known: Sequence[str]) -> dict[str, Coefficient]:
-    """The same mapping, if all names are known and all entries functions."""
-    for name, function in (pulses or {}).items():
-        require(name in known, "pulses", f"name some of {', '.join(known)}", f"it names {name}")
-        require_function(function, f"pulses[{name}]")
-    return dict(pulses or {})
+def _driven(lattice: Lattice, names: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """How many sites or bonds there are for each of `names` of what a pulse multiplies."""
+    sites, bonds = (lattice.sites, "site"), (len(lattice.bonds), "bond")
+    return {name: bonds if name.startswith(("coupling", "interaction")) else sites for name in names}
 
 
 def driven_jump(rate: float, operator: Operator, pulse: Coefficient | None) -> Jump:
@@ -109,7 +107,7 @@ def xyz(
     *,
     coupling: Any = (0.9, 1.2, 1.0),
     decay: Any = 1.0,
-    pulses: Mapping[str, Coefficient] | None = None,
+    pulses: Pulses | None = None,
 ) -> Lindbladian:
     """The dissipative XYZ model, H = sum_<jl> sum_a J_a sigma^a_j sigma^a_l with decay sigma^-.
 
@@ -122,22 +120,24 @@ def xyz(
     assert abs(steady["sz"].mean + 1) < 1e-9
     ```
     """
-    return heisenberg(lattice, coupling=coupling, decay=decay, pulses=pulses)
+    driven = pulses_of(pulses, _driven(lattice, (*COUPLINGS, "decay")))
+    return heisenberg(lattice, coupling=coupling, decay=decay, pulses=driven)
 
 
 def ising(
     lattice: Lattice,
     *,
-    interaction: float = 2.0,
-    transverse: float = 1.0,
+    interaction: Any = 2.0,
+    transverse: Any = 1.0,
     decay: Any = 1.0,
     dephasing: Any = 0.0,
-    pulses: Mapping[str, Coefficient] | None = None,
+    pulses: Pulses | None = None,
 ) -> Lindbladian:
     """The dissipative transverse-field Ising model, H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j.
 
-    `interaction` is V and `transverse` is g, as in Vicentini et al., PRL 122, 250503 (2019); jumps are sigma^- at rate
-    `decay` and sigma^z at rate `dephasing`. `pulses` may multiply `interaction`, `transverse`, `decay` and `dephasing`.
+    `interaction` is V, also one for each bond, and `transverse` is g, also one for each site, as in Vicentini et al.,
+    PRL 122, 250503 (2019); jumps are sigma^- at rate `decay` and sigma^z at rate `dephasing`. `pulses` may multiply
+    `interaction`, `transverse`, `decay` and `dephasing`.
 
     ```python
     import neurho
@@ -146,12 +146,12 @@ def ising(
     assert model.hamiltonian.support == (0, 1, 2, 3)
     ```
     """
-    for name, value in (("interaction", interaction), ("transverse", transverse)):
-        require(isinstance(value, int | float | np.number), name, "be a real number", f"it is {value!r}")
+    bonds, fields = np.zeros((len(lattice.bonds), 3)), np.zeros((lattice.sites, 3))
+    bonds[:, 2] = each("interaction", interaction, len(bonds), "bond") / 4
+    fields[:, 0] = each("transverse", transverse, len(fields), "site") / 2
     names = {"interaction": "coupling", "transverse": "field", "decay": "decay", "dephasing": "dephasing"}
-    driven = {names[name]: function for name, function in checked_pulses(pulses, tuple(names)).items()}
-    field, coupling = (transverse / 2, 0, 0), (0, 0, interaction / 4)
-    return heisenberg(lattice, field=field, coupling=coupling, decay=decay, dephasing=dephasing, pulses=driven)
+    driven = {names[name]: found for name, found in pulses_of(pulses, _driven(lattice, names)).items()}
+    return heisenberg(lattice, field=fields, coupling=bonds, decay=decay, dephasing=dephasing, pulses=driven)
 
 
 def dephasing_chain(
@@ -159,7 +159,7 @@ def dephasing_chain(
     *,
     coupling: Any = (1.0, 1.0, 0.0),
     dephasing: Any = 1.0,
-    pulses: Mapping[str, Coefficient] | None = None,
+    pulses: Pulses | None = None,
 ) -> Lindbladian:
     """Spins coupled along bonds and dephased site by site; the infinite-temperature state is stationary.
 
@@ -172,100 +172,8 @@ def dephasing_chain(
     assert len(model.jumps) == 3
     ```
     """
-    return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing, pulses=pulses)
-
-
-def processor(
-    lattice: Lattice,
-    *,
-    T1: Any,
-    T2: Any = None,
-    thermal: Any = 0.0,
-    crosstalk: Any = 0.0,
-    detuning: Any = 0.0,
-    drives: Sequence[Mapping[str, Any]] = (),
-    gates: Sequence[Mapping[str, Any]] = (),
-    pulses: Mapping[str, Coefficient] | None = None,
-) -> Lindbladian:
-    """Qubits of a quantum processor, each in the frame that rotates with its drive (rotating-wave approximation):
-
-        H = sum_j [Delta_j/2 sigma^z_j + sum_d f_d(t) Omega_dj/2 (cos phi_dj sigma^x_j + sin phi_dj sigma^y_j)]
-            + sum_<jl> zeta_jl/4 sigma^z_j sigma^z_l
-        jumps: sigma^-_j at rate (1 - p_j)/T1_j, sigma^+_j at p_j/T1_j, sigma^z_j at (1/T2_j - 1/(2 T1_j))/2
-
-    Populations relax with T1 to p (excited, up), coherences decay with T2: 1/T2 = 1/(2 T1) + 1/T_phi. See Krantz et
-    al., Appl. Phys. Rev. 6, 021318 (2019). The ground state of a qubit is down.
-
-    ```python
-    import neurho
-
-    qubit = neurho.processor(neurho.chain(1), T1=2.0, T2=3.0)
-    decayed = neurho.solve(qubit, "up", [0, 2.0])
-    assert abs(decayed["sz"].mean - (2 * 0.36787944 - 1)) < 1e-6  # exp(-t/T1)
-    ```
-
-    **Arguments**
-
-    - `T1`, `T2`: times > 0, one for all or one per site; T2 <= 2 T1, and 2 T1 where it is not given.
-    - `thermal`: p, the excited population at rest, from 0 to 1/2; one for all or one per site.
-    - `crosstalk`: zeta = E_11 - E_10 - E_01 + E_00 of pairs, in radians per unit of time; one for all or one per bond.
-    - `detuning`: Delta, frequency of the qubit minus that of its drive; one for all or one per site.
-    - `drives`: mappings with `rabi` (Omega) and `phase` (phi), one for all or one per site driven; `pulse`, a function
-      f(t) or None for 1; `at`, a list of sites, all unless given. A pulse turns by the angle Omega times its area.
-    - `gates`: mappings with `gate` (rx, ry, rz or cz), `at`, `angle`, `start` and `duration`, as
-      `neurho.model.operators.gate_terms` takes them: pulses that turn by the angle.
-    - `pulses`: functions of time that multiply `crosstalk` or `detuning`.
-
-    **Raises** `NeurhoError` for wrong shapes, T2 > 2 T1 and populations outside [0, 1/2].
-    """
-    sites = lattice.sites
-    long, short = _each("T1", T1, sites, "site"), _each("T2", 2 * np.asarray(T1) if T2 is None else T2, sites, "site")
-    excited = _each("thermal", thermal, sites, "site")
-    require(np.all(long > 0), "T1", "be > 0", f"it is {T1}")
-    require(np.all(short > 0), "T2", "be > 0", f"it is {T2}")
-    require(np.all(short <= 2 * long * (1 + 1e-12)), "T2", "be at most 2 T1", f"it is {T2} with T1 = {T1}")
-    require(np.all((excited >= 0) & (excited <= 0.5)), "thermal", "lie in [0, 1/2]", f"it is {thermal}")
-    pulses = checked_pulses(pulses, ("crosstalk", "detuning"))
-    strengths = _each("crosstalk", crosstalk, len(lattice.bonds), "bond")
-    shifts = _each("detuning", detuning, sites, "site")
-    terms = [
-        LocalTerm((int(i), int(j)), zeta / 4 * np.kron(PAULI_Z, PAULI_Z), pulses.get("crosstalk"))
-        for (i, j), zeta in zip(np.sort(lattice.bonds, axis=1), strengths, strict=True)
-    ]
-    terms += [LocalTerm((j,), shifts[j] / 2 * PAULI_Z, pulses.get("detuning")) for j in range(sites)]
-    for number, drive in enumerate(drives):
-        with _inside(f"drives[{number}]"):
-            terms += _drive(sites, **drive)
-    for number, gate in enumerate(gates):
-        with _inside(f"gates[{number}]"):
-            terms += gate_terms(sites, **gate)
-    dephasing = np.maximum(1 / short - 1 / (2 * long), 0) / 2
-    rates = (((1 - excited) / long, SIGMA_MINUS), (excited / long, SIGMA_MINUS.T), (dephasing, PAULI_Z))
-    jumps = [Jump(float(rate[j]), local(matrix, j)) for rate, matrix in rates for j in range(sites) if rate[j] > 0]
-    return Lindbladian(lattice, Operator(2, tuple(terms)), jumps)
-
-
-def _drive(
-    sites: int, *, rabi: Any = 1.0, phase: Any = 0.0, pulse: Coefficient | None = None, at: Sequence[int] | None = None
-) -> list[LocalTerm]:
-    """f(t) Omega/2 (cos phi sigma^x + sin phi sigma^y) on some sites."""
-    places = list(range(sites)) if at is None else list(at)
-    require_sites(places, sites, "at")
-    if pulse is not None:
-        require_function(pulse, "pulse")
-    strengths, angles = (_each(n, v, len(places), "site driven") for n, v in (("rabi", rabi), ("phase", phase)))
-    return [
-        LocalTerm((j,), omega / 2 * (np.cos(phi) * PAULI_X + np.sin(phi) * PAULI_Y), pulse)
-        for j, omega, phi in zip(places, strengths, angles, strict=True)
-    ]
-
-
-def _each(name: str, value: Any, count: int, item: str) -> np.ndarray:
-    """One number for each of `count` items, from one for all or one for each."""
-    array = as_reals(value, name)
-    but = f"its shape is {array.shape}"
-    require(array.shape in ((), (count,)), name, f"be one number or {count}, one per {item}", but)
-    return np.broadcast_to(array, (count,))
+    driven = pulses_of(pulses, _driven(lattice, (*COUPLINGS, "dephasing")))
+    return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing, pulses=driven)
 
 
 def _per_item(name: str, value: Any, count: int, item: str) -> np.ndarray:
@@ -320,7 +228,8 @@ def custom(
       or `"once"`, and `direction` or `at` choose some (see [`neurho.operators_on`][]). The sum must
       be Hermitian.
     - `jumps`: likewise, with a `rate`: a number, one for each place, or a text that may depend on time `t`.
-    - `values`: numbers, lists of numbers and functions of time that the texts name.
+    - `values`: numbers, functions of time, and lists of both that the texts name; a list with one entry for each place
+      of a term stands for its entry.
     - `local_dim`: levels of a site, 2 for spins 1/2.
 
     **Raises** `NeurhoError` with the term and the character at which it goes wrong.
@@ -353,15 +262,6 @@ def _placed(
     require(set(rest) <= {"on", "direction", "at"}, "on", "stand with direction and at only", f"there is {set(rest)}")
     more: dict[str, Any] = {"values": values, "local_dim": local_dim, "up_to_sign": up_to_sign}
     return operators_on(lattice, term["operator"], **rest, **more)
-
-
-@contextmanager
-def _inside(where: str) -> Iterator[None]:
-    """Say in which term something is wrong."""
-    try:
-        yield
-    except NeurhoError as error:
-        raise NeurhoError(f"In {where}: {error}") from None
 
 
 @contextmanager

@@ -198,6 +198,15 @@ Pulse: TypeAlias = Constant | Ramp | Sine | Gaussian | Sin2 | Tabulated | Functi
 def function(f: Callable[[Any], Any], *, breaks: Sequence[float] = (), width: float | None = None) -> Function:
     """A function of time together with when it changes, for those that a look at 2^14 equally spaced times may miss.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    narrow = neurho.pulses.function(lambda t: np.exp(-(((t - 0.3) / 1e-6) ** 2)), width=1e-6)
+    model = neurho.heisenberg(neurho.chain(2), field=(1, 0, 0), pulses={"field_x": narrow})
+    assert model.is_time_dependent
+    ```
+
     **Arguments**
 
     - `f`: any function of one number.
@@ -218,6 +227,13 @@ def function(f: Callable[[Any], Any], *, breaks: Sequence[float] = (), width: fl
 def constant(value: float, *, start: float = -np.inf, end: float = np.inf) -> Constant:
     """`value` from `start` on and before `end`, zero outside.
 
+    ```python
+    import neurho
+
+    on = neurho.pulses.constant(2.0, start=1.0, end=3.0)
+    assert [float(on(t)) for t in (0.5, 1.0, 3.0)] == [0, 2, 0]
+    ```
+
     **Raises** `NeurhoError` unless start < end.
     """
     _require_reals(value=value, **{n: t for n, t in {"start": start, "end": end}.items() if t not in (-np.inf, np.inf)})
@@ -228,6 +244,13 @@ def constant(value: float, *, start: float = -np.inf, end: float = np.inf) -> Co
 def ramp(first: float, last: float, *, start: float = 0.0, end: float) -> Ramp:
     """Linear from `first` at `start` to `last` at `end`, constant before and after.
 
+    ```python
+    import neurho
+
+    slope = neurho.pulses.ramp(0.0, 1.0, end=4.0)
+    assert [float(slope(t)) for t in (-1.0, 1.0, 9.0)] == [0, 0.25, 1]
+    ```
+
     **Raises** `NeurhoError` unless start < end.
     """
     _require_reals(first=first, last=last, start=start, end=end)
@@ -236,14 +259,32 @@ def ramp(first: float, last: float, *, start: float = 0.0, end: float) -> Ramp:
 
 
 def sine(amplitude: float, *, frequency: float, phase: float = 0.0, offset: float = 0.0) -> Sine:
-    """Offset + amplitude sin(frequency t + phase); `frequency` in radians per unit of time, not zero."""
+    """Offset + amplitude sin(frequency t + phase); `frequency` in radians per unit of time, not zero.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    drive = neurho.pulses.sine(2.0, frequency=np.pi, offset=1.0)
+    assert np.isclose(drive(0.5), 3.0)
+    ```
+    """
     _require_reals(amplitude=amplitude, frequency=frequency, phase=phase, offset=offset)
     require(frequency != 0, "frequency", "not be zero", "it is; take a constant")
     return Sine(float(amplitude), float(frequency), float(phase), float(offset))
 
 
 def gaussian(height: float, *, centre: float, width: float) -> Gaussian:
-    """Height exp(-(t - centre)^2 / (2 width^2)), width > 0; its area is height width sqrt(2 pi)."""
+    """Height exp(-(t - centre)^2 / (2 width^2)), width > 0; its area is height width sqrt(2 pi).
+
+    ```python
+    import numpy as np
+    import neurho
+
+    kick = neurho.pulses.gaussian(3.0, centre=0.5, width=0.1)
+    assert np.isclose(kick(0.6), 3 * np.exp(-1 / 2))
+    ```
+    """
     _require_reals(height=height, centre=centre, width=width)
     require(width > 0, "width", "be > 0", f"it is {width:g}")
     return Gaussian(float(height), float(centre), float(width))
@@ -251,6 +292,13 @@ def gaussian(height: float, *, centre: float, width: float) -> Gaussian:
 
 def sin2(height: float, *, start: float = 0.0, end: float) -> Sin2:
     """Height sin^2(pi (t - start)/(end - start)) between `start` and `end`, zero outside; area height (end - start)/2.
+
+    ```python
+    import neurho
+
+    flip = neurho.pulses.sin2(2.0, end=1.0)  # of area 1
+    assert abs(flip(0.5) - 2.0) < 1e-15 and flip(1.5) < 1e-15
+    ```
 
     **Raises** `NeurhoError` unless start < end.
     """
@@ -261,6 +309,13 @@ def sin2(height: float, *, start: float = 0.0, end: float) -> Sin2:
 
 def tabulated(times: Sequence[float], values: Sequence[float], *, smooth: bool = False) -> Tabulated:
     """The function through points of a table.
+
+    ```python
+    import neurho
+
+    measured = neurho.pulses.tabulated([0.0, 1.0, 2.0], [0.0, 1.0, 0.0])
+    assert measured(0.5) == 0.5
+    ```
 
     **Arguments**
 

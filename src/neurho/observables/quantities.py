@@ -41,6 +41,14 @@ class Snapshot(NamedTuple):
 class Quantity(NamedTuple):
     """A named list of Hermitian operators: measured one by one, as their mean (`average`), or in linear combinations
     (real `weights` of shape `(*shape, operators)`), of which the samples give the errors.
+
+    ```python
+    import neurho
+
+    current = neurho.sx(0) @ neurho.sy(1) - neurho.sy(0) @ neurho.sx(1)
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), quantities=[neurho.methods.Quantity("j", (current,))])
+    assert flow.tdvp.sampler.exact
+    ```
     """
 
     name: str
@@ -60,6 +68,13 @@ def pauli_quantities(
     """One-site Pauli means per site (`sx_site`) and averaged (`sx`); two-point functions on bonds (`sxsx_bond`,
     `sxsx`), on all pairs j < l (`sxsx_pair`), and their mean over pairs, S^xx(k=0) (`structure_xx`); S^xx(k) at all
     momenta (`neurho.observables.momentum.momenta`) of the lattice (`structure_xx_k`).
+
+    ```python
+    import neurho
+
+    names = [quantity.name for quantity in neurho.methods.pauli_quantities(neurho.chain(2), bonds=False)]
+    assert sorted(names) == ["sx", "sx_site", "sy", "sy_site", "sz", "sz_site"]
+    ```
     """
     require(isinstance(lattice, Lattice), "lattice", "be a Lattice, as chain(4) gives", f"it is {brief(lattice)}")
     quantities = []

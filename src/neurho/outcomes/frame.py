@@ -39,13 +39,31 @@ def at_every_site(matrix: Any, table: Any, sites: int) -> Array:
 
 
 def from_matrix(rho: Any, sites: int) -> np.ndarray:
-    """The probabilities of all outcomes `(4^sites,)` of a density matrix of spins, site 0 slowest."""
+    """The probabilities of all outcomes `(4^sites,)` of a density matrix of spins, site 0 slowest.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    p = neurho.outcomes.from_matrix(neurho.exact.product_state("+x", 2), 2)
+    assert p.shape == (16,) and np.isclose(p.sum(), 1)
+    ```
+    """
     require(np.shape(rho) == (2**sites, 2**sites), "rho", f"be the matrix of {sites} spins", f"it is {np.shape(rho)}")
     return np.asarray(at_every_site(FROM_LABELS, generator.to_table(rho, sites, 2), sites).real)
 
 
 def to_matrix(p: Any, sites: int) -> np.ndarray:
-    """The Hermitian matrix `(2^sites, 2^sites)` whose outcomes have these probabilities; not always positive."""
+    """The Hermitian matrix `(2^sites, 2^sites)` whose outcomes have these probabilities; not always positive.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    rho = neurho.exact.product_state("+x", 2)
+    assert np.allclose(neurho.outcomes.to_matrix(neurho.outcomes.from_matrix(rho, 2), 2), rho)
+    ```
+    """
     require(
         np.shape(p) == (4**sites,), "p", f"have one entry for each of the 4^{sites} outcomes", f"it is {np.shape(p)}"
     )

@@ -34,6 +34,16 @@ def mean_of(operator: Operator, outcomes: Int[np.ndarray, "samples sites"], t: f
     """The mean of a Hermitian operator from independent outcomes.
 
     The standard error is that of independent samples. A product of k Pauli matrices has values of size 3^(k/2).
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    network = neurho.outcomes.random_recurrent(jax.random.key(0), 2, hidden=4)
+    found = neurho.outcomes.mean_of(neurho.sz(0), neurho.outcomes.draw(network, jax.random.key(1), 100))
+    assert 0 < found.error < 0.2
+    ```
     """
     require(len(outcomes) > 1, "outcomes", "be at least two samples", f"there are {len(outcomes)}")
     values = outcome_values(operator, outcomes, t)

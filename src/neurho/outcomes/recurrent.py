@@ -58,7 +58,18 @@ class RecurrentOutcomes(eqx.Module):
 
 @program
 def all_log_probabilities(network: RecurrentOutcomes) -> Float[Array, " outcomes"]:
-    """Log p of all 4^sites outcomes, site 0 slowest: every beginning is gone through once."""
+    """Log p of all 4^sites outcomes, site 0 slowest: every beginning is gone through once.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    network = neurho.outcomes.random_recurrent(jax.random.key(0), 2, hidden=4)
+    p = np.exp(neurho.outcomes.all_log_probabilities(network))
+    assert p.shape == (16,) and np.isclose(p.sum(), 1)
+    ```
+    """
     hidden, log_p = network.begin()[None], jnp.zeros(1)
     every = jnp.arange(OUTCOMES)
     for site in range(network.sites):
@@ -71,12 +82,29 @@ def all_log_probabilities(network: RecurrentOutcomes) -> Float[Array, " outcomes
 
 @program
 def draw(network: RecurrentOutcomes, key: PRNGKeyArray, count: int) -> Int[Array, "samples sites"]:
-    """Outcomes of `count` independent measurements: exact draws, no chains and nothing to warm up."""
+    """Outcomes of `count` independent measurements: exact draws, no chains and nothing to warm up.
+
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.outcomes.random_recurrent(jax.random.key(0), 2, hidden=4)
+    assert neurho.outcomes.draw(network, jax.random.key(1), 100).shape == (100, 2)
+    ```
+    """
     return jax.vmap(network.one)(jax.random.split(key, count))
 
 
 def random_recurrent(key: PRNGKeyArray | int, sites: int, *, hidden: int) -> RecurrentOutcomes:
     """A network with random parameters, uniform in +-1/sqrt(hidden).
+
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.outcomes.random_recurrent(jax.random.key(0), 4, hidden=8)
+    assert network.sites == 4
+    ```
 
     **Raises** `NeurhoError` for sizes that are too small.
     """

@@ -31,6 +31,13 @@ class Rate(NamedTuple):
 def outcome_rates(lindbladian: Lindbladian) -> tuple[Rate, ...]:
     """The Lindbladian between outcomes, R[a, b] = Tr(M_a L[N_b]): real, terms with the same sites in one.
 
+    ```python
+    import neurho
+
+    rates = neurho.outcomes.outcome_rates(neurho.xyz(neurho.chain(2)))
+    assert len(rates) == 3  # of the bond and of the decay of each site
+    ```
+
     **Raises** `NeurhoError` for sites that are no spins 1/2 and for coefficients that depend on time.
     """
     dim = lindbladian.local_dim
@@ -55,7 +62,16 @@ def applied(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -
 
 
 def outcome_residual(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -> Float[Array, ""]:
-    """sum_a (dp(a)/dt)^2 / sum_a p(a)^2: ||L rho||^2/||rho||^2 in the depolarised norm with lambda = 1/3."""
+    """sum_a (dp(a)/dt)^2 / sum_a p(a)^2: ||L rho||^2/||rho||^2 in the depolarised norm with lambda = 1/3.
+
+    ```python
+    import neurho
+
+    dark = neurho.xyz(neurho.chain(2), coupling=(1, 1, 1))  # all down is stationary
+    p = neurho.outcomes.from_matrix(neurho.exact.product_state("down", 2), 2)
+    assert neurho.outcomes.outcome_residual(neurho.outcomes.outcome_rates(dark), p, 2) < 1e-10
+    ```
+    """
     return jnp.sum(applied(rates, p, sites) ** 2) / jnp.sum(p**2)
 
 
@@ -78,6 +94,14 @@ def minimised(
 
     `stop` is asked after every iteration and before every further start. A search has converged where SciPy says so,
     or where the last `flat[0]` iterations lowered the cost by less than a share `flat[1]`.
+
+    ```python
+    import jax.numpy as jnp
+    import neurho
+
+    found = neurho.outcomes.minimised(lambda x: jnp.sum((x - 2.0) ** 2), jnp.zeros(3))
+    assert abs(found.cost) < 1e-10
+    ```
     """
     restore = ravel_pytree(starts[0])[1]
     gradient = jax.jit(jax.value_and_grad(lambda v: cost(restore(v))))
@@ -125,6 +149,15 @@ def stationary_outcomes(
     lindbladian: Lindbladian, network: RecurrentOutcomes, *, iterations: int = 1000
 ) -> tuple[RecurrentOutcomes, float]:
     """The network nearest to stationary, by minimising ||dp/dt||^2/||p||^2 with exact sums over all 4^N outcomes.
+
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.outcomes.random_recurrent(jax.random.key(0), 1, hidden=2)
+    _, left = neurho.outcomes.stationary_outcomes(neurho.heisenberg(neurho.chain(1), decay=1.0), network, iterations=30)
+    assert left < 0.1
+    ```
 
     **Returns** the network and what is left of ||dp/dt||^2/||p||^2.
 

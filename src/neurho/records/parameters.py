@@ -60,6 +60,18 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
 
     Modules within the network, such as those of `equinox.nn`, are written with it.
 
+    ```python
+    import tempfile
+    from pathlib import Path
+    import jax
+    import neurho
+
+    file = Path(tempfile.mkdtemp()) / "network.npz"
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    neurho.networks.save_parameters(file, network)
+    assert file.exists()
+    ```
+
     **Raises** `NeurhoError` if the file cannot be written, or for a field that is neither array, number, text nor made
     of arrays.
     """
@@ -104,6 +116,18 @@ def load_parameters(
     path: str | Path, *, kinds: Sequence[type[AbstractAnsatz]] = (), like: AbstractAnsatz | None = None
 ) -> AbstractAnsatz:
     """The network in a file of `save_parameters`.
+
+    ```python
+    import tempfile
+    from pathlib import Path
+    import jax
+    import neurho
+
+    file = Path(tempfile.mkdtemp()) / "network.npz"
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    neurho.networks.save_parameters(file, network)
+    assert neurho.networks.load_parameters(file).sites == 2
+    ```
 
     **Arguments**
 

@@ -6,6 +6,7 @@ import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from neurho._types import NeurhoError, NumericalError
+from neurho._types import GAMMA, NeurhoError, NumericalError
 from neurho.records.checkpoints import DamagedError, list_checkpoints, pack, unpack
 from neurho.records.disagreement import disagreement
 from neurho.records.files import (
@@ -158,12 +159,17 @@ class Run:
     @property
     def kind(self) -> str:
         """The kind of the task, from the problem file; "" for a directory of something else."""
-        return str(tomllib.loads(read_problem(self.path)).get("task", {}).get("kind", ""))
+        return str(self._problem.get("task", {}).get("kind", ""))
+
+    @cached_property
+    def _problem(self) -> dict[str, Any]:
+        return tomllib.loads(read_problem(self.path))
 
     def series(self) -> xr.Dataset:
-        """Everything recorded, as a dataset along `t`."""
-        attributes = {"title": "neurho run", "fingerprint": self.fingerprint, "hbar": 1, "time_unit": "1/gamma"}
-        return as_dataset(self.rows, self.bonds, self.pairs).assign_attrs(attributes)
+        """Everything recorded, as a dataset along `t`, in the unit of time that the problem names."""
+        unit = str(self._problem.get("model", {}).get("unit", GAMMA))
+        attributes = {"title": "neurho run", "fingerprint": self.fingerprint, "hbar": 1, "time_unit": unit}
+        return as_dataset(self.rows, self.bonds, self.pairs, unit=unit).assign_attrs(attributes)
 
     def finish(
         self, *, converged: bool, average: float | None = None, remark: str = "", complete: bool = False, kind: str = ""

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from neurho._types import CORRECTED, NeurhoError
+from neurho._types import CORRECTED, GAMMA, NeurhoError
 from neurho.records.files import SERIES, checked
 
 _DESCRIPTIONS = {
     "energy": ("energy <H>", "gamma"),
     "purity": ("purity tr rho^2", "1"),
+    "fidelity": ("fidelity with the state that ideal gates make of the start, <psi|rho|psi>", "1"),
     "renyi2": ("Renyi-2 entropy -ln tr rho^2", "nats"),
     "delta_L": ("delta_L = <|L_loc|>, Eq. 18 of PRL 122, 250502", "gamma"),
     "lindblad_norm2": ("||L rho||^2 / ||rho||^2", "gamma^2"),
@@ -112,8 +113,10 @@ def read_series(path: str | Path) -> xr.Dataset:
         raise NeurhoError(f"`{file}` is damaged or not a netCDF file; restore it or run anew.") from None
 
 
-def as_dataset(rows: Sequence[Row], bonds: np.ndarray, pairs: np.ndarray | None = None) -> xr.Dataset:
-    """Rows as a dataset along t, with units; `pairs` are those of reduced density matrices."""
+def as_dataset(
+    rows: Sequence[Row], bonds: np.ndarray, pairs: np.ndarray | None = None, *, unit: str = GAMMA
+) -> xr.Dataset:
+    """Rows as a dataset along t, with units; `pairs` are those of reduced density matrices, `unit` that of time."""
     columns: dict[str, Any] = {"step": ("t", np.array([row.step for row in rows], dtype=np.int64))}
     columns["wall_seconds"] = ("t", np.array([row.wall_seconds for row in rows]))
     shapes = {name: value.shape for row in rows for name, value in row.values.items()}
@@ -133,8 +136,13 @@ def as_dataset(rows: Sequence[Row], bonds: np.ndarray, pairs: np.ndarray | None 
         data = data.assign_coords(pair_a=("pair", pairs[:, 0]), pair_b=("pair", pairs[:, 1]))
     for name, variable in data.variables.items():
         long_name, units = _description(str(name))
-        variable.attrs.update(long_name=long_name, units=units)
+        variable.attrs.update(long_name=long_name, units=units if unit == GAMMA else _in_unit(units, unit))
     return data
+
+
+def _in_unit(units: str, unit: str) -> str:
+    """Units of times, rates and their squares, with the unit of time in place of 1/gamma."""
+    return {GAMMA: unit, "gamma": f"1/{unit}", "gamma^2": f"1/{unit}^2"}.get(units, units)
 
 
 def dimensions(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ def _couplings(config: Config) -> Any:
     if getattr(model, "decay", None) != 1.0 or getattr(model, "pulses", {}):
         return None
     if model.kind == "ising" and not model.dephasing:
+        if isinstance(model.interaction, tuple) or isinstance(model.transverse, tuple):
+            return None
         return (model.transverse / 2, 0.0, 0.0), (0.0, 0.0, model.interaction / 4)
     if model.kind == "heisenberg" and not model.pump and not model.dephasing:
         return model.field, model.coupling

@@ -30,8 +30,9 @@ from neurho.report.panels import (
     has_values,
     new_figure,
     symbol,
+    time_label,
 )
-from neurho.report.style import BLUE, GREY, ONE_SITE, PAULI_NAMES, STYLE, SYMBOLS, TIME, TWO_SITE
+from neurho.report.style import BLUE, GREY, ONE_SITE, PAULI_NAMES, STYLE, SYMBOLS, TWO_SITE
 
 WIDEST = 6
 """Comparisons in one row."""
@@ -60,7 +61,7 @@ def time_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, labe
         if len(known) > 1:
             axes[0, -1].set_ylabel("distance from the exact state")
         for axis, letter in zip(axes[0], "abc", strict=False):
-            axis.set_xlabel(TIME)
+            axis.set_xlabel(time_label(series))
             draw_letter(axis, letter)
     return figure
 
@@ -106,7 +107,7 @@ def profile(
             task(axis)
             draw_letter(axis, letter)
         for axis in axes.flat[:along_time]:
-            axis.set_xlabel(TIME)
+            axis.set_xlabel(time_label(series))
         for axis in axes.flat[len(draw) :]:
             axis.set_visible(False)
     return figure
@@ -137,7 +138,7 @@ def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, lab
         for axis, place in zip(axes[0], places, strict=True):
             draw_curves(axis, series, reference, named(series, place), label)
             axis.set_ylabel(f"{place} average")
-            axis.set_xlabel(TIME)
+            axis.set_xlabel(time_label(series))
     return figure
 
 
@@ -198,7 +199,7 @@ def diagnostics(series: xr.Dataset) -> Figure:
         )
         for axis, name in zip(axes.flat, names, strict=False):
             draw_errors(axis, series, [name])
-            axis.set_xlabel(TIME)
+            axis.set_xlabel(time_label(series))
         for axis in axes.flat[len(names) :]:
             axis.set_visible(False)
     return figure
@@ -265,7 +266,7 @@ def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str]
             below.plot(inside.t, difference, color=BLUE)
             below.ticklabel_format(axis="y", scilimits=(-2, 3), useMathText=True)
             above.set_title(symbol(name), fontsize=10)
-            below.set_xlabel(TIME)
+            below.set_xlabel(time_label(series))
             below.tick_params(labelbottom=True)
         axes[0, 0].legend()
         for block in range(blocks):

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from neurho._types import CORRECTED, NeurhoError
 from neurho.report.compare import error_of
-from neurho.report.panels import has_values, new_figure, symbol
-from neurho.report.style import ONE_SITE, PAULI_NAMES, STYLE, TIME
+from neurho.report.panels import has_values, new_figure, symbol, time_label
+from neurho.report.style import ONE_SITE, PAULI_NAMES, STYLE
 
 WIDEST = 4
 """Panels in one row."""
@@ -168,7 +168,7 @@ def _space_time(axis: Axes, series: xr.Dataset, name: str, limits: tuple[float, 
     style = {"cmap": "viridis", "vmin": limits[0], "vmax": limits[1]}
     mesh = axis.pcolormesh(t, sites, values.T, shading="nearest", rasterized=True, **style)
     axis.figure.colorbar(mesh, ax=axis)
-    axis.set_xlabel(TIME)
+    axis.set_xlabel(time_label(series))
     axis.set_ylabel("site $j$")
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
 

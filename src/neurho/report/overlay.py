@@ -15,8 +15,8 @@ from neurho._types import NeurhoError
 from neurho.certificate import EVOLUTION
 from neurho.report.compare import averaged, error_of
 from neurho.report.figures import common_means
-from neurho.report.panels import draw_reference, fill, has_values, new_figure
-from neurho.report.style import BLUE, GREY, ORANGE, PAULI_NAMES, STYLE, TIME
+from neurho.report.panels import draw_reference, fill, has_values, new_figure, time_label
+from neurho.report.style import BLUE, GREY, ORANGE, PAULI_NAMES, STYLE
 
 WIDEST = 3
 """Panels in one row."""
@@ -79,7 +79,7 @@ def overlay(
             if reference is not None and has_values(reference, name):
                 draw_reference(axis, reference, name, GREY, None)
             axis.set_title(_title(name), fontsize=10)
-            axis.set_xlabel(TIME if average is None else "run")
+            axis.set_xlabel(time_label(runs[0].series) if average is None else "run")
             if average is not None:
                 axis.set_xticks(range(len(runs)), [str(k + 1) for k in range(len(runs))])
                 axis.margins(x=0.3, y=0.2)

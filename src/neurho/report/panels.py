@@ -12,10 +12,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neurho._types import CORRECTED
+from neurho._types import CORRECTED, GAMMA
 from neurho.certificate import EVOLUTION
 from neurho.report.compare import error_of
-from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
+from neurho.report.style import (
+    BLUE,
+    COLOURS,
+    CYCLE,
+    GREEN,
+    GREY,
+    ONE_SITE,
+    ORANGE,
+    PAULI_NAMES,
+    STYLE,
+    SYMBOLS,
+    TIME,
+    in_unit,
+)
 
 SOURCES = (("sz", GREEN, "network"), (f"sz{CORRECTED}", ORANGE, "corrected"))
 """Where a magnetisation comes from, and how it is drawn."""
@@ -145,9 +158,10 @@ def draw_errors(axis: Axes, series: xr.Dataset, names: Sequence[str]) -> None:
     positive = values[values > 0]
     decades = SYMBOLS[names[0]][1] and len(positive) > 0 and positive.max() > 10 * positive.min()
     for name, colour in zip(names, (BLUE, ORANGE), strict=False):
-        _band(axis, series, name, colour, SYMBOLS[name][0], least=positive.min() / 3 if decades else None)
+        label = in_unit(SYMBOLS[name][0], unit_of(series))
+        _band(axis, series, name, colour, label, least=positive.min() / 3 if decades else None)
     if len(names) == 1:
-        axis.set_ylabel(SYMBOLS[names[0]][0])
+        axis.set_ylabel(in_unit(SYMBOLS[names[0]][0], unit_of(series)))
     else:
         axis.legend()
     if decades:
@@ -224,6 +238,16 @@ def _nothing(axis: Axes) -> None:
 def has_values(series: xr.Dataset, name: str) -> bool:
     """Whether a variable is there and not all NaN."""
     return name in series and bool(np.any(np.isfinite(series[name].values)))
+
+
+def unit_of(series: xr.Dataset) -> str:
+    """The unit of time of a dataset."""
+    return str(series.t.attrs.get("units", GAMMA)) if "t" in series.coords else GAMMA
+
+
+def time_label(series: xr.Dataset) -> str:
+    """What stands below an axis of time."""
+    return in_unit(TIME, unit_of(series))
 
 
 def symbol(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from neurho._types import GAMMA
+
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.labelsize": 10,
@@ -30,12 +32,24 @@ COLOURS = {"x": BLUE, "y": ORANGE, "z": GREEN}
 
 CYCLE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", GREY)
 TIME = r"time $t$ ($1/\gamma$)"
+GAMMAS = {r"($1/\gamma$)": "{unit}", r"($\gamma$)": "1/{unit}", r"($\gamma^2$)": "1/{unit}$^2$"}
+"""Units in labels, and what stands for them where time has a unit with a name."""
 
 
 ONE_SITE = ("sx", "sy", "sz")
 
 
 TWO_SITE = ("sxsx", "sysy", "szsz")
+
+
+def in_unit(label: str, unit: str) -> str:
+    """A label with a unit of time, such as "us", in place of 1/gamma."""
+    if unit == GAMMA:
+        return label
+    unit = unit.replace("us", "\u03bcs")
+    for gamma, named in GAMMAS.items():
+        label = label.replace(gamma, f"({named.format(unit=unit)})")
+    return label
 
 
 PAULI_NAMES = frozenset({*ONE_SITE, *TWO_SITE})

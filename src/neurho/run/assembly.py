@@ -74,7 +74,7 @@ def make_lindbladian(config: Config, sites: Lattice) -> Lindbladian:
         "custom": models.custom,
         "matrices": lindbladian_from,
     }
-    given = config.model.model_dump(exclude={"kind"}, exclude_none=True)
+    given = config.model.model_dump(exclude={"kind", "unit"}, exclude_none=True)
     try:
         return make[config.model.kind](sites, **with_pulses(config, given))
     except NeurhoError as error:

@@ -40,16 +40,29 @@ def with_pulses(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
     if config.model.kind == "matrices":
         return result
     if config.model.kind == "custom":
-        values = dict(given.get("values", {}))
+        values = moving_values(config, made)
         if both := sorted(set(values) & set(made)):
             raise NeurhoError(f"Key `pulses.{both[0]}` must have a name of its own, but model.values has it too.")
         return result | {"values": values | made}
-    result["pulses"] = {key: made[name] for key, name in given.get("pulses", {}).items()}
-    if "drives" in given:
-        result["drives"] = [
-            drive | ({"pulse": made[drive["pulse"]]} if "pulse" in drive else {}) for drive in given["drives"]
-        ]
+    result["pulses"] = {key: _named(name, made) for key, name in given.get("pulses", {}).items()}
+    for key in ("drives", "couplings"):
+        if key in given:
+            result[key] = [one | ({"pulse": made[one["pulse"]]} if "pulse" in one else {}) for one in given[key]]
     return result
+
+
+def _named(name: str | Sequence[str], made: Mapping[str, Coefficient]) -> Any:
+    """The pulse of a name, or a list of them with None for ""."""
+    return made[name] if isinstance(name, str) else [made[one] if one else None for one in name]
+
+
+def moving_values(config: Config, made: Mapping[str, Coefficient]) -> dict[str, Any]:
+    """The values of a model in texts, with functions of time in place of the names of pulses."""
+    given: Mapping[str, Any] = getattr(config.model, "values", {})
+    return {
+        name: [made[one] if isinstance(one, str) else one for one in value] if isinstance(value, tuple) else value
+        for name, value in given.items()
+    }
 
 
 def require_drive(config: Config, lindbladian: Lindbladian, times: np.ndarray) -> None:
@@ -88,13 +101,16 @@ def _rates(config: Config, lindbladian: Lindbladian) -> list[tuple[str, Coeffici
     if config.model.kind == "custom":
         for number, jump in enumerate(config.model.jumps):
             where = {"on": jump.on, "direction": jump.direction, "at": jump.at}
-            values = dict(config.model.values) | made
+            values = moving_values(config, made) | made
             found = {rate for rate in rates_on(lattice, jump.rate, **where, values=values) if callable(rate)}
             rates += [(f"model.jumps[{number}].rate", rate) for rate in found]
     else:
         keys = ("decay", "pump", "dephasing")
-        named: Mapping[str, str] = getattr(config.model, "pulses", {})
-        rates += [(f"model.pulses.{key}", made[named[key]]) for key in keys if key in named]
+        named: Mapping[str, Any] = getattr(config.model, "pulses", {})
+        for key in (key for key in keys if key in named):
+            several = _named(named[key], made)
+            listed = several if isinstance(several, list) else [several]
+            rates += [(f"model.pulses.{key}", pulse) for pulse in listed if pulse is not None]
     return rates
 
 

@@ -65,6 +65,17 @@ def last_network(run: str | Path, *, trust: bool = False) -> AbstractAnsatz:
 
     With `trust` also one that the code of a Python file makes, which runs.
 
+    ```python
+    import tempfile
+    from pathlib import Path
+    import neurho
+
+    run = Path(tempfile.mkdtemp()) / "run"
+    model = neurho.heisenberg(neurho.chain(2), field=(1.0, 0.0, 0.0))
+    neurho.solve(model, "+y", [0, 0.01], method="euler", dt=0.01, out=run)
+    assert neurho.networks.last_network(run).sites == 2
+    ```
+
     **Raises** `NeurhoError` if the run is exact or has saved no state yet.
     """
     source = loads(read_problem(run), f"{run}/{PROBLEM}")

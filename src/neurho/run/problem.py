@@ -28,7 +28,16 @@ REFERENCE_DIMENSION = 2**8
 
 @dataclass(frozen=True)
 class Problem(Setup):
-    """A validated problem, ready to run; `method` makes a driver in place of the one that its file names."""
+    """A validated problem, ready to run; `method` makes a driver in place of the one that its file names.
+
+    ```python
+    import neurho
+
+    problem = neurho.build(neurho.load("fig2", {"task.method": "exact", "task.t": 0.01, "task.points": 2}))
+    *_, last = problem.snapshots()
+    assert last.t == 0.01
+    ```
+    """
 
     method: Callable[[Setup], Driver] | None = None
 

@@ -1,6 +1,7 @@
 """Quantities that a problem names: populations of levels, and operators written as text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from neurho._types import NeurhoError, require, require_sites
 from neurho.config import Config
 from neurho.model.interchange.matrices import operator_from
 from neurho.model.lattice import Lattice
-from neurho.model.operators import Operator, local
+from neurho.model.operators import Operator, gates_unitary, local
 from neurho.model.text import operators_on
 from neurho.observables import Estimate, Quantity, pauli_quantities
 from neurho.observables.reduced import REDUCED, as_matrices, pair_operators
@@ -38,7 +39,11 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
     **Raises** `NeurhoError` with the name of an operator that cannot be read or is not Hermitian.
     """
     asked, d = config.observables, config.local_dim
-    values: Mapping = getattr(config.model, "values", {})
+    values = {
+        name: value
+        for name, value in getattr(config.model, "values", {}).items()
+        if not isinstance(value, tuple) or not any(isinstance(one, str) for one in value)
+    }
     quantities: list[Quantity] = []
     wrong: list[str] = []
     if asked.populations or (asked.populations is None and d > 2):
@@ -64,6 +69,21 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
     if asked.pairs:
         quantities.append(Quantity(REDUCED, pair_operators(asked.pairs, d)))
     return quantities
+
+
+def fidelity_quantity(config: Config, factors: np.ndarray) -> list[Quantity]:
+    """<psi|rho|psi> with psi = U psi_0 of ideal gates U and a product start by its factors, where it is asked for.
+
+    **Raises** `NeurhoError` for a start that is mixed.
+    """
+    if not config.observables.fidelity:
+        return []
+    values, vectors = np.linalg.eigh(factors)
+    if np.min(values[:, -1]) < 1 - 1e-9:
+        raise NeurhoError("Key `observables.fidelity` must be false unless the start is pure, but it is true.")
+    gates = [gate.model_dump() for gate in getattr(config.model, "gates", ())]
+    psi = gates_unitary(gates, len(factors)) @ reduce(np.kron, vectors[:, :, -1])
+    return [Quantity("fidelity", (local(np.outer(psi, psi.conj()), range(len(factors))),), average=True)]
 
 
 def exact_values(rho: np.ndarray, quantities: Sequence[Quantity], sites: int) -> dict[str, np.ndarray]:

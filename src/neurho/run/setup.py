@@ -15,7 +15,7 @@ from neurho.observables import Quantity
 from neurho.observables.readout import Readout, make_readout
 from neurho.run.drive import energy_parts
 from neurho.run.initial import exact_start, product_factors
-from neurho.run.quantities import named_quantities, pauli_of
+from neurho.run.quantities import fidelity_quantity, named_quantities, pauli_of
 from neurho.stationary_states.uniqueness import several_states
 
 
@@ -54,8 +54,9 @@ class Setup:
 
     @cached_property
     def named(self) -> list[Quantity]:
-        """Populations and operators written as text."""
-        return named_quantities(self.config, self.lattice)
+        """Populations, operators written as text, and the fidelity with what ideal gates do."""
+        named = named_quantities(self.config, self.lattice)
+        return named + fidelity_quantity(self.config, self.factors) if self.config.observables.fidelity else named
 
     @cached_property
     def moving_energy(self) -> tuple[list[Quantity], list[Coefficient]] | None:

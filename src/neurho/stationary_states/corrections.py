@@ -140,6 +140,13 @@ def stationary_quantities(
 
     `size` is that of the clusters; a pair is at least its own two sites. None at all where a cluster does not
     relax (`neurho.stationary_states.corrections.relaxes`), and no S^aa where two sites that share no bond do not.
+
+    ```python
+    import neurho
+
+    found = neurho.methods.stationary_quantities(neurho.xyz(neurho.chain(2)), bonds=False)
+    assert "sz_corrected" in [quantity.name for quantity in found]
+    ```
     """
     require(isinstance(lindbladian, Lindbladian), "lindbladian", "be a Lindbladian", f"it is {brief(lindbladian)}")
     lattice, quantities = lindbladian.lattice, []

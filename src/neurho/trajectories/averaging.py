@@ -280,6 +280,19 @@ def stationary_state(
 ) -> Record:
     """Means in the stationary state that is reached from a product state, by averages over time and trajectories.
 
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model = neurho.heisenberg(neurho.chain(1), field=(1.0, 0.0, 0.0), decay=1.0)
+    seen = {"sz": neurho.sz(0)}
+    record = neurho.trajectories.stationary_state(model, observables=seen, key=jax.random.key(0), t_end=50.0)
+    found = record.estimates["sz"]
+    assert abs(found.mean + 1 / 9) < 5 * found.error
+    ```
+
     **Arguments**
 
     - `initial`: as for [`evolve`][neurho.trajectories.evolve]; all sites in their last level (down) unless given.

@@ -71,7 +71,15 @@ class Observed:
 
 
 def observed(observables: Mapping[str, Operator | Sequence[Operator]]) -> Observed:
-    """Named operators: one gives a number, several give one for each."""
+    """Named operators: one gives a number, several give one for each.
+
+    ```python
+    import neurho
+
+    found = neurho.trajectories.observed({"sz": [neurho.sz(j) for j in range(3)], "sx": neurho.sx(0)})
+    assert len(found.operators) == 4
+    ```
+    """
     require(len(observables) > 0, "observables", "name at least one operator", "it is empty")
     operators: list[Operator] = []
     places: dict[str, Any] = {}

@@ -225,6 +225,20 @@ def evolve(
 ) -> Record:
     """Means at `times`, from a product state at times[0], by Monte-Carlo wave functions (hbar = 1).
 
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    decay = neurho.heisenberg(neurho.chain(1), decay=1.0)
+    options = {"observables": {"sz": neurho.sz(0)}, "key": jax.random.key(0), "trajectories": 64}
+    record = neurho.trajectories.evolve(decay, [[0, 0, 1]], [0.0, 1.0], **options)
+    found = record.estimates["sz"]
+    assert abs(found.mean[1] - (2 * np.exp(-1) - 1)) < 4 * found.error[1]
+    ```
+
     **Arguments**
 
     - `initial`: density matrices, amplitudes or Bloch vectors of the single sites, see

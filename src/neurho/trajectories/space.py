@@ -59,6 +59,13 @@ def keeps_parity(model: Lindbladian) -> bool:
     """Whether each state of definite parity stays one: H conserves parity, every jump conserves or flips it.
 
     This is a weak symmetry; rho has no elements between the parities then, if it had none at first.
+
+    ```python
+    import neurho
+
+    assert neurho.trajectories.keeps_parity(neurho.xyz(neurho.chain(3)))
+    assert not neurho.trajectories.keeps_parity(neurho.ising(neurho.chain(3)))
+    ```
     """
     if model.local_dim != 2 or model.sites < 2 or parity_change(model.hamiltonian) != 0:
         return False

@@ -243,6 +243,17 @@ def reduced_density_matrix(
 ) -> Estimate:
     """The reduced density matrix of a few sites: Tr over all the others of rho/Tr rho.
 
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    found = neurho.methods.reduced_density_matrix(network, 0)
+    rho = neurho.networks.density_matrix(network)
+    assert np.allclose(found.mean, neurho.exact.reduced(rho, [0], 2))
+    ```
+
     **Arguments**
 
     - `sites`: one to three different sites; the first is the slowest index.

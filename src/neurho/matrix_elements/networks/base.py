@@ -204,7 +204,7 @@ def network_of(given: Any, name: str = "ansatz") -> AbstractAnsatz:
 
     **Raises** `NeurhoError` for anything else.
     """
-    found = getattr(given, "ansatz", given)
+    found = given if isinstance(given, AbstractAnsatz) else getattr(given, "ansatz", given)  # wrappers hold one, too
     require(
         isinstance(found, AbstractAnsatz),
         name,
@@ -245,7 +245,16 @@ def _normal_arrays(
 
 
 def parameter_count(ansatz: AbstractAnsatz) -> int:
-    """Number of real parameters."""
+    """Number of real parameters.
+
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    assert neurho.networks.parameter_count(network) == 2 * 2 + 2 * 2 * (1 + 2) + 2 * (1 + 2 * 2)
+    ```
+    """
     return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(network_of(ansatz), eqx.is_inexact_array)))
 
 
@@ -256,7 +265,18 @@ def log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Co
 
 
 def density_matrix(ansatz: AbstractAnsatz) -> np.ndarray:
-    """The full density matrix `(d^sites, d^sites)`, trace one; for small systems."""
+    """The full density matrix `(d^sites, d^sites)`, trace one; for small systems.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    rho = neurho.networks.density_matrix(network)
+    assert np.isclose(np.trace(rho), 1) and np.all(np.linalg.eigvalsh(rho) > -1e-12)
+    ```
+    """
     ansatz = network_of(ansatz)
     x = jnp.asarray(all_labels(ansatz.sites, ansatz.local_dim**2))
     log_rho = log_amplitudes(ansatz, x)

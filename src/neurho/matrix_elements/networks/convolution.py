@@ -101,6 +101,15 @@ def random_convolution(
 
     Weights of layers are normal numbers of variance 1/inputs, all other parameters of standard deviation `scale`.
 
+    ```python
+    import jax
+    import neurho
+
+    ring = neurho.chain(4, periodic=True)
+    network = neurho.networks.random_convolution(jax.random.key(0), ring.translations, channels=2)
+    assert network.sites == 4
+    ```
+
     **Arguments**
 
     - `moves`: `(moves, sites)`, the `translations` or the `symmetries` of a [`neurho.Lattice`][] that is periodic in

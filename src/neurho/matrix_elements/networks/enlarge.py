@@ -22,6 +22,15 @@ def enlarged(network: Tied, old: Lattice, new: Lattice) -> Tied:
     Filters are copied at equal displacement from site 0, -L/2 to L/2 per direction; the displacement L/2 of an even L
     is the same site as -L/2, and each of the two gets half of its weight. Beyond, filters are zero.
 
+    ```python
+    import jax
+    import neurho
+
+    small, large = (neurho.chain(sites, periodic=True) for sites in (4, 8))
+    network = neurho.networks.random_tied(jax.random.key(0), small.translations, hidden=4, mixing=4)
+    assert neurho.networks.enlarged(network, small, large).sites == 8
+    ```
+
     **Raises** `NeurhoError` unless both lattices have the same kind and, for networks with the point group, the same
     point group, and the new one is nowhere smaller.
     """

@@ -86,6 +86,14 @@ def random_gram(
 
     Weights of layers are normal numbers of variance 1/inputs, all other parameters of standard deviation `scale`.
 
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_gram(jax.random.key(0), 2, width=2, factors=1)
+    assert network.sites == 2
+    ```
+
     **Arguments**
 
     - `width`, `depth`: units of a layer, and number of layers, >= 1.

@@ -29,6 +29,14 @@ class PreparedLevels(NamedTuple):
 def level_amplitudes(populations: Any, sites: int, phases: Any = None) -> np.ndarray:
     """psi_j(l) = sqrt(p_j(l)) exp(i phi_j(l)), `(sites, levels)`.
 
+    ```python
+    import numpy as np
+    import neurho
+
+    psi = neurho.networks.level_amplitudes([0.25, 0.25, 0.5], 2, [0.0, np.pi, 0.0])
+    assert np.allclose(psi[0], [0.5, -0.5, 0.5**0.5])
+    ```
+
     **Arguments**
 
     - `populations`: p >= 0 with sum 1, shape `(levels,)` or `(sites, levels)`; `phases`: phi, likewise, in radians.
@@ -72,6 +80,14 @@ def level_state(
     A mixing unit with U.phi(l) = i pi/2 bit_b(l) + const on one site multiplies rho by cos(pi/2 (bit_b(l) - bit_b(r))),
     zero where levels l and r differ in binary digit b and one elsewhere: one unit for each digit of the d levels
     removes all coherences of a site, exactly. Mixtures with coherences are not in this family for d > 2.
+
+    ```python
+    import jax
+    import neurho
+
+    start = neurho.networks.level_state(jax.random.key(0), [0.25, 0.25, 0.5], 2, hidden=4, mixing=4)
+    assert start.ansatz.local_dim == 3
+    ```
 
     **Arguments**
 

@@ -146,6 +146,14 @@ def random_liouville(
 ) -> LiouvilleRBM:
     """A machine whose parameters are normal numbers of standard deviation `scale`: close to |+x><+x| on every site.
 
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_liouville(jax.random.key(0), 2, hidden=2, mixing=2)
+    assert network.sites == 2
+    ```
+
     **Arguments**
 
     - `hidden`, `mixing`: numbers of conjugate pairs of units and of units that are their own conjugates, >= 0.
@@ -176,7 +184,18 @@ def random_liouville(
 
 
 def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
-    """The same density matrix: W.l = W.(even + odd)/2, and U.l + U*.r = Re U.even + i Im U.odd."""
+    """The same density matrix: W.l = W.(even + odd)/2, and U.l + U*.r = Re U.even + i Im U.odd.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2, scale=0.5)
+    same = neurho.networks.as_liouville(network)
+    assert np.allclose(neurho.networks.density_matrix(same), neurho.networks.density_matrix(network))
+    ```
+    """
     given: Any = network_of(network, "network")
     require(isinstance(given, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(given)}")
     network = given

@@ -77,6 +77,19 @@ def from_module(
     all arrays of real or complex numbers in it (of flax those that are trained); the rest stays as it is. They are kept
     in double precision, complex ones as two real ones. Samplers evaluate the module anew for every ratio.
 
+    ```python
+    import jax.numpy as jnp
+    import neurho
+
+
+    def log_rho(parameters, l, r):
+        return parameters @ (l + r)  # a product of Bloch vectors in the xz plane, with l, r = +-1
+
+
+    network = neurho.networks.from_module(log_rho, jnp.array([0.1, 0.2]), sites=2, hermitian=True)
+    assert neurho.networks.parameter_count(network) == 2
+    ```
+
     **Arguments**
 
     - `module`: a callable `equinox.Module`; a `flax.nnx.Module`; a `flax.linen.Module`, with its variables as

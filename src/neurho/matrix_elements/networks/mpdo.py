@@ -78,6 +78,14 @@ def random_mpdo(
 ) -> MPDO:
     """A matrix-product density operator close to |+x><+x| on every site: A = delta_k0 + noise of this `scale`.
 
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_mpdo(jax.random.key(0), 2, bond=3)
+    assert network.tensors.shape == (2, 2, 2, 2, 3, 3)  # (re, im), sites, levels, kraus, bond, bond
+    ```
+
     **Arguments**
 
     - `bond`, `kraus`: sizes of the matrices and number of purifying levels of a site, >= 1.

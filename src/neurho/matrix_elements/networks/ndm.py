@@ -199,6 +199,14 @@ def random_ndm(
 ) -> NDM:
     """An NDM whose parameters are normal numbers of standard deviation `scale`: close to |+x><+x| on every site.
 
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_ndm(jax.random.key(0), 2, hidden=2, mixing=2)
+    assert network.sites == 2
+    ```
+
     **Arguments**
 
     - `hidden`, `mixing`: numbers M (of each of G and F) and Mtilde of hidden and mixing units, >= 0.

@@ -60,6 +60,19 @@ def from_amplitude(
 ) -> Positive:
     """The positive density matrix rho(l, r) = sum_k phi_k(l) phi_k(r)* of an amplitude network.
 
+    ```python
+    import jax.numpy as jnp
+    import neurho
+
+
+    def log_phi(parameters, l, k):
+        return parameters[k] @ l  # pure products of spins along axes of the xz plane, with l = +-1
+
+
+    network = neurho.networks.from_amplitude(log_phi, jnp.array([[0.1, 0.2], [0.3, -0.1]]), sites=2, ancillas=2)
+    assert network.hermitian
+    ```
+
     **Arguments**
 
     - `module`, `parameters`, `spins`, `name`: as in [`neurho.matrix_elements.networks.from_module`][], but the module

@@ -59,6 +59,16 @@ def product_state(
     A pole of the Bloch sphere is the limit Re a -> infinity: where the smaller population is below `tilt`, it is
     raised to `tilt`, keeping the relative coherence (a pole is tilted towards +x).
 
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    start = neurho.networks.product_state(jax.random.key(0), "+y", 2, hidden=2, mixing=2, noise=0.0)
+    rho = neurho.networks.density_matrix(start.ansatz)
+    assert np.allclose(rho, neurho.exact.product_state("+y", 2))
+    ```
+
     **Arguments**
 
     - `bloch`: r, shape `(3,)` or `(sites, 3)`, |r| <= 1; or a name: "up", "down", "neel" (site 0 up),
@@ -133,6 +143,15 @@ def uniform_product_state(
 
     As in [`neurho.networks.product_state`][], with theta at site 0 of the first mixing filter, whose translations are
     one mixing unit for every site. With the point group m units stand at each: cos(2 theta) is then the m-th root.
+
+    ```python
+    import jax
+    import neurho
+
+    ring = neurho.chain(4, periodic=True)
+    start = neurho.networks.uniform_product_state(jax.random.key(0), "up", ring.translations, hidden=4, mixing=4)
+    assert start.ansatz.sites == 4
+    ```
 
     **Arguments**
 

@@ -99,6 +99,14 @@ def random_rbm(
 ) -> RBM:
     """An RBM whose parameters are normal numbers of standard deviation `scale`: close to |+x><+x| on every site.
 
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    assert network.sites == 2
+    ```
+
     **Arguments**
 
     - `hidden`, `mixing`: numbers M and Mtilde of hidden and mixing units, >= 0.

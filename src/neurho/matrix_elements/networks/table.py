@@ -25,6 +25,15 @@ class Table(AbstractAnsatz):
     entry may leave or reach zero as fast as any other changes.
 
     `elements` has shape `(2, d^(2 sites))`: real and imaginary parts of rho.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    rho = neurho.exact.product_state("+y", 1)
+    table = neurho.networks.Table(np.stack([rho.ravel().real, rho.ravel().imag]), sites=1, local_dim=2)
+    assert np.allclose(neurho.networks.density_matrix(table), rho)
+    ```
     """
 
     elements: Float[Array, "2 configurations"]
@@ -45,6 +54,15 @@ class Table(AbstractAnsatz):
 
 def table_from_matrix(rho: Any, *, sites: int, local_dim: int = 2, floor: float = FLOOR) -> Table:
     """The table of a density matrix `(d^sites, d^sites)`; entries below `floor` times the largest are raised to it.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    rho = neurho.exact.product_state("neel", 2)
+    table = neurho.networks.table_from_matrix(rho, sites=2)
+    assert np.allclose(neurho.networks.density_matrix(table), rho)
+    ```
 
     **Raises** `NeurhoError` for more than 4^6 configurations.
     """

@@ -149,6 +149,15 @@ def random_tied(
 ) -> TiedRBM:
     """A translation-invariant RBM whose parameters are normal numbers of standard deviation `scale`.
 
+    ```python
+    import jax
+    import neurho
+
+    ring = neurho.chain(4, periodic=True)
+    network = neurho.networks.random_tied(jax.random.key(0), ring.translations, hidden=4, mixing=4)
+    assert neurho.networks.parameter_count(network) == 2 + 2 + 2 * 4 + 1 + 2 * 4  # one hidden filter, one for mixing
+    ```
+
     **Arguments**
 
     - `translations`: `(moves, sites)`, the `translations` or the `symmetries` of a [`neurho.Lattice`][], which must be

@@ -40,6 +40,16 @@ class Hermitian(AbstractAnsatz):
     """rho + rho^dagger of any network rho: (rho + rho^dagger)(l, r) = rho(l, r) + rho(r, l)*.
 
     Two evaluations. Nothing makes it positive.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    table = neurho.networks.table_from_matrix(np.array([[0.5, 0.1j], [0.0, 0.5]]), sites=1)  # not Hermitian
+    rho = neurho.networks.density_matrix(neurho.networks.Hermitian(table))
+    assert np.allclose(rho, rho.conj().T, atol=1e-6)
+    ```
     """
 
     ansatz: AbstractAnsatz
@@ -98,12 +108,32 @@ class Symmetrised(AbstractAnsatz):
 
 
 def translated(ansatz: Any, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
-    """The mean of a network over the translations of a periodic lattice."""
+    """The mean of a network over the translations of a periodic lattice.
+
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 3, hidden=2, mixing=2)
+    mean = neurho.networks.translated(network, neurho.chain(3, periodic=True))
+    assert mean.moves.shape == (3, 3)
+    ```
+    """
     return Symmetrised(ansatz, _lattice(lattice).translations, logarithms=logarithms)
 
 
 def with_point_group(ansatz: Any, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
-    """The mean of a network over translations, rotations and reflections of a periodic lattice."""
+    """The mean of a network over translations, rotations and reflections of a periodic lattice.
+
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 3, hidden=2, mixing=2)
+    mean = neurho.networks.with_point_group(network, neurho.chain(3, periodic=True))
+    assert mean.moves.shape == (6, 3)  # with reflections
+    ```
+    """
     return Symmetrised(ansatz, _lattice(lattice).symmetries, logarithms=logarithms)
 
 

@@ -34,6 +34,14 @@ class Blurred(AbstractSampler):
 
     All instances of all moves are equally likely. The chains themselves go on unmoved. Another fraction compiles
     nothing again; with 0 the samples are those of the chain.
+
+    ```python
+    import neurho
+
+    chain = neurho.samplers.metropolis(neurho.chain(4), samples=64, chains=16, exponent=1.0)
+    sampler = neurho.samplers.Blurred(chain=chain, fraction=0.3)
+    assert not sampler.exact
+    ```
     """
 
     chain: Metropolis

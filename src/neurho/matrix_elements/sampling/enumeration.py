@@ -63,6 +63,13 @@ def enumerate_all(
     [`neurho.Lattice`][], only one of each set that they carry into each other: for an ansatz and a Lindbladian that are
     invariant.
 
+    ```python
+    import neurho
+
+    sampler = neurho.samplers.enumerate_all(2)
+    assert sampler.configurations.shape == (16, 2)
+    ```
+
     **Raises** `NeurhoError` above 4^9 configurations, or above 4^7 that are left.
     """
     require_whole(sites, "sites", 1)
@@ -96,7 +103,15 @@ def enumerate_all(
 
 
 def enumerate_diagonal(sites: int, local_dim: int = 2) -> Enumeration:
-    """The exact q(l) = rho(l, l) over all d^sites diagonal configurations."""
+    """The exact q(l) = rho(l, l) over all d^sites diagonal configurations.
+
+    ```python
+    import neurho
+
+    sampler = neurho.samplers.enumerate_diagonal(3)
+    assert sampler.configurations.shape == (8, 3)
+    ```
+    """
     require_whole(sites, "sites", 1)
     require_whole(local_dim, "local_dim", 2)
     count = local_dim**sites

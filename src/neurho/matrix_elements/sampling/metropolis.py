@@ -184,6 +184,17 @@ def metropolis(
 ) -> Metropolis:
     """The chain for p(l, r) = |rho(l, r)|^2, of the flow.
 
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2).amplitudes()
+    sampler = neurho.samplers.metropolis(neurho.chain(2), samples=32, chains=16)
+    chains = sampler.init(jax.random.key(1), network)
+    draw, chains, info = sampler.sample(jax.random.key(2), network, chains)
+    assert draw.x.shape == (2, 16, 2)  # draws of each chain, chains, sites
+    ```
+
     **Arguments**
 
     - `samples`: kept configurations, a multiple of `chains`.
@@ -207,7 +218,15 @@ def metropolis(
 def metropolis_diagonal(
     lattice: Lattice, *, samples: int, chains: int, sweeps: int = 1, warmup: int = 10, local_dim: int = 2
 ) -> Metropolis:
-    """The chain for q(l) = rho(l, l), of the observables (Eq. 13). Arguments as [`neurho.samplers.metropolis`][]."""
+    """The chain for q(l) = rho(l, l), of the observables (Eq. 13). Arguments as [`neurho.samplers.metropolis`][].
+
+    ```python
+    import neurho
+
+    sampler = neurho.samplers.metropolis_diagonal(neurho.chain(4), samples=64, chains=16)
+    assert not sampler.exact
+    ```
+    """
     _require_lattice(lattice)
     moves = [diagonal_moves(lattice.sites, local_dim)]
     if len(lattice.bonds):

@@ -40,6 +40,14 @@ class Normal(NamedTuple):
 class CrossValidated(AbstractSolver):
     """v = (S + ridge tr(S)/P)^{-1} f with the largest ridge that explains samples held back nearly as well as any.
 
+    ```python
+    import neurho
+
+    solver = neurho.solvers.CrossValidated()
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), solver=solver)
+    assert flow.tdvp.solver is solver
+    ```
+
     - `least`, `largest`: the ridges that are tried, relative to the mean diagonal entry of S, are `points` values
       between them, equally spaced in their logarithm. Exact sums have no noise, and take the least: still smaller
       ones make flows less accurate (docs/accuracy/regularisation.md).

@@ -85,6 +85,17 @@ class Rates(NamedTuple):
 class TDVP(eqx.Module):
     """The right-hand side `(key, t, ansatz, chains) -> Rates` of the time-dependent variational principle.
 
+    ```python
+    import neurho
+
+    rhs = neurho.methods.TDVP(
+        generator=neurho.methods.lindbladian_map(neurho.xyz(neurho.chain(2))),
+        sampler=neurho.samplers.enumerate_all(2),
+        solver=neurho.solvers.Ridge(),
+    )
+    assert rhs.centred
+    ```
+
     - `generator`: the Lindbladian on labels.
     - `sampler`: draws from p(l, r) = |rho(l, r)|^2.
     - `solver`: regularises and solves S v = f.

@@ -47,6 +47,14 @@ class Ridge(AbstractSolver):
     """v = (S + ridge tr(S)/P)^{-1} f by Cholesky. `ridge` is relative to the mean diagonal entry of S.
 
     `single` multiplies chunks of samples in float32 and adds them up in float64: rounding of 1e-7 against the noise.
+
+    ```python
+    import neurho
+
+    solver = neurho.solvers.Ridge(1e-4)
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), solver=solver)
+    assert flow.tdvp.solver is solver
+    ```
     """
 
     ridge: float = 1e-3
@@ -66,7 +74,16 @@ class Ridge(AbstractSolver):
 
 
 class SpectralCutoff(AbstractSolver):
-    """The pseudo-inverse of S without eigenvalues below `cutoff` times the largest."""
+    """The pseudo-inverse of S without eigenvalues below `cutoff` times the largest.
+
+    ```python
+    import neurho
+
+    solver = neurho.solvers.SpectralCutoff(1e-7)
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), solver=solver)
+    assert flow.tdvp.solver is solver
+    ```
+    """
 
     cutoff: float = 1e-6
 
@@ -86,6 +103,14 @@ class SignalToNoise(AbstractSolver):
 
     Direction k, with force f_k = V_k^T f of ratio snr_k = |f_k|/sigma(f_k), enters with weight 1/(1 + (snr/snr_k)^6)
     and 1/(1 + (cutoff/(s_k/s_max))^6). For exact sums all but the cut-off is trivial.
+
+    ```python
+    import neurho
+
+    solver = neurho.solvers.SignalToNoise(snr=3.0)
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), solver=solver)
+    assert flow.tdvp.solver is solver
+    ```
     """
 
     snr: float = 2.0
@@ -120,6 +145,14 @@ class ConjugateGradient(AbstractSolver):
     the relative noise of f, within [1e-6, 0.1]: solving on would fit noise.
 
     `single` multiplies with S in float32 and keeps all else in float64: twice as fast, for tolerances down to 1e-4.
+
+    ```python
+    import neurho
+
+    solver = neurho.solvers.ConjugateGradient(ridge=1e-4)
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), solver=solver)
+    assert flow.tdvp.solver is solver
+    ```
     """
 
     ridge: float = 1e-3
@@ -174,6 +207,14 @@ class MinSR(AbstractSolver):
     """The same v = (S + ridge tr(S)/P)^{-1} f = A^T (A A^T + ridge tr(S)/P)^{-1} b, for fewer samples than parameters.
 
     Its matrix has a row for the real and for the imaginary part of every sample (Chen & Heyl, arXiv:2302.01941).
+
+    ```python
+    import neurho
+
+    solver = neurho.solvers.MinSR(1e-4)
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), solver=solver)
+    assert flow.tdvp.solver is solver
+    ```
     """
 
     ridge: float = 1e-3
@@ -197,6 +238,13 @@ def automatic(samples: int, parameters: int, *, ridge: float = 1e-3, tolerance: 
 
     S is formed where it is small, A A^T where there are few samples; otherwise neither, with products in float32 where
     the tolerance allows them.
+
+    ```python
+    import neurho
+
+    solver = neurho.solvers.automatic(samples=100, parameters=5000)
+    assert isinstance(solver, neurho.solvers.MinSR)
+    ```
     """
     if parameters <= DENSE_PARAMETERS:
         return Ridge(ridge)

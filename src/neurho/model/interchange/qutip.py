@@ -24,13 +24,29 @@ MAX_ENTRIES = 2**24
 
 
 def operator_to_qutip(operator: Operator, sites: int, t: float = 0.0) -> Any:
-    """The `qutip.Qobj` of an operator on `sites` sites at time `t`, with dims [[d]*sites, [d]*sites]; site 0 first."""
+    """The `qutip.Qobj` of an operator on `sites` sites at time `t`, with dims [[d]*sites, [d]*sites]; site 0 first.
+
+    ```python
+    import qutip
+    import neurho
+
+    assert neurho.interchange.operator_to_qutip(neurho.sx(1), 2) == qutip.tensor(qutip.qeye(2), qutip.sigmax())
+    ```
+    """
     dims = [[operator.local_dim] * sites] * 2
     return qutip.Qobj(operator.to_sparse(sites, t).tocsr(), dims=dims)
 
 
 def to_qutip(lindbladian: Lindbladian, t: float | None = None) -> tuple[Any, list[Any]]:
     """H and the list of sqrt(gamma_j) c_j as `qutip.Qobj`, ready for `qutip.mesolve` or `qutip.steadystate`.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    energy, jumps = neurho.interchange.to_qutip(neurho.heisenberg(neurho.chain(2), decay=0.25))
+    assert energy.dims == [[2, 2], [2, 2]] and np.isclose(jumps[0].norm(), 2 * 0.5)
+    ```
 
     **Arguments**
 
@@ -58,6 +74,14 @@ def operator_from_qutip(qobj: Any) -> Operator:
 
     X is expanded in products of an orthonormal one-site basis that holds the identity; X_A gathers the products that
     differ from the identity exactly on A. Site numbers follow the order of `qobj.dims`.
+
+    ```python
+    import qutip
+    import neurho
+
+    found = neurho.interchange.operator_from_qutip(qutip.tensor(qutip.qeye(2), qutip.sigmax()))
+    assert found.support == (1,)
+    ```
 
     **Raises** `NeurhoError` unless `qobj` is a constant operator on sites of equal dimension.
     """
@@ -92,6 +116,14 @@ def operator_from_qutip(qobj: Any) -> Operator:
 
 def from_qutip(hamiltonian: Any, c_ops: Sequence[Any] = (), lattice: Lattice | None = None) -> Lindbladian:
     """A Lindbladian from a Hamiltonian and collapse operators (all rates 1: they are part of the operators in QuTiP).
+
+    ```python
+    import qutip
+    import neurho
+
+    model = neurho.interchange.from_qutip(qutip.sigmax(), [qutip.sigmam()])
+    assert model.sites == 1 and len(model.jumps) == 1
+    ```
 
     **Arguments**
 

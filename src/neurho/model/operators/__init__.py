@@ -20,7 +20,8 @@ from neurho.model.operators.coefficients import (
     value_in,
     written,
 )
-from neurho.model.operators.gates import GATES, gate_terms
+from neurho.model.operators.driven import Pulses, each, pulses_of
+from neurho.model.operators.gates import GATES, gate_terms, gates_unitary
 from neurho.model.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.model.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
 
@@ -35,14 +36,18 @@ __all__ = [
     "Lindbladian",
     "LocalTerm",
     "Operator",
+    "Pulses",
     "adjoint_lindbladian",
     "destroy",
+    "each",
     "embed",
     "evaluate",
     "gate_terms",
+    "gates_unitary",
     "identity",
     "local",
     "product",
+    "pulses_of",
     "rate_at",
     "require_bounded",
     "require_function",

@@ -32,6 +32,15 @@ class Operator:
 
     Build one with [`neurho.local`][], [`neurho.sx`][] and their like, then `+`, `-`, `*` (by a number, a function of
     time or another operator), `@`, `.adjoint()`.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    hop = neurho.sp(0) @ neurho.sm(1)
+    energy = 0.5 * (hop + hop.adjoint()) * np.cos  # times cos t
+    assert energy.is_hermitian() and energy.support == (0, 1)
+    ```
     """
 
     local_dim: int

@@ -1,55 +1,114 @@
 """Gates of a quantum processor as pulses of the Hamiltonian that turn by a given angle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from neurho._types import require, require_sites
-from neurho.model.operators.algebra import LocalTerm
+from neurho.model.operators.algebra import LocalTerm, Operator, local
 from neurho.model.operators.named import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.model.pulses import sin2
 
-AXES = {"rx": PAULI_X, "ry": PAULI_Y, "rz": PAULI_Z}
-"""What rotations of one qubit turn about."""
 
-GATES = (*AXES, "cz")
+class Gate(NamedTuple):
+    """U = exp(-i angle G): G, the angle unless one is given (None: it must be), and whether one may be given."""
+
+    generator: np.ndarray
+    angle: float | None = None
+    free: bool = True
 
 
-def gate_terms(
-    sites: int,
-    *,
-    gate: str,
-    at: Sequence[int],
-    duration: float,
-    start: float = 0.0,
-    angle: float | None = None,
-) -> list[LocalTerm]:
-    """The terms f(t) G of a gate, with a pulse f = (2/duration) sin^2(pi (t - start)/duration) of area one.
+_EXCITED = (np.eye(2) + PAULI_Z) / 2
+_XX, _YY, _ZZ = (np.kron(p, p) for p in (PAULI_X, PAULI_Y, PAULI_Z))
 
-        rx, ry, rz:  G = angle/2 sigma^a_j, so that U = exp(-i angle/2 sigma^a), on each site of `at`
-        cz:          G = angle/4 (1 + sigma^z_j)(1 + sigma^z_l) but for a constant: the phase -angle of both excited
+GATES = {
+    "rx": Gate(PAULI_X / 2),
+    "ry": Gate(PAULI_Y / 2),
+    "rz": Gate(PAULI_Z / 2),
+    "x": Gate(PAULI_X / 2, np.pi, free=False),
+    "y": Gate(PAULI_Y / 2, np.pi, free=False),
+    "z": Gate(PAULI_Z / 2, np.pi, free=False),
+    "sx": Gate(PAULI_X / 2, np.pi / 2, free=False),
+    "h": Gate((PAULI_X - PAULI_Z) / np.sqrt(8), np.pi, free=False),
+    "rzz": Gate(_ZZ / 2),
+    "cz": Gate(np.kron(_EXCITED, _EXCITED), np.pi),
+    "cx": Gate(np.kron(_EXCITED, np.eye(2) - PAULI_X) / 2, np.pi),
+    "iswap": Gate((_XX + _YY) / -4, np.pi),
+}
+"""Gates by name; those of two sites have the first site as the slowest index."""
+
+
+def gate_terms(sites: int, *, duration: float, start: float = 0.0, **gate: Any) -> list[LocalTerm]:
+    """The terms f(t) angle G of a gate, with a pulse f = (2/duration) sin^2(pi (t - start)/duration) of area one.
+
+    | gate | U = exp(-i angle G) |
+    |---|---|
+    | `rx`, `ry`, `rz` | exp(-i angle/2 sigma^a) on each site of `at` |
+    | `x`, `y`, `z`, `sx` | rotations by pi; `sx` by pi/2 about x |
+    | `h` | Hadamard gate: down, the ground state, becomes (down + up)/sqrt 2, and up becomes (down - up)/sqrt 2 |
+    | `rzz` | exp(-i angle/2 sigma^z sigma^z) on a pair |
+    | `cz` | the phase -angle (pi) where both are excited |
+    | `cx` | the second of the pair turns by angle (pi) about x where the first is excited |
+    | `iswap` | exp(i angle/4 (sigma^x sigma^x + sigma^y sigma^y)), exchanges up down and down up with a phase i |
 
     "Up" is excited, so that in the order (ground, excited) the axes y and z point the other way. Without noise U is
     exact for terms that commute with G; noise, crosstalk and detuning act meanwhile.
 
     **Arguments**
 
-    - `sites`: of the lattice. `at`: the sites that are turned, for cz a pair.
-    - `angle`: in radians; pi for cz unless given.
+    - `sites`: of the lattice.
+    - `gate`: its name; `at`: the sites that are turned, for gates on two sites a pair; `angle`: in radians.
 
-    **Raises** `NeurhoError` for an unknown gate, sites that are not there, a cz that is not on a pair, a duration that
-    is not > 0, and a rotation without an angle.
+    **Raises** `NeurhoError` for an unknown gate, sites that are not there, no pair where there must be one, a duration
+    that is not > 0, a rotation without an angle and an angle for a gate that has its own.
     """
+    require(np.isfinite(start) and np.isfinite(duration) and duration > 0, "duration", "be > 0", f"it is {duration}")
+    pulse = sin2(2 / duration, start=start, end=start + duration)
+    return [LocalTerm(t.sites, t.matrix, pulse) for part in gate_generators(sites, **gate) for t in part.terms]
+
+
+def gate_generators(sites: int, *, gate: str, at: Sequence[int], angle: float | None = None) -> list[Operator]:
+    """The generators angle G of a gate on each of its sites, or on its pair; arguments as those of `gate_terms`."""
     require(gate in GATES, "gate", f"be one of {', '.join(GATES)}", f"it is {gate!r}")
     require_sites(at, sites, "at")
-    require(np.isfinite(start) and np.isfinite(duration) and duration > 0, "duration", "be > 0", f"it is {duration}")
-    require(gate == "cz" or angle is not None, "angle", f"be given for {gate}", "it is not there")
-    turn = np.pi if angle is None else float(angle)
+    made = GATES[gate]
+    require(made.angle is not None or angle is not None, "angle", f"be given for {gate}", "it is not there")
+    require(made.free or angle is None, "angle", f"be left out for {gate}", f"it is {angle}")
+    turn = float(angle if made.angle is None or angle is not None else made.angle)  # pyright: ignore[reportArgumentType]
     require(np.isfinite(turn), "angle", "be finite", f"it is {angle}")
-    pulse = sin2(2 / duration, start=start, end=start + duration)
-    if gate != "cz":
-        return [LocalTerm((int(j),), turn / 2 * AXES[gate], pulse) for j in at]
-    require(len(at) == 2, "at", "be a pair of sites for cz", f"it has {len(at)}")
-    pair = sorted(int(j) for j in at)
-    both = LocalTerm((pair[0], pair[1]), turn / 4 * np.kron(PAULI_Z, PAULI_Z), pulse)
-    return [both, *(LocalTerm((j,), turn / 4 * PAULI_Z, pulse) for j in pair)]
+    places = [int(j) for j in at]
+    if len(made.generator) == 2:
+        return [local(turn * made.generator, j) for j in places]
+    require(len(places) == 2, "at", f"be a pair of sites for {gate}", f"it has {len(places)}")
+    return [local(turn * made.generator, places)]
+
+
+def gates_unitary(gates: Sequence[Mapping[str, Any]], sites: int) -> np.ndarray:
+    """The unitary matrix of gates without noise and duration, `(2^sites, 2^sites)`, in the order of their `start`.
+
+    Gates that overlap in time are taken one after the other, too.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    bell = neurho.exact.gates_unitary([{"gate": "h", "at": [0]}, {"gate": "cx", "at": [0, 1]}], 2) @ [0, 0, 0, 1]
+    assert np.allclose(np.abs(bell) ** 2, [0.5, 0, 0, 0.5])  # from both down
+    ```
+
+    **Arguments**
+
+    - `gates`: mappings as those of [`neurho.processor`][]; `start` and `duration` may be left out.
+
+    **Raises** `NeurhoError` as `gate_terms` does.
+    """
+    unitary = np.eye(2**sites, dtype=complex)
+    for gate in sorted(gates, key=lambda gate: gate.get("start", 0.0)):
+        rest = {key: value for key, value in gate.items() if key not in ("start", "duration")}
+        for generator in gate_generators(sites, **rest):
+            (term,) = generator.terms
+            values, vectors = np.linalg.eigh(term.matrix)
+            turn = (vectors * np.exp(-1j * values)) @ vectors.conj().T
+            unitary = local(turn, term.sites).to_sparse(sites) @ unitary
+    return unitary

@@ -21,7 +21,16 @@ MAX_LABELS = 729
 
 @dataclass(frozen=True, eq=False)
 class Jump:
-    """A jump operator c with its rate gamma (a number >= 0 or a function of time)."""
+    """A jump operator c with its rate gamma (a number >= 0 or a function of time).
+
+    ```python
+    import numpy as np
+    import neurho
+
+    decay = neurho.Jump(lambda t: 1 + np.cos(t), neurho.sm(0))
+    assert neurho.Lindbladian(neurho.chain(1), neurho.sz(0), [decay]).is_time_dependent
+    ```
+    """
 
     rate: float | Coefficient
     operator: Operator
@@ -32,6 +41,14 @@ class Lindbladian:
     """The generator of the Lindblad master equation (hbar = 1), Hartmann & Carleo, PRL 122, 250502, Eq. 1:
 
         d rho/dt = -i [H, rho] + sum_j gamma_j/2 (2 c_j rho c_j^+ - c_j^+ c_j rho - rho c_j^+ c_j)
+
+    ```python
+    import neurho
+
+    pair = neurho.chain(2)
+    model = neurho.Lindbladian(pair, neurho.sx(0) @ neurho.sx(1), [(0.5, neurho.sm(j)) for j in range(2)])
+    assert not model.is_time_dependent
+    ```
 
     **Arguments**
 

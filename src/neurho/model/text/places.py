@@ -193,10 +193,11 @@ def _scopes(
             "be named by words that mean nothing else",
             f"one is called `{name}`",
         )
-        if callable(value):
-            require_function(value, f"values[{name!r}]")
+        if isinstance(value, Sequence) and any(map(callable, value)):
+            for number, one in enumerate(value):
+                _require_value(one, f"values[{name!r}][{number}]", dimensions=0)
         else:
-            _require_numbers(value, f"values[{name!r}]")
+            _require_value(value, f"values[{name!r}]", dimensions=1)
     for number, place in enumerate(places):
         distance = {} if place.distance is None else {"distance": place.distance}
         yield Scope(
@@ -211,10 +212,14 @@ def _scopes(
         )
 
 
-def _require_numbers(value: Any, name: str) -> None:
+def _require_value(value: Any, name: str, *, dimensions: int) -> None:
+    """A number, a list of them with one dimension, or a function of time."""
+    if callable(value):
+        require_function(value, name)
+        return
     try:
         array = np.asarray(value)
-        good = array.ndim <= 1 and array.dtype.kind in "iufc" and bool(np.all(np.isfinite(array)))
+        good = array.ndim <= dimensions and array.dtype.kind in "iufc" and bool(np.all(np.isfinite(array)))
     except (TypeError, ValueError):
         good = False
     require(good, name, "be a finite number, a list of them or a function of time", f"it is {value!r}"[:80])

@@ -32,7 +32,7 @@ LEVELS: dict[str, Callable[[int, int], Operator]] = {
 OPERATORS = (*PAULI, *LEVELS, "proj", "trans", "dag")
 """Everything that makes an operator; see docs/how-to/custom_model.md."""
 
-Values: TypeAlias = Mapping[str, "float | Sequence[float] | np.ndarray | Coefficient"]
+Values: TypeAlias = Mapping[str, "float | Sequence[float | Coefficient] | np.ndarray | Coefficient"]
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 
@@ -84,7 +84,7 @@ def parse_operator(
 
     - `sites`: what the names of sites stand for, `{"i": 0, "j": 1}`; whole numbers stand for themselves. In
       arithmetic such a name is its number, so that `(-1)**i * sz(i)` is a staggered field.
-    - `values`: numbers, lists of numbers or functions of time by name.
+    - `values`: numbers, functions of time, or lists of both by name.
 
     **Raises** `NeurhoError` with the character at which the text goes wrong.
     """
@@ -218,7 +218,7 @@ class _Reader:
         if scope.item is None or len(value) != scope.items:
             there = f"there are {scope.items} {scope.what}" if scope.item is not None else "it is used as one"
             self.refuse(node, f"`{name}` has {len(value)} values, but {there}; take one entry with `{name}[...]`")
-        return tidy(value[scope.item])
+        return _entry(value, scope.item, name)
 
     def entry(self, node: ast.Subscript) -> Scalar:
         values = self.scope.values or {}
@@ -232,7 +232,7 @@ class _Reader:
         index = self.whole(node.slice, "an index")
         if not 0 <= index < len(array):
             self.refuse(node.slice, f"`{node.value.id}` has the entries 0..{len(array) - 1}, but the index is {index}")
-        return tidy(array[index])
+        return _entry(array, index, node.value.id)
 
     def binary(self, node: ast.BinOp) -> Operator | Scalar:
         left, right, sign = self.value(node.left), self.value(node.right), _BINARY[type(node.op)]
@@ -357,3 +357,9 @@ def _apply(sign: str, left: Any, right: Any) -> Operator:
 
 def _support(value: Operator | Scalar) -> set[int]:
     return set(value.support) if isinstance(value, Operator) else set()
+
+
+def _entry(values: Any, index: int, name: str) -> Scalar:
+    """One of a list of numbers and functions of time; a function is called by the first place at which it stands."""
+    value = values[index]
+    return called(value, f"{name}[{list(values).index(value)}]") if callable(value) else tidy(value)
