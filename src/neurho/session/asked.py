@@ -12,6 +12,7 @@ from neurho.config import ADAPTIVE, FIXED, Config, validate
 from neurho.dynamics.arguments import as_times
 from neurho.model import lattice as lattices
 from neurho.model.interchange.matrices import digest_until, model_of
+from neurho.config.string_networks import STRING_KINDS
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
 from neurho.run.problem import Problem, build
@@ -72,7 +73,8 @@ def problem_of(
         data["initial"] = _plain(initial_of(initial, sites, dim, kept=kept))
     if networked:
         data["ansatz"] = _network(ansatz, sites.sites)
-        data["sampling"] = _sampling(sampling, dim ** (2 * sites.sites))
+        if data["ansatz"]["kind"] not in STRING_KINDS:
+            data["sampling"] = _sampling(sampling, dim ** (2 * sites.sites))
     if output is not None:
         data["output"] = _plain(output)
     with _about_arguments():

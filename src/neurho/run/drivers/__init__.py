@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from neurho.run.assembly import METHODS
-from neurho.run.drivers import cumulants, trajectories
+from neurho.run.drivers import correlator_networks, trajectories
 from neurho.run.drivers.base import Driver
 from neurho.run.drivers.exact import ExactDriver
 from neurho.run.drivers.flow import FlowDriver
@@ -22,7 +22,7 @@ DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
         "projected": ProjectedDriver,
         "continuation": ContinuationDriver,
         "exact": ExactDriver,
-        "correlators": cumulants.make,
+        "correlators": correlator_networks.make,
         "matrix-product": MatrixProduct,
         "trajectories": trajectories.make,
     }
