@@ -89,6 +89,6 @@ def require_trust(problem: Any, *, trust: bool) -> None:
     used = problem.task.method == "correlators" if strings else problem.task.method not in WITHOUT_NETWORK
     if isinstance(network, PythonModule) and used and not trust:
         raise NeurhoError(
-            f'The network of this problem, ansatz.kind = "{network.kind}", runs the code in `{network.path}`: give `--trust` '
-            "(from Python, trust=True) if you know what it does."
+            f'The network of this problem, ansatz.kind = "{network.kind}", runs the code in `{network.path}`: give '
+            "`--trust` (from Python, trust=True) if you know what it does."
         )

@@ -66,4 +66,4 @@ def with_defaults(task: Mapping[str, Any], ansatz: object) -> dict[str, Any]:
     if kind not in STRING_KINDS or task.get("method", "auto") not in ("auto", "correlators"):
         return dict(task)
     more = {"max_steps": 60} if task.get("kind") == "stationary" else {}
-    return DEFAULTS | more | task | {"method": "correlators"}
+    return DEFAULTS | more | dict(task) | {"method": "correlators"}

@@ -7,7 +7,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
 from neurho.correlators.networks import StringNetwork, parameter_vector, string_derivatives, string_values
-from neurho.correlators.networks.base import Network, with_parameters
+from neurho.correlators.networks.base import with_parameters
 from neurho.correlators.rows import Equations
 
 MOST_DAMPING, LEAST_DAMPING = 1e6, 1e-10
@@ -33,8 +33,8 @@ def linearised(network: StringNetwork, equations: Equations, matrix: csr_array) 
     Derivatives of all columns are never there at once.
     """
     by_column = matrix.tocsc()
-    total = np.asarray(by_column[:, [0]].toarray()).ravel().copy()
-    slopes = np.zeros((matrix.shape[0], parameter_vector(network).size))
+    total = by_column @ np.eye(1, equations.columns.size)[0]
+    slopes = np.zeros((equations.size, parameter_vector(network).size))
     for columns, values, part in string_derivatives(network, equations.columns):
         block = by_column[:, columns[0] : columns[-1] + 1]
         total += block @ values
@@ -43,7 +43,7 @@ def linearised(network: StringNetwork, equations: Equations, matrix: csr_array) 
 
 
 def implicit_step(
-    network: Network,
+    network: StringNetwork,
     equations: Equations,
     matrix: csr_array,
     target: np.ndarray,
@@ -52,7 +52,7 @@ def implicit_step(
     iterations: int = 1,
     enough: float = 0.0,
 ) -> Fitted:
-    """min over theta of | matrix c(theta) - target |, by a few iterations of Levenberg and Marquardt.
+    """Min over theta of | matrix c(theta) - target |, by a few iterations of Levenberg and Marquardt.
 
     A step that does not make it smaller is taken back and tried again with more damping. Derivatives serve as long as
     they still halve what can be gained; it ends where |r| falls below `enough` or by less than a hundredth.

@@ -1,6 +1,5 @@
 """Which equations a network of correlators is fitted to: rows, where they lead, and what each counts."""
 
-from collections.abc import Sequence
 from math import comb
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from scipy.sparse import csr_array
 from neurho.correlators.equations import StringTerms, connected
 from neurho.correlators.hierarchy import entry_patterns, term_values
 from neurho.correlators.rungs import expected_count
-from neurho.correlators.strings import Strings, Symmetry, all_strings, distinct, joined
+from neurho.correlators.strings import Strings, Symmetry, all_strings, joined
 
 
 class Rows(NamedTuple):

@@ -1,4 +1,4 @@
-"""Networks of correlators in time, and towards a stationary state: implicit steps in the norm sum_P lambda^|P| r_P^2."""
+"""Networks of correlators in time and towards a stationary state: implicit steps, in the norm sum lambda^|P| r_P^2."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from neurho.correlators.fitting import implicit_step
-from neurho.correlators.networks.base import Network, parameter_vector, string_values, with_parameters
+from neurho.correlators.networks.base import StringNetwork, parameter_vector, string_values, with_parameters
 from neurho.correlators.rows import Equations
 
 FIRST_STEP, GROWTH, LONGEST = 0.3, 1.3, 1e4
@@ -29,26 +29,26 @@ class Place(NamedTuple):
     left: float
 
 
-def search_start(network: Network) -> Place:
+def search_start(network: StringNetwork) -> Place:
     """Before the first step of a search."""
     theta = np.asarray(parameter_vector(network))
     return Place(theta=theta, before=theta, last=0.0, length=FIRST_STEP, damping=1e-3, left=0.0)
 
 
-def flow_start(network: Network, length: float) -> Place:
+def flow_start(network: StringNetwork, length: float) -> Place:
     """Before the first step of an evolution."""
     theta = np.asarray(parameter_vector(network))
     return Place(theta=theta, before=theta, last=0.0, length=length, damping=1e-6, left=0.0)
 
 
-def search_step(network: Network, equations: Equations, metric: float, place: Place) -> Place:
+def search_step(network: StringNetwork, equations: Equations, metric: float, place: Place) -> Place:
     """One step in pseudo-time: backward Euler, ever longer. `left` is what L c leaves, relative to c."""
     dt, weights = place.length, equations.weights(metric)
     now = with_parameters(network, place.theta)
     c = string_values(now, equations.columns)[equations.own]
-    scale = _diagonal(weights / (1 + dt))
-    matrix = scale @ (equations.identity - dt * equations.matrix(0.0))
-    fit = implicit_step(now, equations, matrix.tocsr(), scale @ c, place.damping)
+    scale = weights / (1 + dt)
+    matrix = _scaled(scale, equations.identity - dt * equations.matrix(0.0))
+    fit = implicit_step(now, equations, matrix, scale * c, place.damping)
     return Place(
         theta=np.asarray(parameter_vector(fit.network)),
         before=place.theta,
@@ -60,7 +60,7 @@ def search_step(network: Network, equations: Equations, metric: float, place: Pl
 
 
 def flow_step(
-    network: Network,
+    network: StringNetwork,
     equations: Equations,
     metric: float,
     place: Place,
@@ -80,8 +80,7 @@ def flow_step(
     c = string_values(now, equations.columns)
     own, first, second = c[equations.own], equations.matrix(begin), equations.matrix(end)
     rate = first @ c
-    scale = _diagonal(weights)
-    matrix = (scale @ (equations.identity - h / 2 * second)).tocsr()
+    matrix = _scaled(weights, equations.identity - h / 2 * second)
     target = weights * (own + h / 2 * rate)
     fit = implicit_step(now, equations, matrix, target, place.damping, iterations=3, enough=0.1 * tolerance)
     found = string_values(fit.network, equations.columns)[equations.own]
@@ -106,12 +105,13 @@ def flow_step(
     return moved, True
 
 
-def residual(network: Network, equations: Equations, weights: np.ndarray, t: float = 0.0) -> float:
+def residual(network: StringNetwork, equations: Equations, weights: np.ndarray, t: float = 0.0) -> float:
     """|| W L c || / || W c ||, both over the rows."""
     c = string_values(network, equations.columns)
     size = float(np.linalg.norm(weights * c[equations.own]))
     return float(np.linalg.norm(weights * (equations.matrix(t) @ c))) / max(size, 1e-300)
 
 
-def _diagonal(values: np.ndarray) -> csr_array:
-    return diags_array(values).tocsr()
+def _scaled(weights: np.ndarray, matrix: csr_array) -> csr_array:
+    """Rows of a sparse matrix, each times its weight."""
+    return csr_array(diags_array(weights) @ matrix)

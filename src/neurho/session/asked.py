@@ -9,10 +9,10 @@ import numpy as np
 
 from neurho._types import NeurhoError, brief, require
 from neurho.config import ADAPTIVE, FIXED, Config, validate
+from neurho.config.string_networks import STRING_KINDS
 from neurho.dynamics.arguments import as_times
 from neurho.model import lattice as lattices
 from neurho.model.interchange.matrices import digest_until, model_of
-from neurho.config.string_networks import STRING_KINDS
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
 from neurho.run.problem import Problem, build

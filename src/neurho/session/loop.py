@@ -155,8 +155,8 @@ def missed(config: Config) -> str:
         return f"The largest error has not fallen below task.goal = {task.goal:g}; there is no larger order to solve."
     if isinstance(config.ansatz, StringNetwork) and task.goal is not None:
         return (
-            f"Networks of different sizes agree to more than task.goal = {task.goal:g}, which is in the errors; a larger "
-            "task.weight, or a larger network, goes further."
+            f"Networks of different sizes differ by more than task.goal = {task.goal:g}, which is in the errors; a "
+            "larger task.weight, or a larger network, goes further."
         )
     if task.goal is not None:
         return f"The largest error has not fallen below task.goal = {task.goal:g}; a larger task.strings goes further."

@@ -43,10 +43,10 @@ def parameter_vector(network: StringNetwork) -> Float[Array, " parameters"]:
     return ravel_pytree(eqx.filter(network, eqx.is_inexact_array))[0]
 
 
-def with_parameters(network: Network, vector: Array) -> Network:
+def with_parameters(network: Network, vector: Array | np.ndarray) -> Network:
     """The network with other parameters."""
     trained, rest = eqx.partition(network, eqx.is_inexact_array)
-    return eqx.combine(ravel_pytree(trained)[1](vector), rest)
+    return eqx.combine(ravel_pytree(trained)[1](jnp.asarray(vector)), rest)
 
 
 def string_values(network: StringNetwork, strings: Strings) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from functools import cache
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +23,7 @@ def subsets(slots: int) -> np.ndarray:
 def moments(kappa: Array, slots: int) -> Array:
     """The moment of all slots from the cumulants of all subsets `(2^slots,)`:
 
-        m[S] = sum over T in S with the first slot of S in T of  kappa[T] m[S - T],   m[{}] = 1.
+    m[S] = sum over T in S with the first slot of S in T of  kappa[T] m[S - T],   m[{}] = 1.
     """
     found: list[Array] = [jnp.ones(())]
     for whole in range(1, 2**slots):

@@ -42,4 +42,6 @@ class MixtureNetwork(StringNetwork):
 def mixture_network(key: PRNGKeyArray, product: np.ndarray, moves: np.ndarray, terms: int) -> MixtureNetwork:
     """A product state `(sites, letters)` with terms near it that have no weight yet."""
     noise = SPREAD * jax.random.normal(key, (terms, product.shape[0], product.shape[1] - 1), dtype=float)
-    return MixtureNetwork(product_means(product, moves), jnp.zeros(terms), product[:, 1:] + noise, jnp.asarray(moves))
+    return MixtureNetwork(
+        product_means(product, moves), jnp.zeros(terms), jnp.asarray(product[:, 1:]) + noise, jnp.asarray(moves)
+    )

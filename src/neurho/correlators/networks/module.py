@@ -17,7 +17,7 @@ from neurho.matrix_elements.networks.recipe import Recipe, taken_apart
 
 
 class StringModule(StringNetwork):
-    """A module f of the letters of all sites, as [`from_string_module`][neurho.networks.from_string_module] makes it."""
+    """A module f of the letters of all sites, made by [`from_string_module`][neurho.networks.from_string_module]."""
 
     parameters: dict[str, Float[Array, "..."]]
     recipe: Recipe = eqx.field(static=True)
