@@ -1,6 +1,6 @@
 """Networks that stand for density matrices, the states that they begin in, and files of their parameters."""
 
-from neurho.correlators.networks import StringNetwork, from_string_module
+from neurho.correlators.networks import AbstractStringNetwork, from_string_module
 from neurho.matrix_elements.fitting import fitted_product
 from neurho.matrix_elements.networks import (
     MPDO,
@@ -50,6 +50,7 @@ __all__ = [
     "RBM",
     "AbstractAmplitudes",
     "AbstractAnsatz",
+    "AbstractStringNetwork",
     "GramHadamard",
     "GroupConvolution",
     "Hermitian",
@@ -59,7 +60,6 @@ __all__ = [
     "ModuleAnsatz",
     "Positive",
     "Reevaluated",
-    "StringNetwork",
     "Symmetrised",
     "Table",
     "TiedRBM",

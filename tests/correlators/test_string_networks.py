@@ -223,7 +223,7 @@ def test_an_evolution_follows_the_exact_one_and_goes_on_with_the_same_numbers():
 
 def test_drawn_rows_find_the_same_state():
     problem = build(loads(CHAIN.replace("filters = 4", "filters = 2") + "rows = 120\n", "chain"))
-    assert problem.driver.drawn(4)
+    assert problem.driver.ensemble.drawn(4)
     *_, last = problem.snapshots()
     truth = exact.expectations(exact.stationary_state(problem.lindbladian).rho, problem.lindbladian)
     off = abs(last.observables["sz"].mean - truth["sz"].mean())

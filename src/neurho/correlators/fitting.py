@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
 
-from neurho.correlators.networks import StringNetwork, parameter_vector, string_derivatives, string_values
+from neurho.correlators.networks import AbstractStringNetwork, parameter_vector, string_derivatives, string_values
 from neurho.correlators.networks.base import with_parameters
 from neurho.correlators.rows import Equations
 
@@ -21,13 +21,15 @@ CHORDS = 2
 class Fitted(NamedTuple):
     """A network after an implicit step: with the damping that served, and |r|^2 before and after."""
 
-    network: StringNetwork
+    network: AbstractStringNetwork
     damping: float
     before: float
     after: float
 
 
-def linearised(network: StringNetwork, equations: Equations, matrix: csr_array) -> tuple[np.ndarray, np.ndarray]:
+def linearised(
+    network: AbstractStringNetwork, equations: Equations, matrix: csr_array
+) -> tuple[np.ndarray, np.ndarray]:
     """`matrix` on the columns times their c_P, `(rows,)`, and its derivative, `(rows, parameters)`.
 
     Derivatives of all columns are never there at once.
@@ -43,7 +45,7 @@ def linearised(network: StringNetwork, equations: Equations, matrix: csr_array) 
 
 
 def implicit_step(
-    network: StringNetwork,
+    network: AbstractStringNetwork,
     equations: Equations,
     matrix: csr_array,
     target: np.ndarray,

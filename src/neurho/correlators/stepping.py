@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from neurho.correlators.fitting import implicit_step
-from neurho.correlators.networks.base import StringNetwork, parameter_vector, string_values, with_parameters
+from neurho.correlators.networks.base import AbstractStringNetwork, parameter_vector, string_values, with_parameters
 from neurho.correlators.rows import Equations
 
 FIRST_STEP, GROWTH, LONGEST = 0.3, 1.3, 1e4
@@ -29,19 +29,19 @@ class Place(NamedTuple):
     left: float
 
 
-def search_start(network: StringNetwork) -> Place:
+def search_start(network: AbstractStringNetwork) -> Place:
     """Before the first step of a search."""
     theta = np.asarray(parameter_vector(network))
     return Place(theta=theta, before=theta, last=0.0, length=FIRST_STEP, damping=1e-3, left=0.0)
 
 
-def flow_start(network: StringNetwork, length: float) -> Place:
+def flow_start(network: AbstractStringNetwork, length: float) -> Place:
     """Before the first step of an evolution."""
     theta = np.asarray(parameter_vector(network))
     return Place(theta=theta, before=theta, last=0.0, length=length, damping=1e-6, left=0.0)
 
 
-def search_step(network: StringNetwork, equations: Equations, metric: float, place: Place) -> Place:
+def search_step(network: AbstractStringNetwork, equations: Equations, metric: float, place: Place) -> Place:
     """One step in pseudo-time: backward Euler, ever longer. `left` is what L c leaves, relative to c."""
     dt, weights = place.length, equations.weights(metric)
     now = with_parameters(network, place.theta)
@@ -60,7 +60,7 @@ def search_step(network: StringNetwork, equations: Equations, metric: float, pla
 
 
 def flow_step(
-    network: StringNetwork,
+    network: AbstractStringNetwork,
     equations: Equations,
     metric: float,
     place: Place,
@@ -105,7 +105,7 @@ def flow_step(
     return moved, True
 
 
-def residual(network: StringNetwork, equations: Equations, weights: np.ndarray, t: float = 0.0) -> float:
+def residual(network: AbstractStringNetwork, equations: Equations, weights: np.ndarray, t: float = 0.0) -> float:
     """|| W L c || / || W c ||, both over the rows."""
     c = string_values(network, equations.columns)
     size = float(np.linalg.norm(weights * c[equations.own]))

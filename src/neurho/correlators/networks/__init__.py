@@ -1,7 +1,7 @@
 """Networks of correlators: real functions of operator strings."""
 
 from neurho.correlators.networks.base import (
-    StringNetwork,
+    AbstractStringNetwork,
     parameter_vector,
     string_derivatives,
     string_values,
@@ -22,6 +22,7 @@ from neurho.correlators.networks.module import (
 )
 
 __all__ = [
+    "AbstractStringNetwork",
     "Change",
     "ConnectedNetwork",
     "ConvolutionNetwork",
@@ -31,7 +32,6 @@ __all__ = [
     "Means",
     "MixtureNetwork",
     "StringModule",
-    "StringNetwork",
     "as_string_network",
     "convolution_network",
     "cumulant_network",

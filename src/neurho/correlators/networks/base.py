@@ -18,7 +18,7 @@ CHUNK_BYTES = 2**26
 """Memory for the derivatives, and for what leads to them, of strings that are looked at together."""
 
 
-class StringNetwork(eqx.Module):
+class AbstractStringNetwork(eqx.Module):
     """c_P = Tr(P rho) as a function of a string P, given by its support.
 
     A string that is not the identity has slots `(sites, letters)`; a slot with letter 0 is padding and changes nothing.
@@ -35,10 +35,10 @@ class StringNetwork(eqx.Module):
         return 64 * slots
 
 
-Network = TypeVar("Network", bound=StringNetwork)
+Network = TypeVar("Network", bound=AbstractStringNetwork)
 
 
-def parameter_vector(network: StringNetwork) -> Float[Array, " parameters"]:
+def parameter_vector(network: AbstractStringNetwork) -> Float[Array, " parameters"]:
     """All parameters in one row."""
     return ravel_pytree(eqx.filter(network, eqx.is_inexact_array))[0]
 
@@ -49,7 +49,7 @@ def with_parameters(network: Network, vector: Array | np.ndarray) -> Network:
     return eqx.combine(ravel_pytree(trained)[1](jnp.asarray(vector)), rest)
 
 
-def string_values(network: StringNetwork, strings: Strings) -> np.ndarray:
+def string_values(network: AbstractStringNetwork, strings: Strings) -> np.ndarray:
     """c_P of strings, `(strings,)`; 1 for the identity."""
     found = np.ones(strings.size)
     for rows, sites, letters in _chunks(network, strings, more=1):
@@ -58,7 +58,7 @@ def string_values(network: StringNetwork, strings: Strings) -> np.ndarray:
     return found
 
 
-def string_derivatives(network: StringNetwork, strings: Strings) -> Iterator[tuple[np.ndarray, ...]]:
+def string_derivatives(network: AbstractStringNetwork, strings: Strings) -> Iterator[tuple[np.ndarray, ...]]:
     """Part by part: which strings, their c_P and d c_P / d theta `(strings, parameters)`."""
     count = parameter_vector(network).size
     for rows, sites, letters in _chunks(network, strings, more=4, besides=count):
@@ -66,7 +66,9 @@ def string_derivatives(network: StringNetwork, strings: Strings) -> Iterator[tup
         yield rows, np.asarray(values)[: len(rows)], np.asarray(slopes)[: len(rows)]
 
 
-def _chunks(network: StringNetwork, strings: Strings, *, more: int, besides: int = 0) -> Iterator[tuple[Any, ...]]:
+def _chunks(
+    network: AbstractStringNetwork, strings: Strings, *, more: int, besides: int = 0
+) -> Iterator[tuple[Any, ...]]:
     """Strings that are not the identity in parts of equal shape: the last is filled up with the identity."""
     alive = np.flatnonzero(strings.weights)
     slots = max(1, strings.sites.shape[1])
@@ -81,12 +83,12 @@ def _chunks(network: StringNetwork, strings: Strings, *, more: int, besides: int
 
 
 @program
-def _values(network: StringNetwork, sites: Array, letters: Array) -> Array:
+def _values(network: AbstractStringNetwork, sites: Array, letters: Array) -> Array:
     return jax.vmap(network.value)(sites, letters)
 
 
 @program
-def _derivatives(network: StringNetwork, sites: Array, letters: Array) -> tuple[Array, Array]:
+def _derivatives(network: AbstractStringNetwork, sites: Array, letters: Array) -> tuple[Array, Array]:
     trained, rest = eqx.partition(network, eqx.is_inexact_array)
     vector, unravel = ravel_pytree(trained)
 

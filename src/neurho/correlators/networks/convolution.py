@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho.correlators.networks.base import StringNetwork
+from neurho.correlators.networks.base import AbstractStringNetwork
 
 
-class ConvolutionNetwork(StringNetwork):
+class ConvolutionNetwork(AbstractStringNetwork):
     """A function of letters that is the same for all strings which the moves g carry into each other:
 
         h_1(g) = tanh(a + sum_j W(g j, letter_j)),   h_n(g) = tanh(a_n + sum_h V_n(g^-1 h) h_{n-1}(h)),

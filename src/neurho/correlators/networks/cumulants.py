@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho.correlators.networks.base import StringNetwork
+from neurho.correlators.networks.base import AbstractStringNetwork
 from neurho.correlators.networks.means import Means, product_means
 
 SPREAD = 0.5
@@ -34,14 +34,14 @@ def moments(kappa: Array, slots: int) -> Array:
     return found[-1]
 
 
-class ConnectedNetwork(StringNetwork):
+class ConnectedNetwork(AbstractStringNetwork):
     """Cumulants that something else gives: `means` of single sites, `kernel` of blocks of two sites or more.
 
     Extensive where the kernel vanishes between distant sites; a product state where it vanishes.
     """
 
     means: Means
-    kernel: StringNetwork
+    kernel: AbstractStringNetwork
 
     def value(self, sites: Int[Array, " slots"], letters: Int[Array, " slots"]) -> Float[Array, ""]:
         """c_P as the sum over partitions of products of cumulants."""
@@ -64,7 +64,7 @@ def joined_blocks(one: Array, kappa: Array, letters: Array) -> Array:
     return moments(kappa.at[1 << np.arange(slots)].set(one), slots)
 
 
-class CumulantNetwork(StringNetwork):
+class CumulantNetwork(AbstractStringNetwork):
     """kappa(block) = sum_f w_f sum_g prod_j b_f(g j, letter_j): a few filters over the lattice, moved by symmetries g.
 
     **Attributes**

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho.correlators.networks.base import StringNetwork
+from neurho.correlators.networks.base import AbstractStringNetwork
 
 SPREAD = 0.2
 """Standard deviation of the entries that carry correlations."""
 
 
-class MatrixProductNetwork(StringNetwork):
+class MatrixProductNetwork(AbstractStringNetwork):
     """c_P = [M_1(p_1) M_2(p_2) ...]_00 / [M_1(0) M_2(0) ...]_00, for all letters, the identity included.
 
     **Attributes**

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho.correlators.networks.base import StringNetwork
+from neurho.correlators.networks.base import AbstractStringNetwork
 from neurho.correlators.networks.means import Means, product_means
 
 SPREAD = 0.3
 """Standard deviation by which the letters of a new term differ from those of the product."""
 
 
-class MixtureNetwork(StringNetwork):
+class MixtureNetwork(AbstractStringNetwork):
     """c_P = prod_j m_j + sum_f w_f ((1/|G|) sum_g prod_j b_f(g j, letter_j) - prod_j m_j),  1 for the identity.
 
     Strong up to about ten sites, and not extensive: far apart, sites stay correlated.

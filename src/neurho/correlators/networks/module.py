@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from neurho._types import NeurhoError, brief, require, require_whole
-from neurho.correlators.networks.base import StringNetwork, parameter_vector, string_values, with_parameters
+from neurho.correlators.networks.base import AbstractStringNetwork, parameter_vector, string_values, with_parameters
 from neurho.correlators.networks.cumulants import ConnectedNetwork
 from neurho.correlators.networks.means import Means, product_means
 from neurho.correlators.strings import from_dense
 from neurho.matrix_elements.networks.recipe import Recipe, taken_apart
 
 
-class StringModule(StringNetwork):
+class StringModule(AbstractStringNetwork):
     """A module f of the letters of all sites, made by [`from_string_module`][neurho.networks.from_string_module]."""
 
     parameters: dict[str, Float[Array, "..."]]
@@ -29,7 +29,7 @@ class StringModule(StringNetwork):
         return jnp.asarray(self.recipe.raw(self.parameters, word)).astype(float)
 
 
-class Change(StringNetwork):
+class Change(AbstractStringNetwork):
     """f(P) - f_0(P): how far `kernel` has come from its start f_0, with all derivatives of f.
 
     **Attributes**
@@ -37,7 +37,7 @@ class Change(StringNetwork):
     - `origin`: the parameters of f_0 as whole numbers with the same bits: they are not trained.
     """
 
-    kernel: StringNetwork
+    kernel: AbstractStringNetwork
     origin: Int[Array, " parameters"]
 
     def value(self, sites: Int[Array, " slots"], letters: Int[Array, " slots"]) -> Float[Array, ""]:
@@ -50,11 +50,11 @@ class Change(StringNetwork):
         return 2 * self.kernel.entries(slots)
 
 
-class Departure(StringNetwork):
+class Departure(AbstractStringNetwork):
     """c_P = prod_j m_j(letter_j) + f(P): a product state, and what `kernel` adds."""
 
     means: Means
-    kernel: StringNetwork
+    kernel: AbstractStringNetwork
 
     def value(self, sites: Int[Array, " slots"], letters: Int[Array, " slots"]) -> Float[Array, ""]:
         """c_P of one string."""
@@ -66,7 +66,7 @@ class Departure(StringNetwork):
 
 
 def departing(
-    kernel: StringNetwork, product: np.ndarray, moves: np.ndarray, *, connected: bool = False
+    kernel: AbstractStringNetwork, product: np.ndarray, moves: np.ndarray, *, connected: bool = False
 ) -> Departure | ConnectedNetwork:
     """Any network made to begin in the product state `(sites, letters)`, poles included, with all its derivatives.
 
@@ -77,9 +77,9 @@ def departing(
     return make(product_means(product, moves), Change(kernel, bits))
 
 
-def as_string_network(given: Any, *, sites: int, local_dim: int, name: str) -> StringNetwork:
+def as_string_network(given: Any, *, sites: int, local_dim: int, name: str) -> AbstractStringNetwork:
     """What a maker has returned, as a network of correlators: one as it is, a module, or (module, parameters)."""
-    if isinstance(given, StringNetwork):
+    if isinstance(given, AbstractStringNetwork):
         return given
     pair = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     return from_string_module(*pair, sites=sites, local_dim=local_dim, name=name)

@@ -132,7 +132,7 @@ class Ensemble:
             "larger task.weight or task.rows."
         )
 
-    def blank_network(self, units: int) -> nets.StringNetwork:
+    def blank_network(self, units: int) -> nets.AbstractStringNetwork:
         """A network of some size, at its start."""
         ansatz, product, moves = self.ansatz, self.product, self.picture.symmetry.moves
         key = jax.random.fold_in(jax.random.key(self.picture.setup.config.seed), units)
@@ -163,7 +163,7 @@ class Ensemble:
         return np.array([move for move in moves.tolist() if tuple(move) in lattice])
 
     @cached_property
-    def members(self) -> list[nets.StringNetwork]:
+    def members(self) -> list[nets.AbstractStringNetwork]:
         """All networks at their start."""
         return [self.blank_network(size.units) for size in self.sizes]
 

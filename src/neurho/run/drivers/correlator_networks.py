@@ -31,7 +31,7 @@ TWICE = 2.0
 two networks agree in one mean may be chance.
 """
 
-LEFT = {"stationary": 0.25, "evolve": 0.05}
+LEFT = {"stationary": 0.4, "evolve": 0.05}
 """Share of what the equations leave, relative to c, that is taken for an error, in units of the slowest decay: networks
 that are alike may agree and be wrong. Calibrated on small systems (docs/correlators.md).
 """
@@ -97,7 +97,7 @@ class StringNetworks(Driver):
         none = np.zeros((len(places), self.ensemble.picture.count))
         return Walking(step=0, t=0.0, dt=0.0, places=places, values=none, worst=none[0])
 
-    def _flow_start(self, network: nets.StringNetwork) -> co.Place:
+    def _flow_start(self, network: nets.AbstractStringNetwork) -> co.Place:
         return co.flow_start(network, 1e-3 * float(self.ensemble.picture.setup.times[-1]))
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
@@ -155,7 +155,7 @@ class StringNetworks(Driver):
     def _walked(
         self,
         number: int,
-        network: nets.StringNetwork,
+        network: nets.AbstractStringNetwork,
         place: co.Place,
         times: tuple[float, float],
         here: Walking,
