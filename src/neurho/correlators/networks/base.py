@@ -30,9 +30,9 @@ class AbstractStringNetwork(eqx.Module):
     def value(self, sites: Int[Array, " slots"], letters: Int[Array, " slots"]) -> Float[Array, ""]:
         """c_P of one string."""
 
+    @abstractmethod
     def entries(self, slots: int) -> int:
         """About how many numbers one value of a string of `slots` sites goes through: it decides on chunks."""
-        return 64 * slots
 
 
 Network = TypeVar("Network", bound=AbstractStringNetwork)

@@ -28,6 +28,10 @@ class StringModule(AbstractStringNetwork):
         word = jnp.zeros(self.sites, jnp.int32).at[sites].max(letters)
         return jnp.asarray(self.recipe.raw(self.parameters, word)).astype(float)
 
+    def entries(self, slots: int) -> int:
+        """A guess: as many as parameters, and letters."""
+        return 64 * self.sites + sum(leaf.size for leaf in self.parameters.values())
+
 
 class Change(AbstractStringNetwork):
     """f(P) - f_0(P): how far `kernel` has come from its start f_0, with all derivatives of f.
