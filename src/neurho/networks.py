@@ -1,5 +1,6 @@
 """Networks that stand for density matrices, the states that they begin in, and files of their parameters."""
 
+from neurho.correlators.networks import AbstractStringNetwork, from_string_module
 from neurho.matrix_elements.fitting import fitted_product
 from neurho.matrix_elements.networks import (
     MPDO,
@@ -49,6 +50,7 @@ __all__ = [
     "RBM",
     "AbstractAmplitudes",
     "AbstractAnsatz",
+    "AbstractStringNetwork",
     "GramHadamard",
     "GroupConvolution",
     "Hermitian",
@@ -67,6 +69,7 @@ __all__ = [
     "fitted_product",
     "from_amplitude",
     "from_module",
+    "from_string_module",
     "last_network",
     "level_amplitudes",
     "level_state",

@@ -15,6 +15,9 @@ from neurho.config.tasks import WITHOUT_NETWORK
 GIVEN = frozenset({"sites", "local_dim", "key"})
 """Arguments that every maker of a network is called with."""
 
+CODE = ("python", "string-module")
+"""Kinds of networks that code of the user makes."""
+
 NAMED = r"^.+\.py:[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -57,7 +60,7 @@ def with_module(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any
     **Raises** `NeurhoError` for a file that cannot be read.
     """
     raw = data.get("ansatz")
-    if not isinstance(raw, dict) or raw.get("kind") != "python":
+    if not isinstance(raw, dict) or raw.get("kind") not in CODE:
         return data
     given = raw.get("module")
     file, colon, name = str(given).rpartition(":")
@@ -82,9 +85,10 @@ def require_trust(problem: Any, *, trust: bool) -> None:
     **Raises** `NeurhoError` for a network of the user's own without `trust`.
     """
     network = problem.ansatz
-    used = problem.task.method not in WITHOUT_NETWORK
+    strings = network is not None and network.kind == "string-module"
+    used = problem.task.method == "correlators" if strings else problem.task.method not in WITHOUT_NETWORK
     if isinstance(network, PythonModule) and used and not trust:
         raise NeurhoError(
-            f'The network of this problem, ansatz.kind = "python", runs the code in `{network.path}`: give `--trust` '
-            "(from Python, trust=True) if you know what it does."
+            f'The network of this problem, ansatz.kind = "{network.kind}", runs the code in `{network.path}`: give '
+            "`--trust` (from Python, trust=True) if you know what it does."
         )

@@ -13,6 +13,7 @@ from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.modules import PythonModule
 from neurho.config.processor import Coupling, Drive, Gate, Processor, check_fidelity
 from neurho.config.pulses import Pulse
+from neurho.config.string_networks import StringNetwork
 from neurho.config.tables import (
     Chain,
     Convolution,
@@ -55,7 +56,7 @@ EXACT_BY_ITSELF = {"evolve": 2**8, "stationary": 2**7}
 """Largest d^N at which `task.method = "auto"` is "exact": what takes seconds."""
 Lattices: TypeAlias = Chain | Square | Triangular | Edges
 Models: TypeAlias = Heisenberg | Xyz | Ising | Dephasing | Processor | Custom | Matrices
-Ansatzes: TypeAlias = Rbm | Liouville | Ndm | Gram | Mpdo | Convolution | ExactTable | PythonModule
+Ansatzes: TypeAlias = Rbm | Liouville | Ndm | Gram | Mpdo | Convolution | ExactTable | PythonModule | StringNetwork
 Initials: TypeAlias = Product | Levels | MeanField | Random | State | Matrix
 Samplings: TypeAlias = Metropolis | Enumeration
 Tasks: TypeAlias = Evolve | Stationary
@@ -128,13 +129,32 @@ def _misfits(config: Config) -> Iterator[Refusal]:
     yield from check_fidelity(config)
     if isinstance(config.ansatz, PythonModule):
         yield from config.ansatz.check()
-    if isinstance(config.ansatz, FITTED):
+    elif not isinstance(config.ansatz, StringNetwork):
+        for key in ("rows", "metric"):
+            if getattr(config.task, key) is not None:
+                yield Refusal(f"task.{key}", "be left out without a network of correlators", "it is there")
+    if isinstance(config.ansatz, StringNetwork):
+        yield from _check_strings(config, config.ansatz)
+    elif isinstance(config.ansatz, FITTED):
         yield from _check_start(config, config.ansatz.kind)
     network = config.ansatz
     if network is not None and getattr(network, "translations", False):
         yield from _check_translations(config, network)
     elif getattr(network, "point_group", False):
         yield Refusal("ansatz.point_group", "be false unless ansatz.translations = true", "it is true")
+
+
+def _check_strings(config: Config, network: StringNetwork) -> Iterator[Refusal]:
+    """What a network of correlators does not go with."""
+    task = config.task
+    if task.method not in WITHOUT_NETWORK:
+        must = f'be "correlators" for ansatz.kind = "{network.kind}", whose networks are functions of operator strings'
+        yield Refusal("task.method", must, f'it is "{task.method}"')
+    if task.method == "correlators" and getattr(task, "closure", None) == "cumulants":
+        yield Refusal("task.closure", "be left out where [ansatz] gives a network of correlators", "it is there")
+    if task.method == "correlators" and isinstance(config.initial, State):
+        must = "begin in a product state for a network of correlators"
+        yield Refusal("initial.kind", must, 'it is "state"')
 
 
 def _check_start(config: Config, kind: str) -> Iterator[Refusal]:

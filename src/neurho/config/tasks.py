@@ -67,8 +67,14 @@ PROJECTED_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 3e-4, "damping"
 """Keys of implicit projected steps."""
 
 
-CORRELATOR_DEFAULTS: dict[str, Any] = {"strings": 50_000, "weight": None, "tolerance": 1e-7}
-"""Keys of hierarchies of correlators."""
+CORRELATOR_DEFAULTS: dict[str, Any] = {
+    "strings": 50_000,
+    "weight": None,
+    "tolerance": 1e-7,
+    "rows": None,
+    "metric": None,
+}
+"""Keys of hierarchies of correlators, and of networks of them."""
 
 
 TRAJECTORY_DEFAULTS: dict[str, Any] = {
@@ -159,6 +165,8 @@ class Flow(Table):
     error_goal: MaybePositive = None
     strings: MaybeCount = None
     weight: MaybeCount = None
+    rows: MaybeCount = None
+    metric: Annotated[Number | None, Field(gt=0, le=1, description="a number > 0 and <= 1")] = None
     bond: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
     hidden: MaybeCount = None
     samples: Annotated[Whole | None, Field(ge=64, description="a whole number >= 64")] = None

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from neurho.config.messages import Refusal, Refusals, ending, one_of, require_none, shown, suggest
 from neurho.config.schema import EXACT_BY_ITSELF, KINDS, NESTED, PLAIN, PULSES, Config, automatic_method
+from neurho.config.string_networks import with_defaults
 from neurho.config.tables import Index, Table
 from neurho.config.units import in_units
 
@@ -52,6 +53,8 @@ def _with_method(raw: object, data: Mapping[str, Any], tables: Mapping[str, Any]
     """The table [task] with a method, where there is no network and none, or "auto", is asked for."""
     lattice, model = tables.get("lattice"), tables.get("model")
     kind = raw.get("kind") if isinstance(raw, dict) else None
+    if isinstance(raw, dict):
+        raw = with_defaults(raw, data.get("ansatz"))
     if not isinstance(raw, dict) or lattice is None or model is None or kind not in list(EXACT_BY_ITSELF):
         return raw
     asked, network = raw.get("method"), "ansatz" in data or "sampling" in data

@@ -21,6 +21,7 @@ from neurho.correlators.reading import (
     smallest_eigenvalue,
     string_means,
 )
+from neurho.correlators.rows import Equations, Rows, all_rows, build_equations, drawn_rows
 from neurho.correlators.rungs import MOST_WEIGHT, Rung, cumulant_ladder, ladder, require_terms, string_counts
 from neurho.correlators.solving import Moments, propagate, raw_means, start, stationary_state
 from neurho.correlators.starts import (
@@ -35,6 +36,7 @@ from neurho.correlators.starts import (
     purity,
     shared_symmetry,
 )
+from neurho.correlators.stepping import Place, flow_start, flow_step, residual, search_start, search_step
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
@@ -42,26 +44,34 @@ __all__ = [
     "Branch",
     "Cumulants",
     "Dense",
+    "Equations",
     "Hierarchy",
     "Kept",
     "Known",
     "Measured",
     "Moments",
     "Order",
+    "Place",
+    "Rows",
     "Rung",
     "Solution",
     "StringTerms",
     "Strings",
     "Symmetry",
+    "all_rows",
     "all_strings",
     "all_values",
     "begin",
     "blocks",
     "branch_moments",
     "build_cumulants",
+    "build_equations",
     "build_hierarchy",
     "cumulant_ladder",
     "dense",
+    "drawn_rows",
+    "flow_start",
+    "flow_step",
     "from_correlators",
     "from_dense",
     "invariant_moves",
@@ -82,6 +92,9 @@ __all__ = [
     "purity",
     "raw_means",
     "require_terms",
+    "residual",
+    "search_start",
+    "search_step",
     "sector_signs",
     "shared_symmetry",
     "smallest_eigenvalue",

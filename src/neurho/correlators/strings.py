@@ -114,6 +114,23 @@ class Symmetry:
             np.minimum(least, total, out=least)
         return least[inverse.reshape(-1)]
 
+    def canonical(self, strings: Strings) -> Strings:
+        """For each string that of its orbit whose own key is the smallest, sites ascending."""
+        if len(self._images) == 1:
+            return strings
+        codes = strings.sites * self.letters + strings.letters
+        least = np.full(strings.size, np.iinfo(np.uint64).max, dtype=np.uint64)
+        best = np.zeros(strings.size, dtype=np.int64)
+        for number, image in enumerate(self._images):
+            total = image[codes].sum(axis=1, dtype=np.uint64)
+            best = np.where(total < least, number, best)
+            np.minimum(least, total, out=least)
+        sites = np.where(strings.letters > 0, self.moves[best[:, None], strings.sites], self.sites)
+        order = np.argsort(sites, axis=1, kind="stable")
+        sites = np.take_along_axis(sites, order, axis=1)
+        word = np.take_along_axis(strings.letters, order, axis=1)
+        return Strings(np.where(word > 0, sites, 0).astype(np.int32), word)
+
     def orbits(self, strings: Strings) -> np.ndarray:
         """How many strings each string stands for: permutations, divided by those that leave it as it is."""
         codes = strings.sites * self.letters + strings.letters

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +11,7 @@ from typing import Any
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError
-from neurho.matrix_elements.networks import AbstractAnsatz, as_network
+from neurho.matrix_elements.networks import as_network
 from neurho.records.files import disk
 
 
@@ -24,11 +24,12 @@ def network_of_code(
     sites: int,
     local_dim: int,
     key: PRNGKeyArray,
-) -> AbstractAnsatz:
+    take: Callable[..., Any] = as_network,
+) -> Any:
     """The network that `name` in a Python file makes, called with `sites`, `local_dim`, `key` and `arguments`.
 
     It returns a network, a module that [`from_module`][neurho.matrix_elements.networks.from_module] takes, or (module,
-    parameters). This runs the code: whoever calls it trusts it.
+    parameters); `take` makes a network of that. This runs the code: whoever calls it trusts it.
 
     **Raises** `NeurhoError` for a file whose SHA-256 is another one, and, with the error as its cause, for code that
     fails.
@@ -44,7 +45,7 @@ def network_of_code(
     except Exception as error:
         given = ", ".join(["sites", "local_dim", "key", *arguments])
         raise NeurhoError(_failed(f"`{name}` in `{path}`, called with {given},", error)) from error
-    return as_network(made, sites=sites, local_dim=local_dim, name=f"{path.name}:{name}")
+    return take(made, sites=sites, local_dim=local_dim, name=f"{path.name}:{name}")
 
 
 @cache

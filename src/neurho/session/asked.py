@@ -9,6 +9,7 @@ import numpy as np
 
 from neurho._types import NeurhoError, brief, require
 from neurho.config import ADAPTIVE, FIXED, Config, validate
+from neurho.config.string_networks import STRING_KINDS
 from neurho.dynamics.arguments import as_times
 from neurho.model import lattice as lattices
 from neurho.model.interchange.matrices import digest_until, model_of
@@ -72,7 +73,8 @@ def problem_of(
         data["initial"] = _plain(initial_of(initial, sites, dim, kept=kept))
     if networked:
         data["ansatz"] = _network(ansatz, sites.sites)
-        data["sampling"] = _sampling(sampling, dim ** (2 * sites.sites))
+        if data["ansatz"]["kind"] not in STRING_KINDS:
+            data["sampling"] = _sampling(sampling, dim ** (2 * sites.sites))
     if output is not None:
         data["output"] = _plain(output)
     with _about_arguments():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from neurho._jax.parallel import agree, largest
 from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, Config
+from neurho.config.string_networks import StringNetwork
 from neurho.observables import Snapshot
 from neurho.records import Run
 from neurho.session.interrupt import Interrupted, signals
@@ -152,6 +153,11 @@ def missed(config: Config) -> str:
         return ""
     if getattr(task, "closure", None) == "cumulants":
         return f"The largest error has not fallen below task.goal = {task.goal:g}; there is no larger order to solve."
+    if isinstance(config.ansatz, StringNetwork) and task.goal is not None:
+        return (
+            f"Networks of different sizes differ by more than task.goal = {task.goal:g}, which is in the errors; a "
+            "larger task.weight, or a larger network, goes further."
+        )
     if task.goal is not None:
         return f"The largest error has not fallen below task.goal = {task.goal:g}; a larger task.strings goes further."
     if task.method == "matrix-product":

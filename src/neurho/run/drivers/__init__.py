@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from neurho.run.assembly import METHODS
-from neurho.run.drivers import cumulants, trajectories
+from neurho.run.drivers import correlator_networks, trajectories
 from neurho.run.drivers.base import Driver
 from neurho.run.drivers.exact import ExactDriver
 from neurho.run.drivers.flow import FlowDriver
@@ -24,7 +24,7 @@ DRIVERS: Mapping[str, Callable[[Setup], Driver]] = MappingProxyType(
         "projected": ProjectedDriver,
         "continuation": ContinuationDriver,
         "exact": ExactDriver,
-        "correlators": cumulants.make,
+        "correlators": correlator_networks.make,
         "matrix-product": MatrixProduct,
         "outcomes": OutcomesDriver,
         "trajectories": trajectories.make,

@@ -9,6 +9,7 @@ from neurho import correlators as co
 from neurho import exact
 from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, fingerprint, loads
+from neurho.config.string_networks import StringNetwork
 from neurho.matrix_elements.networks import density_matrix
 from neurho.records import PROBLEM, read_problem, read_state
 from neurho.run.assembly import make_lattice, make_lindbladian
@@ -98,6 +99,11 @@ def _read(run: str, old: Setup, make: Callable[[Setup], Any]) -> Ended:
         raise NeurhoError(f'the run `{run}` has task.method = "{method}", which leaves no strings of operators.')
     if getattr(old.config.task, "closure", None) == "cumulants":
         raise NeurhoError(f'the run `{run}` has task.closure = "cumulants", which keeps means and no state.')
+    if method == "correlators" and isinstance(old.config.ansatz, StringNetwork):
+        raise NeurhoError(
+            f'the run `{run}` has a network of correlators (ansatz.kind = "{old.config.ansatz.kind}"), with which no '
+            "other run begins."
+        )
     if method == "correlators":
         driver = make(old)
         return driver.ended(read_state(run, driver.blank(), fingerprint(old.config)))

@@ -1,0 +1,69 @@
+"""Tables of networks of correlators: real functions of operator strings, for `task.method = "correlators"`."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from neurho.config.modules import PythonModule
+from neurho.config.tables import Count, Flag, MaybeCount, Table
+
+
+class Cumulants(Table):
+    """Connected correlators from a few filters over the lattice, summed over its symmetries."""
+
+    kind: Literal["cumulants"]
+    filters: MaybeCount = None
+    size_key: ClassVar[str] = "filters"
+
+
+class Mixture(Table):
+    """A mixture of `filters` product operators, each averaged over the symmetries of the lattice."""
+
+    kind: Literal["mixture"]
+    filters: MaybeCount = None
+    size_key: ClassVar[str] = "filters"
+
+
+class MatrixProduct(Table):
+    """Matrix products of letters along the sites in their order."""
+
+    kind: Literal["matrix-product"]
+    bond: MaybeCount = None
+    size_key: ClassVar[str] = "bond"
+
+
+class StringConvolution(Table):
+    """Group-equivariant convolutions over letters: `depth` layers of `channels`; with `connected` they give cumulants
+    in place of means.
+    """
+
+    kind: Literal["string-convolution"]
+    channels: MaybeCount = None
+    depth: Count = 1
+    point_group: Flag = False
+    connected: Flag = False
+    size_key: ClassVar[str] = "channels"
+
+
+class StringModule(PythonModule):
+    """A module of the user's own on the letters of strings; with `connected` it gives cumulants in place of means."""
+
+    kind: Literal["string-module"]  # pyright: ignore[reportIncompatibleVariableOverride]
+    connected: Flag = False
+    size_key: ClassVar[str] = ""
+
+
+StringNetwork: TypeAlias = Cumulants | Mixture | MatrixProduct | StringConvolution | StringModule
+
+STRING_KINDS = ("cumulants", "mixture", "matrix-product", "string-convolution", "string-module")
+
+DEFAULTS: dict[str, Any] = {"rows": 2000, "metric": 1 / 3, "tolerance": 1e-4}
+"""Keys of [task] where a network of correlators is asked for; a search has `max_steps`, too."""
+
+
+def with_defaults(task: Mapping[str, Any], ansatz: object) -> dict[str, Any]:
+    """The table [task] as a network of correlators needs it, where there is one and no other method is asked for."""
+    kind = ansatz.get("kind") if isinstance(ansatz, Mapping) else None
+    if kind not in STRING_KINDS or task.get("method", "auto") not in ("auto", "correlators"):
+        return dict(task)
+    more = {"max_steps": 60} if task.get("kind") == "stationary" else {}
+    return DEFAULTS | more | dict(task) | {"method": "correlators"}

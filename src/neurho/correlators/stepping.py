@@ -1,0 +1,117 @@
+"""Networks of correlators in time and towards a stationary state: implicit steps, in the norm sum lambda^|P| r_P^2."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array, diags_array
+
+from neurho.correlators.fitting import implicit_step
+from neurho.correlators.networks.base import AbstractStringNetwork, parameter_vector, string_values, with_parameters
+from neurho.correlators.rows import Equations
+
+FIRST_STEP, GROWTH, LONGEST = 0.3, 1.3, 1e4
+"""Of pseudo-time: c(t + dt) - dt L c(t + dt) = c(t), ever closer to L c = 0."""
+
+SHRINK, WIDEN = 0.3, 2.0
+"""How much shorter or longer a step may be than the one before."""
+
+
+class Place(NamedTuple):
+    """Where a network is: parameters now and one step ago, the length of that step and of the next one, the damping of
+    Levenberg and Marquardt, and what all implicit steps have left.
+    """
+
+    theta: np.ndarray
+    before: np.ndarray
+    last: float
+    length: float
+    damping: float
+    left: float
+
+
+def search_start(network: AbstractStringNetwork) -> Place:
+    """Before the first step of a search."""
+    theta = np.asarray(parameter_vector(network))
+    return Place(theta=theta, before=theta, last=0.0, length=FIRST_STEP, damping=1e-3, left=0.0)
+
+
+def flow_start(network: AbstractStringNetwork, length: float) -> Place:
+    """Before the first step of an evolution."""
+    theta = np.asarray(parameter_vector(network))
+    return Place(theta=theta, before=theta, last=0.0, length=length, damping=1e-6, left=0.0)
+
+
+def search_step(network: AbstractStringNetwork, equations: Equations, metric: float, place: Place) -> Place:
+    """One step in pseudo-time: backward Euler, ever longer. `left` is what L c leaves, relative to c."""
+    dt, weights = place.length, equations.weights(metric)
+    now = with_parameters(network, place.theta)
+    c = string_values(now, equations.columns)[equations.own]
+    scale = weights / (1 + dt)
+    matrix = _scaled(scale, equations.identity - dt * equations.matrix(0.0))
+    fit = implicit_step(now, equations, matrix, scale * c, place.damping)
+    return Place(
+        theta=np.asarray(parameter_vector(fit.network)),
+        before=place.theta,
+        last=dt,
+        length=min(GROWTH * dt, LONGEST),
+        damping=fit.damping,
+        left=residual(fit.network, equations, weights),
+    )
+
+
+def flow_step(
+    network: AbstractStringNetwork,
+    equations: Equations,
+    metric: float,
+    place: Place,
+    times: tuple[float, float],
+    *,
+    tolerance: float,
+    least: float,
+) -> tuple[Place, bool]:
+    """One step of Crank and Nicolson from times[0] to times[1], at which coefficients are evaluated; whether it counts.
+
+    The error of the step, from the rule of Adams and Bashforth of second order as a predictor, is at most `tolerance`
+    in the norm, unless the step is shorter than `least`.
+    """
+    begin, end = times
+    h, weights = place.length, equations.weights(metric)
+    now = with_parameters(network, place.theta)
+    c = string_values(now, equations.columns)
+    own, first, second = c[equations.own], equations.matrix(begin), equations.matrix(end)
+    rate = first @ c
+    matrix = _scaled(weights, equations.identity - h / 2 * second)
+    target = weights * (own + h / 2 * rate)
+    fit = implicit_step(now, equations, matrix, target, place.damping, iterations=3, enough=0.1 * tolerance)
+    found = string_values(fit.network, equations.columns)[equations.own]
+    if place.last:
+        r = h / place.last
+        old = first @ string_values(with_parameters(network, place.before), equations.columns)
+        off = (found - own - h * ((1 + r / 2) * rate - r / 2 * old)) / (3 * (1 + 1 / r))
+    else:
+        off = (found - own - h * rate) / 2
+    error = float(np.linalg.norm(weights * off)) / tolerance
+    factor = min(WIDEN, max(SHRINK, 0.9 * max(error, 1e-9) ** (-1 / 3)))
+    if error > 1 and h > least:
+        return place._replace(length=max(h * min(factor, 0.9), least)), False
+    moved = Place(
+        theta=np.asarray(parameter_vector(fit.network)),
+        before=place.theta,
+        last=h,
+        length=h * factor,
+        damping=min(fit.damping, 1e-3),
+        left=place.left + float(np.sqrt(fit.after)),
+    )
+    return moved, True
+
+
+def residual(network: AbstractStringNetwork, equations: Equations, weights: np.ndarray, t: float = 0.0) -> float:
+    """|| W L c || / || W c ||, both over the rows."""
+    c = string_values(network, equations.columns)
+    size = float(np.linalg.norm(weights * c[equations.own]))
+    return float(np.linalg.norm(weights * (equations.matrix(t) @ c))) / max(size, 1e-300)
+
+
+def _scaled(weights: np.ndarray, matrix: csr_array) -> csr_array:
+    """Rows of a sparse matrix, each times its weight."""
+    return csr_array(diags_array(weights) @ matrix)
