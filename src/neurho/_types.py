@@ -9,9 +9,6 @@ import numpy as np
 Coefficient: TypeAlias = Callable[[Any], Any]
 """A real or complex function of time, f(t), called with a float."""
 
-CORRECTED = "_corrected"
-"""Ends the names of stationary values that the equation of motion has corrected."""
-
 
 def closing_steps(average: float, step: int) -> int:
     """How many steps follow a search that ends at `step`, to be the part `average` of all (one if that is 1)."""

@@ -48,6 +48,7 @@ def _readable(name: str, value: Any) -> str:
 def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) -> None:
     """What `neurho show` prints."""
     from neurho.certificate import sentence
+    from neurho.observables.names import error_name, parse
 
     search = config.task.kind == "stationary"
     goal = "stationary state" if search else f"evolution to t = {config.task.t_end:g}"
@@ -71,8 +72,8 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
             table.add_row("  in the network", with_error(plain["mean"], plain["error"]))
     table.add_section()
     for name, value in summary.items():
-        if isinstance(value, float) and name not in ("t", "wall_seconds") and not name.endswith("_error"):
-            error = summary.get(f"{name}_error")
+        if isinstance(value, float) and name not in ("t", "wall_seconds") and not parse(name).error:
+            error = summary.get(error_name(name))
             table.add_row(name, with_error(value, error) if error else f"{value:.4g}")
     judged = [line] if (line := sectors_line(summary)) else []
     if config.task.reason:

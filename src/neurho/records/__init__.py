@@ -32,7 +32,7 @@ from neurho.records.files import (
 )
 from neurho.records.parameters import load_parameters, save_parameters
 from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, read_state, reopen
-from neurho.records.series import Row, dimensions, read_series
+from neurho.records.series import Row, read_series
 from neurho.records.summary import NOT_OBSERVABLES, is_observable, judge, summarise, time_average
 
 __all__ = [
@@ -48,7 +48,6 @@ __all__ = [
     "Row",
     "Run",
     "create",
-    "dimensions",
     "disagreement",
     "is_locked",
     "is_observable",

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from neurho._types import NeurhoError, NumericalError
+from neurho.observables import names
 from neurho.records.checkpoints import DamagedError, list_checkpoints, pack, unpack
 from neurho.records.disagreement import disagreement
 from neurho.records.files import (
@@ -81,7 +82,9 @@ class Run:
         values |= {name: np.asarray(table, dtype=float) for name, table in snapshot.tables.items()}
         for name, estimate in snapshot.observables.items():
             values[name] = np.asarray(estimate.mean, dtype=float)
-            values[f"{name}_error"] = np.broadcast_to(np.asarray(estimate.error, dtype=float), values[name].shape)
+            values[names.error_name(name)] = np.broadcast_to(
+                np.asarray(estimate.error, dtype=float), values[name].shape
+            )
         self.rows.append(Row(int(snapshot.step), float(snapshot.t), self.wall_seconds, values))
         self._latest, self._step = snapshot.state, int(snapshot.step)
         if snapshot.message:

@@ -13,10 +13,11 @@ from matplotlib.patches import Patch
 
 from neurho._types import NeurhoError
 from neurho.certificate import EVOLUTION
+from neurho.observables.names import ONE_SITE, PAULI_NAMES
 from neurho.report.compare import averaged, error_of
 from neurho.report.figures import common_means
 from neurho.report.panels import draw_reference, fill, has_values, new_figure
-from neurho.report.style import BLUE, GREY, ORANGE, PAULI_NAMES, STYLE, TIME
+from neurho.report.style import BLUE, GREY, ORANGE, STYLE, TIME
 
 WIDEST = 3
 """Panels in one row."""
@@ -127,7 +128,7 @@ def _title(name: str) -> str:
     if name not in PAULI_NAMES:
         return name
     a = name[1]
-    return rf"$\langle\sigma^{a}\rangle$" if len(name) == 2 else rf"$\langle\sigma^{a}\sigma^{a}\rangle$ on bonds"
+    return rf"$\langle\sigma^{a}\rangle$" if name in ONE_SITE else rf"$\langle\sigma^{a}\sigma^{a}\rangle$ on bonds"
 
 
 def _entries(runs: Sequence[Shown], label: str) -> list[Any]:

@@ -12,12 +12,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neurho._types import CORRECTED
 from neurho.certificate import EVOLUTION
+from neurho.observables.meanings import MEANINGS
+from neurho.observables.names import PAULI_NAMES, at, corrected, error_name, measured, parse, symbol
 from neurho.report.compare import error_of
-from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ONE_SITE, ORANGE, PAULI_NAMES, STYLE, SYMBOLS
+from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ORANGE, STYLE
 
-SOURCES = (("sz", GREEN, "network"), (f"sz{CORRECTED}", ORANGE, "corrected"))
+SOURCES = (("sz", GREEN, "network"), (corrected("sz"), ORANGE, "corrected"))
 """Where a magnetisation comes from, and how it is drawn."""
 
 
@@ -49,11 +50,11 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
         _band(axis, series, name, colour, symbol(name))
         if name in PAULI_NAMES:
             _belief(axis, series, name, colour, end=number == 0)
-        if has_values(series, name + CORRECTED):
-            axis.plot(series.t, series[name + CORRECTED], color=colour, linestyle=":", linewidth=1.3)
+        if has_values(series, corrected(name)):
+            axis.plot(series.t, series[corrected(name)], color=colour, linestyle=":", linewidth=1.3)
         if reference is not None and name in reference:
             draw_reference(axis, reference, name, colour, None)
-    if any(has_values(series, name + CORRECTED) for name in drawn):
+    if any(has_values(series, corrected(name)) for name in drawn):
         axis.plot([], [], color=GREY, linestyle=":", linewidth=1.3, label="corrected")
     if reference is not None and any(name in reference for name in drawn):
         axis.plot([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=label)
@@ -82,7 +83,7 @@ def draw_magnetisation(
             axis.plot(series.t, values, color=colour, label=kind)
     if reference is not None and "sz" in reference:
         shifted = count * (offset + reference[["sz"]])
-        shifted["sz_error"] = (reference.sz.dims, count * error_of(reference, "sz"))
+        shifted[error_name("sz")] = (reference.sz.dims, count * error_of(reference, "sz"))
         draw_reference(axis, shifted, "sz", GREY, label)
     if least is not None:
         axis.set_yscale("log", nonpositive="mask")
@@ -94,16 +95,16 @@ def draw_magnetisation(
 
 def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool) -> None:
     """The magnetisation of each site with error bars: in the network, and corrected where that is known."""
-    if "sz_site" not in last:
+    if (own := at("sz", "site")) not in last:
         _draw_other_sites(axis, last, reference, label)
         return
     sites, offset = np.arange(last.sizes["site"]), 1.0 if near_down else 0.0
-    if reference is not None and "sz_site" in reference:
-        values, error = offset + reference.sz_site.values, error_of(reference, "sz_site")
+    if reference is not None and own in reference:
+        values, error = offset + reference[own].values, error_of(reference, own)
         style: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 10}
         axis.errorbar(sites, values, error if np.any(error > 0) else None, markeredgewidth=1.3, label=label, **style)
     for name, colour, kind in SOURCES:
-        if (there := f"{name}_site") in last:
+        if (there := at(name, "site")) in last:
             style = {"fmt": "o", "markersize": 4, "capsize": 2}
             axis.errorbar(sites, offset + last[there], error_of(last, there), color=colour, label=kind, **style)
     axis.set_xlabel("site $j$")
@@ -115,7 +116,7 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
 
 def _draw_other_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str) -> None:
     """Whatever was measured on each site, where there are no Pauli matrices."""
-    names = [str(name) for name in last.data_vars if str(name).endswith("_site")]
+    names = [at(name, "site") for name in measured(last.data_vars, "site")]
     given = xr.Dataset() if reference is None else reference
     known = [name for name in names[: len(CYCLE)] if name in given]
     for name in known:
@@ -125,9 +126,7 @@ def _draw_other_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None
         axis.errorbar(np.arange(last.sizes["site"]), given[name], bars, label=label if first else None, **style)
     for name, colour in zip(names, CYCLE, strict=False):
         sites, error = np.arange(last.sizes["site"]), error_of(last, name)
-        axis.errorbar(
-            sites, last[name], error, color=colour, fmt="o", markersize=4, capsize=2, label=name.removesuffix("_site")
-        )
+        axis.errorbar(sites, last[name], error, color=colour, fmt="o", markersize=4, capsize=2, label=parse(name).mean)
     if not names:
         _nothing(axis)
         return
@@ -143,11 +142,11 @@ def draw_errors(axis: Axes, series: xr.Dataset, names: Sequence[str]) -> None:
         return
     values = np.concatenate([series[name].values for name in names])
     positive = values[values > 0]
-    decades = SYMBOLS[names[0]][1] and len(positive) > 0 and positive.max() > 10 * positive.min()
+    decades = MEANINGS[names[0]].decades and len(positive) > 0 and positive.max() > 10 * positive.min()
     for name, colour in zip(names, (BLUE, ORANGE), strict=False):
-        _band(axis, series, name, colour, SYMBOLS[name][0], least=positive.min() / 3 if decades else None)
+        _band(axis, series, name, colour, MEANINGS[name].symbol, least=positive.min() / 3 if decades else None)
     if len(names) == 1:
-        axis.set_ylabel(SYMBOLS[names[0]][0])
+        axis.set_ylabel(MEANINGS[names[0]].symbol)
     else:
         axis.legend()
     if decades:
@@ -224,15 +223,3 @@ def _nothing(axis: Axes) -> None:
 def has_values(series: xr.Dataset, name: str) -> bool:
     """Whether a variable is there and not all NaN."""
     return name in series and bool(np.any(np.isfinite(series[name].values)))
-
-
-def symbol(name: str) -> str:
-    """How an observable is written in a figure."""
-    if name.endswith(CORRECTED):
-        return f"{symbol(name.removesuffix(CORRECTED))}, corrected"
-    if name.startswith("structure_") and len(name) == len("structure_xx"):
-        return rf"$S^{{{name[-2:]}}}(k=0)$"
-    if name not in PAULI_NAMES:
-        return name
-    a = name[1]
-    return rf"$\sigma^{a}$" if name in ONE_SITE else rf"$\sigma^{a}\sigma^{a}$"

@@ -30,27 +30,3 @@ COLOURS = {"x": BLUE, "y": ORANGE, "z": GREEN}
 
 CYCLE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#F0E442", GREY)
 TIME = r"time $t$ ($1/\gamma$)"
-
-
-ONE_SITE = ("sx", "sy", "sz")
-
-
-TWO_SITE = ("sxsx", "sysy", "szsz")
-
-
-PAULI_NAMES = frozenset({*ONE_SITE, *TWO_SITE})
-SYMBOLS = {
-    "delta_L": (r"$\delta_{\mathcal{L}}$ ($\gamma$)", True),
-    "lindblad_norm2": (r"$\Vert\mathcal{L}\rho\Vert^2/\Vert\rho\Vert^2$ ($\gamma^2$)", True),
-    "residual": ("relative residual", False),
-    "error_estimate": ("error estimate", False),
-    "delta_rho": (r"$\delta_\rho$", False),
-    "trace_distance": ("trace distance", False),
-    "dt": (r"step $\mathrm{d}t$ ($1/\gamma$)", True),
-    "acceptance": ("acceptance", False),
-    "r_hat": (r"split $\hat{R}$", False),
-    "tau": (r"$\tau$ (draws)", False),
-    "ess": ("effective samples", True),
-    "energy": (r"$\langle H\rangle$ ($\gamma$)", False),
-    "purity": (r"$\mathrm{tr}\,\rho^2$", False),
-}

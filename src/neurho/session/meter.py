@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from neurho._types import closing_steps
 from neurho.config import Config
 from neurho.observables import Estimate, Snapshot
+from neurho.observables.names import error_name
 from neurho.records import Row, Run, write_status
 
 HISTORY = 120
@@ -44,7 +45,7 @@ class Meter:
         self.main = ""
         self.history: list[float] = []
         for row in rows[-HISTORY:]:
-            self._follow({name: value for name, value in row.values.items() if f"{name}_error" in row.values})
+            self._follow({name: value for name, value in row.values.items() if error_name(name) in row.values})
         self.status: dict[str, Any] = {"state": "compiling", "t": 0.0, "step": 0, "main": self.main}
         timed = not self.steps and isfinite(self.end)  # an exact search for a stationary state has no last time
         self.status |= {"t_end": self.end if timed else None, "steps": self.steps}
