@@ -515,3 +515,17 @@ def test_captions_say_what_the_bands_are():
     assert "standard errors of the samples" not in plain
     assert "standard errors of the samples" in captions(sampled, {})["curves"]
     assert "error estimate" not in captions(sampled, {})["curves"]
+
+
+@pytest.mark.parametrize(("points", "sparse"), [(21, True), (201, False)])
+def test_references_end_with_the_run_and_few_points_are_no_curve(points, sparse):
+    run, times = oscillation(np.linspace(0, 2, 41)), np.linspace(0, 4, points)
+    errors = xr.DataArray(np.full(points, 0.05), dims="t")
+    reference = oscillation(times).assign(sz_error=errors)[["sz", "sz_error"]]
+    axis = report.time_curves(run, reference, label="reference").axes[0]
+    dashed = [line for line in axis.lines if line.get_linestyle() == "--" and len(line.get_xdata())]
+    assert len(dashed) == (0 if sparse else 1)
+    marked = [bars.lines[0] for bars in axis.containers]
+    assert len(marked) == (1 if sparse else 0)
+    for line in (*dashed, *marked):
+        assert list(line.get_xdata()) == pytest.approx([t for t in times if t <= 2 + 1e-9])

@@ -13,7 +13,7 @@ def captions(config: Config, summary: Mapping[str, Any]) -> dict[str, str]:
     if summary.get("error_estimate") is not None and config.local_dim == 2:
         bands.append("Pale bands around Pauli matrices: the error estimate of the evolution, not a standard error.")
     drawn, plain = (
-        " ".join([*told, "Dashed: reference, hatched by its own errors."]) for told in (bands, bands[: int(sampled)])
+        " ".join([*told, "Dashed or points: reference, with its errors."]) for told in (bands, bands[: int(sampled)])
     )
     errors = "; below them the standard errors" if sampled else ""
     scale = "Panels of Pauli matrices share one scale of colours, and so do panels of populations."

@@ -258,7 +258,7 @@ def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str]
             below.set_visible(False)
         for (above, below), name in zip(pairs, names, strict=False):
             above.plot(series.t, series[name], color=BLUE, label=labels[0])
-            draw_reference(above, other, name, GREY, labels[1])
+            draw_reference(above, other, name, GREY, labels[1], times=series.t.values)
             error = np.hypot(error_of(inside, name), error_of(aligned, name))
             difference = inside[name].values - aligned[name].values
             below.axhline(0, color=GREY, linewidth=0.8)

@@ -16,7 +16,7 @@ from neurho.certificate import EVOLUTION
 from neurho.observables.names import ONE_SITE, PAULI_NAMES
 from neurho.report.compare import averaged, error_of
 from neurho.report.figures import common_means
-from neurho.report.panels import draw_reference, fill, has_values, new_figure
+from neurho.report.panels import draw_reference, fill, has_values, new_figure, reference_style
 from neurho.report.style import BLUE, GREY, ORANGE, STYLE, TIME
 
 WIDEST = 3
@@ -68,6 +68,7 @@ def overlay(
     if len(runs) > len(LINES):
         raise NeurhoError(f"Argument `runs` must have at most {len(LINES)} runs, but it has {len(runs)}.")
     names = _shared(runs)
+    times = max((run.series.t.values for run in runs), key=lambda t: t[-1])
     columns = min(WIDEST, len(names))
     rows = -(-len(names) // columns)
     with mpl.rc_context(STYLE):
@@ -78,7 +79,7 @@ def overlay(
             for number, run in enumerate(runs):
                 _curve(axis, run, name, number) if average is None else _point(axis, run, name, number, average)
             if reference is not None and has_values(reference, name):
-                draw_reference(axis, reference, name, GREY, None)
+                draw_reference(axis, reference, name, GREY, None, times=times)
             axis.set_title(_title(name), fontsize=10)
             axis.set_xlabel(TIME if average is None else "run")
             if average is not None:
@@ -86,8 +87,9 @@ def overlay(
                 axis.margins(x=0.3, y=0.2)
         for axis in axes.flat[len(names) :]:
             axis.set_visible(False)
-        drawn = reference is not None and any(has_values(reference, name) for name in names)
-        figure.legend(handles=_entries(runs, label if drawn else ""), loc="outside upper left", fontsize=9)
+        drawn = reference if reference is not None and any(has_values(reference, name) for name in names) else None
+        style = None if drawn is None else reference_style(drawn, times)
+        figure.legend(handles=_entries(runs, label, style), loc="outside upper left", fontsize=9)
     return figure
 
 
@@ -131,11 +133,11 @@ def _title(name: str) -> str:
     return rf"$\langle\sigma^{a}\rangle$" if name in ONE_SITE else rf"$\langle\sigma^{a}\sigma^{a}\rangle$ on bonds"
 
 
-def _entries(runs: Sequence[Shown], label: str) -> list[Any]:
+def _entries(runs: Sequence[Shown], label: str, style: dict[str, Any] | None) -> list[Any]:
     """The legend: the reference first, then each run with its method and verdict."""
     entries: list[Any] = []
-    if label:
-        entries.append(Line2D([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=f"{label} (the truth)"))
+    if style is not None:
+        entries.append(Line2D([], [], color=GREY, label=f"{label} (the truth)", **style))
     for number, run in enumerate(runs):
         colour, dashes = LINES[number]
         entries.append(

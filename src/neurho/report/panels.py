@@ -21,6 +21,19 @@ from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ORANGE, STYLE
 SOURCES = (("sz", GREEN, "network"), (corrected("sz"), ORANGE, "corrected"))
 """Where a magnetisation comes from, and how it is drawn."""
 
+SPARSE = 40
+"""Points from which on a reference is a curve, however many outputs a run has."""
+
+DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.1, "zorder": 3}
+POINTS: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 3.5,
+    "markerfacecolor": "white",
+    "zorder": 3,
+}
+"""How references are drawn: curves, and those that are sparse."""
+
 
 def image(figure: Figure, ending: str, *, dpi: int = 200) -> bytes:
     """A figure as the bytes of a PNG, PDF or SVG file, the same for the same figure."""
@@ -53,11 +66,11 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
         if has_values(series, corrected(name)):
             axis.plot(series.t, series[corrected(name)], color=colour, linestyle=":", linewidth=1.3)
         if reference is not None and name in reference:
-            draw_reference(axis, reference, name, colour, None)
+            draw_reference(axis, reference, name, colour, None, times=series.t.values)
     if any(has_values(series, corrected(name)) for name in drawn):
         axis.plot([], [], color=GREY, linestyle=":", linewidth=1.3, label="corrected")
     if reference is not None and any(name in reference for name in drawn):
-        axis.plot([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=label)
+        axis.plot([], [], color=GREY, label=label, **reference_style(reference, series.t.values))
     if not drawn:
         _nothing(axis)
         return
@@ -84,7 +97,7 @@ def draw_magnetisation(
     if reference is not None and "sz" in reference:
         shifted = count * (offset + reference[["sz"]])
         shifted[error_name("sz")] = (reference.sz.dims, count * error_of(reference, "sz"))
-        draw_reference(axis, shifted, "sz", GREY, label)
+        draw_reference(axis, shifted, "sz", GREY, label, times=series.t.values)
     if least is not None:
         axis.set_yscale("log", nonpositive="mask")
         axis.set_ylim(bottom=least)  # corrected values can cross zero before the state settles
@@ -194,12 +207,46 @@ def _belief(axis: Axes, series: xr.Dataset, name: str, colour: str, *, end: bool
         axis.axvline(series.t.values[np.argmax(lost)], color=GREY, linestyle=":", linewidth=1.0, zorder=0)
 
 
-def draw_reference(axis: Axes, reference: xr.Dataset, name: str, colour: str, label: str | None) -> None:
-    """A dashed curve, or a line for a stationary value, in a hatched band of its errors where it has some."""
-    style: dict[str, Any] = {"color": colour, "linestyle": (0, (4, 2)), "linewidth": 1.1, "label": label, "zorder": 3}
+def within(reference: xr.Dataset, times: np.ndarray) -> xr.Dataset:
+    """The part of a reference that lies inside the times of a run; a stationary one is whole."""
+    if "t" not in reference.dims:
+        return reference
+    t, slack = reference.t.values, 1e-9 * max(1.0, float(np.max(np.abs(times))))
+    return reference.isel(t=np.flatnonzero((t >= times[0] - slack) & (t <= times[-1] + slack)))
+
+
+def is_sparse(reference: xr.Dataset, times: np.ndarray) -> bool:
+    """Whether a reference has so few points in the times of a run that lines between them would tell of more."""
+    return "t" in reference.dims and 2 * within(reference, times).sizes["t"] < min(len(times), 2 * SPARSE)
+
+
+def reference_style(reference: xr.Dataset, times: np.ndarray) -> dict[str, Any]:
+    """How a reference is drawn beside a run: dashed, or as points where it is sparse."""
+    return POINTS if is_sparse(reference, times) else DASHED
+
+
+def draw_reference(
+    axis: Axes,
+    reference: xr.Dataset,
+    name: str,
+    colour: str,
+    label: str | None = None,
+    *,
+    times: np.ndarray | None = None,
+) -> None:
+    """A dashed curve, or a line for a stationary value, in a hatched band of its errors where it has some; points with
+    error bars where it is sparse beside a run of these `times`. Nothing outside them.
+    """
+    style, sparse = DASHED, False
+    if times is not None:
+        style, sparse = reference_style(reference, times), is_sparse(reference, times)
+        reference = within(reference, times)
+    style = style | {"color": colour, "label": label}
     values, error = reference[name].values, error_of(reference, name)
     band: dict[str, Any] = {"facecolor": "none", "edgecolor": colour, "hatch": "////", "linewidth": 0, "alpha": 0.5}
-    if "t" in reference[name].dims:
+    if sparse:
+        axis.errorbar(reference.t, values, error if np.any(error > 0) else None, capsize=2, elinewidth=1.0, **style)
+    elif "t" in reference[name].dims:
         if np.any(error > 0):
             axis.fill_between(reference.t.values, values - error, values + error, **band)
         axis.plot(reference.t, values, **style)
