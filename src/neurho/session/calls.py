@@ -18,7 +18,7 @@ from neurho.run.problem import Problem
 from neurho.session.asked import built, problem_of
 from neurho.session.bar import bar
 from neurho.session.interrupt import signals
-from neurho.session.loop import follow
+from neurho.session.loop import facts_of, follow
 from neurho.session.result import Result
 
 
@@ -188,12 +188,7 @@ def _recorded(
         if summary is not None and summary.get("converged") and summary["fingerprint"] == fingerprint(config):
             return records.read_series(path), summary
     problem.require_memory()
-    facts: dict[str, Any] = {
-        "fingerprint": fingerprint(config),
-        "bonds": problem.lattice.bonds,
-        "pairs": config.observables.pairs,
-        "keep": config.output.keep,
-    }
+    facts = facts_of(problem)
     if going_on:
         run = records.reopen(path, **facts)
         state = run.restore(problem.template())

@@ -78,21 +78,14 @@ def run_command(
         return
     built.require_memory()
     from neurho import records
+    from neurho.session.loop import facts_of
 
     with ExitStack() as held:
 
         def create() -> "Run":
             directory = out if out is not None else free_directory(config.problem_name(problem))
             held.enter_context(records.locked(directory))
-            return records.create(
-                directory,
-                text,
-                fingerprint=config.fingerprint(settings),
-                seed=settings.seed,
-                bonds=built.lattice.bonds,
-                pairs=settings.observables.pairs,
-                keep=settings.output.keep,
-            )
+            return records.create(directory, text, seed=settings.seed, **facts_of(built))
 
         run = by_first(create, first=first)
         built = held.enter_context(spread(built, workers, scheduler))
@@ -120,6 +113,7 @@ def resume(
     """Go on with a run that was stopped."""
     from neurho import config, records
     from neurho._jax import parallel
+    from neurho.session.loop import facts_of
 
     configure_jax(devices, cache=cache)
     first = join(processes, process_id, coordinator, distributed=distributed)
@@ -138,13 +132,7 @@ def resume(
 
         def reopen() -> "tuple[Run, Any]":
             held.enter_context(records.locked(directory))
-            run = records.reopen(
-                directory,
-                fingerprint=config.fingerprint(settings),
-                bonds=built.lattice.bonds,
-                pairs=settings.observables.pairs,
-                keep=settings.output.keep,
-            )
+            run = records.reopen(directory, **facts_of(built))
             return run, run.restore(built.template())
 
         run, state = by_first(reopen, first=first) or (None, None)
