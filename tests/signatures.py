@@ -96,7 +96,9 @@ def public() -> Iterator[types.FunctionType]:
     rooms = [importlib.import_module(m.name) for m in pkgutil.iter_modules(neurho.__path__, "neurho.")]
     for room in [neurho, *(room for room in rooms if room.__name__ not in ("neurho.cli", "neurho._jax"))]:
         for name in getattr(room, "__all__", ()):
-            if isinstance(found := getattr(room, name), types.FunctionType):
+            found = getattr(room, name)
+            # What a decorator has made, such as a context manager, gives something else than its hints say.
+            if isinstance(found, types.FunctionType) and not hasattr(found, "__wrapped__"):
                 yield found
 
 

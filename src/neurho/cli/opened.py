@@ -2,10 +2,14 @@
 
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from neurho.config import Config
+    from neurho.records import Record
+    from neurho.run.problem import Problem
 
 
 def double_precision() -> None:
@@ -15,7 +19,7 @@ def double_precision() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
-def build_problem(settings: "Config", *, trust: bool = False) -> Any:
+def build_problem(settings: "Config", *, trust: bool = False) -> "Problem":
     """The problem that runs, in double precision."""
     double_precision()
     from neurho.run.problem import build
@@ -30,7 +34,7 @@ def settings_of(directory: Path) -> "Config":
     return config.loads(records.read_problem(directory), where=str(directory / records.PROBLEM))
 
 
-def summary_of(directory: Path, settings: "Config", series: Any) -> dict[str, Any]:
+def summary_of(directory: Path, settings: "Config", series: "xr.Dataset") -> "Record":
     """The summary of a run, or of what there is of it so far."""
     from neurho import config, records
     from neurho.session.loop import average_of

@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from neurho.session.interrupt import signals
+
+if TYPE_CHECKING:
+    from neurho.run.problem import Problem
 
 T = TypeVar("T")
 
@@ -56,7 +59,7 @@ def by_first(action: Callable[[], T], *, first: bool) -> T | None:
 
 
 @contextmanager
-def spread(built: Any, workers: int | None, scheduler: str) -> Iterator[Any]:
+def spread(built: "Problem", workers: int | None, scheduler: str) -> "Iterator[Problem]":
     """The problem as it is, or worked on by the processes that were asked for."""
     if workers is None and not scheduler:
         yield built
@@ -67,7 +70,7 @@ def spread(built: Any, workers: int | None, scheduler: str) -> Iterator[Any]:
         yield built.spread_over(client)
 
 
-def refuse_workers(built: Any, workers: int | None, scheduler: str) -> None:
+def refuse_workers(built: "Problem", workers: int | None, scheduler: str) -> None:
     """Say at once what no workers can share."""
     if workers is not None and scheduler:
         raise typer.BadParameter("it cannot stand beside --scheduler, which has workers", param_hint="--workers")

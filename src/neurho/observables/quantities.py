@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from itertools import combinations
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import PyTree
 
 from neurho._types import brief, require
 from neurho.model.lattice import Lattice
@@ -13,6 +14,9 @@ from neurho.model.operators import Operator, sx, sy, sz
 from neurho.observables.estimate import Estimate
 from neurho.observables.momentum import structure_weights
 from neurho.observables.names import at
+
+State: TypeAlias = PyTree
+"""What a method goes on from: a tree of arrays and numbers with `t`, `step` and `dt`, kept in checkpoints."""
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 
@@ -33,7 +37,7 @@ class Snapshot(NamedTuple):
     t: float
     observables: dict[str, Estimate]
     diagnostics: dict[str, float]
-    state: Any
+    state: State
     message: str = ""
     converged: bool = False
     tables: Mapping[str, np.ndarray] = MappingProxyType({})

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
@@ -19,7 +18,7 @@ def network_of_code(
     path: Path,
     name: str,
     sha256: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, object],
     *,
     sites: int,
     local_dim: int,

@@ -1,13 +1,11 @@
 """What `summary.json` says: last values, or averages over the last part with their errors."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from neurho.certificate import GOOD, LIMITS, USABLE, Certificate, certify
 from neurho.observables import names
+from neurho.records.files import Record
 
 NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2", "lindblad_norm2_plain"})
 """Diagnostics that may come with an `_error`, as observables do."""
@@ -16,7 +14,7 @@ ROUNDING = 1e-9
 """Error of a mean below which eigenvalues are not judged by it."""
 
 
-def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, Any]:
+def summarise(series: xr.Dataset, *, average: float | None = None) -> Record:
     """What `summary.json` says about a series: the last values, or averages over its last part.
 
     **Arguments**
@@ -32,7 +30,7 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
         if is_observable(series, name) and series[name].dims == ("t",):
             mean, error = time_average(window[name].values, window[names.error_name(name)].values)
             observables[name] = {"mean": _finite(mean), "error": _finite(error)}
-    result: dict[str, Any] = {"observables": observables, "t": None, "step": None, "delta_L": None}
+    result: Record = {"observables": observables, "t": None, "step": None, "delta_L": None}
     result |= {"lindblad_norm2": None, "wall_seconds": 0.0, "snapshots": rows, "averaged": window.sizes.get("t", 0)}
     for name in map(str, series.data_vars):
         if series[name].dims == ("t",) and name not in observables and rows:
@@ -47,7 +45,7 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
     return result
 
 
-def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[str, Any]:
+def prefer_corrected(observables: Record, word: str | None) -> Record:
     """Put corrected values in the place of plain ones where the state is good or usable.
 
     The plain value stays, as `network`. In a state that is neither, both stand side by side.
@@ -162,9 +160,9 @@ def time_average(means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
     return float(np.mean(means)), float(np.nanmax(estimates)) if np.any(np.isfinite(estimates)) else float("nan")
 
 
-def _sectors(window: xr.Dataset) -> dict[str, Any]:
+def _sectors(window: xr.Dataset) -> Record:
     """Means over the window of what the parts of configuration space carry, without those that carry nothing."""
-    found: dict[str, Any] = {}
+    found: Record = {}
     for division in ("differing", "raised"):
         columns = {k: names.at(k, division) for k in ("share", "norm2", "ess") if names.at(k, division) in window}
         if not columns or not window.sizes.get("t", 0):

@@ -1,12 +1,10 @@
 """What the figures of a report show, in words."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from neurho.config import Config
+from neurho.records import Record
 
 
-def captions(config: Config, summary: Mapping[str, Any]) -> dict[str, str]:
+def captions(config: Config, summary: Record) -> dict[str, str]:
     """Sentences by name of figure, about the bands that the figures of this run have."""
     sampled = config.task.method != "exact" and getattr(config.sampling, "kind", "") == "metropolis"
     bands = ["Bands and bars: standard errors of the samples."] if sampled else []

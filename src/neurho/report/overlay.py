@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -133,9 +134,9 @@ def _title(name: str) -> str:
     return rf"$\langle\sigma^{a}\rangle$" if name in ONE_SITE else rf"$\langle\sigma^{a}\sigma^{a}\rangle$ on bonds"
 
 
-def _entries(runs: Sequence[Shown], label: str, style: dict[str, Any] | None) -> list[Any]:
+def _entries(runs: Sequence[Shown], label: str, style: dict[str, Any] | None) -> list[Artist]:
     """The legend: the reference first, then each run with its method and verdict."""
-    entries: list[Any] = []
+    entries: list[Artist] = []
     if style is not None:
         entries.append(Line2D([], [], color=GREY, label=f"{label} (the truth)", **style))
     for number, run in enumerate(runs):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from neurho._jax.parallel import agree, largest
 from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, Config, fingerprint
-from neurho.observables import Snapshot
-from neurho.records import Run
+from neurho.observables import Snapshot, State
+from neurho.records import Record, Run
 from neurho.session.interrupt import Interrupted, signals
 from neurho.session.meter import Progress, last_time
 
@@ -24,7 +24,7 @@ class OutOfTime(BaseException):
 class Ending(NamedTuple):
     """How a run ended: its summary, why it stopped early (or ""), and the exit code of a signal (or 0)."""
 
-    summary: dict[str, Any]
+    summary: Record
     remark: str
     code: int
 
@@ -57,12 +57,12 @@ class Saver:
 def follow(
     problem: "Problem",
     run: Run,
-    state: Any,
+    state: State | None,
     report: Progress,
     *,
     again: str,
     kept: str = "",
-    callback: Callable[[Snapshot], Any] | None = None,
+    callback: Callable[[Snapshot], object] | None = None,
     once: bool = False,
 ) -> Ending:
     """Take snapshots until the end, a signal, a limit or an error; save at intervals and in any case at the end.
@@ -114,14 +114,14 @@ def stop_together(*, late: bool) -> None:
 def _take(
     problem: "Problem",
     run: Run,
-    state: Any,
+    state: State | None,
     report: Progress,
     last: list[Snapshot],
-    callback: Callable[[Snapshot], Any] | None,
+    callback: Callable[[Snapshot], object] | None,
 ) -> None:
     saver = Saver(problem.config, run)
 
-    def watch(state: Any) -> None:
+    def watch(state: State) -> None:
         with signals.shield():
             run.move(state, state.step)
             report.step(state, getattr(problem, "glance", None))
@@ -139,7 +139,7 @@ def _take(
         stop_together(late=saver.out_of_time and not reached_goal(problem.config, run, snapshot))
 
 
-def _finish(config: Config, run: Run, last: Snapshot | None, remark: str, *, once: bool) -> dict[str, Any]:
+def _finish(config: Config, run: Run, last: Snapshot | None, remark: str, *, once: bool) -> Record:
     reached = reached_goal(config, run, last)
     if not remark and not reached and config.task.kind == "stationary" and (sentence := missed(config)):
         run.note(sentence)

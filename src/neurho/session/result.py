@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from neurho import report
+from neurho import records, report
 from neurho._types import NeurhoError
 from neurho.config import REFERENCES
 from neurho.matrix_elements.networks import AbstractAnsatz
@@ -49,11 +49,11 @@ class Result:
         self,
         problem: Problem,
         dataset: xr.Dataset,
-        summary: dict[str, Any],
+        summary: records.Record,
         directory: Path,
         *,
         temporary: bool,
-        origin: Any = None,
+        origin: object = None,
     ) -> None:
         self.problem = problem
         self.dataset = dataset

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 
@@ -28,7 +28,7 @@ class Outcome(NamedTuple):
     sentence: str
 
 
-def run_point(directory: str | Path, problem: str, *, trust: bool = False) -> dict[str, Any]:
+def run_point(directory: str | Path, problem: str, *, trust: bool = False) -> records.Record:
     """Run one problem (TOML) in a run directory, or go on with it; its summary.
 
     Saves and stops as `[output]` says. A directory that a killed worker left before anything was in it is made anew.
@@ -63,7 +63,7 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _in_worker(directory: str, problem: str, *, trust: bool) -> dict[str, Any]:
+def _in_worker(directory: str, problem: str, *, trust: bool) -> records.Record:
     """`run_point` on a worker, where xarray would otherwise ask the scheduler for a lock of every file."""
     from dask.config import set as configured  # noqa: PLC0415  (an extra: only sweeps need it)
 
@@ -71,7 +71,7 @@ def _in_worker(directory: str, problem: str, *, trust: bool) -> dict[str, Any]:
         return run_point(directory, problem, trust=trust)
 
 
-def _ended(number: int, summary: dict[str, Any]) -> Outcome:
+def _ended(number: int, summary: records.Record) -> Outcome:
     """How a point ended that raised nothing: one that ran out of time has said so last."""
     return Outcome(number, "done", "") if summary["complete"] else Outcome(number, "failed", summary["messages"][-1])
 

@@ -61,7 +61,9 @@ def plot(
     settings, series = settings_of(directory), records.read_series(directory)
     built = build_problem(settings, trust=trust) if reference or spectrum else None
     figures = figures_of(settings, series, for_figures(settings, built) if built and reference else None)
-    write_figures(directory, figures | (spectrum_of(built, directory, trust=trust) if spectrum else {}), endings)
+    write_figures(
+        directory, figures | (spectrum_of(built, directory, trust=trust) if built and spectrum else {}), endings
+    )
 
 
 def _plot_together(directories: list[Path], endings: tuple[str, ...], *, reference: bool) -> None:
@@ -101,7 +103,7 @@ def report_command(
         summary_of(directory, settings, series),
         records.read_provenance(directory),
         records.read_problem(directory),
-        figures | (spectrum_of(built, directory, trust=trust) if spectrum else {}),
+        figures | (spectrum_of(built, directory, trust=trust) if built and spectrum else {}),
     )
     path = out if out is not None else directory / "report.html"
     records.write_file(path, text.encode())

@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,7 @@ from neurho.cli.processes import by_first, configure_jax, join, refuse_workers, 
 if TYPE_CHECKING:
     from neurho.cli.progress import Voice
     from neurho.config import Config
+    from neurho.observables import State
     from neurho.records import Run
 
 
@@ -130,7 +131,7 @@ def resume(
     refuse_workers(built, workers, scheduler)
     with ExitStack() as held:
 
-        def reopen() -> "tuple[Run, Any]":
+        def reopen() -> "tuple[Run, State | None]":
             held.enter_context(records.locked(directory))
             run = records.reopen(directory, **facts_of(built))
             return run, run.restore(built.template())

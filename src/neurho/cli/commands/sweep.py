@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from neurho.cli.cluster import client_of
 from neurho.cli.opened import free_directory
 from neurho.cli.options import Plainly, Quiet, Trust
 from neurho.cli.printing import complain
+
+if TYPE_CHECKING:
+    from neurho.config import Grid
 
 
 def sweep(
@@ -72,7 +75,7 @@ def _sweep_problems(
     total, waiting = len(plan.grid.problems), len(plan.open_points)
     counted = {"done": total - waiting, "failed": 0}
 
-    def told(outcome: Any) -> None:
+    def told(outcome: sweep.Outcome) -> None:
         counted[outcome.state] += 1
         if outcome.sentence:
             complain(f"point {outcome.number:05d} failed: {outcome.sentence}")
@@ -96,7 +99,7 @@ def _sweep_problems(
     return counted["failed"]
 
 
-def _require_trust(grid: Any, *, trust: bool) -> None:
+def _require_trust(grid: "Grid", *, trust: bool) -> None:
     """Refuse a grid whose problems run code that nobody has vouched for."""
     from neurho import config
 
