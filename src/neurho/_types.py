@@ -12,9 +12,6 @@ Coefficient: TypeAlias = Callable[[Any], Any]
 GAMMA = "1/gamma"
 """The unit of time where none has a name."""
 
-CORRECTED = "_corrected"
-"""Ends the names of stationary values that the equation of motion has corrected."""
-
 
 def closing_steps(average: float, step: int) -> int:
     """How many steps follow a search that ends at `step`, to be the part `average` of all (one if that is 1)."""

@@ -9,6 +9,8 @@ from math import hypot, isfinite
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from neurho.observables.names import GLOBAL, parse
+
 GOOD, USABLE, USELESS = WORDS = ("good", "usable", "do not use")
 """From best to worst. Good: means of one and two sites are meant to be within 0.02; usable: within 0.1."""
 
@@ -79,9 +81,6 @@ themselves, and do not all point the same way.
 
 WHOLE = Limit(0.02, 0.1, "what has been lost of rho")
 """Of `error_estimate`, where a quantity is of all sites together and `error_means` says nothing of it."""
-
-GLOBAL = ("purity", "renyi2")
-PLACES = ("_site", "_bond", "_pair", "_k", "_real", "_imag")
 
 MOST = 3
 """Reasons that are given at most."""
@@ -168,7 +167,7 @@ def _counts(name: str) -> bool:
     """Whether a quantity counts for the whole: means over sites and bonds do. Single places, of which some one is
     always far off, and sums over all sites speak for themselves.
     """
-    return name not in (*GLOBAL, "energy") and not name.endswith(PLACES)
+    return name not in GLOBAL | {"energy"} and not parse(name).place
 
 
 def _error_of_means(figures: Mapping[str, float]) -> dict[str, float]:

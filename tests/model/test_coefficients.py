@@ -1,5 +1,6 @@
 """Coefficients and rates that depend on time: which are refused, by every way in, and what any Python function does."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -238,7 +239,7 @@ def test_any_python_function_is_a_coefficient_of_a_network():
         switched * (sx(0) + sz(0) * sz(1)) + turning * sp(1) + back * sm(1),
         [(switched, sm(0)), (lambda t: abs(np.cos(t)), switched * sm(1) + local(np.diag([1.0, 0.5]), 1))],
     )
-    network, generator = random_rbm(0, 2, hidden=1, mixing=1, scale=0.3), lindbladian_map(model)
+    network, generator = random_rbm(jax.random.key(0), 2, hidden=1, mixing=1, scale=0.3), lindbladian_map(model)
     rho = np.asarray(density_matrix(network))
     for t in (0.2, 0.7):
         found = lindblad_values(network, generator, t, jnp.asarray(all_labels(2, 4)), 16)

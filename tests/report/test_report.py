@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from neurho import config, report
 from neurho._types import NeurhoError
 from neurho.certificate import certify
+from neurho.observables.meanings import MEANINGS
 from neurho.report.captions import captions
 
 
@@ -71,7 +72,7 @@ def test_time_curves_show_the_run_and_the_reference():
     assert_allclose(one_site.lines[1].get_ydata(), exact.sx)
     assert len(one_site.collections) == 3 + 3  # error bands of the run and of the reference
     assert_allclose(two_site.lines[0].get_ydata(), run.sxsx)
-    assert quality.get_ylabel() == report.SYMBOLS["delta_L"][0]
+    assert quality.get_ylabel() == MEANINGS["delta_L"].symbol
     assert all(axis.get_xlabel() == report.TIME for axis in figure.axes)
     with_truth = run.assign(delta_rho=("t", TIMES / 10), trace_distance=("t", TIMES / 20))
     assert labels(report.time_curves(with_truth))[2] == "distance from the exact state"
@@ -152,7 +153,7 @@ def test_profile_shows_corrected_values_beside_those_of_the_network():
 
 
 def test_diagnostics_show_what_there_is():
-    assert labels(report.diagnostics(oscillation(TIMES))) == [report.SYMBOLS[n][0] for n in ("delta_L", "r_hat")]
+    assert labels(report.diagnostics(oscillation(TIMES))) == [MEANINGS[n].symbol for n in ("delta_L", "r_hat")]
     with pytest.raises(NeurhoError, match="no diagnostics"):
         report.diagnostics(xr.Dataset({"sx": ("t", TIMES)}, coords={"t": TIMES}))
 
@@ -524,3 +525,17 @@ def test_captions_say_what_the_bands_are():
     assert "standard errors of the samples" not in plain
     assert "standard errors of the samples" in captions(sampled, {})["curves"]
     assert "error estimate" not in captions(sampled, {})["curves"]
+
+
+@pytest.mark.parametrize(("points", "sparse"), [(21, True), (201, False)])
+def test_references_end_with_the_run_and_few_points_are_no_curve(points, sparse):
+    run, times = oscillation(np.linspace(0, 2, 41)), np.linspace(0, 4, points)
+    errors = xr.DataArray(np.full(points, 0.05), dims="t")
+    reference = oscillation(times).assign(sz_error=errors)[["sz", "sz_error"]]
+    axis = report.time_curves(run, reference, label="reference").axes[0]
+    dashed = [line for line in axis.lines if line.get_linestyle() == "--" and len(line.get_xdata())]
+    assert len(dashed) == (0 if sparse else 1)
+    marked = [bars.lines[0] for bars in axis.containers]
+    assert len(marked) == (1 if sparse else 0)
+    for line in (*dashed, *marked):
+        assert list(line.get_xdata()) == pytest.approx([t for t in times if t <= 2 + 1e-9])

@@ -91,6 +91,22 @@ def test_a_point_goes_on_and_is_done_once(place):
         sweep.open_sweep("grid")
 
 
+def test_a_point_stops_in_time_and_goes_on(place):
+    """The loop of all runs: the limit of time, the status, and the places of what was measured."""
+    (place / "walk.toml").write_text(EVOLVE + "[observables]\npairs = [[0, 1]]\n[output]\nwall_seconds = 1e-9\n")
+    plan = sweep.create("grid", config.grid("walk.toml", ["seed=0,1"]))
+    problem = plan.grid.problems[0]
+    stopped = sweep.run_point(plan.point(0), problem)
+    assert not stopped["complete"]
+    assert "after output.wall_seconds = 1e-09; run the sweep again." in stopped["messages"][-1]
+    assert plan.open_points == [0, 1]
+    found = sweep.run_point(plan.point(0), problem.replace("wall_seconds = 1e-09", "wall_seconds = 1000.0"))
+    assert found["complete"]
+    assert plan.open_points == [1]
+    assert records.read_series(plan.point(0)).pair_b.values.tolist() == [1]
+    assert json.loads((plan.point(0) / "status.json").read_text())["state"] == "finished"
+
+
 def test_the_dataset_holds_every_point_in_its_place(place):
     plan = sweep.create("grid", config.grid("walk.toml", ["model.field.2=0:1:2", "model.decay=1,2,3"]))
     with pytest.raises(NeurhoError, match="has no results yet"):

@@ -3,11 +3,14 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @contextmanager
-def client_of(scheduler: str, workers: int) -> Iterator[Any]:
+def client_of(scheduler: str, workers: int) -> "Iterator[Client]":
     """A client of the given scheduler, or of a cluster of processes on this machine.
 
     xarray would ask its scheduler for a lock of every file that this process writes.

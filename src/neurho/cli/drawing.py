@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
     from neurho.config import Config
+    from neurho.records import Record
+    from neurho.report import Shown
+    from neurho.run.problem import Problem
 
 
-def source_of(reference: Any) -> str:
+def source_of(reference: "xr.Dataset | None") -> str:
     """What to call a reference in a figure: the method that found it, if it says so."""
     from neurho.config import REFERENCES
 
@@ -18,7 +24,7 @@ def source_of(reference: Any) -> str:
     return source if source in REFERENCES else "reference"
 
 
-def figures_of(settings: "Config", series: Any, truth: Any) -> dict[str, Any]:
+def figures_of(settings: "Config", series: "xr.Dataset", truth: "xr.Dataset | None") -> "dict[str, Figure]":
     """Every figure that makes sense for a run, by name."""
     from neurho import report
     from neurho.session.loop import average_of
@@ -45,7 +51,7 @@ def require_same(directories: Sequence[Path], found: Sequence["Config"]) -> None
             )
 
 
-def shown_run(settings: "Config", series: Any, summary: Mapping[str, Any]) -> Any:
+def shown_run(settings: "Config", series: "xr.Dataset", summary: "Record") -> "Shown":
     """A run for a figure of several, with the name of its method and its verdict."""
     from neurho import report
     from neurho.config import WITHOUT_NETWORK
@@ -56,7 +62,7 @@ def shown_run(settings: "Config", series: Any, summary: Mapping[str, Any]) -> An
     return report.Shown(series, method, summary["verdict"], own=own)
 
 
-def spectrum_of(built: Any, directory: Path, *, trust: bool = False) -> dict[str, Any]:
+def spectrum_of(built: "Problem", directory: Path, *, trust: bool = False) -> "dict[str, Figure]":
     """The spectrum of S at the last state of a run, from new samples."""
     import jax
 
@@ -65,7 +71,8 @@ def spectrum_of(built: Any, directory: Path, *, trust: bool = False) -> dict[str
     from neurho.run import inheritance
 
     network, task = inheritance.last_network(directory, trust=trust), built.config.task
-    values = metric_spectrum(built.driver.samplers[0], network, jax.random.key(built.config.seed))
+    driver: Any = built.driver  # one that has a network
+    values = metric_spectrum(driver.samplers[0], network, jax.random.key(built.config.seed))
     return {"spectrum": report.spectrum(values, ridge=task.ridge, cutoff=task.cutoff)}
 
 
@@ -76,7 +83,7 @@ def endings_of(ending: str) -> tuple[str, ...]:
     return (ending,) if ending else ("png", "pdf")
 
 
-def write_figures(directory: Path, figures: dict[str, Any], endings: tuple[str, ...]) -> None:
+def write_figures(directory: Path, figures: "Mapping[str, Figure]", endings: tuple[str, ...]) -> None:
     """Write figures into the folder `figures` of a run directory, and print where."""
     from neurho import records, report
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neurho.cli.printing import complain, print_summary
 from neurho.cli.progress import Voice, progress
@@ -10,10 +10,12 @@ from neurho.session.interrupt import Interrupted
 
 if TYPE_CHECKING:
     from neurho.config import Config
-    from neurho.records import Run
+    from neurho.observables import State
+    from neurho.records import Record, Run
+    from neurho.run.problem import Problem
 
 
-def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
+def drive(problem: "Problem", run: "Run", state: "State | None", voice: Voice = "auto") -> None:
     """Take snapshots until the end, a signal, a limit or an error; save at intervals and in any case at the end."""
     from neurho.session.loop import follow
 
@@ -26,7 +28,7 @@ def drive(problem: Any, run: "Run", state: Any, voice: Voice = "auto") -> None:
         sys.exit(ending.code)
 
 
-def accompany(problem: Any, state: Any) -> None:
+def accompany(problem: "Problem", state: "State | None") -> None:
     """Compute what `drive` does in the first process, and neither write nor say anything."""
     from neurho._types import NeurhoError
     from neurho.session.loop import OutOfTime, stop_together
@@ -42,7 +44,7 @@ def accompany(problem: Any, state: Any) -> None:
         sys.exit(1)  # the first process says why
 
 
-def _say_the_end(run: "Run", config: "Config", summary: dict[str, Any], remark: str, voice: Voice) -> None:
+def _say_the_end(run: "Run", config: "Config", summary: "Record", remark: str, voice: Voice) -> None:
     if voice == "json":
         print(json.dumps({"event": "end", "directory": str(run.path), **summary}), flush=True)
         return

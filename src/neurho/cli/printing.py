@@ -1,16 +1,22 @@
 """Tables, sentences and numbers on a terminal."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurho.session.wording import duration, with_error
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
     from neurho.config import Config
+    from neurho.records import Record
+    from neurho.report import Deviation
 
 
-def _table(*columns: str) -> Any:
+def _table(*columns: str) -> "Table":
     from rich import box
     from rich.table import Table
 
@@ -20,7 +26,7 @@ def _table(*columns: str) -> Any:
     return table
 
 
-def _print(*things: Any) -> None:
+def _print(*things: "RenderableType") -> None:
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
@@ -30,7 +36,7 @@ def _print(*things: Any) -> None:
         console.print(thing)
 
 
-def print_facts(title: str, facts: dict[str, Any]) -> None:
+def print_facts(title: str, facts: Mapping[str, object]) -> None:
     """A table of names and numbers."""
     table = _table("", "")
     table.show_header = False
@@ -45,9 +51,10 @@ def _readable(name: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else f"{value}"
 
 
-def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) -> None:
+def print_summary(directory: Path, config: "Config", summary: "Record") -> None:
     """What `neurho show` prints."""
     from neurho.certificate import sentence
+    from neurho.observables.names import error_name, parse
 
     search = config.task.kind == "stationary"
     goal = "stationary state" if search else f"evolution to t = {config.task.t_end:g}"
@@ -71,8 +78,8 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
             table.add_row("  in the network", with_error(plain["mean"], plain["error"]))
     table.add_section()
     for name, value in summary.items():
-        if isinstance(value, float) and name not in ("t", "wall_seconds") and not name.endswith("_error"):
-            error = summary.get(f"{name}_error")
+        if isinstance(value, float) and name not in ("t", "wall_seconds") and not parse(name).error:
+            error = summary.get(error_name(name))
             table.add_row(name, with_error(value, error) if error else f"{value:.4g}")
     judged = [line] if (line := sectors_line(summary)) else []
     if config.task.reason:
@@ -81,7 +88,7 @@ def print_summary(directory: Path, config: "Config", summary: dict[str, Any]) ->
     _print(table, *judged, *summary["messages"])
 
 
-def sectors_line(summary: dict[str, Any]) -> str:
+def sectors_line(summary: "Record") -> str:
     """Which part of rho, by raised spins, most of ||L rho||^2 comes from, or ""."""
     parts = (summary.get("sectors") or {}).get("raised") or []
     whole = sum(part["norm2"] for part in parts)
@@ -95,7 +102,7 @@ def sectors_line(summary: dict[str, Any]) -> str:
     )
 
 
-def print_deviations(title: str, found: list[Any]) -> None:
+def print_deviations(title: str, found: "Sequence[Deviation]") -> None:
     """The table of `neurho compare`."""
     table = _table("observable", "largest", "at t", "value", "reference", "rms", "largest/sigma", "rms/sigma")
     for row in found:

@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from neurho.cli.status import as_line, as_panel
 
 if TYPE_CHECKING:
     from neurho.config import Config
-    from neurho.records import Run
+    from neurho.records import Run, Status
     from neurho.session.meter import Progress, Say
 
 PLAIN_SECONDS, LIVE_SECONDS = 5.0, 0.2
@@ -51,7 +51,7 @@ def _plain(end: float) -> "Say":
     """A line every few seconds, and in any case at the end."""
     spoken: list[float] = []
 
-    def say(status: dict[str, Any], output: bool) -> None:
+    def say(status: "Status", output: bool) -> None:
         last = output and status["t"] >= end
         if last or not spoken or time.monotonic() - spoken[0] >= PLAIN_SECONDS:
             spoken[:] = [time.monotonic()]
@@ -64,7 +64,7 @@ def _json_lines(directory: str) -> "Say":
     """One line for each output, on standard output."""
     print(json.dumps({"event": "start", "directory": directory}), flush=True)
 
-    def say(status: dict[str, Any], output: bool) -> None:
+    def say(status: "Status", output: bool) -> None:
         if output:
             rest = {key: value for key, value in status.items() if key not in ("history", "main")}
             print(json.dumps({"event": "output", **rest}), flush=True)
@@ -72,10 +72,10 @@ def _json_lines(directory: str) -> "Say":
     return say
 
 
-def _limited(seconds: float, show: Callable[[dict[str, Any]], None]) -> "Say":
+def _limited(seconds: float, show: Callable[["Status"], None]) -> "Say":
     spoken = [0.0]
 
-    def say(status: dict[str, Any], output: bool) -> None:
+    def say(status: "Status", output: bool) -> None:
         del output
         if time.monotonic() - spoken[0] >= seconds:
             spoken[0] = time.monotonic()

@@ -3,18 +3,23 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neurho.session.wording import duration
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from neurho.config import Config
+    from neurho.observables import State
+    from neurho.run.problem import Problem
+    from neurho.truth import Choice
 
 PAUSE = 5.0
 """Seconds between two lines about a reference that is computed."""
 
 
-def reference_of(settings: "Config", built: Any, asked: str = "") -> Any:
+def reference_of(settings: "Config", built: "Problem", asked: str = "") -> "xr.Dataset":
     """The reference of a run: as asked for on the command line, or as its problem says, or chosen."""
     from neurho.config import REFERENCES
     from neurho.truth import choose, obtain
@@ -30,7 +35,7 @@ def reference_of(settings: "Config", built: Any, asked: str = "") -> Any:
     return obtain(built, choice, watch=_Watch(), say=lambda sentence: _tell(f"Reference: {sentence}"))
 
 
-def for_figures(settings: "Config", built: Any) -> Any:
+def for_figures(settings: "Config", built: "Problem") -> "xr.Dataset | None":
     """The reference that figures of a run show: without a wish in its problem, what takes seconds; None if none is."""
     from neurho._types import NeurhoError
 
@@ -43,14 +48,14 @@ def for_figures(settings: "Config", built: Any) -> Any:
         return None
 
 
-def read_other(path: Path) -> Any:
+def read_other(path: Path) -> "xr.Dataset":
     """Curves of a file, or the series of a run directory."""
     from neurho import records, report
 
     return report.read_curves(path) if path.is_file() else records.read_series(path)
 
 
-def _from_file(wanted: str) -> Any:
+def _from_file(wanted: str) -> "xr.Dataset":
     from neurho._types import NeurhoError
     from neurho.config import REFERENCES
 
@@ -60,7 +65,7 @@ def _from_file(wanted: str) -> Any:
     return read_other(Path(wanted))
 
 
-def _announce(choice: Any) -> None:
+def _announce(choice: "Choice") -> None:
     """Say which method it is, why, and what it will cost."""
     from neurho.truth import cost_of, place_of
 
@@ -82,7 +87,7 @@ class _Watch:
     def __init__(self) -> None:
         self.began = self.spoken = time.monotonic()
 
-    def __call__(self, state: Any) -> None:
+    def __call__(self, state: "State") -> None:
         now = time.monotonic()
         if now - self.spoken >= PAUSE:
             self.spoken = now

@@ -1,17 +1,19 @@
 """The status of a run as a line or a panel: for the live view, for files, and for `neurho watch`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neurho.session.wording import duration, with_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from neurho.records import Status
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 SHOWN = ("dt", "delta_L", "residual", "ridge", "acceptance", "r_hat", "ess")
 
 
-def as_line(status: dict[str, Any], *, measured: bool = True) -> str:
+def as_line(status: "Status", *, measured: bool = True) -> str:
     """The status in one plain line; what belongs to the last output only where it was `measured` just now."""
     if status["state"] == "compiling":
         return "Compiling and starting ..."
@@ -29,14 +31,14 @@ def as_line(status: dict[str, Any], *, measured: bool = True) -> str:
     return "  ".join(parts)
 
 
-def _progress(status: dict[str, Any]) -> str:
+def _progress(status: "Status") -> str:
     if status["t_end"] is None:
         most = f" of at most {status['steps']}" if status["steps"] else ""
         return f"step {status['step']}{most}  t = {status['t']:.4g}"
     return f"t = {status['t']:.4g}/{status['t_end']:g}  step {status['step']}"
 
 
-def as_panel(status: dict[str, Any], title: str) -> "RenderableType":
+def as_panel(status: "Status", title: str) -> "RenderableType":
     """The status as a panel for a terminal, with a sparkline of the main observable."""
     from rich.panel import Panel
     from rich.table import Table

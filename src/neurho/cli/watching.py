@@ -3,9 +3,12 @@
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from neurho.cli.status import as_line, as_panel
+
+if TYPE_CHECKING:
+    from neurho.records import Status
 
 QUIET_SECONDS = 30.0
 """A status that is older than this may belong to a process that is gone."""
@@ -41,7 +44,7 @@ def _in_lines(directory: Path, *, once: bool, interval: float) -> bool:
         time.sleep(interval)
 
 
-def _look(directory: Path) -> tuple[dict[str, Any], bool]:
+def _look(directory: Path) -> "tuple[Status, bool]":
     """The status now, and whether it is the last."""
     from neurho import records
     from neurho._types import NeurhoError
@@ -55,10 +58,10 @@ def _look(directory: Path) -> tuple[dict[str, Any], bool]:
         return status, not records.is_locked(directory)
     age = time.time() - (directory / records.STATUS).stat().st_mtime
     gone = age > QUIET_SECONDS and not records.is_locked(directory)
-    return (status | {"state": "gone", "left_seconds": None}, True) if gone else (status, False)
+    return ({**status, "state": "gone", "left_seconds": None}, True) if gone else (status, False)
 
 
-_EMPTY: dict[str, Any] = {
+_EMPTY: "Status" = {
     "state": "compiling",
     "t": 0.0,
     "t_end": 1.0,

@@ -16,7 +16,10 @@ PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
 
 def product_state(
-    bloch: Sequence[float] | np.ndarray | str, sites: int | Lattice, *, memory: float = 8.0
+    bloch: Sequence[float] | Sequence[Sequence[float]] | np.ndarray | str,
+    sites: int | Lattice,
+    *,
+    memory: float = 8.0,
 ) -> np.ndarray:
     """The product state rho = prod_j (1 + r_j . sigma_j)/2 of spins 1/2.
 

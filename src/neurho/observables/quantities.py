@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from itertools import combinations
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from jaxtyping import PyTree
 
 from neurho._types import brief, require
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, sx, sy, sz
 from neurho.observables.estimate import Estimate
 from neurho.observables.momentum import structure_weights
+from neurho.observables.names import at
+
+State: TypeAlias = PyTree
+"""What a method goes on from: a tree of arrays and numbers with `t`, `step` and `dt`, kept in checkpoints."""
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 
@@ -32,7 +37,7 @@ class Snapshot(NamedTuple):
     t: float
     observables: dict[str, Estimate]
     diagnostics: dict[str, float]
-    state: Any
+    state: State
     message: str = ""
     converged: bool = False
     tables: Mapping[str, np.ndarray] = MappingProxyType({})
@@ -41,6 +46,8 @@ class Snapshot(NamedTuple):
 class Quantity(NamedTuple):
     """A named list of Hermitian operators: measured one by one, as their mean (`average`), or in linear combinations
     (real `weights` of shape `(*shape, operators)`), of which the samples give the errors.
+
+    What a name says, dimensions, meaning, unit and symbol, is in `neurho.observables.names`.
 
     ```python
     import neurho
@@ -82,24 +89,24 @@ def pauli_quantities(
     weights = structure_weights(lattice) if momenta else None
     for axis, pauli in PAULI.items():
         one = tuple(pauli(j) for j in range(lattice.sites))
-        quantities += [Quantity(f"s{axis}", one, average=True), Quantity(f"s{axis}_site", one)]
-        product = f"s{axis}s{axis}"
+        mean, product, factor = f"s{axis}", f"s{axis}s{axis}", f"structure_{axis}{axis}"
+        quantities += [Quantity(mean, one, average=True), Quantity(at(mean, "site"), one)]
         if bonds and len(lattice.bonds):
             two = tuple(pauli(int(i)) @ pauli(int(j)) for i, j in lattice.bonds)
-            quantities += [Quantity(product, two, average=True), Quantity(f"{product}_bond", two)]
+            quantities += [Quantity(product, two, average=True), Quantity(at(product, "bond"), two)]
         if (correlations or structure or momenta) and pairs:
             every = tuple(pauli(i) @ pauli(j) for i, j in pairs)
-            quantities += [Quantity(f"{product}_pair", every)] if correlations else []
-            quantities += [Quantity(f"structure_{axis}{axis}", every, average=True)] if structure else []
-            quantities += [Quantity(f"structure_{axis}{axis}_k", every, weights=weights)] if momenta else []
+            quantities += [Quantity(at(product, "pair"), every)] if correlations else []
+            quantities += [Quantity(factor, every, average=True)] if structure else []
+            quantities += [Quantity(at(factor, "k"), every, weights=weights)] if momenta else []
     return quantities
 
 
 def symmetric(values: np.ndarray, sites: int, diagonal: float) -> np.ndarray:
-    """A symmetric matrix from the values of pairs j < l."""
-    matrix = np.full((sites, sites), diagonal)
-    matrix[np.triu_indices(sites, 1)] = values
-    return np.triu(matrix) + np.triu(matrix, 1).T
+    """Symmetric matrices `(*batch, sites, sites)` from the values `(*batch, pairs)` of pairs j < l."""
+    matrix, (j, l) = np.full((*values.shape[:-1], sites, sites), diagonal), np.triu_indices(sites, 1)
+    matrix[..., j, l] = matrix[..., l, j] = values
+    return matrix
 
 
 def fingerprint(operator: Operator) -> int:

@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from neurho._types import Coefficient
 from neurho.model.operators import Operator
-from neurho.observables import Estimate, Quantity, fingerprint, symmetric
-from neurho.observables.reduced import REDUCED, as_matrices
+from neurho.observables import Estimate, Quantity, fingerprint
+from neurho.observables.reduced import arranged
 
 PART = "energy of part "
 """How quantities are called that add up to the energy; no observable of a problem can have such a name."""
@@ -43,22 +43,8 @@ class Readout(NamedTuple):
                 shape = quantity.weights.shape[:-1]
                 flat = own @ quantity.weights.reshape(math.prod(shape), -1).T
                 found[quantity.name] = flat.reshape(*batch, *shape)
-            elif quantity.average:
-                found[quantity.name] = own.mean(axis=-1)
-            elif quantity.name == REDUCED:
-                size = quantity.operators[0].local_dim ** 2
-                rows = own.reshape(math.prod(batch), -1)
-                parts = [as_matrices(Estimate(mean=row, error=np.zeros_like(row)), size) for row in rows]
-                for name in parts[0]:
-                    stacked = np.stack([part[name].mean for part in parts])
-                    found[name] = stacked.reshape(*batch, *stacked.shape[1:])
-            elif quantity.name.endswith("_pair"):
-                rows = own.reshape(math.prod(batch), -1)
-                found[quantity.name] = np.stack([symmetric(row, self.sites, 1.0) for row in rows]).reshape(
-                    *batch, self.sites, self.sites
-                )
             else:
-                found[quantity.name] = own
+                found |= values_of(quantity, own, self.sites)
         return self._with_energy(found, t) if self.energy else found
 
     def _with_energy(self, found: Mapping[str, np.ndarray], t: float) -> dict[str, np.ndarray]:
@@ -66,6 +52,15 @@ class Readout(NamedTuple):
         kept = {name: value for name, value in found.items() if not name.startswith(PART)}
         parts = [float(g(t)) * found[f"{PART}{number}"] for number, g in enumerate(self.energy)]
         return kept | {"energy": np.sum(parts, axis=0)}
+
+
+def values_of(quantity: Quantity, means: Float[np.ndarray, "*batch operators"], sites: int) -> dict[str, np.ndarray]:
+    """Values by name of a quantity that is no linear combination, from exact means of its operators."""
+    if quantity.average:
+        return {quantity.name: np.asarray(means.mean(axis=-1))}
+    single = Estimate(mean=means, error=np.zeros_like(means))
+    local_dim = quantity.operators[0].local_dim if quantity.operators else 0
+    return {name: np.asarray(e.mean) for name, e in arranged(quantity.name, single, sites, local_dim).items()}
 
 
 def make_readout(quantities: Sequence[Quantity], sites: int, energy: Sequence[Coefficient] = ()) -> Readout:

@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from neurho.model.operators import Operator, local
-from neurho.observables import Estimate
-
-REDUCED = "reduced"
-"""Name of the quantity that holds the operators of `pair_operators`."""
+from neurho.observables.estimate import Estimate
+from neurho.observables.names import REDUCED, at, parse
+from neurho.observables.quantities import symmetric
 
 
 def matrix_units(sites: Sequence[int], local_dim: int) -> tuple[Operator, ...]:
@@ -42,19 +41,31 @@ def pair_operators(pairs: Sequence[Sequence[int]], local_dim: int) -> tuple[Oper
 
 
 def as_matrices(estimate: Estimate, size: int) -> dict[str, Estimate]:
-    """Real and imaginary parts of reduced density matrices, each `(pairs, size, size)`, from means of matrix units."""
-    mean, error = (np.asarray(part).reshape(-1, size, size) for part in estimate)
+    """Real and imaginary parts of reduced density matrices from means of matrix units `(*batch, pairs size^2)`."""
+    mean, error = (np.reshape(part, (*np.shape(part)[:-1], -1, size, size)) for part in estimate)
     return {
-        f"{REDUCED}_real": Estimate(mean=_mirror(np.triu(mean), 1), error=_mirror(np.triu(error), 1)),
-        f"{REDUCED}_imag": Estimate(mean=_mirror(_above(mean), -1), error=_mirror(_above(error), 1)),
+        at(REDUCED, "real"): Estimate(mean=_mirror(np.triu(mean), 1), error=_mirror(np.triu(error), 1)),
+        at(REDUCED, "imag"): Estimate(mean=_mirror(_above(mean), -1), error=_mirror(_above(error), 1)),
     }
 
 
-def _above(matrices: Float[np.ndarray, "pairs size size"]) -> np.ndarray:
+def arranged(name: str, single: Estimate, sites: int, local_dim: int) -> dict[str, Estimate]:
+    """What becomes of estimates of single operators, by the name of their quantity: pairs are symmetric matrices
+    `(sites, sites)` with 1 on the diagonal, reduced density matrices two parts; others stay as they are.
+    """
+    if name == REDUCED:
+        return as_matrices(single, local_dim**2)
+    if parse(name).place == "pair":
+        mean, error = (symmetric(np.asarray(v), sites, one) for v, one in zip(single, (1.0, 0.0), strict=True))
+        return {name: Estimate(mean=mean, error=error)}
+    return {name: single}
+
+
+def _above(matrices: Float[np.ndarray, "*batch pairs size size"]) -> np.ndarray:
     """What is below the diagonal, put above it."""
-    return np.swapaxes(np.tril(matrices, -1), 1, 2)
+    return np.swapaxes(np.tril(matrices, -1), -1, -2)
 
 
-def _mirror(upper: Float[np.ndarray, "pairs size size"], sign: int) -> np.ndarray:
+def _mirror(upper: Float[np.ndarray, "*batch pairs size size"], sign: int) -> np.ndarray:
     """Fill the lower triangle with `sign` times the upper one."""
-    return upper + sign * np.swapaxes(np.triu(upper, 1), 1, 2)
+    return upper + sign * np.swapaxes(np.triu(upper, 1), -1, -2)

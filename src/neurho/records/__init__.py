@@ -19,6 +19,8 @@ from neurho.records.files import (
     SERIES,
     STATUS,
     SUMMARY,
+    Record,
+    Status,
     is_locked,
     is_run,
     locked,
@@ -32,7 +34,7 @@ from neurho.records.files import (
 )
 from neurho.records.parameters import load_parameters, save_parameters
 from neurho.records.run import UNDEFINED_AT_TIMES, Run, create, read_ansatz, read_state, reopen
-from neurho.records.series import Row, dimensions, read_series
+from neurho.records.series import Row, read_series
 from neurho.records.summary import NOT_OBSERVABLES, is_observable, judge, summarise, time_average
 
 __all__ = [
@@ -45,10 +47,11 @@ __all__ = [
     "STATUS",
     "SUMMARY",
     "UNDEFINED_AT_TIMES",
+    "Record",
     "Row",
     "Run",
+    "Status",
     "create",
-    "dimensions",
     "disagreement",
     "is_locked",
     "is_observable",

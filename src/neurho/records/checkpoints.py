@@ -3,18 +3,14 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 
 from neurho._types import NeurhoError
-from neurho.records.files import CHECKPOINTS, disk
-
-if TYPE_CHECKING:
-    pass
+from neurho.observables import State
+from neurho.records.files import CHECKPOINTS, Record, disk
 
 
 class DamagedError(NeurhoError):
@@ -26,7 +22,7 @@ def list_checkpoints(path: Path) -> list[Path]:
     return sorted((path / CHECKPOINTS).glob("[0-9]*.eqx"))
 
 
-def pack(state: Any, header: Mapping[str, Any]) -> bytes:
+def pack(state: State, header: Record) -> bytes:
     """A state as bytes, behind a header line with length and checksum."""
     buffer = io.BytesIO()
     eqx.tree_serialise_leaves(buffer, state)
@@ -35,7 +31,7 @@ def pack(state: Any, header: Mapping[str, Any]) -> bytes:
     return json.dumps(header).encode() + b"\n" + payload
 
 
-def unpack(file: Path, template: Any, fingerprint: str) -> tuple[dict[str, Any], Any]:
+def unpack(file: Path, template: State, fingerprint: str) -> tuple[Record, State]:
     """Header and state of a checkpoint, checked."""
     with disk(file, "read"):
         line, _, payload = file.read_bytes().partition(b"\n")

@@ -19,7 +19,7 @@ def network_of_code(
     path: Path,
     name: str,
     sha256: str,
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, object],
     *,
     sites: int,
     local_dim: int,

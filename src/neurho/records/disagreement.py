@@ -5,6 +5,7 @@ from statistics import NormalDist
 import numpy as np
 import xarray as xr
 
+from neurho.observables import names
 from neurho.records.summary import time_average
 
 BLURRED, PLAIN = "lindblad_norm2", "lindblad_norm2_plain"
@@ -18,12 +19,12 @@ def disagreement(series: xr.Dataset, *, average: float | None) -> str:
     With `average` the mean difference over that last part of the outputs is judged. Otherwise every output is judged
     for itself, against the quantile that makes n of them together as unlikely as one is at three errors.
     """
-    names = (BLURRED, f"{BLURRED}_error", PLAIN, f"{PLAIN}_error")
-    if not all(name in series for name in names):
+    asked = (BLURRED, names.error_name(BLURRED), PLAIN, names.error_name(PLAIN))
+    if not all(name in series for name in asked):
         return ""
     rows = series.sizes["t"]
     window = series if average is None else series.isel(t=slice(-max(1, round(average * rows)), None))
-    blurred, error, plain, plain_error = (window[name].values for name in names)
+    blurred, error, plain, plain_error = (window[name].values for name in asked)
     known = np.isfinite(blurred) & np.isfinite(plain)
     if not np.any(known):
         return ""

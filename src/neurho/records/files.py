@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypeAlias, TypedDict, cast
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +22,30 @@ PROBLEM, PROVENANCE, SERIES, SUMMARY, CHECKPOINTS, STATUS, LOCK = (
     "status.json",
     ".lock",
 )
+
+
+Record: TypeAlias = dict[str, Any]
+"""An object of a JSON file, such as a summary: numbers, words, lists and further objects by name."""
+
+
+class Status(TypedDict):
+    """Where a run is, as `status.json` says it: observables are pairs of mean and error."""
+
+    state: str
+    t: float
+    t_end: float | None
+    step: int
+    steps: int | None
+    at_most: bool
+    main: str
+    observables: dict[str, list[float | None]]
+    diagnostics: dict[str, float | None]
+    message: str
+    history: list[float]
+    seconds: float
+    left_seconds: float | None
+    memory_bytes: int
+    so_far: NotRequired[bool]
 
 
 def require_unused(path: Path) -> None:
@@ -74,17 +98,17 @@ def is_locked(path: str | Path) -> bool:
         return True
 
 
-def write_status(path: Path, status: dict[str, Any]) -> None:
+def write_status(path: Path, status: Status) -> None:
     """Write where a run is, for those who watch it; nothing depends on it, so that it need not reach the disk."""
     here = {"process": os.getpid(), "host": platform.node()}
     with suppress(NeurhoError):
         replace(path / STATUS, as_json(status | here), sync=False)
 
 
-def read_status(path: str | Path) -> dict[str, Any] | None:
+def read_status(path: str | Path) -> Status | None:
     """Where a run was when it last said so, or None."""
     file = checked(path) / STATUS
-    return read_json(file) if file.exists() else None
+    return cast(Status, read_json(file)) if file.exists() else None
 
 
 def is_run(path: str | Path) -> bool:
@@ -99,12 +123,12 @@ def read_problem(path: str | Path) -> str:
         return file.read_text(encoding="utf-8")
 
 
-def read_provenance(path: str | Path) -> dict[str, Any]:
+def read_provenance(path: str | Path) -> Record:
     """Versions, platform, seed and sessions of a run directory."""
     return read_json(checked(path) / PROVENANCE)
 
 
-def read_summary(path: str | Path) -> dict[str, Any] | None:
+def read_summary(path: str | Path) -> Record | None:
     """The summary of a run directory, or None while there is none."""
     file = checked(path) / SUMMARY
     return read_json(file) if file.exists() else None
@@ -147,12 +171,12 @@ def disk(path: Path, doing: str = "written") -> Iterator[None]:
         raise NeurhoError(f"`{path}` cannot be {doing}: {error.strerror or error}.") from None
 
 
-def as_json(value: Any) -> bytes:
+def as_json(value: object) -> bytes:
     """JSON that people can read; no NaN."""
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> Record:
     """The object in a JSON file."""
     try:
         with disk(file, "read"):

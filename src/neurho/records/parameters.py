@@ -21,6 +21,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
 from neurho._types import NeurhoError
 from neurho.matrix_elements.networks import (
@@ -38,7 +39,7 @@ from neurho.matrix_elements.networks import (
     parameter_count,
 )
 from neurho.matrix_elements.symmetry import Charge
-from neurho.records.files import disk, replace
+from neurho.records.files import Record, disk, replace
 
 FORMAT, VERSION = "neurho parameters", 1
 KINDS: tuple[type[AbstractAnsatz], ...] = (
@@ -77,7 +78,7 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
     """
     ansatz = network_of(ansatz)
     arrays: dict[str, np.ndarray] = {}
-    settings: dict[str, Any] = {}
+    settings: Record = {}
     nested = False
     for field in dataclasses.fields(ansatz):
         value = getattr(ansatz, field.name)
@@ -162,17 +163,17 @@ def load_parameters(
     return ansatz
 
 
-def _arrays_within(name: str, value: Any) -> dict[str, np.ndarray]:
+def _arrays_within(name: str, value: PyTree) -> dict[str, np.ndarray]:
     """The arrays of a module or container by their paths; {} for anything else."""
     leaves = jax.tree_util.tree_flatten_with_path(eqx.filter(value, eqx.is_array))[0]
     return {_path_of(name, path): np.asarray(leaf) for path, leaf in leaves if path}
 
 
-def _path_of(name: str, path: Any) -> str:
+def _path_of(name: str, path: Sequence[object]) -> str:
     return ".".join([name, *(jax.tree_util.keystr((key,), simple=True) for key in path)])
 
 
-def _filled(path: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray], like: AbstractAnsatz) -> Any:
+def _filled(path: Path, header: Record, arrays: Mapping[str, np.ndarray], like: AbstractAnsatz) -> AbstractAnsatz:
     """`like` with the arrays of a file."""
     leaves, tree = jax.tree_util.tree_flatten_with_path(eqx.filter(like, eqx.is_array))
     names = [_path_of("", key).lstrip(".") for key, _ in leaves]
@@ -184,7 +185,7 @@ def _filled(path: Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarr
     return eqx.combine(filled, like)
 
 
-def _read(path: Path) -> tuple[Mapping[str, Any], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[Record, dict[str, np.ndarray]]:
     """Header and arrays of a file, if it is one of ours."""
     with disk(path, "read"):
         data = path.read_bytes()

@@ -4,18 +4,19 @@ import platform
 import re
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import numpy as np
 import xarray as xr
 
 from neurho._types import GAMMA, NeurhoError, NumericalError
+from neurho.observables import State, names
 from neurho.records.checkpoints import DamagedError, list_checkpoints, pack, unpack
 from neurho.records.disagreement import disagreement
 from neurho.records.files import (
@@ -24,6 +25,7 @@ from neurho.records.files import (
     PROVENANCE,
     SERIES,
     SUMMARY,
+    Record,
     as_json,
     checked,
     disk,
@@ -37,6 +39,8 @@ from neurho.records.summary import judge, prefer_corrected, summarise
 
 if TYPE_CHECKING:
     from neurho.observables import Snapshot
+
+T = TypeVar("T")
 
 UNDEFINED_AT_TIMES = frozenset({"r_hat", "r_hat_diagonal", "tau", "ess", "acceptance", "acceptance_diagonal"})
 """Diagnostics that may be NaN without anything being wrong, e.g. R-hat of two samples."""
@@ -61,7 +65,7 @@ class Run:
         self.keep = keep
         self.rows: list[Row] = []
         self.messages: list[str] = []
-        self._latest: Any = None
+        self._latest: State = None
         self._saved = (0, 0)
         self._step = 0
         self._started = time.monotonic()
@@ -82,13 +86,15 @@ class Run:
         values |= {name: np.asarray(table, dtype=float) for name, table in snapshot.tables.items()}
         for name, estimate in snapshot.observables.items():
             values[name] = np.asarray(estimate.mean, dtype=float)
-            values[f"{name}_error"] = np.broadcast_to(np.asarray(estimate.error, dtype=float), values[name].shape)
+            values[names.error_name(name)] = np.broadcast_to(
+                np.asarray(estimate.error, dtype=float), values[name].shape
+            )
         self.rows.append(Row(int(snapshot.step), float(snapshot.t), self.wall_seconds, values))
         self._latest, self._step = snapshot.state, int(snapshot.step)
         if snapshot.message:
             self.note(snapshot.message, t=snapshot.t)
 
-    def move(self, state: Any, step: int) -> None:
+    def move(self, state: State, step: int) -> None:
         """Go on to a state between two snapshots; the next `save` keeps it."""
         self._latest, self._step = state, step
 
@@ -123,7 +129,7 @@ class Run:
             for old in list_checkpoints(self.path)[: -self.keep]:
                 old.unlink()
 
-    def restore(self, template: Any) -> Any:
+    def restore(self, template: State) -> State:
         """The state of the newest good checkpoint, in the shape of `template`; None if there is none yet.
 
         Drops what the series holds beyond it. A damaged checkpoint is passed over, with a message, for the one
@@ -147,7 +153,7 @@ class Run:
         self.rows = []
         return None
 
-    def _rewind(self, file: Path, header: Mapping[str, Any]) -> None:
+    def _rewind(self, file: Path, header: Record) -> None:
         count = int(header["snapshot"])
         if len(self.rows) < count or self.rows[count - 1].t != header["t"]:
             raise NeurhoError(f"`{self.path / SERIES}` does not belong to checkpoint `{file}`; restore it or run anew.")
@@ -162,7 +168,7 @@ class Run:
         return str(self._problem.get("task", {}).get("kind", ""))
 
     @cached_property
-    def _problem(self) -> dict[str, Any]:
+    def _problem(self) -> Record:
         return tomllib.loads(read_problem(self.path))
 
     def series(self) -> xr.Dataset:
@@ -173,7 +179,7 @@ class Run:
 
     def finish(
         self, *, converged: bool, average: float | None = None, remark: str = "", complete: bool = False, kind: str = ""
-    ) -> dict[str, Any]:
+    ) -> Record:
         """Save, write `summary.json` and return what it holds. See `summarise` for `average`; `kind` is that of the
         problem unless given.
 
@@ -205,8 +211,8 @@ def create(
     *,
     fingerprint: str,
     seed: int,
-    bonds: Sequence[Any] | np.ndarray = (),
-    pairs: Sequence[Any] | np.ndarray = (),
+    bonds: Sequence[Sequence[int]] | np.ndarray = (),
+    pairs: Sequence[Sequence[int]] | np.ndarray = (),
     keep: int = 2,
 ) -> Run:
     """Start a new run directory.
@@ -235,8 +241,8 @@ def reopen(
     path: str | Path,
     *,
     fingerprint: str,
-    bonds: Sequence[Any] | np.ndarray = (),
-    pairs: Sequence[Any] | np.ndarray = (),
+    bonds: Sequence[Sequence[int]] | np.ndarray = (),
+    pairs: Sequence[Sequence[int]] | np.ndarray = (),
     keep: int = 2,
 ) -> Run:
     """Open a run directory to go on with it; `Run.restore` then gives the state to go on from."""
@@ -252,7 +258,7 @@ def reopen(
     return run
 
 
-def read_ansatz(path: str | Path, template: Any, fingerprint: str) -> Any:
+def read_ansatz(path: str | Path, template: T, fingerprint: str) -> T:
     """The network in the newest good checkpoint of a run directory, in the shape of `template`.
 
     Every state begins with its network; what follows is not read.
@@ -262,7 +268,7 @@ def read_ansatz(path: str | Path, template: Any, fingerprint: str) -> Any:
     return read_state(path, (template,), fingerprint)[0]
 
 
-def read_state(path: str | Path, template: Any, fingerprint: str) -> Any:
+def read_state(path: str | Path, template: State, fingerprint: str) -> State:
     """The state in the newest good checkpoint of a run directory, or its beginning, in the shape of `template`.
 
     **Raises** `NeurhoError` if there is no good checkpoint, or if it holds another state.
@@ -276,7 +282,7 @@ def read_state(path: str | Path, template: Any, fingerprint: str) -> Any:
     raise NeurhoError(sentence)
 
 
-def _two_columns(pairs: Sequence[Any] | np.ndarray) -> np.ndarray:
+def _two_columns(pairs: Sequence[Sequence[int]] | np.ndarray) -> np.ndarray:
     return np.asarray(pairs, dtype=int).reshape(-1, 2)
 
 
@@ -290,7 +296,7 @@ def _not_finite(snapshot: "Snapshot") -> str | None:
     return "the state contains NaN" if _has_nan(snapshot.state) else None
 
 
-def _has_nan(state: Any) -> bool:
+def _has_nan(state: State) -> bool:
     """Infinite logarithms of zero weights are nothing bad in a state; NaN always is."""
     for leaf in jax.tree_util.tree_leaves(state):
         numeric = isinstance(leaf, float | complex) or getattr(getattr(leaf, "dtype", None), "kind", "") in "fc"
@@ -299,7 +305,7 @@ def _has_nan(state: Any) -> bool:
     return False
 
 
-def _session() -> dict[str, Any]:
+def _session() -> Record:
     versions = {name: metadata.version(name) for name in _PACKAGES}
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,13 +1,11 @@
 """What `summary.json` says: last values, or averages over the last part with their errors."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
-from neurho._types import CORRECTED
 from neurho.certificate import GOOD, LIMITS, USABLE, Certificate, certify
+from neurho.observables import names
+from neurho.records.files import Record
 
 NOT_OBSERVABLES = frozenset({"delta_L", "lindblad_norm2", "lindblad_norm2_plain"})
 """Diagnostics that may come with an `_error`, as observables do."""
@@ -16,7 +14,7 @@ ROUNDING = 1e-9
 """Error of a mean below which eigenvalues are not judged by it."""
 
 
-def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, Any]:
+def summarise(series: xr.Dataset, *, average: float | None = None) -> Record:
     """What `summary.json` says about a series: the last values, or averages over its last part.
 
     **Arguments**
@@ -30,13 +28,13 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
     observables = {}
     for name in map(str, series.data_vars):
         if is_observable(series, name) and series[name].dims == ("t",):
-            mean, error = time_average(window[name].values, window[f"{name}_error"].values)
+            mean, error = time_average(window[name].values, window[names.error_name(name)].values)
             observables[name] = {"mean": _finite(mean), "error": _finite(error)}
-    result: dict[str, Any] = {"observables": observables, "t": None, "step": None, "delta_L": None}
+    result: Record = {"observables": observables, "t": None, "step": None, "delta_L": None}
     result |= {"lindblad_norm2": None, "wall_seconds": 0.0, "snapshots": rows, "averaged": window.sizes.get("t", 0)}
     for name in map(str, series.data_vars):
         if series[name].dims == ("t",) and name not in observables and rows:
-            if name.removesuffix("_error") in observables:
+            if str(names.parse(name)._replace(error=False)) in observables:
                 continue
             values = window[name].values[-1:] if name in ("step", "wall_seconds", "dt") else window[name].values
             values = values[np.isfinite(values)]
@@ -47,7 +45,7 @@ def summarise(series: xr.Dataset, *, average: float | None = None) -> dict[str, 
     return result
 
 
-def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[str, Any]:
+def prefer_corrected(observables: Record, word: str | None) -> Record:
     """Put corrected values in the place of plain ones where the state is good or usable.
 
     The plain value stays, as `network`. In a state that is neither, both stand side by side.
@@ -56,8 +54,8 @@ def prefer_corrected(observables: Mapping[str, Any], word: str | None) -> dict[s
         return dict(observables)
     found = {}
     for name, value in observables.items():
-        better = observables.get(name + CORRECTED)
-        if not name.endswith(CORRECTED):
+        better = observables.get(names.corrected(name))
+        if not names.parse(name).corrected:
             found[name] = value if better is None else better | {"network": value}
     return found
 
@@ -77,7 +75,7 @@ def judge(series: xr.Dataset, kind: str, *, average: float | None, reached: bool
     else:
         measured, figures = [n for n in map(str, series.data_vars) if is_observable(series, n)], _worst_figures(part)
     for name in measured:
-        means, scatter = part[name].values, part[f"{name}_error"].values
+        means, scatter = part[name].values, part[names.error_name(name)].values
         if stationary and means.ndim == 1:
             means, scatter = map(np.asarray, time_average(means, scatter))
         share = scatter / np.maximum(1.0, np.abs(means))
@@ -96,8 +94,8 @@ def _estimates_errors(series: xr.Dataset) -> bool:
 
     That of networks comes with what the steps have lost.
     """
-    names = set(map(str, series.data_vars))
-    return "error_estimate" in names and not names & {"delta_L", "residual", "error_local"}
+    found = set(map(str, series.data_vars))
+    return "error_estimate" in found and not found & {"delta_L", "residual", "error_local"}
 
 
 def _own_errors(series: xr.Dataset) -> dict[str, float]:
@@ -137,7 +135,7 @@ def _worst_figures(series: xr.Dataset) -> dict[str, float]:
 
 def is_observable(series: xr.Dataset, name: str) -> bool:
     """Whether a variable is a measured mean with its error, not a diagnostic."""
-    return f"{name}_error" in series and name not in NOT_OBSERVABLES
+    return names.error_name(name) in series and name not in NOT_OBSERVABLES
 
 
 def time_average(means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
@@ -162,11 +160,11 @@ def time_average(means: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
     return float(np.mean(means)), float(np.nanmax(estimates)) if np.any(np.isfinite(estimates)) else float("nan")
 
 
-def _sectors(window: xr.Dataset) -> dict[str, Any]:
+def _sectors(window: xr.Dataset) -> Record:
     """Means over the window of what the parts of configuration space carry, without those that carry nothing."""
-    found: dict[str, Any] = {}
+    found: Record = {}
     for division in ("differing", "raised"):
-        columns = {k: f"{k}_{division}" for k in ("share", "norm2", "ess") if f"{k}_{division}" in window}
+        columns = {k: names.at(k, division) for k in ("share", "norm2", "ess") if names.at(k, division) in window}
         if not columns or not window.sizes.get("t", 0):
             continue
         means = {k: np.nanmean(window[name].values, axis=0) for k, name in columns.items()}

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from neurho.config import Config
+from neurho.observables.names import at, error_name
 
 _CHAINS = {
     ((0.0, 0.0, 10.0), (1.0, 0.0, 0.0)): "fig3_chain16.npz",
@@ -56,11 +57,11 @@ def _couplings(config: Config) -> Any:
 def _chain(couplings: Any) -> xr.Dataset:
     data, columns = _read(_CHAINS[couplings]), {}
     for axis in "xyz":
-        columns[f"s{axis}_site"] = ("site", data[f"s{axis}"])
+        columns[at(f"s{axis}", "site")] = ("site", data[f"s{axis}"])
         columns[f"s{axis}"] = ((), data[f"s{axis}"].mean())
-        columns[f"s{axis}s{axis}_bond"] = ("bond", data[f"nn_{axis}{axis}"])
+        columns[at(f"s{axis}s{axis}", "bond")] = ("bond", data[f"nn_{axis}{axis}"])
         columns[f"s{axis}s{axis}"] = ((), data[f"nn_{axis}{axis}"].mean())
-        columns[f"s{axis}s{axis}_pair"] = (("site", "site_2"), data[f"C{axis}{axis}"])
+        columns[at(f"s{axis}s{axis}", "pair")] = (("site", "site_2"), data[f"C{axis}{axis}"])
     return xr.Dataset(columns, attrs={"source": f"matrix-product state, bond dimension {int(data['chi'])}"})
 
 
@@ -78,7 +79,7 @@ def _torus(config: Config, couplings: Any) -> xr.Dataset | None:
         return None
     columns = {}
     for number, name in enumerate(map(str, data["names"])):
-        for what, values in ((name, data["mean"]), (f"{name}_error", data["error"])):
+        for what, values in ((name, data["mean"]), (error_name(name), data["error"])):
             columns[what] = ((), values[number]) if steady else ("t", values[:, number])
     count = f"{int(data['samples'])} samples" if steady else f"{int(data['trajectories'])} trajectories"
     attributes = {"source": f"quantum trajectories, {count}"}

@@ -14,19 +14,16 @@ from neurho.report.overlay import Shown, overlay
 from neurho.report.page import certificate, page
 from neurho.report.panels import image
 from neurho.report.phase import phase_diagram
-from neurho.report.style import BLUE, COLOURS, GREEN, GREY, ONE_SITE, ORANGE, STYLE, SYMBOLS, TIME, TWO_SITE
+from neurho.report.style import BLUE, COLOURS, GREEN, GREY, ORANGE, STYLE, TIME
 
 __all__ = [
     "BLUE",
     "COLOURS",
     "GREEN",
     "GREY",
-    "ONE_SITE",
     "ORANGE",
     "STYLE",
-    "SYMBOLS",
     "TIME",
-    "TWO_SITE",
     "Deviation",
     "Shown",
     "align",

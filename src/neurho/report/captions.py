@@ -1,19 +1,17 @@
 """What the figures of a report show, in words."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from neurho.config import Config
+from neurho.records import Record
 
 
-def captions(config: Config, summary: Mapping[str, Any]) -> dict[str, str]:
+def captions(config: Config, summary: Record) -> dict[str, str]:
     """Sentences by name of figure, about the bands that the figures of this run have."""
     sampled = config.task.method != "exact" and getattr(config.sampling, "kind", "") == "metropolis"
     bands = ["Bands and bars: standard errors of the samples."] if sampled else []
     if summary.get("error_estimate") is not None and config.local_dim == 2:
         bands.append("Pale bands around Pauli matrices: the error estimate of the evolution, not a standard error.")
     drawn, plain = (
-        " ".join([*told, "Dashed: reference, hatched by its own errors."]) for told in (bands, bands[: int(sampled)])
+        " ".join([*told, "Dashed or points: reference, with its errors."]) for told in (bands, bands[: int(sampled)])
     )
     errors = "; below them the standard errors" if sampled else ""
     scale = "Panels of Pauli matrices share one scale of colours, and so do panels of populations."

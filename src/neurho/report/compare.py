@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
 
-from neurho._types import CORRECTED, NeurhoError
+from neurho._types import NeurhoError
+from neurho.observables import names
 from neurho.records import is_observable, time_average
 
 ROUNDING = 1e-9
@@ -37,7 +38,7 @@ def deviations(series: xr.Dataset, reference: xr.Dataset) -> list[Deviation]:
     inside, other = align(series, reference)
     found = []
     for name in map(str, inside.data_vars):
-        plain = name if name in other else name.replace(CORRECTED, "")
+        plain = name if name in other else names.parse(name).plain
         if not is_observable(inside, name) or plain not in other or inside[name].shape != other[plain].shape:
             continue
         difference = inside[name].values - other[plain].values
@@ -84,7 +85,7 @@ def align(series: xr.Dataset, reference: xr.Dataset) -> tuple[xr.Dataset, xr.Dat
         raise NeurhoError(f"There is nothing to compare: no time of the run lies in {low:g}..{high:g}.")
     times = np.clip(inside.t.values, low, high)
     columns = {
-        n: (v.dims, _interpolate(reference.t.values, v.values, times, curved=not str(n).endswith("_error")))
+        n: (v.dims, _interpolate(reference.t.values, v.values, times, curved=not names.parse(str(n)).error))
         for n, v in reference.items()
         if "t" in v.dims
     }
@@ -100,18 +101,18 @@ def averaged(series: xr.Dataset, fraction: float) -> xr.Dataset:
         if not is_observable(series, name):
             continue
         means = window[name].values.reshape(window.sizes["t"], -1)
-        errors = window[f"{name}_error"].values.reshape(means.shape)
+        errors = window[names.error_name(name)].values.reshape(means.shape)
         pairs = np.array([time_average(m, e) for m, e in zip(means.T, errors.T, strict=True)]).reshape(-1, 2)
         shape = window[name].shape[1:]
         columns[name] = (window[name].dims[1:], pairs[:, 0].reshape(shape))
-        columns[f"{name}_error"] = (window[name].dims[1:], pairs[:, 1].reshape(shape))
+        columns[names.error_name(name)] = (window[name].dims[1:], pairs[:, 1].reshape(shape))
     return xr.Dataset(columns, coords={n: c for n, c in series.coords.items() if "t" not in c.dims})
 
 
 def error_of(data: xr.Dataset, name: str) -> np.ndarray:
     """Standard errors of a variable; zeros where it has none, or where nobody knows them (infinite ones)."""
-    if f"{name}_error" in data:
-        return np.nan_to_num(data[f"{name}_error"].values, posinf=0.0)
+    if names.error_name(name) in data:
+        return np.nan_to_num(data[names.error_name(name)].values, posinf=0.0)
     return np.zeros(data[name].shape)
 
 

@@ -8,7 +8,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neurho._types import CORRECTED, NeurhoError
+from neurho._types import NeurhoError
+from neurho.observables.meanings import DRAWN
+from neurho.observables.names import ONE_SITE, PAULI_NAMES, TWO_SITE, measured, parse, symbol
 from neurho.records import is_observable
 from neurho.report.compare import align, averaged, error_of
 from neurho.report.maps import (
@@ -29,10 +31,9 @@ from neurho.report.panels import (
     draw_sites,
     has_values,
     new_figure,
-    symbol,
     time_label,
 )
-from neurho.report.style import BLUE, GREY, ONE_SITE, PAULI_NAMES, STYLE, SYMBOLS, TWO_SITE
+from neurho.report.style import BLUE, GREY, STYLE
 
 WIDEST = 6
 """Comparisons in one row."""
@@ -98,7 +99,7 @@ def profile(
     if any(has_values(series, name) for name in two):
         draw.append(lambda axis: _draw_means(axis, series, reference, two, "bond", label))
     along_time = len(draw)
-    if any(str(name).endswith("_site") for name in last):
+    if measured(last.data_vars, "site"):
         draw.append(lambda axis: draw_sites(axis, last, reference, label, near_down=down))
     rows = max(-(-len(draw) // 2), 1)
     with mpl.rc_context(STYLE):
@@ -125,7 +126,7 @@ def averages(series: xr.Dataset, place: str) -> tuple[str, ...]:
     pauli = ONE_SITE if place == "site" else TWO_SITE
     if any(has_values(series, name) for name in pauli):
         return pauli
-    return tuple(str(name) for name in series.data_vars if f"{name}_{place}" in series)
+    return tuple(name for name in measured(series.data_vars, place) if name in series)
 
 
 def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
@@ -144,8 +145,8 @@ def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, lab
 
 def named(series: xr.Dataset, place: str) -> list[str]:
     """Names of the problem's own operators on sites or bonds."""
-    found = [str(name) for name in series.data_vars if f"{name}_{place}" in series]
-    return [name for name in found if name.removesuffix(CORRECTED) not in PAULI_NAMES]
+    found = [name for name in measured(series.data_vars, place) if name in series]
+    return [name for name in found if parse(name).plain not in PAULI_NAMES]
 
 
 def all_figures(
@@ -182,14 +183,14 @@ def all_figures(
         figures["correlations"] = correlation_map(last, pairs)
     if factors := structure_names(series):
         figures["structure"] = structure_map(last, factors)
-    if any(has_values(series, name) for name in SYMBOLS):
+    if any(has_values(series, name) for name in DRAWN):
         figures["diagnostics"] = diagnostics(series)
     return figures
 
 
 def diagnostics(series: xr.Dataset) -> Figure:
     """Everything that tells whether to trust a run, one small panel each."""
-    names = [n for n in SYMBOLS if has_values(series, n) and series[n].dims == ("t",)]
+    names = [n for n in DRAWN if has_values(series, n) and series[n].dims == ("t",)]
     if not names:
         raise NeurhoError("The run has no diagnostics to draw.")
     columns = min(3, len(names))
@@ -258,7 +259,7 @@ def comparison(series: xr.Dataset, other: xr.Dataset, *, labels: tuple[str, str]
             below.set_visible(False)
         for (above, below), name in zip(pairs, names, strict=False):
             above.plot(series.t, series[name], color=BLUE, label=labels[0])
-            draw_reference(above, other, name, GREY, labels[1])
+            draw_reference(above, other, name, GREY, labels[1], times=series.t.values)
             error = np.hypot(error_of(inside, name), error_of(aligned, name))
             difference = inside[name].values - aligned[name].values
             below.axhline(0, color=GREY, linewidth=0.8)
@@ -282,9 +283,9 @@ def common_means(series: xr.Dataset, other: xr.Dataset) -> list[str]:
 
 def _means(data: xr.Dataset) -> list[str]:
     """Observables that are one number at each time; of data from elsewhere all curves."""
-    measured = any(is_observable(data, str(name)) for name in data.data_vars)
+    known = any(is_observable(data, str(name)) for name in data.data_vars)
     found = [str(n) for n in data.data_vars if data[n].dims == ("t",) and has_values(data, str(n))]
-    found = [name for name in found if is_observable(data, name) or not (measured or name.endswith("_error"))]
+    found = [name for name in found if is_observable(data, name) or not (known or parse(name).error)]
     return sorted(found, key=lambda name: ALL_PAULI.index(name) if name in ALL_PAULI else len(ALL_PAULI))
 
 

@@ -1,7 +1,6 @@
 """Heat maps: sites along time, sites of a two-dimensional lattice, correlations of all pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neurho._types import CORRECTED, NeurhoError
+from neurho._types import NeurhoError
+from neurho.observables.names import ONE_SITE, PAULI_NAMES, at, error_name, is_level, measured, one_point, parse, symbol
 from neurho.report.compare import error_of
-from neurho.report.panels import has_values, new_figure, symbol, time_label
-from neurho.report.style import ONE_SITE, PAULI_NAMES, STYLE
+from neurho.report.panels import has_values, new_figure, time_label
+from neurho.report.style import STYLE
 
 WIDEST = 4
 """Panels in one row."""
@@ -21,7 +21,7 @@ WIDEST = 4
 
 def space_time(series: xr.Dataset, names: Sequence[str]) -> Figure:
     """Means of each site along time, one panel for each of `names` (the variables `NAME_site`)."""
-    limits = shared_limits({name: series[f"{name}_site"].values for name in names})
+    limits = shared_limits({name: series[at(name, "site")].values for name in names})
     return _panels(names, lambda axis, name: _space_time(axis, series, name, limits[name]), height=2.6)
 
 
@@ -30,11 +30,12 @@ def lattice_map(last: xr.Dataset, names: Sequence[str], shape: Sequence[int]) ->
 
     The number in each cell is the mean; below it, smaller, the standard error.
     """
-    limits = shared_limits({name: last[f"{name}_site"].values for name in names})
+    limits = shared_limits({name: last[at(name, "site")].values for name in names})
 
     def draw(axis: Axes, name: str) -> None:
-        values = last[f"{name}_site"].values.reshape(tuple(shape))
-        errors = last[f"{name}_site_error"].values.reshape(tuple(shape)) if f"{name}_site_error" in last else None
+        there = at(name, "site")
+        values = last[there].values.reshape(tuple(shape))
+        errors = last[error_name(there)].values.reshape(tuple(shape)) if error_name(there) in last else None
         _matrix(axis, values, limits[name], "viridis")
         axis.set_xlabel("column")
         axis.set_ylabel("row")
@@ -48,8 +49,8 @@ def correlation_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
     """Connected correlations <s_j s_l> - <s_j><s_l> of all pairs, without the diagonal, from a dataset without `t`."""
 
     def connected(name: str) -> np.ndarray:
-        one = last[f"{name[: len(name) // 2]}_site"].values
-        values = last[f"{name}_pair"].values - np.outer(one, one)
+        one = last[at(one_point(name), "site")].values
+        values = last[at(name, "pair")].values - np.outer(one, one)
         np.fill_diagonal(values, np.nan)
         return values
 
@@ -75,9 +76,9 @@ def structure_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
     def draw(axis: Axes, name: str) -> None:
         values = last[name]
         if values.ndim == 1:
-            k, error = _centred(values.k.values), error_of(last, name)
+            k, scatter = _centred(values.k.values), error_of(last, name)
             order = np.argsort(k)
-            axis.errorbar(k[order], values.values[order], error[order], fmt="o-", markersize=3)
+            axis.errorbar(k[order], values.values[order], scatter[order], fmt="o-", markersize=3)
             axis.set_xlabel(r"$k/\pi$")
             return
         rows, columns = (_centred(values[d].values) for d in values.dims)
@@ -88,7 +89,7 @@ def structure_map(last: xr.Dataset, names: Sequence[str]) -> Figure:
         axis.set_xlabel(r"$k_2/\pi$")
         axis.set_ylabel(r"$k_1/\pi$")
 
-    return _panels(names, draw, height=2.9, title=lambda name: rf"$S^{{{name.split('_')[1]}}}(k)$")
+    return _panels(names, draw, height=2.9)
 
 
 def _centred(k: np.ndarray) -> np.ndarray:
@@ -99,23 +100,20 @@ def _centred(k: np.ndarray) -> np.ndarray:
 
 def structure_names(series: xr.Dataset) -> list[str]:
     """Structure factors that were measured at all momenta."""
-    names = [str(n) for n in series.data_vars if str(n).startswith("structure_") and str(n).endswith("_k")]
-    return [name for name in names if has_values(series, name)]
+    return [name for name in map(str, series.data_vars) if parse(name).place == "k" and has_values(series, name)]
 
 
 def site_names(series: xr.Dataset) -> list[str]:
     """Names X for which `X_site` was measured; Pauli matrices first."""
-    found = [str(n).removesuffix("_site") for n in series.data_vars if str(n).endswith("_site")]
-    return [name for name in found if has_values(series, f"{name}_site")]
+    return [name for name in measured(series.data_vars, "site") if has_values(series, at(name, "site"))]
 
 
 def pair_names(series: xr.Dataset) -> list[str]:
     """Names of two-point functions of all pairs with their one-point functions."""
-    found = [str(n).removesuffix("_pair") for n in series.data_vars if str(n).endswith("_pair")]
-    return [name for name in found if f"{name[: len(name) // 2]}_site" in series]
+    return [name for name in measured(series.data_vars, "pair") if at(one_point(name), "site") in series]
 
 
-def _panels(names: Sequence[str], draw: Any, *, height: float, title: Callable[[str], str] = symbol) -> Figure:
+def _panels(names: Sequence[str], draw: Callable[[Axes, str], None], *, height: float) -> Figure:
     if not names:
         raise NeurhoError("The run has nothing to draw on a map.")
     columns = min(WIDEST, len(names))
@@ -124,7 +122,7 @@ def _panels(names: Sequence[str], draw: Any, *, height: float, title: Callable[[
         figure, axes = new_figure(rows, columns, width=3.1 * columns, height=height * rows)
         for axis, name in zip(axes.flat, names, strict=False):
             draw(axis, name)
-            axis.set_title(title(name), fontsize=10)
+            axis.set_title(symbol(name), fontsize=10)
         for axis in axes.flat[len(names) :]:
             axis.set_visible(False)
     return figure
@@ -143,10 +141,10 @@ def shared_limits(values: Mapping[str, np.ndarray]) -> dict[str, tuple[float, fl
 
 def family(name: str) -> str:
     """The panels that one is compared with."""
-    plain = name.removesuffix(CORRECTED)
+    plain = parse(name).plain
     if plain in PAULI_NAMES:
         return "one site" if plain in ONE_SITE else "two sites"
-    return "levels" if plain[:1] == "p" and plain[1:].isdecimal() else plain
+    return "levels" if is_level(plain) else plain
 
 
 def _limits(values: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -158,7 +156,7 @@ def _limits(values: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def _space_time(axis: Axes, series: xr.Dataset, name: str, limits: tuple[float, float]) -> None:
-    values = series[f"{name}_site"].values
+    values = series[at(name, "site")].values
     t, sites = series.t.values, np.arange(values.shape[1])
     if len(t) < 2:
         axis.plot(sites, values[0], "o")
@@ -184,5 +182,5 @@ def _write(axis: Axes, values: np.ndarray, errors: np.ndarray | None, limits: tu
     middle = sum(limits) / 2
     for (row, column), value in np.ndenumerate(values):
         colour = "white" if value < middle else "black"
-        error = f"\n±{errors[row, column]:.0e}" if errors is not None and errors[row, column] > 0 else ""
-        axis.text(column, row, f"{value:.2f}{error}", ha="center", va="center", fontsize=6.5, color=colour)
+        below = f"\n±{errors[row, column]:.0e}" if errors is not None and errors[row, column] > 0 else ""
+        axis.text(column, row, f"{value:.2f}{below}", ha="center", va="center", fontsize=6.5, color=colour)

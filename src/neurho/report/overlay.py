@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -13,10 +14,11 @@ from matplotlib.patches import Patch
 
 from neurho._types import NeurhoError
 from neurho.certificate import EVOLUTION
+from neurho.observables.names import ONE_SITE, PAULI_NAMES
 from neurho.report.compare import averaged, error_of
 from neurho.report.figures import common_means
-from neurho.report.panels import draw_reference, fill, has_values, new_figure, time_label
-from neurho.report.style import BLUE, GREY, ORANGE, PAULI_NAMES, STYLE
+from neurho.report.panels import draw_reference, fill, has_values, new_figure, reference_style, time_label
+from neurho.report.style import BLUE, GREY, ORANGE, STYLE
 
 WIDEST = 3
 """Panels in one row."""
@@ -67,6 +69,7 @@ def overlay(
     if len(runs) > len(LINES):
         raise NeurhoError(f"Argument `runs` must have at most {len(LINES)} runs, but it has {len(runs)}.")
     names = _shared(runs)
+    times = max((run.series.t.values for run in runs), key=lambda t: t[-1])
     columns = min(WIDEST, len(names))
     rows = -(-len(names) // columns)
     with mpl.rc_context(STYLE):
@@ -77,7 +80,7 @@ def overlay(
             for number, run in enumerate(runs):
                 _curve(axis, run, name, number) if average is None else _point(axis, run, name, number, average)
             if reference is not None and has_values(reference, name):
-                draw_reference(axis, reference, name, GREY, None)
+                draw_reference(axis, reference, name, GREY, None, times=times)
             axis.set_title(_title(name), fontsize=10)
             axis.set_xlabel(time_label(runs[0].series) if average is None else "run")
             if average is not None:
@@ -85,8 +88,9 @@ def overlay(
                 axis.margins(x=0.3, y=0.2)
         for axis in axes.flat[len(names) :]:
             axis.set_visible(False)
-        drawn = reference is not None and any(has_values(reference, name) for name in names)
-        figure.legend(handles=_entries(runs, label if drawn else ""), loc="outside upper left", fontsize=9)
+        drawn = reference if reference is not None and any(has_values(reference, name) for name in names) else None
+        style = None if drawn is None else reference_style(drawn, times)
+        figure.legend(handles=_entries(runs, label, style), loc="outside upper left", fontsize=9)
     return figure
 
 
@@ -127,14 +131,14 @@ def _title(name: str) -> str:
     if name not in PAULI_NAMES:
         return name
     a = name[1]
-    return rf"$\langle\sigma^{a}\rangle$" if len(name) == 2 else rf"$\langle\sigma^{a}\sigma^{a}\rangle$ on bonds"
+    return rf"$\langle\sigma^{a}\rangle$" if name in ONE_SITE else rf"$\langle\sigma^{a}\sigma^{a}\rangle$ on bonds"
 
 
-def _entries(runs: Sequence[Shown], label: str) -> list[Any]:
+def _entries(runs: Sequence[Shown], label: str, style: dict[str, Any] | None) -> list[Artist]:
     """The legend: the reference first, then each run with its method and verdict."""
-    entries: list[Any] = []
-    if label:
-        entries.append(Line2D([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=f"{label} (the truth)"))
+    entries: list[Artist] = []
+    if style is not None:
+        entries.append(Line2D([], [], color=GREY, label=f"{label} (the truth)", **style))
     for number, run in enumerate(runs):
         colour, dashes = LINES[number]
         entries.append(

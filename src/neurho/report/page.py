@@ -3,19 +3,19 @@
 import base64
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
 
 import jinja2
 from matplotlib.figure import Figure
 
 from neurho.certificate import Merit, sentence
 from neurho.config import Config
+from neurho.records import Record
 from neurho.report.captions import captions
 from neurho.report.citations import bibtex, citations
 from neurho.report.panels import image
 
 
-def certificate(summary: Mapping[str, Any]) -> list[Merit]:
+def certificate(summary: Record) -> list[Merit]:
     """What tells how far to trust a run, each with its limit, the worst first."""
     return [Merit(**merit) for merit in summary.get("certificate") or ()]
 
@@ -23,8 +23,8 @@ def certificate(summary: Mapping[str, Any]) -> list[Merit]:
 def page(
     name: str,
     config: Config,
-    summary: Mapping[str, Any],
-    provenance: Mapping[str, Any],
+    summary: Record,
+    provenance: Record,
     problem: str,
     figures: Mapping[str, Figure],
 ) -> str:

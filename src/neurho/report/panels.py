@@ -12,26 +12,28 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neurho._types import CORRECTED, GAMMA
+from neurho._types import GAMMA
 from neurho.certificate import EVOLUTION
+from neurho.observables.meanings import MEANINGS
+from neurho.observables.names import PAULI_NAMES, at, corrected, error_name, measured, parse, symbol
 from neurho.report.compare import error_of
-from neurho.report.style import (
-    BLUE,
-    COLOURS,
-    CYCLE,
-    GREEN,
-    GREY,
-    ONE_SITE,
-    ORANGE,
-    PAULI_NAMES,
-    STYLE,
-    SYMBOLS,
-    TIME,
-    in_unit,
-)
+from neurho.report.style import BLUE, COLOURS, CYCLE, GREEN, GREY, ORANGE, STYLE, TIME, in_unit
 
-SOURCES = (("sz", GREEN, "network"), (f"sz{CORRECTED}", ORANGE, "corrected"))
+SOURCES = (("sz", GREEN, "network"), (corrected("sz"), ORANGE, "corrected"))
 """Where a magnetisation comes from, and how it is drawn."""
+
+SPARSE = 40
+"""Points from which on a reference is a curve, however many outputs a run has."""
+
+DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.1, "zorder": 3}
+POINTS: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markersize": 3.5,
+    "markerfacecolor": "white",
+    "zorder": 3,
+}
+"""How references are drawn: curves, and those that are sparse."""
 
 
 def image(figure: Figure, ending: str, *, dpi: int = 200) -> bytes:
@@ -62,14 +64,14 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
         _band(axis, series, name, colour, symbol(name))
         if name in PAULI_NAMES:
             _belief(axis, series, name, colour, end=number == 0)
-        if has_values(series, name + CORRECTED):
-            axis.plot(series.t, series[name + CORRECTED], color=colour, linestyle=":", linewidth=1.3)
+        if has_values(series, corrected(name)):
+            axis.plot(series.t, series[corrected(name)], color=colour, linestyle=":", linewidth=1.3)
         if reference is not None and name in reference:
-            draw_reference(axis, reference, name, colour, None)
-    if any(has_values(series, name + CORRECTED) for name in drawn):
+            draw_reference(axis, reference, name, colour, None, times=series.t.values)
+    if any(has_values(series, corrected(name)) for name in drawn):
         axis.plot([], [], color=GREY, linestyle=":", linewidth=1.3, label="corrected")
     if reference is not None and any(name in reference for name in drawn):
-        axis.plot([], [], color=GREY, linestyle=(0, (4, 2)), linewidth=1.1, label=label)
+        axis.plot([], [], color=GREY, label=label, **reference_style(reference, series.t.values))
     if not drawn:
         _nothing(axis)
         return
@@ -95,8 +97,8 @@ def draw_magnetisation(
             axis.plot(series.t, values, color=colour, label=kind)
     if reference is not None and "sz" in reference:
         shifted = count * (offset + reference[["sz"]])
-        shifted["sz_error"] = (reference.sz.dims, count * error_of(reference, "sz"))
-        draw_reference(axis, shifted, "sz", GREY, label)
+        shifted[error_name("sz")] = (reference.sz.dims, count * error_of(reference, "sz"))
+        draw_reference(axis, shifted, "sz", GREY, label, times=series.t.values)
     if least is not None:
         axis.set_yscale("log", nonpositive="mask")
         axis.set_ylim(bottom=least)  # corrected values can cross zero before the state settles
@@ -107,16 +109,16 @@ def draw_magnetisation(
 
 def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str, *, near_down: bool) -> None:
     """The magnetisation of each site with error bars: in the network, and corrected where that is known."""
-    if "sz_site" not in last:
+    if (own := at("sz", "site")) not in last:
         _draw_other_sites(axis, last, reference, label)
         return
     sites, offset = np.arange(last.sizes["site"]), 1.0 if near_down else 0.0
-    if reference is not None and "sz_site" in reference:
-        values, error = offset + reference.sz_site.values, error_of(reference, "sz_site")
+    if reference is not None and own in reference:
+        values, error = offset + reference[own].values, error_of(reference, own)
         style: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 10}
         axis.errorbar(sites, values, error if np.any(error > 0) else None, markeredgewidth=1.3, label=label, **style)
     for name, colour, kind in SOURCES:
-        if (there := f"{name}_site") in last:
+        if (there := at(name, "site")) in last:
             style = {"fmt": "o", "markersize": 4, "capsize": 2}
             axis.errorbar(sites, offset + last[there], error_of(last, there), color=colour, label=kind, **style)
     axis.set_xlabel("site $j$")
@@ -128,7 +130,7 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
 
 def _draw_other_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label: str) -> None:
     """Whatever was measured on each site, where there are no Pauli matrices."""
-    names = [str(name) for name in last.data_vars if str(name).endswith("_site")]
+    names = [at(name, "site") for name in measured(last.data_vars, "site")]
     given = xr.Dataset() if reference is None else reference
     known = [name for name in names[: len(CYCLE)] if name in given]
     for name in known:
@@ -138,9 +140,7 @@ def _draw_other_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None
         axis.errorbar(np.arange(last.sizes["site"]), given[name], bars, label=label if first else None, **style)
     for name, colour in zip(names, CYCLE, strict=False):
         sites, error = np.arange(last.sizes["site"]), error_of(last, name)
-        axis.errorbar(
-            sites, last[name], error, color=colour, fmt="o", markersize=4, capsize=2, label=name.removesuffix("_site")
-        )
+        axis.errorbar(sites, last[name], error, color=colour, fmt="o", markersize=4, capsize=2, label=parse(name).mean)
     if not names:
         _nothing(axis)
         return
@@ -156,12 +156,12 @@ def draw_errors(axis: Axes, series: xr.Dataset, names: Sequence[str]) -> None:
         return
     values = np.concatenate([series[name].values for name in names])
     positive = values[values > 0]
-    decades = SYMBOLS[names[0]][1] and len(positive) > 0 and positive.max() > 10 * positive.min()
+    decades = MEANINGS[names[0]].decades and len(positive) > 0 and positive.max() > 10 * positive.min()
     for name, colour in zip(names, (BLUE, ORANGE), strict=False):
-        label = in_unit(SYMBOLS[name][0], unit_of(series))
+        label = in_unit(MEANINGS[name].symbol, unit_of(series))
         _band(axis, series, name, colour, label, least=positive.min() / 3 if decades else None)
     if len(names) == 1:
-        axis.set_ylabel(in_unit(SYMBOLS[names[0]][0], unit_of(series)))
+        axis.set_ylabel(in_unit(MEANINGS[names[0]].symbol, unit_of(series)))
     else:
         axis.legend()
     if decades:
@@ -209,12 +209,46 @@ def _belief(axis: Axes, series: xr.Dataset, name: str, colour: str, *, end: bool
         axis.axvline(series.t.values[np.argmax(lost)], color=GREY, linestyle=":", linewidth=1.0, zorder=0)
 
 
-def draw_reference(axis: Axes, reference: xr.Dataset, name: str, colour: str, label: str | None) -> None:
-    """A dashed curve, or a line for a stationary value, in a hatched band of its errors where it has some."""
-    style: dict[str, Any] = {"color": colour, "linestyle": (0, (4, 2)), "linewidth": 1.1, "label": label, "zorder": 3}
+def within(reference: xr.Dataset, times: np.ndarray) -> xr.Dataset:
+    """The part of a reference that lies inside the times of a run; a stationary one is whole."""
+    if "t" not in reference.dims:
+        return reference
+    t, slack = reference.t.values, 1e-9 * max(1.0, float(np.max(np.abs(times))))
+    return reference.isel(t=np.flatnonzero((t >= times[0] - slack) & (t <= times[-1] + slack)))
+
+
+def is_sparse(reference: xr.Dataset, times: np.ndarray) -> bool:
+    """Whether a reference has so few points in the times of a run that lines between them would tell of more."""
+    return "t" in reference.dims and 2 * within(reference, times).sizes["t"] < min(len(times), 2 * SPARSE)
+
+
+def reference_style(reference: xr.Dataset, times: np.ndarray) -> dict[str, Any]:
+    """How a reference is drawn beside a run: dashed, or as points where it is sparse."""
+    return POINTS if is_sparse(reference, times) else DASHED
+
+
+def draw_reference(
+    axis: Axes,
+    reference: xr.Dataset,
+    name: str,
+    colour: str,
+    label: str | None = None,
+    *,
+    times: np.ndarray | None = None,
+) -> None:
+    """A dashed curve, or a line for a stationary value, in a hatched band of its errors where it has some; points with
+    error bars where it is sparse beside a run of these `times`. Nothing outside them.
+    """
+    style, sparse = DASHED, False
+    if times is not None:
+        style, sparse = reference_style(reference, times), is_sparse(reference, times)
+        reference = within(reference, times)
+    style = style | {"color": colour, "label": label}
     values, error = reference[name].values, error_of(reference, name)
     band: dict[str, Any] = {"facecolor": "none", "edgecolor": colour, "hatch": "////", "linewidth": 0, "alpha": 0.5}
-    if "t" in reference[name].dims:
+    if sparse:
+        axis.errorbar(reference.t, values, error if np.any(error > 0) else None, capsize=2, elinewidth=1.0, **style)
+    elif "t" in reference[name].dims:
         if np.any(error > 0):
             axis.fill_between(reference.t.values, values - error, values + error, **band)
         axis.plot(reference.t, values, **style)
@@ -248,15 +282,3 @@ def unit_of(series: xr.Dataset) -> str:
 def time_label(series: xr.Dataset) -> str:
     """What stands below an axis of time."""
     return in_unit(TIME, unit_of(series))
-
-
-def symbol(name: str) -> str:
-    """How an observable is written in a figure."""
-    if name.endswith(CORRECTED):
-        return f"{symbol(name.removesuffix(CORRECTED))}, corrected"
-    if name.startswith("structure_") and len(name) == len("structure_xx"):
-        return rf"$S^{{{name[-2:]}}}(k=0)$"
-    if name not in PAULI_NAMES:
-        return name
-    a = name[1]
-    return rf"$\sigma^{a}$" if name in ONE_SITE else rf"$\sigma^{a}\sigma^{a}$"

@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neurho._types import NeurhoError
+from neurho.observables.meanings import DRAWN, MEANINGS
+from neurho.observables.names import error_name, symbol
 from neurho.report.compare import error_of
 from neurho.report.maps import shared_limits
-from neurho.report.panels import new_figure, symbol
-from neurho.report.style import BLUE, STYLE, SYMBOLS
+from neurho.report.panels import new_figure
+from neurho.report.style import BLUE, STYLE
 
 FIRST = ("sz", "sx", "sy", "szsz", "sxsx", "sysy")
 
@@ -53,7 +55,7 @@ def phase_diagram(sweep: xr.Dataset, names: Sequence[str] = ()) -> Figure:
 
 def _main(data: xr.Dataset, keys: Sequence[str]) -> list[str]:
     scalar = [str(n) for n in data.data_vars if set(data[n].dims) == set(keys)]
-    measured = [n for n in scalar if f"{n}_error" in data]
+    measured = [n for n in scalar if error_name(n) in data]
     first = [n for n in FIRST if n in measured]
     rest = [n for n in measured if n not in first and n not in ("delta_L", "lindblad_norm2")]
     found = [*first, *rest][:5] + [n for n in ("delta_L",) if n in scalar]
@@ -63,7 +65,7 @@ def _main(data: xr.Dataset, keys: Sequence[str]) -> list[str]:
 
 
 def _label(name: str) -> str:
-    return SYMBOLS[name][0] if name in SYMBOLS else symbol(name)
+    return MEANINGS[name].symbol if name in DRAWN else symbol(name)
 
 
 def _curve(axis: Axes, data: xr.Dataset, name: str, keys: Sequence[str]) -> None:

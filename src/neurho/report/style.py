@@ -36,12 +36,6 @@ GAMMAS = {r"($1/\gamma$)": "{unit}", r"($\gamma$)": "1/{unit}", r"($\gamma^2$)":
 """Units in labels, and what stands for them where time has a unit with a name."""
 
 
-ONE_SITE = ("sx", "sy", "sz")
-
-
-TWO_SITE = ("sxsx", "sysy", "szsz")
-
-
 def in_unit(label: str, unit: str) -> str:
     """A label with a unit of time, such as "us", in place of 1/gamma."""
     if unit == GAMMA:
@@ -50,21 +44,3 @@ def in_unit(label: str, unit: str) -> str:
     for gamma, named in GAMMAS.items():
         label = label.replace(gamma, f"({named.format(unit=unit)})")
     return label
-
-
-PAULI_NAMES = frozenset({*ONE_SITE, *TWO_SITE})
-SYMBOLS = {
-    "delta_L": (r"$\delta_{\mathcal{L}}$ ($\gamma$)", True),
-    "lindblad_norm2": (r"$\Vert\mathcal{L}\rho\Vert^2/\Vert\rho\Vert^2$ ($\gamma^2$)", True),
-    "residual": ("relative residual", False),
-    "error_estimate": ("error estimate", False),
-    "delta_rho": (r"$\delta_\rho$", False),
-    "trace_distance": ("trace distance", False),
-    "dt": (r"step $\mathrm{d}t$ ($1/\gamma$)", True),
-    "acceptance": ("acceptance", False),
-    "r_hat": (r"split $\hat{R}$", False),
-    "tau": (r"$\tau$ (draws)", False),
-    "ess": ("effective samples", True),
-    "energy": (r"$\langle H\rangle$ ($\gamma$)", False),
-    "purity": (r"$\mathrm{tr}\,\rho^2$", False),
-}

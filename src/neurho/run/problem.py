@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neurho import exact, records, reference
+from neurho import exact, reference
 from neurho._types import NeurhoError, brief
 from neurho.config import Config, PythonModule
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Estimate, Snapshot, names
 from neurho.run import memory
 from neurho.run.assembly import make_lattice, make_lindbladian
 from neurho.run.drive import require_drive
@@ -109,9 +109,9 @@ class Problem(Setup):
         steady = task.kind == "stationary"
         columns = {}
         for name, first in rows[0].items():
-            dims = records.dimensions(name, first.shape)
+            axes = names.dims(name, first.ndim)
             value = first if steady else np.stack([row[name] for row in rows])
-            columns[name] = (dims if steady else ("t", *dims), value)
+            columns[name] = (axes if steady else ("t", *axes), value)
         return xr.Dataset(columns, coords={} if steady else {"t": self.times}, attrs={"source": "exact"})
 
     def _reference_states(self) -> Iterator[tuple[float, np.ndarray]]:

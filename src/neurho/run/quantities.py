@@ -12,8 +12,10 @@ from neurho.model.interchange.matrices import operator_from
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, gates_unitary, local
 from neurho.model.text import operators_on
-from neurho.observables import Estimate, Quantity, pauli_quantities
-from neurho.observables.reduced import REDUCED, as_matrices, pair_operators
+from neurho.observables import Quantity, pauli_quantities
+from neurho.observables.names import REDUCED, at
+from neurho.observables.readout import values_of
+from neurho.observables.reduced import pair_operators
 
 
 def pauli_of(config: Config, lattice: Lattice) -> list[Quantity]:
@@ -91,13 +93,7 @@ def exact_values(rho: np.ndarray, quantities: Sequence[Quantity], sites: int) ->
     found: dict[str, np.ndarray] = {}
     for quantity in quantities:
         values = np.array([exact.expectation(rho, operator, sites).real for operator in quantity.operators])
-        if quantity.name == REDUCED:
-            matrices = as_matrices(
-                Estimate(mean=values, error=np.zeros_like(values)), quantity.operators[0].local_dim ** 2
-            )
-            found |= {name: np.asarray(matrix.mean) for name, matrix in matrices.items()}
-            continue
-        found[quantity.name] = np.asarray(values.mean()) if quantity.average else values
+        found |= values_of(quantity, values, sites)
     return found
 
 
@@ -119,4 +115,4 @@ def _listed(name: str, operators: Sequence[Operator], lattice: Lattice) -> list[
 def _both(name: str, place: str, operators: Sequence[Operator]) -> list[Quantity]:
     if not operators:
         return []
-    return [Quantity(name, tuple(operators), average=True), Quantity(f"{name}_{place}", tuple(operators))]
+    return [Quantity(name, tuple(operators), average=True), Quantity(at(name, place), tuple(operators))]

@@ -4,14 +4,13 @@ import importlib.util
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from neurho.config import Config
-from neurho.records import Run
+from neurho.records import Run, Status
 from neurho.session.meter import Meter, Progress
 from neurho.session.wording import with_error
 
@@ -31,7 +30,7 @@ def bar(config: Config, run: Run, *, show: bool | None) -> Iterator[Progress]:
         number = bars.add_task(config.task.method, total=1.0 if _share(meter.status) is not None else None, main="")
         changed = 0.0
 
-        def say(status: dict[str, Any], *, output: bool) -> None:
+        def say(status: Status, *, output: bool) -> None:
             nonlocal changed
             if output or time.monotonic() - changed >= SECONDS:
                 changed = time.monotonic()
@@ -47,14 +46,14 @@ def _can_show(console: Console) -> bool:
     return console.is_terminal
 
 
-def _share(status: dict[str, Any]) -> float | None:
+def _share(status: Status) -> float | None:
     """The part of a run that is done, where it is known."""
     if status["t_end"]:
         return status["t"] / status["t_end"]
     return status["step"] / status["steps"] if status["steps"] else None
 
 
-def _main(status: dict[str, Any]) -> str:
+def _main(status: Status) -> str:
     found = status["observables"].get(status["main"])
     value = f"  {status['main']} {with_error(*found)}" if found else ""
     return f"t = {status['t']:.4g}{value}"

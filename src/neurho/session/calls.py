@@ -2,11 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
+import numpy as np
+import xarray as xr
 
 from neurho import records
 from neurho._types import NeurhoError, brief, require
@@ -18,25 +20,28 @@ from neurho.run.problem import Problem
 from neurho.session.asked import built, problem_of
 from neurho.session.bar import bar
 from neurho.session.interrupt import signals
-from neurho.session.loop import follow
+from neurho.session.loop import facts_of, follow
 from neurho.session.result import Result
+
+Times: TypeAlias = Sequence[float] | np.ndarray | float | None
+"""Output times in units of 1/rate, or the last one."""
 
 
 def solve(
     model: Lindbladian | Config,
     initial: Any = None,
-    times: Any = None,
+    times: Times = None,
     *,
     observables: Any = None,
     method: str = "auto",
     out: str | Path | None = None,
-    ansatz: Mapping[str, Any] | None = None,
-    sampling: Mapping[str, Any] | None = None,
+    ansatz: Mapping[str, object] | None = None,
+    sampling: Mapping[str, object] | None = None,
     seed: int = 0,
-    output: Mapping[str, Any] | None = None,
+    output: Mapping[str, object] | None = None,
     progress: bool | None = None,
-    callback: Callable[[Snapshot], Any] | None = None,
-    **options: Any,
+    callback: Callable[[Snapshot], object] | None = None,
+    **options: object,
 ) -> Result:
     """The time evolution of an open system, d rho/dt = L rho (hbar = 1), by any method.
 
@@ -87,17 +92,17 @@ def stationary(
     model: Lindbladian | Config,
     initial: Any = None,
     *,
-    times: Any = None,
+    times: Times = None,
     observables: Any = None,
     method: str = "auto",
     out: str | Path | None = None,
-    ansatz: Mapping[str, Any] | None = None,
-    sampling: Mapping[str, Any] | None = None,
+    ansatz: Mapping[str, object] | None = None,
+    sampling: Mapping[str, object] | None = None,
     seed: int = 0,
-    output: Mapping[str, Any] | None = None,
+    output: Mapping[str, object] | None = None,
     progress: bool | None = None,
-    callback: Callable[[Snapshot], Any] | None = None,
-    **options: Any,
+    callback: Callable[[Snapshot], object] | None = None,
+    **options: object,
 ) -> Result:
     """The stationary state of an open system, L rho = 0, by any method.
 
@@ -125,8 +130,8 @@ def stationary(
 def _call(
     model: Any,
     kind: str,
-    given: dict[str, Any],
-    options: dict[str, Any],
+    given: dict[str, object],
+    options: dict[str, object],
     *,
     method: str,
     seed: int,
@@ -147,7 +152,7 @@ def _call(
     return run_problem(problem, **run, origin=given["initial"])
 
 
-def _require_run(out: Any, progress: Any, callback: Any) -> None:
+def _require_run(out: object, progress: object, callback: object) -> None:
     must = "be a path for a run directory, or None"
     require(out is None or isinstance(out, str | Path), "out", must, f"it is {brief(out)}")
     must = "be true, false or None"
@@ -161,8 +166,8 @@ def run_problem(
     out: str | Path | None,
     *,
     progress: bool | None = None,
-    callback: Callable[[Snapshot], Any] | None = None,
-    origin: Any = None,
+    callback: Callable[[Snapshot], object] | None = None,
+    origin: object = None,
 ) -> Result:
     """Run a problem, or go on with it where `out` holds a part of it; without `out` the record goes with the result."""
     temporary = out is None
@@ -178,8 +183,13 @@ def run_problem(
 
 
 def _recorded(
-    problem: Problem, path: Path, *, temporary: bool, progress: bool | None, callback: Any
-) -> tuple[Any, dict[str, Any]]:
+    problem: Problem,
+    path: Path,
+    *,
+    temporary: bool,
+    progress: bool | None,
+    callback: Callable[[Snapshot], object] | None,
+) -> tuple[xr.Dataset, records.Record]:
     """The series and the summary of a run in a directory, new or gone on with."""
     config, going_on = problem.config, records.is_run(path)
     if going_on:
@@ -188,12 +198,7 @@ def _recorded(
         if summary is not None and summary.get("converged") and summary["fingerprint"] == fingerprint(config):
             return records.read_series(path), summary
     problem.require_memory()
-    facts: dict[str, Any] = {
-        "fingerprint": fingerprint(config),
-        "bonds": problem.lattice.bonds,
-        "pairs": config.observables.pairs,
-        "keep": config.output.keep,
-    }
+    facts = facts_of(problem)
     if going_on:
         run = records.reopen(path, **facts)
         state = run.restore(problem.template())

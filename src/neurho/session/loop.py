@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurho._jax.parallel import agree, largest
 from neurho._types import NeurhoError
-from neurho.config import WITHOUT_NETWORK, Config
+from neurho.config import WITHOUT_NETWORK, Config, fingerprint
 from neurho.config.string_networks import StringNetwork
-from neurho.observables import Snapshot
-from neurho.records import Run
+from neurho.observables import Snapshot, State
+from neurho.records import Record, Run
 from neurho.session.interrupt import Interrupted, signals
 from neurho.session.meter import Progress, last_time
 
@@ -25,7 +25,7 @@ class OutOfTime(BaseException):
 class Ending(NamedTuple):
     """How a run ended: its summary, why it stopped early (or ""), and the exit code of a signal (or 0)."""
 
-    summary: dict[str, Any]
+    summary: Record
     remark: str
     code: int
 
@@ -58,12 +58,13 @@ class Saver:
 def follow(
     problem: "Problem",
     run: Run,
-    state: Any,
+    state: State | None,
     report: Progress,
     *,
     again: str,
     kept: str = "",
-    callback: Callable[[Snapshot], Any] | None = None,
+    callback: Callable[[Snapshot], object] | None = None,
+    once: bool = False,
 ) -> Ending:
     """Take snapshots until the end, a signal, a limit or an error; save at intervals and in any case at the end.
 
@@ -72,6 +73,7 @@ def follow(
     - `state`: to go on from, or None for the beginning.
     - `again`: how to go on with a run that was stopped, and `kept` where it is kept, in words.
     - `callback`: called with each snapshot, once it is recorded.
+    - `once`: a search that ends short of its goal is complete all the same, and not tried again.
 
     **Raises** `NeurhoError` for what ends the run, with all saved.
     """
@@ -97,7 +99,7 @@ def follow(
         _save_what_is_there(run, "The run ended with an unexpected error.")
         report.finish("stopped", "The run ended with an unexpected error.")
         raise
-    summary = _finish(config, run, last[-1] if last else None, remark)
+    summary = _finish(config, run, last[-1] if last else None, remark, once=once)
     report.finish("stopped" if remark else "finished", remark)
     return Ending(summary=summary, remark=remark, code=code)
 
@@ -113,14 +115,14 @@ def stop_together(*, late: bool) -> None:
 def _take(
     problem: "Problem",
     run: Run,
-    state: Any,
+    state: State | None,
     report: Progress,
     last: list[Snapshot],
-    callback: Callable[[Snapshot], Any] | None,
+    callback: Callable[[Snapshot], object] | None,
 ) -> None:
     saver = Saver(problem.config, run)
 
-    def watch(state: Any) -> None:
+    def watch(state: State) -> None:
         with signals.shield():
             run.move(state, state.step)
             report.step(state, getattr(problem, "glance", None))
@@ -138,12 +140,13 @@ def _take(
         stop_together(late=saver.out_of_time and not reached_goal(problem.config, run, snapshot))
 
 
-def _finish(config: Config, run: Run, last: Snapshot | None, remark: str) -> dict[str, Any]:
+def _finish(config: Config, run: Run, last: Snapshot | None, remark: str, *, once: bool) -> Record:
     reached = reached_goal(config, run, last)
     if not remark and not reached and config.task.kind == "stationary" and (sentence := missed(config)):
         run.note(sentence)
     done = not remark and reached
-    return run.finish(converged=done, average=average_of(config), remark=remark, kind=config.task.kind)
+    facts: dict[str, Any] = {"average": average_of(config), "kind": config.task.kind}
+    return run.finish(converged=done, remark=remark, complete=once and not remark, **facts)
 
 
 def missed(config: Config) -> str:
@@ -177,6 +180,13 @@ def reached_goal(config: Config, run: Run, last: Snapshot | None) -> bool:
     if config.task.kind == "stationary":
         return last is not None and last.converged
     return run.rows[-1].t >= last_time(config) * (1 - 1e-9)
+
+
+def facts_of(problem: "Problem") -> dict[str, Any]:
+    """What the record of a run is told of its problem."""
+    config = problem.config
+    facts: dict[str, Any] = {"fingerprint": fingerprint(config), "keep": config.output.keep}
+    return facts | {"bonds": problem.lattice.bonds, "pairs": config.observables.pairs}
 
 
 def _place(run: Run) -> str:

@@ -8,12 +8,10 @@ from neurho._types import brief, require
 from neurho.config import PLAIN
 from neurho.model.interchange.matrices import terms_of
 from neurho.model.operators import Operator
-from neurho.observables import Quantity
+from neurho.observables import Quantity, names
 
 KEYS = frozenset(PLAIN["observables"].model_fields)
 MUST = 'be names such as ["structure"], or a table such as {"n": sp(0) @ sm(0), "structure": True}'
-TAKEN = re.compile(r"s[xyz]|(s[xyz]){2}|p\d+|energy|purity|renyi2|reduced")
-"""Names of what is measured without being named."""
 
 
 def observables_of(given: Any, local_dim: int) -> dict[str, Any]:
@@ -70,4 +68,4 @@ def _entry(name: str, value: Any, local_dim: int) -> tuple[str, Any]:
 def _require_free(name: Any) -> None:
     good = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9]*", name) is not None
     require(good, "observables", "have names of letters and digits", f"one is {brief(name)}")
-    require(TAKEN.fullmatch(name) is None, "observables", "have names of their own", f"`{name}` has a meaning already")
+    require(not names.is_taken(name), "observables", "have names of their own", f"`{name}` has a meaning already")

@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from neurho import report
+from neurho import records, report
 from neurho._types import NeurhoError
 from neurho.config import REFERENCES
 from neurho.matrix_elements.networks import AbstractAnsatz
 from neurho.observables import Estimate
+from neurho.observables.names import error_name
 from neurho.run import inheritance as inherit
 from neurho.run.drivers.correlators import make_correlators
 from neurho.run.drivers.inherited import matrix_of
@@ -48,11 +49,11 @@ class Result:
         self,
         problem: Problem,
         dataset: xr.Dataset,
-        summary: dict[str, Any],
+        summary: records.Record,
         directory: Path,
         *,
         temporary: bool,
-        origin: Any = None,
+        origin: object = None,
     ) -> None:
         self.problem = problem
         self.dataset = dataset
@@ -93,12 +94,12 @@ class Result:
         if name in self.summary["observables"]:
             value = self.summary["observables"][name]
             return Estimate(mean=np.asarray(value["mean"], dtype=float), error=np.asarray(value["error"], dtype=float))
-        known = [str(n) for n in self.dataset.data_vars if f"{n}_error" in self.dataset]
+        known = [str(n) for n in self.dataset.data_vars if error_name(str(n)) in self.dataset]
         if name not in known:
             raise NeurhoError(f"There is no observable `{name}`; known are {', '.join(known) or 'none so far'}.")
         average = average_of(self.problem.config)
         data = report.averaged(self.dataset, average) if average else self.dataset.isel(t=-1)
-        return Estimate(mean=data[name].values, error=data[f"{name}_error"].values)
+        return Estimate(mean=data[name].values, error=data[error_name(name)].values)
 
     @property
     def network(self) -> AbstractAnsatz:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from neurho.certificate import sentence
 from neurho.config import Config
+from neurho.records import Record
 from neurho.session.wording import duration, with_error
 
 
@@ -31,7 +32,7 @@ class Page(NamedTuple):
         return f"<p><b>{escape(self.title)}</b></p>{table}{said}"
 
 
-def page_of(config: Config, summary: Mapping[str, Any]) -> Page:
+def page_of(config: Config, summary: Record) -> Page:
     """What is said of a run."""
     observables: Mapping[str, Mapping[str, Any]] = summary["observables"]
     averaged = summary["averaged"]
@@ -52,7 +53,7 @@ def cells(mean: float | None, error: float | None) -> tuple[str, str]:
     return shown.partition("(")[0].partition(" ")[0], f"{error:.2g}"
 
 
-def _title(config: Config, summary: Mapping[str, Any]) -> str:
+def _title(config: Config, summary: Record) -> str:
     task = config.task
     goal = "Stationary state" if task.kind == "stationary" else f"Evolution to t = {task.t_end:g}"
     kind = config.lattice.kind
@@ -63,7 +64,7 @@ def _title(config: Config, summary: Mapping[str, Any]) -> str:
     return f"{goal} of {config.sites} sites on {where}, by {task.method}: {state} ({duration(summary['wall_seconds'])})"
 
 
-def _sentences(config: Config, summary: Mapping[str, Any]) -> list[str]:
+def _sentences(config: Config, summary: Record) -> list[str]:
     task = config.task
     why = "asked for" if task.reason is None else f"chosen because {task.reason}"
     none = "Verdict: none is needed, the numbers are exact to rounding." if task.method == "exact" else "Verdict: none."

@@ -21,10 +21,10 @@ from itertools import combinations
 
 import numpy as np
 
-from neurho._types import CORRECTED, brief, require
+from neurho._types import brief, require
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian, Operator, adjoint_lindbladian, embed, local, total
-from neurho.observables import PAULI, Quantity
+from neurho.observables import PAULI, Quantity, names
 
 LARGEST = 2**6
 """Levels of the largest cluster: its Lindbladian is a dense matrix of the square of this number."""
@@ -159,11 +159,12 @@ def stationary_quantities(
         every = []
     for axis, pauli in PAULI.items():
         one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
-        quantities += [Quantity(f"s{axis}{CORRECTED}", one, average=True), Quantity(f"s{axis}{CORRECTED}_site", one)]
+        mean = names.corrected(f"s{axis}")
+        quantities += [Quantity(mean, one, average=True), Quantity(names.at(mean, "site"), one)]
         if pairs:
             two = tuple(averaged(lindbladian, pauli(i) @ pauli(j), size) for i, j in pairs)
-            quantities.append(Quantity(f"s{axis}s{axis}{CORRECTED}", two, average=True))
+            quantities.append(Quantity(names.corrected(f"s{axis}s{axis}"), two, average=True))
         if every:
-            mean = total(averaged(lindbladian, pauli(i) @ pauli(j), 2) for i, j in every) / len(every)
-            quantities.append(Quantity(f"structure_{axis}{axis}{CORRECTED}", (mean.merged(),), average=True))
+            factor = total(averaged(lindbladian, pauli(i) @ pauli(j), 2) for i, j in every) / len(every)
+            quantities.append(Quantity(names.corrected(f"structure_{axis}{axis}"), (factor.merged(),), average=True))
     return quantities

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from neurho._types import NeurhoError
 from neurho.config import Grid
@@ -47,7 +47,7 @@ def create(path: str | Path, grid: Grid) -> Sweep:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise NeurhoError(f"The directory `{path}` must be new or empty, but it holds files; give another.")
     path.mkdir(parents=True, exist_ok=True)
-    plan: dict[str, Any] = {"axes": grid.axes, "problems": grid.problems}
+    plan: dict[str, object] = {"axes": grid.axes, "problems": grid.problems}
     write_file(path / PLAN, (json.dumps(plan, indent=1) + "\n").encode())
     return Sweep(path, grid)
 

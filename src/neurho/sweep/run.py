@@ -4,14 +4,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 
 from neurho import config, records
 from neurho._types import NeurhoError
 from neurho.run.problem import build
-from neurho.session.loop import Saver, average_of, missed
+from neurho.session.bar import bar
+from neurho.session.interrupt import signals
+from neurho.session.loop import facts_of, follow
 from neurho.sweep.directory import FAILURES, Sweep
 
 if TYPE_CHECKING:
@@ -26,11 +28,11 @@ class Outcome(NamedTuple):
     sentence: str
 
 
-def run_point(directory: str | Path, problem: str, *, trust: bool = False) -> dict[str, Any]:
+def run_point(directory: str | Path, problem: str, *, trust: bool = False) -> records.Record:
     """Run one problem (TOML) in a run directory, or go on with it; its summary.
 
-    Saves as `[output]` says. A directory that a killed worker left before anything was in it is made anew. With
-    `trust` code that the problem names runs.
+    Saves and stops as `[output]` says. A directory that a killed worker left before anything was in it is made anew.
+    With `trust` code that the problem names runs.
 
     **Raises** `NeurhoError` as any run does; what was computed before is saved.
     """
@@ -38,11 +40,7 @@ def run_point(directory: str | Path, problem: str, *, trust: bool = False) -> di
     directory, settings = Path(directory), config.loads(problem)
     config.require_trust(settings, trust=trust)
     built = build(settings, trust=trust)
-    facts: dict[str, Any] = {
-        "fingerprint": config.fingerprint(settings),
-        "bonds": built.lattice.bonds,
-        "keep": settings.output.keep,
-    }
+    facts = facts_of(built)
     with records.locked(directory):
         if records.is_run(directory):
             run = records.reopen(directory, **facts)
@@ -51,7 +49,12 @@ def run_point(directory: str | Path, problem: str, *, trust: bool = False) -> di
             _empty(directory)
             run = records.create(directory, problem, seed=settings.seed, **facts)
             state = None
-        return _follow(built, run, state)
+        # A worker has no terminal, and Ctrl-C belongs to whoever calls.
+        with signals.catching(), bar(settings, run, show=False) as report:
+            ending = follow(built, run, state, report, again="run the sweep again", once=True)
+    if ending.code:
+        raise KeyboardInterrupt
+    return ending.summary
 
 
 def _empty(directory: Path) -> None:
@@ -60,34 +63,17 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
-def _follow(built: Any, run: records.Run, state: Any) -> dict[str, Any]:
-    """All snapshots of a point: a worker has no terminal and no signals of its own, and runs to the end."""
-    settings, saver, converged = built.config, Saver(built.config, run), False
-    stationary, average = settings.task.kind == "stationary", average_of(built.config)
-
-    def watch(state: Any) -> None:
-        run.move(state, state.step)
-        saver.save_if_due(state.step)
-
-    try:
-        for snapshot in built.snapshots(state, watch=watch):
-            run.record(snapshot)
-            converged = snapshot.converged if stationary else True
-            saver.save_if_due(snapshot.step)
-    except NeurhoError as error:
-        run.finish(converged=False, average=average, remark=str(error))
-        raise
-    if stationary and not converged and (sentence := missed(settings)):
-        run.note(sentence)
-    return run.finish(converged=converged or not stationary, average=average, complete=True)
-
-
-def _in_worker(directory: str, problem: str, *, trust: bool) -> dict[str, Any]:
+def _in_worker(directory: str, problem: str, *, trust: bool) -> records.Record:
     """`run_point` on a worker, where xarray would otherwise ask the scheduler for a lock of every file."""
     from dask.config import set as configured  # noqa: PLC0415  (an extra: only sweeps need it)
 
     with configured(scheduler="synchronous"):
         return run_point(directory, problem, trust=trust)
+
+
+def _ended(number: int, summary: records.Record) -> Outcome:
+    """How a point ended that raised nothing: one that ran out of time has said so last."""
+    return Outcome(number, "done", "") if summary["complete"] else Outcome(number, "failed", summary["messages"][-1])
 
 
 def run_sweep(
@@ -129,7 +115,7 @@ def run_sweep(
         if error is None and future.status != "finished":  # a cluster that closes loses its tasks without a word
             outcome = Outcome(number, "failed", f"The cluster has lost it ({future.status}); run the sweep again.")
         elif error is None:
-            outcome = Outcome(number, "done", "")
+            outcome = _ended(number, future.result())
         elif isinstance(error, NeurhoError):
             outcome = Outcome(number, "failed", str(error))
         else:

@@ -36,8 +36,9 @@ from neurho.matrix_elements.generator import Group, row_groups
 from neurho.matrix_elements.networks import AbstractAnsatz, network_of
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, blank_draw, draw_samples, enumerate_diagonal
 from neurho.model.operators import LocalTerm, Operator
-from neurho.observables import Estimate, Quantity, fingerprint, symmetric
-from neurho.observables.reduced import REDUCED, as_matrices, matrix_units
+from neurho.observables import Estimate, Quantity, fingerprint
+from neurho.observables.names import REDUCED, at
+from neurho.observables.reduced import arranged, as_matrices, matrix_units
 
 
 class Measurement(NamedTuple):
@@ -147,14 +148,9 @@ class Observables(eqx.Module):
             elif averaged:
                 result[name] = Estimate(mean=averages.mean[means], error=averages.error[means])
                 means += 1
-            elif name == REDUCED:
-                result |= as_matrices(Estimate(mean=single.mean[a:b], error=single.error[a:b]), self.local_dim**2)
-            elif name.endswith("_pair"):
-                result[name] = Estimate(
-                    mean=symmetric(single.mean[a:b], sites, 1.0), error=symmetric(single.error[a:b], sites, 0.0)
-                )
             else:
-                result[name] = Estimate(mean=single.mean[a:b], error=single.error[a:b])
+                part = Estimate(mean=single.mean[a:b], error=single.error[a:b])
+                result |= arranged(name, part, sites, self.local_dim)
         if measurement.purity is not None and is_known(measurement.purity, exact=self.sampler.exact):
             result |= with_entropy(measurement.purity)
         return result
@@ -283,7 +279,7 @@ def reduced_density_matrix(
     begin, run = jax.random.split(jax.random.key(seed))
     measured, _ = measure(run, ansatz, source.init(begin, ansatz.amplitudes()))
     parts = as_matrices(measured.single, ansatz.local_dim ** len(sites))
-    real, imag = (parts[f"{REDUCED}_{part}"] for part in ("real", "imag"))
+    real, imag = (parts[at(REDUCED, part)] for part in ("real", "imag"))
     return Estimate(mean=real.mean[0] + 1j * imag.mean[0], error=np.hypot(real.error[0], imag.error[0]))
 
 

@@ -32,7 +32,7 @@ LEVELS: dict[str, Callable[[int, int], Operator]] = {
 OPERATORS = (*PAULI, *LEVELS, "proj", "trans", "dag")
 """Everything that makes an operator; see docs/how-to/custom_model.md."""
 
-Values: TypeAlias = Mapping[str, "float | Sequence[float | Coefficient] | np.ndarray | Coefficient"]
+Values: TypeAlias = Mapping[str, "complex | Sequence[complex | Coefficient] | np.ndarray | Coefficient"]
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
 
 

@@ -3,13 +3,52 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from neurho.cli.cluster import client_of
+from neurho.cli.opened import free_directory
+from neurho.cli.options import Plainly, Quiet, Trust
 from neurho.cli.printing import complain
 
+if TYPE_CHECKING:
+    from neurho.config import Grid
 
-def sweep_problems(
+
+def sweep(
+    problem: Annotated[
+        str,
+        typer.Argument(metavar="PROBLEM|DIR", help="A problem, or a sweep to go on with.", show_default=False),
+    ],
+    plainly: Plainly = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUES", help="first:last:number or a,b,c sweeps a key; repeatable."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="[default: runs/PROBLEM-sweep-N].")] = None,
+    scheduler: Annotated[str, typer.Option(metavar="ADDRESS", help="A dask scheduler [default: this machine].")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 2,
+    retries: Annotated[int, typer.Option(min=0, help="How often a point that fails is tried again.")] = 1,
+    trust: Trust = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run a grid of problems; skip what is done, and collect one dataset."""
+    from neurho.config import problem_name
+
+    directory = out if out is not None else free_directory(f"{problem_name(problem)}-sweep")
+    options: dict[str, Any] = {
+        "scheduler": scheduler,
+        "workers": workers,
+        "retries": retries,
+        "trust": trust,
+        "quiet": quiet,
+    }
+    if _sweep_problems(problem, [*(changes or ()), *(plainly or ())], directory, **options):
+        raise typer.Exit(1)
+
+
+def _sweep_problems(
     problem: str,
     changes: Sequence[str],
     out: Path,
@@ -36,7 +75,7 @@ def sweep_problems(
     total, waiting = len(plan.grid.problems), len(plan.open_points)
     counted = {"done": total - waiting, "failed": 0}
 
-    def told(outcome: Any) -> None:
+    def told(outcome: sweep.Outcome) -> None:
         counted[outcome.state] += 1
         if outcome.sentence:
             complain(f"point {outcome.number:05d} failed: {outcome.sentence}")
@@ -60,7 +99,7 @@ def sweep_problems(
     return counted["failed"]
 
 
-def _require_trust(grid: Any, *, trust: bool) -> None:
+def _require_trust(grid: "Grid", *, trust: bool) -> None:
     """Refuse a grid whose problems run code that nobody has vouched for."""
     from neurho import config
 
