@@ -70,10 +70,10 @@ def test_apply_is_the_liouvillian(sites, dim, way, monkeypatch):
         expected = (dense @ rho.ravel()).reshape(size, size)
         np.testing.assert_allclose(operator.apply(rho), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
     rho = random_state(rng, size)
-    scaled = operator.at(0.0).scaled(-0.7, 3.0, size).apply(rho)
+    scaled = operator.constant.scaled(-0.7, 3.0, size).apply(rho)
     expected = ((dense @ rho.ravel()).reshape(size, size) + 0.7 * rho) / 3
     np.testing.assert_allclose(scaled, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
-    generator = operator.at(0.0)
+    generator = operator.constant
     assert bool(generator.moves) == (way == "matrices and moves")
     assert (generator.real is None) == (way == "one table" and size <= 16)
     if sites > 1:
