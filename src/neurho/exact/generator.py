@@ -11,13 +11,13 @@ import scipy.sparse as sparse
 
 from neurho._types import Coefficient
 from neurho.exact.density import require_shape
-from neurho.exact.tables import superoperator, turned
+from neurho.exact.tables import compact, superoperator, turned, unpacking
 from neurho.model.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate, rate_at, value_at
 
 _Block: TypeAlias = tuple[int | slice, ...]
 LARGEST_TABLE = 2**10
 """Rows of rho up to which all entries that jumps move stand in one sparse table; above, jumps move blocks of rho."""
-SMALLEST = 2**4
+SMALLEST = 2**5
 """Rows of rho up to which all that is constant in L is one sparse table."""
 LARGEST_SUPPORT = 2**5
 """Rows of a jump on its own sites up to which it moves blocks of rho, and its dissipator is diagonalised for bounds."""
@@ -50,6 +50,11 @@ class Generator:
     def apply(self, rho: np.ndarray) -> np.ndarray:
         """L rho for a Hermitian rho, of which K rho + (K rho)^+ needs one product."""
         return applied([(self, np.ascontiguousarray(rho, dtype=complex))])
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the table is all of it."""
+        return self.real is None and self.imag is None and not (self.shift or self.moves or self.products)
 
     @cached_property
     def bound(self) -> float:
@@ -107,13 +112,13 @@ class ExactLindbladian:
 
         def apply(rho: np.ndarray) -> np.ndarray:
             rho = np.ascontiguousarray(rho, dtype=complex)
-            moving = zip(self.channels, weights, strict=True)
-            return applied([(self.constant, rho), *((part, weight * rho) for part, weight in moving if weight)])
+            moving = [(self.channel(k), weight * rho) for k, weight in enumerate(weights) if weight]
+            return applied([(self.constant, rho), *moving])
 
         return apply
 
     def weights(self, t: float) -> np.ndarray:
-        """The real numbers g_n(t) of L = `constant` + sum_n g_n(t) `channels`[n]; every function is asked once.
+        """The real numbers g_n(t) of L = `constant` + sum_n g_n(t) `channel(n)`; every function is asked once.
 
         **Raises** `NeurhoError` for coefficients that are not finite, rates that are negative, and a Hamiltonian that is
         not Hermitian.
@@ -128,24 +133,57 @@ class ExactLindbladian:
             found += _weights_of_pairs(self._rate(number, t) * np.outer(values, values.conj()))
         return np.array(found)
 
-    @cached_property
-    def channels(self) -> tuple[Generator, ...]:
-        """What the functions of time multiply: -i [X, .] and {X, .} for Re f and Im f of f(t) X in the Hamiltonian, sums of
-        dissipators for rates, dissipators of parts and of sums of two parts for jumps c(t) = sum_a f_a(t) c_a.
+    @property
+    def count(self) -> int:
+        """How many real numbers `weights` gives."""
+        return 2 * len(self._drives) + len(self._dissipators)
+
+    def channel(self, number: int) -> Generator:
+        """What a real function of time multiplies: -i [X, .] and {X, .} for Re f and Im f of f(t) X in the Hamiltonian,
+        then sums of dissipators that share a rate, and dissipators that make up jumps c(t) = sum_a f_a(t) c_a.
         """
-        sites, found = self.lindbladian.sites, []
-        for operator in self._drives.values():
-            matrix = operator.to_sparse(sites)
-            found += [self._generator(matrix, []), self._generator(1j * matrix, [])]
+        if number not in self._channels:
+            sites, drives = self.lindbladian.sites, list(self._drives.values())
+            if number < 2 * len(drives):
+                matrix = drives[number // 2].to_sparse(sites)
+                found = self._generator(1j * matrix if number % 2 else matrix, [])
+            else:
+                jumps = [(1.0, c, c.to_sparse(sites)) for c in self._dissipators[number - 2 * len(drives)]]
+                found = self._generator(-1j * _loss(jumps, self.dimension), jumps)
+            self._channels[number] = found
+        return self._channels[number]
+
+    def joined(self, channels: tuple[int, ...]) -> sparse.csr_array | None:
+        """`constant` and some channels side by side, as one table of real numbers that acts on `packed` matrices; None
+        unless each of them is a table.
+        """
+        if channels not in self._joined:
+            parts = [self.constant, *(self.channel(k) for k in channels)]
+            tables = [part.table for part in parts if part.table is not None and part.is_table]
+            found = None
+            if len(tables) == len(parts):
+                unpack = unpacking(self.dimension)
+                found = sparse.csr_array(sparse.hstack([(t @ unpack) for t in tables], format="csr"))
+                found = compact(sparse.csr_array((unpack.conj().T @ found).real))
+            self._joined[channels] = found
+        return self._joined[channels]
+
+    @cached_property
+    def _channels(self) -> dict[int, Generator]:
+        return {}
+
+    @cached_property
+    def _joined(self) -> dict[tuple[int, ...], sparse.csr_array | None]:
+        return {}
+
+    @cached_property
+    def _dissipators(self) -> list[list[Operator]]:
         groups = list(self._driven_jumps.values())
         for parts in self._moving_jumps.values():
             single = [part for _, part in parts]
             pairs = [(a, b) for n, a in enumerate(single) for b in single[n + 1 :]]
-            groups += [[x] for x in (*single, *(c for a, b in pairs for c in (a + b, a + 1j * b)))]
-        for group in groups:
-            jumps = [(1.0, c, c.to_sparse(sites)) for c in group]
-            found.append(self._generator(-1j * _loss(jumps, self.dimension), jumps))
-        return tuple(found)
+            groups += [[c] for c in (*single, *(c for a, b in pairs for c in (a + b, a + 1j * b)))]
+        return groups
 
     def _rate(self, number: int, t: float) -> float:
         return rate_at(self.lindbladian.jumps[number].rate, t, f"jumps[{number}].rate")
@@ -204,14 +242,15 @@ class ExactLindbladian:
                 sparse_jumps.append((rate, matrix, matrix))
             else:
                 moves.append(_block_moves(rate, on_support(operator), operator.support, model.sites, dim))
-        table = None
-        if size <= LARGEST_TABLE:
-            whole = -1j * coherent
+        if size > LARGEST_TABLE:
+            table, rest = None, coherent
+        else:
+            whole, unit = -1j * coherent, _identity(size)
             inside = whole if size <= SMALLEST else sparse.diags_array(whole.diagonal(), format="csr")
-            unit = _identity(size)
             table = _or_none(superoperator([(1.0, inside, unit), (1.0, unit, inside), *sparse_jumps], size))
-            coherent = 1j * (whole - inside)
-        return Generator(_or_none(coherent.real), _or_none(coherent.imag), table, 0.0, tuple(moves), tuple(products))
+            rest = None if size <= SMALLEST else coherent - 1j * inside
+        real, imag = (None, None) if rest is None else (_or_none(rest.real), _or_none(rest.imag))
+        return Generator(real=real, imag=imag, table=table, moves=tuple(moves), products=tuple(products))
 
 
 def applied(parts: Iterable[tuple[Generator, np.ndarray]]) -> np.ndarray:
@@ -320,10 +359,10 @@ def on_support(operator: Operator) -> np.ndarray:
 
 def _loss(jumps: Sequence[_Jump], dimension: int) -> sparse.csr_array:
     """1/2 sum_j gamma_j c_j^+ c_j."""
-    total = sparse.csr_array((dimension, dimension), dtype=complex)
-    for rate, _, jump in jumps:
-        total = total + (rate / 2) * (jump.conj().T @ jump)
-    return total.tocsr()
+    if not jumps:
+        return sparse.csr_array((dimension, dimension), dtype=complex)
+    stacked = sparse.csr_array(sparse.vstack([np.sqrt(rate / 2) * jump for rate, _, jump in jumps], format="csr"))
+    return (stacked.conj().T @ stacked).tocsr()
 
 
 def _block_moves(rate: float, matrix: np.ndarray, support: tuple[int, ...], sites: int, dim: int) -> _Moves:

@@ -20,6 +20,7 @@ from numpy.polynomial.chebyshev import cheb2poly
 
 from neurho._types import NumericalError
 from neurho.exact.generator import ExactLindbladian, Generator, applied
+from neurho.exact.tables import packed, unpacked
 from neurho.model.timescales import Schedule, within
 
 ORDERS, FEW = 40, 20
@@ -48,19 +49,25 @@ TOGETHER = 2**26
 
 
 class Series(NamedTuple):
-    """rho(t + s length) = sum_n `terms`[n] s^n for 0 <= s <= (stop - t)/length; `following` is the next length."""
+    """rho(t + s length) = sum_n `terms`[n] s^n for 0 <= s <= (stop - t)/length; `following` is the next length.
+
+    Terms are complex matrices `(size, size)` in pairs of real numbers, or packed.
+    """
 
     t: float
     length: float
     stop: float
     terms: np.ndarray
+    size: int
     following: float
 
     def at(self, t: float) -> np.ndarray:
         """The density matrix at a time between t and `stop`."""
         s = min(1.0, (t - self.t) / self.length)
         flat = s ** np.arange(len(self.terms)) @ self.terms
-        rho = flat.view(complex).reshape((round(np.sqrt(len(flat) / 2)),) * 2)
+        if len(flat) == self.size**2:
+            return unpacked(flat, self.size)
+        rho = flat.view(complex).reshape(self.size, self.size)
         return (rho + rho.conj().T) / 2
 
 
@@ -71,7 +78,7 @@ def orders(dimension: int) -> int:
 
 def arrays(exact: ExactLindbladian) -> int:
     """Matrices of the size of rho that a step holds at once."""
-    return orders(exact.dimension) + 10 + min(len(exact.channels), 1 + TOGETHER // (16 * exact.dimension**2))
+    return orders(exact.dimension) + 10 + min(exact.count, 1 + TOGETHER // (16 * exact.dimension**2))
 
 
 def step(
@@ -93,10 +100,10 @@ def step(
         raise NumericalError(STOPPED.format(t=t, why="the density matrix is not finite"))
     share = min(1.0, (goal * sizes[0] / last) ** (1 / (len(sizes) - 1))) if last > 0 else 1.0
     if share < 1:
-        return Series(t, fit.length, t + share * fit.length, terms, share * fit.length)
+        return Series(t, fit.length, t + share * fit.length, terms, len(rho), share * fit.length)
     cut_short = fit.length == limit - t  # says nothing against a longer step
     following = max(length, GROWTH * fit.length) if cut_short else GROWTH * fit.length
-    return Series(t, fit.length, limit if cut_short else t + fit.length, terms, following)
+    return Series(t, fit.length, limit if cut_short else t + fit.length, terms, len(rho), following)
 
 
 def farthest(plan: Schedule, t: float, target: float) -> float:
@@ -118,11 +125,13 @@ def farthest(plan: Schedule, t: float, target: float) -> float:
 
 
 class _Fit(NamedTuple):
-    """A step with the polynomials of its functions in s: `rows` `(channels, degree + 1)`, of the `channels` in use."""
+    """A step with the polynomials of its functions in s, of the `channels` in use; `backwards` has the highest power
+    first, `(channels, degree + 1)`.
+    """
 
     length: float
     channels: list[int]
-    rows: np.ndarray
+    backwards: np.ndarray
 
 
 def _fitted(exact: ExactLindbladian, t: float, length: float, goal: float) -> _Fit:
@@ -135,7 +144,7 @@ def _fitted(exact: ExactLindbladian, t: float, length: float, goal: float) -> _F
         values = np.array([exact.weights(now) for now in times]).T
         largest = np.abs(values).max(axis=1)
         used = [k for k, size in enumerate(largest) if size > 0]
-        bounds = np.array([exact.channels[k].bound for k in used])
+        bounds = np.array([exact.channel(k).bound for k in used])
         bound = exact.constant.bound + float(bounds @ largest[used])
         if not np.isfinite(bound):
             break
@@ -145,7 +154,7 @@ def _fitted(exact: ExactLindbladian, t: float, length: float, goal: float) -> _F
         close = np.maximum(goal / (length * len(used) * bounds + 1e-300), ROUNDING * largest[used])
         rows = _polynomials(values[used], close)
         if rows is not None:
-            return _Fit(length, used, rows)
+            return _Fit(length, used, np.ascontiguousarray(rows[:, ::-1]))
         length /= 2
     raise NumericalError(STOPPED.format(t=t, why="steps became too small; some coefficient may not be finite"))
 
@@ -168,32 +177,42 @@ def _polynomials(values: np.ndarray, close: np.ndarray) -> np.ndarray | None:
 
 def _terms(exact: ExactLindbladian, rho: np.ndarray, fit: _Fit, goal: float) -> tuple[np.ndarray, list[float]]:
     """The terms of rho and their norms, until two are below `goal` ||rho||."""
-    most, degree = orders(exact.dimension), fit.rows.shape[1] - 1
-    terms = np.empty((most + 1, 2 * rho.size))
-    terms[0] = rho.view(float).ravel()
-    sizes = [float(np.linalg.norm(rho))]
+    most, degree = orders(exact.dimension), fit.backwards.shape[1] - 1
+    table = exact.joined(tuple(fit.channels))
+    start = rho.view(float).ravel() if table is None else packed(rho)
+    terms = np.empty((most + 1, len(start)))
+    terms[0] = start
+    sizes = [_norm(start)]
     for n in range(most):
-        terms[n + 1] = applied(_parts(exact, fit, terms, n)).view(float).ravel()
-        terms[n + 1] *= fit.length / (n + 1)
-        sizes.append(float(np.linalg.norm(terms[n + 1])))
+        if table is None:
+            new = applied(_parts(exact, fit, terms, n)).view(float).ravel()
+        else:
+            new = table @ np.concatenate([terms[n], *_sums(fit, terms, n)])
+        np.multiply(new, fit.length / (n + 1), out=terms[n + 1])
+        sizes.append(_norm(terms[n + 1]))
         if n > degree and max(sizes[-2:]) <= goal * sizes[0]:
             return terms[: n + 2], sizes
     return terms, sizes
 
 
-def _parts(
-    exact: ExactLindbladian, fit: _Fit, terms: np.ndarray, n: int
-) -> Iterator[tuple[Generator, np.ndarray]]:
-    """L_0 with rho_n, and every L_k in use with sum_m g_km rho_(n-m)."""
-    size = exact.dimension
-    yield exact.constant, terms[n].view(complex).reshape(size, size)
-    first = max(0, n + 1 - fit.rows.shape[1])
-    weights, some = fit.rows[:, n - first :: -1] if n > first else fit.rows[:, :1], terms[first : n + 1]
+def _norm(vector: np.ndarray) -> float:
+    return float(np.sqrt(vector @ vector))
+
+
+def _sums(fit: _Fit, terms: np.ndarray, n: int) -> Iterator[np.ndarray]:
+    """The vectors sum_m g_km rho_(n-m), many at once as far as there is room."""
+    first = max(0, n + 1 - fit.backwards.shape[1])
     together = max(1, TOGETHER // terms[n].nbytes)
     for start in range(0, len(fit.channels), together):
-        sums = weights[start : start + together] @ some
-        for k, total in zip(fit.channels[start : start + together], sums, strict=True):
-            yield exact.channels[k], total.view(complex).reshape(size, size)
+        yield from fit.backwards[start : start + together, first - n - 1 :] @ terms[first : n + 1]
+
+
+def _parts(exact: ExactLindbladian, fit: _Fit, terms: np.ndarray, n: int) -> Iterator[tuple[Generator, np.ndarray]]:
+    """L_0 with rho_n, and every L_k in use with sum_m g_km rho_(n-m)."""
+    shape = (exact.dimension,) * 2
+    yield exact.constant, terms[n].view(complex).reshape(shape)
+    for k, total in zip(fit.channels, _sums(fit, terms, n), strict=True):
+        yield exact.channel(k), total.view(complex).reshape(shape)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Tables that make up a Lindbladian: maps on rho as a vector, and -i (X - X^+)."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,48 @@ def superoperator(pairs: Iterable[tuple[float, Any, Any]], size: int) -> sparse.
         (np.concatenate(data), (np.concatenate(rows), np.concatenate(columns))), shape=(size**2, size**2)
     ).tocsr()
     found.eliminate_zeros()
-    return found
+    return compact(found)
+
+
+def compact(table: sparse.csr_array) -> sparse.csr_array:
+    """The same with short indices where they do: products read them as they read the entries."""
+    if max(table.nnz, *table.shape) < 2**31:
+        table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)
+    return table
+
+
+@cache
+def unpacking(size: int) -> sparse.csr_array:
+    """Columns: an orthonormal basis of Hermitian matrices, row after row, `(size^2, size^2)`.
+
+    Column i size + j is (E_ij + E_ji)/sqrt(2) for i < j, i (E_ij - E_ji)/sqrt(2) for i > j, and E_ii.
+    """
+    i, j = (x.ravel() for x in np.indices((size, size)))
+    column, mirrored = i * size + j, j * size + i
+    diagonal, upper = i == j, i < j
+    own = np.where(diagonal, 1.0, np.where(upper, 1.0, 1j) * np.sqrt(0.5))
+    other = np.where(diagonal, 0.0, own.conj())
+    entries = (np.concatenate([own, other]), (np.concatenate([column, mirrored]), np.concatenate([column, column])))
+    found = sparse.coo_array(entries, shape=(size**2,) * 2).tocsr()
+    found.eliminate_zeros()
+    return compact(found)
+
+
+def packed(rho: np.ndarray) -> np.ndarray:
+    """The real coefficients of a Hermitian matrix in the basis of `unpacking`, `(D^2,)`."""
+    table = np.where(_above(len(rho)), rho.real, rho.imag) * np.sqrt(2)
+    np.fill_diagonal(table, rho.diagonal().real)
+    return table.ravel()
+
+
+def unpacked(vector: np.ndarray, size: int) -> np.ndarray:
+    """The Hermitian matrix that has these coefficients."""
+    return (unpacking(size) @ vector).reshape(size, size)
+
+
+@cache
+def _above(size: int) -> np.ndarray:
+    return np.triu(np.ones((size, size), dtype=bool))
 
 
 def turned(x: np.ndarray) -> np.ndarray:
