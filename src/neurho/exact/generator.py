@@ -120,8 +120,8 @@ class ExactLindbladian:
     def weights(self, t: float) -> np.ndarray:
         """The real numbers g_n(t) of L = `constant` + sum_n g_n(t) `channel(n)`; every function is asked once.
 
-        **Raises** `NeurhoError` for coefficients that are not finite, rates that are negative, and a Hamiltonian that is
-        not Hermitian.
+        **Raises** `NeurhoError` for coefficients that are not finite, rates that are negative, and a Hamiltonian that
+        is not Hermitian.
         """
         drives = [value_at(f, t, "hamiltonian") for f in self._drives]
         if (check := self.lindbladian.hermitian_at) is not None:
@@ -199,9 +199,7 @@ class ExactLindbladian:
     def _full(self) -> list["_Jump"]:
         """Rates, operators and matrices of the jumps that do not depend on time."""
         model = self.lindbladian
-        return [
-            (float(evaluate(j.rate, 0.0)), j.operator, j.operator.to_sparse(model.sites)) for j in active(model)
-        ]
+        return [(float(evaluate(j.rate, 0.0)), j.operator, j.operator.to_sparse(model.sites)) for j in active(model)]
 
     @cached_property
     def _drives(self) -> dict[Coefficient, Operator]:
@@ -261,7 +259,9 @@ def applied(parts: Iterable[tuple[Generator, np.ndarray]]) -> np.ndarray:
         coherent = _plus(coherent, None if part.real is None else part.real @ pairs)
         half = _plus(half, None if part.imag is None else part.imag @ pairs)
         if out is None or part.table is not None:
-            out = _plus(out, np.zeros_like(rho) if part.table is None else (part.table @ rho.ravel()).reshape(rho.shape))
+            out = _plus(
+                out, np.zeros_like(rho) if part.table is None else (part.table @ rho.ravel()).reshape(rho.shape)
+            )
         assert out is not None
         if part.shift:
             out += part.shift * rho
@@ -307,7 +307,7 @@ def _weights_of_pairs(w: np.ndarray) -> list[float]:
     Both sides are Hermitian forms in the f: the cross terms of c_a + c_b belong to Re w_ab, those of c_a + i c_b to
     -Im w_ab.
     """
-    single, pairs = np.diag(w).real.copy(), []
+    single, pairs = np.real(np.diag(w)).copy(), []
     for a in range(len(w)):
         for b in range(a + 1, len(w)):
             real, imag = float(w[a, b].real), float(w[a, b].imag)

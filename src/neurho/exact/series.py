@@ -5,9 +5,9 @@ g_k = sum_m g_km s^m, and rho = sum_n rho_n s^n with
 
     (n + 1) rho_(n+1) = h (L_0 rho_n + sum_k L_k sum_m g_km rho_(n-m)),
 
-a product with L_0 and one with each L_k a term, of 5 terms for each unit of h ||L||. All outputs between t and t + h are
-sums of the same terms. Where the terms are not small enough at the last order, the step ends at that s at which they are
-(A. Jorba and M. Zou, Experimental Mathematics 14, 99 (2005)).
+a product with L_0 and one with each L_k a term, about 5 terms for each unit of h ||L||. All outputs between t and t + h
+are sums of the same terms. Where the terms are not small enough at the last order, the step ends at that s at which
+they are (A. Jorba and M. Zou, Experimental Mathematics 14, 99 (2005)).
 """
 
 from collections.abc import Iterator
@@ -160,8 +160,8 @@ def _fitted(exact: ExactLindbladian, t: float, length: float, goal: float) -> _F
 
 
 def _polynomials(values: np.ndarray, close: np.ndarray) -> np.ndarray | None:
-    """Coefficients of s^m, `(functions, degree + 1)`, from values at the nodes `(functions, nodes)`; None where a degree
-    above the largest would be needed to leave out less than `close`.
+    """Coefficients of s^m, `(functions, degree + 1)`, from values at the nodes `(functions, nodes)`; None where a
+    degree above the largest would be needed to leave out less than `close`.
     """
     found = values @ _transform()
     left = np.cumsum(np.abs(found)[:, ::-1], axis=1)[:, ::-1]  # what is left out below each order

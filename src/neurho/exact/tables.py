@@ -26,7 +26,7 @@ def superoperator(pairs: Iterable[tuple[float, Any, Any]], size: int) -> sparse.
     return compact(found)
 
 
-def compact(table: sparse.csr_array) -> sparse.csr_array:
+def compact(table: Any) -> sparse.csr_array:
     """The same with short indices where they do: products read them as they read the entries."""
     if max(table.nnz, *table.shape) < 2**31:
         table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)
@@ -39,9 +39,9 @@ def unpacking(size: int) -> sparse.csr_array:
 
     Column i size + j is (E_ij + E_ji)/sqrt(2) for i < j, i (E_ij - E_ji)/sqrt(2) for i > j, and E_ii.
     """
-    i, j = (x.ravel() for x in np.indices((size, size)))
-    column, mirrored = i * size + j, j * size + i
-    diagonal, upper = i == j, i < j
+    column: Any = np.arange(size**2)
+    i, j = column // size, column % size
+    mirrored, diagonal, upper = j * size + i, i == j, i < j
     own = np.where(diagonal, 1.0, np.where(upper, 1.0, 1j) * np.sqrt(0.5))
     other = np.where(diagonal, 0.0, own.conj())
     entries = (np.concatenate([own, other]), (np.concatenate([column, mirrored]), np.concatenate([column, column])))
@@ -52,8 +52,8 @@ def unpacking(size: int) -> sparse.csr_array:
 
 def packed(rho: np.ndarray) -> np.ndarray:
     """The real coefficients of a Hermitian matrix in the basis of `unpacking`, `(D^2,)`."""
-    table = np.where(_above(len(rho)), rho.real, rho.imag) * np.sqrt(2)
-    np.fill_diagonal(table, rho.diagonal().real)
+    table = np.where(_above(len(rho)), np.real(rho), np.imag(rho)) * np.sqrt(2)
+    np.fill_diagonal(table, np.real(rho.diagonal()))
     return table.ravel()
 
 
