@@ -5,10 +5,10 @@
 A driven, damped Heisenberg chain. Three tasks: evolution with constant and with time-dependent coefficients, from |+x>
 to t = 2 with 21 outputs, and the stationary state. All codes get the same tolerance of 1e-8; their distances (largest
 entry) from a solution with tolerance 1e-12 stand beside the CPU seconds, which are the smallest of alternating
-repetitions on one thread for linear algebra; matrices of QuTiP are made before the clock starts, those of neurho after.
-Driven evolutions are done with other tolerances, too, so that times at comparable errors can be read off. Codes that are
-not installed are left out. QuTiP computes stationary
-states by the fastest of its methods that worked, up to seven spins: LU factors, or BiCGSTAB with incomplete ones.
+repetitions on one thread for linear algebra; models and matrices of QuTiP are made before the clock starts. Driven
+evolutions are done with other tolerances, too, so that times at comparable errors can be read off. Codes that are not
+installed are left out. QuTiP computes stationary states by the fastest of its methods that worked, up to seven spins:
+LU factors, or BiCGSTAB with incomplete ones.
 """
 
 import os
