@@ -37,7 +37,7 @@ COARSE = 1 / 4
 """Share of the cost of an evolution that the run for the errors takes."""
 RISE = 1.7
 """Time, in units of 1/(norm of L on a pair), in which the bonds of a product state become as wide as they may be."""
-UNITS = 8.0
+UNITS = 6.5
 """Units of time of a stage of a search."""
 
 COMPILING = 7.0
