@@ -358,7 +358,12 @@ def test_what_does_not_fit_is_refused_with_a_sentence():
         (nr.heisenberg(nr.chain(4, periodic=True), coupling=(1, 0, 0)), uniform, {}, "periodic"),
         (nr.heisenberg(nr.square(5, 5), coupling=(1, 0, 0)), starts(UP, 25), {}, "4 sites wide"),
         (nr.heisenberg(nr.chain(1), field=(1, 0, 0)), starts(UP, 1), {}, "at least two sites"),
-        (nr.heisenberg(nr.from_edges([(0, 9), (1, 2)], sites=10), coupling=(1, 0, 0)), starts(UP, 10), {}, "9 places apart"),
+        (
+            nr.heisenberg(nr.from_edges([(0, 9), (1, 2)], sites=10), coupling=(1, 0, 0)),
+            starts(UP, 10),
+            {},
+            "9 places apart",
+        ),
         (Lindbladian(nr.chain(4), nr.sx(0) @ nr.sx(1) @ nr.sx(2) @ nr.sx(3)), uniform, {}, "at most three sites"),
         (Lindbladian(nr.chain(4), _triple(4)), starts(np.eye(4) / 4, 4), {}, "at most two sites of 4 levels"),
         (nr.heisenberg(nr.chain(4)), np.eye(16) / 16, {}, "one density matrix for each site"),
