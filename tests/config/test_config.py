@@ -208,7 +208,9 @@ def test_too_many_sites(tmp_path, overrides, sentence):
 def test_edges_and_their_sites():
     lattice = 'kind = "edges"\nedges = [[0, 1], [1, 5]]'
     text = SMALL.replace('kind = "chain"\nshape = [4]', lattice)
-    assert config.loads(text).sites == 6
+    with pytest.raises(NeurhoError, match=r"`lattice\.edges` must reach all .*, but sites 2, 3, 4 have no bond"):
+        config.loads(text)
+    assert config.loads(text.replace("[1, 5]]", "[1, 2]]")).sites == 3
     assert config.loads(text.replace("[1, 5]]", "[1, 5]]\nsites = 8")).sites == 8
     with pytest.raises(NeurhoError, match="must be at least 6, which the edges need, but it is 3"):
         config.loads(text.replace("[1, 5]]", "[1, 5]]\nsites = 3"))

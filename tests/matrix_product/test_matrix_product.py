@@ -172,6 +172,79 @@ def test_three_levels():
     compare(record, exact_values(model, rho, quantities), 1e-6)
 
 
+def _triple(dim, first=0):
+    """A Hermitian term without symmetry on three neighbouring sites."""
+    matrix = np.random.default_rng(first).normal(size=(dim**3, dim**3))
+    return nr.local(matrix + matrix.T, (first, first + 1, first + 2), local_dim=dim) / dim**1.5
+
+
+def three_site_model(sites, *, driven, spread):
+    """Cluster terms with parity, pairs, and a jump on three sites; places side by side or (`spread`) not."""
+    lattice = nr.chain(sites)
+    triples = [(j, j + 1, j + 2) for j in range(sites - 2)]
+    if spread:
+        triples = [(0, 1, 3), (3, 2, 0)]
+    couplings = nr.total(nr.sx(i) @ nr.sz(j) @ nr.sx(k) for i, j, k in triples)
+    couplings = couplings * (lambda t: np.cos(2 * t)) if driven else couplings
+    pairs = nr.total(0.4 * (nr.sx(j) @ nr.sx(j + 1)) + 0.3 * nr.sz(j) for j in range(sites - 1))
+    i, j, k = triples[-1]
+    jumps = [(0.7, nr.sm(j)) for j in range(sites)] + [(0.8, nr.sm(i) @ nr.sz(j) @ nr.sp(k))]
+    return Lindbladian(lattice, couplings + pairs, jumps)
+
+
+@pytest.mark.parametrize(("sites", "driven", "spread"), [(5, False, False), (4, True, False), (4, False, True)])
+def test_terms_on_three_sites(sites, driven, spread):
+    """Against exact evolution; errors cover the differences, and the state keeps parity."""
+    model = three_site_model(sites, driven=driven, spread=spread)
+    quantities = pauli_quantities(model.lattice, correlations=True)
+    (rho,) = list(exact.evolve(model, exact.product_state((0, 0, 1), sites), [0, 0.6], tolerance=1e-10))[1:]
+    run = matrix_product.evolve(
+        model, starts(UP, sites), [0, 0.6], quantities=quantities, bond=256, step=0.05, cutoff=1e-16
+    )
+    record, expected = last(run), exact_values(model, rho, quantities)
+    compare(record, expected, 1e-6)
+    for name, values in expected.items():
+        estimate = record.observables[name]
+        assert np.all(np.abs(estimate.mean - values) <= 2 * np.asarray(estimate.error) + 1e-9)
+    assert generator.line_generator(model).keeps_parity()
+
+
+def test_steps_of_three_sites_are_of_fourth_order():
+    model = Lindbladian(nr.chain(4), _triple(2, 0) + _triple(2, 1) + nr.sx(0), [(1.0, nr.sm(j)) for j in range(4)])
+    quantities = [Quantity("sz", (nr.sz(0), nr.sz(1)))]
+    (rho,) = list(exact.evolve(model, exact.product_state((1, 0, 0), 4), [0, 1]))[1:]
+    errors = []
+    for step in (0.25, 0.125):
+        run = matrix_product.evolve(
+            model, starts(PLUS, 4), [0, 1], quantities=quantities, step=step, cutoff=0.0, bond=256
+        )
+        errors.append(np.abs(last(run).observables["sz"].mean - exact_values(model, rho, quantities)["sz"]).max())
+    assert 3.5 < np.log2(errors[0] / errors[1]) < 4.7
+
+
+def test_terms_on_three_sites_of_three_levels():
+    """With parity not conserved, and a jump on all three."""
+    flip = nr.destroy(0, 3) @ nr.destroy(1, 3).adjoint() @ nr.destroy(2, 3)
+    model = Lindbladian(nr.chain(3), _triple(3), [(0.6, nr.destroy(0, 3)), (0.3, flip)])
+    start = np.array([np.diag([0.2, 0.3, 0.5]), np.diag([1.0, 0, 0]), np.full((3, 3), 1 / 3)])
+    (rho,) = list(exact.evolve(model, _kron(start), [0, 0.1], tolerance=1e-12))[1:]
+    quantities = [Quantity("n", tuple(nr.destroy(j, 3).adjoint() @ nr.destroy(j, 3) for j in range(3)))]
+    record = last(matrix_product.evolve(model, start, [0, 0.1], quantities=quantities, step=0.1, bond=81, cutoff=0.0))
+    compare(record, exact_values(model, rho, quantities), 1e-9)
+
+
+def test_stationary_state_and_residual_with_terms_on_three_sites():
+    model = three_site_model(4, driven=False, spread=False)
+    quantities = pauli_quantities(model.lattice)
+    expected = exact_values(model, exact.stationary_state(model).rho, quantities)
+    record = last(matrix_product.stationary_state(model, quantities=quantities, bond=16, step=0.3, tolerance=1e-4))
+    for name, values in expected.items():
+        estimate = record.observables[name]
+        assert np.all(np.abs(estimate.mean - values) <= np.asarray(estimate.error) + 1e-9)
+        np.testing.assert_allclose(estimate.mean, values, rtol=0, atol=1e-3)
+    assert record.diagnostics["lindblad_norm2"] < 1e-6
+
+
 def test_boundary_driven_chain():
     """H = sum XX + YY with pump at one end and loss at the other (closed form for N = 4): <Z> = (1, 0, 0, -1)/17 and
     the current 2 <XY - YX> = 16/17 on every bond.
@@ -191,8 +264,9 @@ def test_boundary_driven_chain():
 
 
 def test_residual_is_that_of_the_dense_generator():
-    for lattice in (nr.chain(5), nr.square(2, 3)):
-        model = nr.heisenberg(lattice, field=(0.1, 0.2, 0.5), coupling=(1, 0.3, 0.5))
+    models = [nr.heisenberg(g, field=(0.1, 0.2, 0.5), coupling=(1, 0.3, 0.5)) for g in (nr.chain(5), nr.square(2, 3))]
+    for model in (*models, three_site_model(4, driven=False, spread=True)):
+        lattice = model.lattice
         line = generator.line_generator(model)
         matrices = np.array([(np.eye(2) + r * np.array([[0.3, 0.5], [0.5, -0.3]])) / 2 for r in range(lattice.sites)])
         # a state that is no product: one step of the splitting
@@ -284,8 +358,14 @@ def test_what_does_not_fit_is_refused_with_a_sentence():
         (nr.heisenberg(nr.chain(4, periodic=True), coupling=(1, 0, 0)), uniform, {}, "periodic"),
         (nr.heisenberg(nr.square(5, 5), coupling=(1, 0, 0)), starts(UP, 25), {}, "4 sites wide"),
         (nr.heisenberg(nr.chain(1), field=(1, 0, 0)), starts(UP, 1), {}, "at least two sites"),
-        (nr.heisenberg(nr.from_edges([(0, 9), (1, 2)]), coupling=(1, 0, 0)), starts(UP, 10), {}, "9 places apart"),
-        (Lindbladian(nr.chain(4), nr.sx(0) @ nr.sx(1) @ nr.sx(2)), uniform, {}, "at most two sites"),
+        (
+            nr.heisenberg(nr.from_edges([(0, 9), (1, 2)], sites=10), coupling=(1, 0, 0)),
+            starts(UP, 10),
+            {},
+            "9 places apart",
+        ),
+        (Lindbladian(nr.chain(4), nr.sx(0) @ nr.sx(1) @ nr.sx(2) @ nr.sx(3)), uniform, {}, "at most three sites"),
+        (Lindbladian(nr.chain(4), _triple(4)), starts(np.eye(4) / 4, 4), {}, "at most two sites of 4 levels"),
         (nr.heisenberg(nr.chain(4)), np.eye(16) / 16, {}, "one density matrix for each site"),
         (nr.heisenberg(nr.chain(4)), 2 * uniform, {}, "trace 1"),
         (nr.heisenberg(nr.chain(4)), uniform, {"bond": 1}, "whole number >= 2"),

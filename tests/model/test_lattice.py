@@ -139,6 +139,7 @@ def test_from_edges():
     assert bond_set(made.bonds) == [(0, 3), (1, 2)]
     assert np.array_equal(made.translations, [[0, 1, 2, 3]])
     assert lattice.from_edges([(0, 1)], sites=3).sites == 3
+    assert lattice.from_edges([(5, 7)], sites=8).sites == 8
     assert lattice.from_edges([], sites=2).bonds.shape == (0, 2)
 
 
@@ -207,6 +208,8 @@ def test_from_networkx_leaves_weights_to_the_user():
         (lambda: lattice.from_edges([(0, 0)]), r"`edges` must be pairs of different sites >= 0, but one is \(0, 0\)"),
         (lambda: lattice.from_edges([(-1, 0)]), r"`edges` must be pairs of different sites >= 0, but one is \(-1, 0\)"),
         (lambda: lattice.from_edges([(0, 1, 2)]), "`edges` must be pairs of different sites"),
+        (lambda: lattice.from_edges([(1, 2)]), "`edges` must reach all sites from 0 on, .*, but site 0 has no bond"),
+        (lambda: lattice.from_edges([(5, 7)]), r"but sites 0, 1, 2, \.\.\. have no bond \(`sites=8` says so\)"),
         (lambda: lattice.from_edges([(0, 1), (1, 0)]), "`edges` must name each pair once, but one stands twice"),
         (
             lambda: lattice.from_edges([(0, 4)], sites=3),

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from neurho._types import default_chains
 from neurho.config.messages import Refusal, refuse
+from neurho.model.lattice import REACH, said_alone, unreached
 
 Number: TypeAlias = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Whole: TypeAlias = Annotated[int, Strict()]
@@ -125,6 +126,8 @@ class Edges(Table):
             raise Refusal(
                 "lattice.edges", "hold a pair of sites, as in [[0, 1]], where lattice.sites is not given", "it is []"
             )
+        if self.sites is None and (alone := unreached(self.edges)):
+            raise Refusal("lattice.edges", f"{REACH} (lattice.sites)", said_alone(alone))
         return self
 
 

@@ -1,4 +1,4 @@
-"""Exact time evolution: polynomials of a constant L, or Runge-Kutta of order 8 where L depends on time."""
+"""Exact time evolution: polynomials of a constant L, or power series in time where L depends on it."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ import numpy as np
 from neurho._types import NeurhoError, require
 from neurho.exact.bounds import numerical_range
 from neurho.exact.density import as_density_matrix, require_memory
-from neurho.exact.embedded import Integrator
 from neurho.exact.faber import ellipse, expand
 from neurho.exact.generator import ExactLindbladian
+from neurho.exact.series import arrays, step
 from neurho.model.operators import Lindbladian
 
 ROOM, TOGETHER = 64, 2**28
@@ -39,9 +39,9 @@ def evolve(
     """Density matrices at `times`, from `rho0` at `times[0]`, exact to about `tolerance` in the Frobenius norm.
 
     Constant generators: Faber polynomials of L, with at most `tolerance` left out in the whole evolution.
-    Time-dependent ones: the Runge-Kutta pair of Dormand and Prince of order 8 with `tolerance` ||rho|| per step (not
-    below 1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.model.timescales`][]). A
-    Python function that does not say when it changes is looked at 2^14 times: see [`neurho.model.pulses.function`][].
+    Time-dependent ones: power series in time ([`neurho.exact.series`][]) with `tolerance` ||rho|| per step (not below
+    1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.model.timescales`][]). A Python
+    function that does not say when it changes is looked at 2^14 times: see [`neurho.model.pulses.function`][].
 
     ```python
     import numpy as np
@@ -93,7 +93,7 @@ def follow(
     if not (np.all(np.isfinite(times_)) and np.all(np.diff(times_) >= 0)):
         raise NeurhoError(f"Argument `times` must be finite and not decrease, but it is {times}.")
     require(1e-15 <= tolerance < 1, "tolerance", "lie in [1e-15, 1)", f"it is {tolerance}")
-    require_memory(exact.dimension, 30 if lindbladian.is_time_dependent else 22, memory)
+    require_memory(exact.dimension, arrays(exact) if lindbladian.is_time_dependent else 22, memory)
     rho = as_density_matrix(rho0, lindbladian)
     rho = (rho + rho.conj().T) / 2
     move = _moving if lindbladian.is_time_dependent else _constant
@@ -108,7 +108,7 @@ def _constant(
 ) -> Iterator[tuple[float, np.ndarray, Place]]:
     """Windows as long as one expansion may be, each with all the outputs that lie in it, as far as there is room."""
     shape = ellipse(numerical_range(exact))
-    generator = exact.at(0.0).scaled(shape.centre, shape.capacity, exact.dimension)
+    generator = exact.constant.scaled(shape.centre, shape.capacity, exact.dimension)
     room = max(1, min(ROOM, int(TOGETHER / place.rho.nbytes)))
     n, total = 0, whole[-1] - whole[0] + 1e-300
     while n < len(times):
@@ -130,11 +130,12 @@ def _constant(
 def _moving(
     exact: ExactLindbladian, place: Place, times: np.ndarray, whole: np.ndarray, tolerance: float
 ) -> Iterator[tuple[float, np.ndarray, Place]]:
-    def rate(t: float, rho: np.ndarray) -> np.ndarray:
-        return exact.at(t).apply(rho)
-
-    plan = exact.lindbladian.schedule(float(whole[0]), float(whole[-1]))
-    integrator = Integrator(rate, plan, place.rho, place.t, max(tolerance, 1e-13), place.length)
-    for t in times:
-        rho = integrator.advance(float(t))
-        yield float(t), rho, Place(float(t), rho, integrator.length)
+    """Power series, each with all the outputs that lie in its step."""
+    plan, n = exact.lindbladian.schedule(float(whole[0]), float(whole[-1])), 0
+    while n < len(times):
+        t, rho, length = place
+        series = step(exact, plan, t, rho, length, float(whole[-1]), max(tolerance, 1e-13))
+        while n < len(times) and times[n] <= series.stop:
+            yield float(times[n]), series.at(float(times[n])), place
+            n += 1
+        place = Place(series.stop, series.at(series.stop), series.following)

@@ -1,7 +1,7 @@
 """The Lindbladian applied to a dense density matrix, without ever making a superoperator of a large one."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
@@ -11,13 +11,13 @@ import scipy.sparse as sparse
 
 from neurho._types import Coefficient
 from neurho.exact.density import require_shape
-from neurho.exact.tables import Channels, superoperator, turned
+from neurho.exact.tables import compact, superoperator, turned, unpacking
 from neurho.model.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate, rate_at, value_at
 
 _Block: TypeAlias = tuple[int | slice, ...]
 LARGEST_TABLE = 2**10
 """Rows of rho up to which all entries that jumps move stand in one sparse table; above, jumps move blocks of rho."""
-SMALLEST = 2**4
+SMALLEST = 2**5
 """Rows of rho up to which all that is constant in L is one sparse table."""
 LARGEST_SUPPORT = 2**5
 """Rows of a jump on its own sites up to which it moves blocks of rho, and its dissipator is diagonalised for bounds."""
@@ -30,69 +30,55 @@ class _Moves(NamedTuple):
     moves: tuple[tuple[_Block, _Block, complex], ...]
 
 
-class Generator(NamedTuple):
-    """L at one time, i K = `real` + i `imag` with real matrices:
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """L, or a part of it, i K = `real` + i `imag` with real matrices:
 
-        L rho = K rho + (K rho)^+ + sum_n f_n T_n rho + shift rho + block moves + sum_j gamma_j c_j rho c_j^+
+        L rho = K rho + (K rho)^+ + T rho + shift rho + block moves + sum_j gamma_j c_j rho c_j^+
 
-    `tables` are pairs (f, T) of sparse matrices that act on rho as a vector: they hold the entries that jumps move and
-    all that is diagonal, also in K.
+    `table` is a sparse matrix T that acts on rho as a vector: it holds the entries that jumps move and all that is
+    diagonal, also in K.
     """
 
     real: sparse.csr_array | None = None
     imag: sparse.csr_array | None = None
-    tables: tuple[tuple[float, sparse.csr_array], ...] = ()
+    table: sparse.csr_array | None = None
     shift: float = 0.0
     moves: tuple[_Moves, ...] = ()
     products: tuple[tuple[float, sparse.csr_array], ...] = ()
 
     def apply(self, rho: np.ndarray) -> np.ndarray:
         """L rho for a Hermitian rho, of which K rho + (K rho)^+ needs one product."""
-        rho = np.ascontiguousarray(rho, dtype=complex)
-        out, flat = self._coherent(rho), rho.ravel()
-        for factor, table in self.tables:
-            moved = table @ flat
-            if factor != 1:
-                moved *= factor
-            out = moved if out is None else np.add(out, moved, out=out)
-        out = np.zeros_like(rho) if out is None else out.reshape(rho.shape)
-        if self.shift:
-            out += self.shift * rho
-        for shape, moves in self.moves:
-            source, target = rho.reshape(shape), out.reshape(shape)
-            for to, origin, factor in moves:
-                target[to] += factor * source[origin]
-        for rate, jump in self.products:
-            out += rate * (jump @ np.ascontiguousarray((jump @ rho).conj().T))
-        return out
+        return applied([(self, np.ascontiguousarray(rho, dtype=complex))])
 
-    def _coherent(self, rho: np.ndarray) -> np.ndarray | None:
-        """K rho + (K rho)^+ as a vector; real matrices on pairs (real, imaginary) are half the work of complex ones."""
-        if self.real is None and self.imag is None:
-            return None
-        pairs = rho.view(float)
-        out = np.zeros_like(rho) if self.real is None else turned((self.real @ pairs).view(complex))
-        if self.imag is not None:
-            half = (self.imag @ pairs).view(complex)
-            out += half
-            out += half.conj().T
-        return out.ravel()
+    @property
+    def is_table(self) -> bool:
+        """Whether the table is all of it."""
+        return self.real is None and self.imag is None and not (self.shift or self.moves or self.products)
+
+    @cached_property
+    def bound(self) -> float:
+        """An upper bound of the norm of L, from sums of rows and columns."""
+        matrices = [matrix for matrix in (self.real, self.imag) if matrix is not None]
+        total = 2 * sum(_norm_bound(matrix) for matrix in matrices) + abs(self.shift)
+        total += 0.0 if self.table is None else _norm_bound(self.table)
+        total += sum(abs(rate) * _norm_bound(jump) ** 2 for rate, jump in self.products)
+        return total + sum(abs(factor) for _, moves in self.moves for *_, factor in moves)
 
     def scaled(self, shift: float, scale: float, dimension: int) -> "Generator":
         """(L - shift)/scale of a constant generator."""
-        unit = -shift / scale
+        unit, table = -shift / scale, self.table
         if dimension <= LARGEST_TABLE:
-            parts = [(factor / scale) * table for factor, table in self.tables]
-            identity = _identity(dimension**2)
-            diagonal: Any = {"tables": ((1.0, sparse.csr_array(sum(parts, unit * identity))),)}
-        else:
-            diagonal = {"shift": unit}
-        return self._replace(
+            moved = unit * _identity(dimension**2)
+            table, unit = sparse.csr_array(moved if table is None else table / scale + moved), 0.0
+        return replace(
+            self,
             real=None if self.real is None else self.real / scale,
             imag=None if self.imag is None else self.imag / scale,
             moves=tuple(m._replace(moves=tuple((*ends, f / scale) for *ends, f in m.moves)) for m in self.moves),
             products=tuple((rate / scale, jump) for rate, jump in self.products),
-            **diagonal,
+            table=table,
+            shift=unit,
         )
 
 
@@ -123,59 +109,89 @@ class ExactLindbladian:
     def apply(self, rho: np.ndarray, t: float = 0.0) -> np.ndarray:
         """L rho at time t for any matrix rho of shape `(D, D)`, Hermitian or not."""
         require_shape(rho, self.dimension)
-        generator = self.at(t)
-        out = generator.apply((rho + rho.conj().T) / 2)
+        apply = self.at(t)
+        out = apply((rho + rho.conj().T) / 2)
         rest = (rho - rho.conj().T) / 2j
-        return out + 1j * generator.apply(rest) if np.any(rest) else out
+        return out + 1j * apply(rest) if np.any(rest) else out
 
-    def at(self, t: float) -> Generator:
-        """The generator with coefficients and rates at time t; what is constant is built once."""
-        if not self._moves:
-            return self._constant
+    def at(self, t: float) -> Callable[[np.ndarray], np.ndarray]:
+        """The map rho -> L rho at time t, of Hermitian matrices."""
+        weights = self.weights(t)
+
+        def apply(rho: np.ndarray) -> np.ndarray:
+            rho = np.ascontiguousarray(rho, dtype=complex)
+            moving = [(self.channel(k), weight * rho) for k, weight in enumerate(weights) if weight]
+            return applied([(self.constant, rho), *moving])
+
+        return apply
+
+    def weights(self, t: float) -> np.ndarray:
+        """The real numbers g_n(t) of L = `constant` + sum_n g_n(t) `channel(n)`; every function is asked once.
+
+        **Raises** `NeurhoError` for coefficients that are not finite, rates that are negative, and a Hamiltonian that
+        is not Hermitian.
+        """
         drives = [value_at(f, t, "hamiltonian") for f in self._drives]
         if (check := self.lindbladian.hermitian_at) is not None:
             check(t, dict(zip(self._drives, drives, strict=True)))
-        if self.dimension <= SMALLEST and not self._moving_jumps:
-            return self._small(t, drives)
-        rates = [self._rate(number, t) for number in self._driven_jumps]
-        moving = [
-            (self._rate(number, t), _at_time(parts, t, f"jumps[{number}]"))
-            for number, parts in self._moving_jumps.items()
-        ]
-        real, imag = self._channels.at([1.0, *drives, *rates], -1j * _loss(moving, self.dimension) if moving else None)
-        tables = [(r, self._jump_tables[n]) for r, n in zip(rates, self._driven_jumps, strict=True)]
-        others = [(r, c) for r, n in zip(rates, self._driven_jumps, strict=True) for c in self._dense_jumps[n]]
-        return self._constant._replace(
-            real=real,
-            imag=imag,
-            tables=(*self._constant.tables, *(pair for pair in tables if pair[0] > 0 and pair[1].nnz)),
-            products=(*self._constant.products, *(pair for pair in (*others, *moving) if pair[0] > 0)),
-        )
+        found = [part for f in drives for part in (f.real, f.imag)]
+        found += [self._rate(number, t) for number in self._driven_jumps]
+        for number, parts in self._moving_jumps.items():
+            values = np.array([value_at(f, t, f"jumps[{number}]") for f, _ in parts])
+            found += _weights_of_pairs(self._rate(number, t) * np.outer(values, values.conj()))
+        return np.array(found)
+
+    @property
+    def count(self) -> int:
+        """How many real numbers `weights` gives."""
+        return 2 * len(self._drives) + len(self._dissipators)
+
+    def channel(self, number: int) -> Generator:
+        """What a real function of time multiplies: -i [X, .] and {X, .} for Re f and Im f of f(t) X in the Hamiltonian,
+        then sums of dissipators that share a rate, and dissipators that make up jumps c(t) = sum_a f_a(t) c_a.
+        """
+        if number not in self._channels:
+            sites, drives = self.lindbladian.sites, list(self._drives.values())
+            if number < 2 * len(drives):
+                matrix = drives[number // 2].to_sparse(sites)
+                found = self._generator(1j * matrix if number % 2 else matrix, [])
+            else:
+                jumps = [(1.0, c, c.to_sparse(sites)) for c in self._dissipators[number - 2 * len(drives)]]
+                found = self._generator(-1j * _loss(jumps, self.dimension), jumps)
+            self._channels[number] = found
+        return self._channels[number]
+
+    def joined(self, channels: tuple[int, ...]) -> sparse.csr_array | None:
+        """`constant` and some channels side by side, as one table of real numbers that acts on `packed` matrices; None
+        unless each of them is a table.
+        """
+        if channels not in self._joined:
+            parts = [self.constant, *(self.channel(k) for k in channels)]
+            tables = [part.table for part in parts if part.table is not None and part.is_table]
+            found = None
+            if len(tables) == len(parts):
+                unpack = unpacking(self.dimension)
+                found = sparse.csr_array(sparse.hstack([(t @ unpack) for t in tables], format="csr"))
+                found = compact(sparse.csr_array((unpack.conj().T @ found).real))
+            self._joined[channels] = found
+        return self._joined[channels]
 
     @cached_property
-    def _moves(self) -> bool:
-        return self.lindbladian.is_time_dependent
-
-    def _small(self, t: float, drives: Sequence[complex]) -> Generator:
-        """All as tables, with real factors."""
-        factors = [part for f in drives for part in (f.real, f.imag)]
-        factors += [self._rate(n, t) for n in self._driven_jumps]
-        pairs = zip(factors, self._small_tables, strict=True)
-        return self._constant._replace(tables=(*self._constant.tables, *(pair for pair in pairs if pair[0])))
+    def _channels(self) -> dict[int, Generator]:
+        return {}
 
     @cached_property
-    def _small_tables(self) -> list[sparse.csr_array]:
-        """Two for each drive f X, which has -i f X rho + h.c., and one for each rate that depends on time."""
-        unit, size = _identity(self.dimension), self.dimension
-        found = []
-        for matrix in self._drives.values():
-            for phase in (-1j, 1.0):
-                found.append(superoperator([(1.0, phase * matrix, unit), (1.0, unit, phase * matrix)], size))
-        for jumps in self._driven_jumps.values():
-            loss = -_loss([(1.0, c) for c in jumps], size)
-            pairs = [(1.0, c, c) for c in jumps] + [(1.0, loss, unit), (1.0, unit, loss)]
-            found.append(superoperator(pairs, size))
-        return found
+    def _joined(self) -> dict[tuple[int, ...], sparse.csr_array | None]:
+        return {}
+
+    @cached_property
+    def _dissipators(self) -> list[list[Operator]]:
+        groups = list(self._driven_jumps.values())
+        for parts in self._moving_jumps.values():
+            single = [part for _, part in parts]
+            pairs = [(a, b) for n, a in enumerate(single) for b in single[n + 1 :]]
+            groups += [[c] for c in (*single, *(c for a, b in pairs for c in (a + b, a + 1j * b)))]
+        return groups
 
     def _rate(self, number: int, t: float) -> float:
         return rate_at(self.lindbladian.jumps[number].rate, t, f"jumps[{number}].rate")
@@ -188,107 +204,141 @@ class ExactLindbladian:
         return (-1j * fixed.to_sparse(model.sites) - _loss(self._full, self.dimension)).tocsr()
 
     @cached_property
-    def _full(self) -> list[tuple[float, sparse.csr_array]]:
-        """Rates and matrices of the jumps that do not depend on time."""
+    def _full(self) -> list["_Jump"]:
+        """Rates, operators and matrices of the jumps that do not depend on time."""
         model = self.lindbladian
-        return [(float(evaluate(j.rate, 0.0)), j.operator.to_sparse(model.sites)) for j in active(model)]
+        return [(float(evaluate(j.rate, 0.0)), j.operator, j.operator.to_sparse(model.sites)) for j in active(model)]
 
     @cached_property
-    def _drives(self) -> dict[Coefficient, sparse.csr_array]:
+    def _drives(self) -> dict[Coefficient, Operator]:
         """The Hamiltonian as far as it depends on time, by coefficient."""
         model = self.lindbladian
         terms = tuple(h for h in model.hamiltonian.terms if h.coefficient is not None)
-        return dict(_by_coefficient(Operator(model.local_dim, terms), model.sites))  # pyright: ignore[reportReturnType]
+        return dict(_by_coefficient(Operator(model.local_dim, terms)))  # pyright: ignore[reportReturnType]
 
     @cached_property
-    def _driven_jumps(self) -> dict[int, list[sparse.csr_array]]:
-        """Matrices of constant jumps by the rate f(t) that they share, named by the number of the first of them."""
-        found: dict[Any, tuple[int, list[sparse.csr_array]]] = {}
+    def _driven_jumps(self) -> dict[int, list[Operator]]:
+        """Constant jumps by the rate f(t) that they share, named by the number of the first of them."""
+        found: dict[Any, tuple[int, list[Operator]]] = {}
         for number, jump in enumerate(self.lindbladian.jumps):
             if callable(jump.rate) and not _moves_itself(jump):
-                _, matrices = found.setdefault(jump.rate, (number, []))
-                matrices.append(jump.operator.to_sparse(self.lindbladian.sites))
+                found.setdefault(jump.rate, (number, []))[1].append(jump.operator)
         return dict(found.values())
-
-    @cached_property
-    def _jump_tables(self) -> dict[int, sparse.csr_array]:
-        """The sum of c rho c^+ over the jumps of each rate, as far as that is cheapest entry by entry."""
-        pairs = {n: [(1.0, c, c) for c in cs if self._is_table(c)] for n, cs in self._driven_jumps.items()}
-        return {n: superoperator(some, self.dimension) for n, some in pairs.items()}
-
-    @cached_property
-    def _dense_jumps(self) -> dict[int, list[sparse.csr_array]]:
-        """The other ones."""
-        return {n: [c for c in cs if not self._is_table(c)] for n, cs in self._driven_jumps.items()}
-
-    def _is_table(self, jump: sparse.csr_array) -> bool:
-        return self.dimension <= LARGEST_TABLE and _is_sparse(jump.nnz / self.dimension)
 
     @cached_property
     def _moving_jumps(self) -> dict[int, "_Parts"]:
         """Jumps whose operator depends on time, by their number."""
         jumps = enumerate(self.lindbladian.jumps)
-        return {n: _by_coefficient(j.operator, self.lindbladian.sites) for n, j in jumps if _moves_itself(j)}
+        return {n: _by_coefficient(j.operator) for n, j in jumps if _moves_itself(j)}
 
     @cached_property
-    def _channels(self) -> Channels:
-        """I K by coefficient: constant, drives, and losses of jumps with rates that depend on time."""
-        losses = [-1j * _loss([(1.0, c) for c in cs], self.dimension) for cs in self._driven_jumps.values()]
-        constant = 1j * self.effective
-        if self.dimension <= SMALLEST:
-            constant = sparse.csr_array(constant.shape, dtype=complex)  # all of it is in a table
-        elif self.dimension <= LARGEST_TABLE:
-            constant = constant - sparse.diags_array(constant.diagonal())  # the diagonal is
-        return Channels.build([constant, *self._drives.values(), *losses], self.dimension)
-
-    @cached_property
-    def _constant(self) -> Generator:
+    def constant(self) -> Generator:
         """All that does not depend on time."""
+        return self._generator(1j * self.effective, self._full)
+
+    def _generator(self, coherent: sparse.csr_array, jumps: Sequence["_Jump"]) -> Generator:
+        """-i (M rho - rho M^+) + sum_j gamma_j c_j rho c_j^+ for a matrix M = i K and some jumps."""
         model, dim, size = self.lindbladian, self.lindbladian.local_dim, self.dimension
-        effective, unit = self.effective, _identity(size)
         sparse_jumps, moves, products = [], [], []
-        for jump, (rate, matrix) in zip(active(model), self._full, strict=True):
-            few = size <= LARGEST_TABLE or dim ** len(jump.operator.support) <= LARGEST_SUPPORT
+        for rate, operator, matrix in jumps:
+            few = size <= LARGEST_TABLE or dim ** len(operator.support) <= LARGEST_SUPPORT
             if not (few and _is_sparse(matrix.nnz / size)):
                 products.append((rate, matrix))
             elif size <= LARGEST_TABLE:
                 sparse_jumps.append((rate, matrix, matrix))
             else:
-                small = on_support(jump.operator)
-                moves.append(_block_moves(rate, small, jump.operator.support, model.sites, dim))
-        tables: tuple[tuple[float, sparse.csr_array], ...] = ()
-        if size <= LARGEST_TABLE:
-            inside = effective if size <= SMALLEST else sparse.diags_array(effective.diagonal(), format="csr")
-            pairs = [(1.0, inside, unit), (1.0, unit, inside), *sparse_jumps]
-            tables = ((1.0, superoperator(pairs, size)),)
-        real = imag = None
-        if size > SMALLEST or self._moving_jumps:
-            real, imag = self._channels.at([1.0, *[0.0] * (self._channels.count - 1)])
-        return Generator(real=real, imag=imag, tables=tables, moves=tuple(moves), products=tuple(products))
+                moves.append(_block_moves(rate, on_support(operator), operator.support, model.sites, dim))
+        if size > LARGEST_TABLE:
+            table, rest = None, coherent
+        else:
+            whole, unit = -1j * coherent, _identity(size)
+            inside = whole if size <= SMALLEST else sparse.diags_array(whole.diagonal(), format="csr")
+            table = _or_none(superoperator([(1.0, inside, unit), (1.0, unit, inside), *sparse_jumps], size))
+            rest = None if size <= SMALLEST else coherent - 1j * inside
+        real, imag = (None, None) if rest is None else (_or_none(rest.real), _or_none(rest.imag))
+        return Generator(real=real, imag=imag, table=table, moves=tuple(moves), products=tuple(products))
+
+
+def applied(parts: Iterable[tuple[Generator, np.ndarray]]) -> np.ndarray:
+    """The sum of L_n rho_n for some generators and Hermitian matrices `(D, D)`, complex and contiguous."""
+    coherent = half = out = None
+    for part, rho in parts:
+        pairs = rho.view(float)  # real matrices on pairs (real, imaginary) are half the work of complex ones
+        coherent = _plus(coherent, None if part.real is None else part.real @ pairs)
+        half = _plus(half, None if part.imag is None else part.imag @ pairs)
+        if out is None or part.table is not None:
+            out = _plus(
+                out, np.zeros_like(rho) if part.table is None else (part.table @ rho.ravel()).reshape(rho.shape)
+            )
+        assert out is not None
+        if part.shift:
+            out += part.shift * rho
+        for shape, moves in part.moves:
+            source, target = rho.reshape(shape), out.reshape(shape)
+            for to, origin, factor in moves:
+                target[to] += factor * source[origin]
+        for rate, jump in part.products:
+            out += rate * (jump @ np.ascontiguousarray((jump @ rho).conj().T))
+    assert out is not None
+    if coherent is not None:
+        out += turned(coherent.view(complex))
+    if half is not None:
+        half = half.view(complex)
+        out += half
+        out += half.conj().T
+    return out
+
+
+def _plus(total: np.ndarray | None, more: np.ndarray | None) -> np.ndarray | None:
+    """A sum in place, of what is there."""
+    if total is None or more is None:
+        return more if total is None else total
+    return np.add(total, more, out=total)
+
+
+def _or_none(matrix: sparse.csr_array) -> sparse.csr_array | None:
+    """A matrix without stored zeros, or None for zero."""
+    matrix = sparse.csr_array(matrix)
+    matrix.eliminate_zeros()
+    return matrix if matrix.nnz else None
+
+
+def _norm_bound(matrix: sparse.csr_array) -> float:
+    """||M||_2 <= (||M||_1 ||M||_inf)^(1/2)."""
+    size = abs(matrix)
+    return float(np.sqrt(size.sum(axis=0).max() * size.sum(axis=1).max()))
+
+
+def _weights_of_pairs(w: np.ndarray) -> list[float]:
+    """Factors of the dissipators of c_a, c_a + c_b and c_a + i c_b in that of sum_a f_a c_a, for w_ab = f_a f_b^*.
+
+    Both sides are Hermitian forms in the f: the cross terms of c_a + c_b belong to Re w_ab, those of c_a + i c_b to
+    -Im w_ab.
+    """
+    single, pairs = np.real(np.diag(w)).copy(), []
+    for a in range(len(w)):
+        for b in range(a + 1, len(w)):
+            real, imag = float(w[a, b].real), float(w[a, b].imag)
+            single[[a, b]] += imag - real
+            pairs += [real, -imag]
+    return [*single.tolist(), *pairs]
 
 
 def _identity(size: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.eye_array(size, format="csr"), dtype=complex)
 
 
-_Parts: TypeAlias = tuple[tuple[Coefficient | None, sparse.csr_array], ...]
+_Jump: TypeAlias = tuple[float, Operator, sparse.csr_array]
+"""A rate, the operator and its matrix."""
+_Parts: TypeAlias = tuple[tuple[Coefficient | None, Operator], ...]
 
 
-def _by_coefficient(operator: Operator, sites: int) -> _Parts:
-    """The sparse matrix that belongs to each coefficient of an operator; their sum with f(t) is the operator."""
+def _by_coefficient(operator: Operator) -> _Parts:
+    """The operator that belongs to each coefficient f(t); their sum with f(t) is the whole."""
     terms: dict[Coefficient | None, tuple[LocalTerm, ...]] = {}
     for term in operator.terms:
         terms[term.coefficient] = (*terms.get(term.coefficient, ()), LocalTerm(term.sites, term.matrix))
-    return tuple((f, Operator(operator.local_dim, part).to_sparse(sites)) for f, part in terms.items())
-
-
-def _at_time(parts: _Parts, t: float, name: str) -> sparse.csr_array:
-    """The operator at time t; `name` says in messages what it is."""
-    (first, total), *rest = parts
-    total = value_at(first, t, name) * total
-    for function, matrix in rest:
-        total = total + value_at(function, t, name) * matrix
-    return total
+    return tuple((f, Operator(operator.local_dim, part)) for f, part in terms.items())
 
 
 def _moves_itself(jump: Jump) -> bool:
@@ -315,12 +365,12 @@ def on_support(operator: Operator) -> np.ndarray:
     return np.sum([embed(term, support, operator.local_dim) for term in operator.terms], axis=0)
 
 
-def _loss(jumps: Sequence[tuple[float, sparse.csr_array]], dimension: int) -> sparse.csr_array:
+def _loss(jumps: Sequence[_Jump], dimension: int) -> sparse.csr_array:
     """1/2 sum_j gamma_j c_j^+ c_j."""
-    total = sparse.csr_array((dimension, dimension), dtype=complex)
-    for rate, jump in jumps:
-        total = total + (rate / 2) * (jump.conj().T @ jump)
-    return total.tocsr()
+    if not jumps:
+        return sparse.csr_array((dimension, dimension), dtype=complex)
+    stacked = sparse.csr_array(sparse.vstack([np.sqrt(rate / 2) * jump for rate, _, jump in jumps], format="csr"))
+    return (stacked.conj().T @ stacked).tocsr()
 
 
 def _block_moves(rate: float, matrix: np.ndarray, support: tuple[int, ...], sites: int, dim: int) -> _Moves:

@@ -99,12 +99,12 @@ def _null_vector(exact: ExactLindbladian) -> ExactStationary:
 def _result(exact: ExactLindbladian, rho: np.ndarray, iterations: int, message: str) -> ExactStationary:
     rho = (rho + rho.conj().T) / 2
     rho = rho / np.trace(rho).real
-    residual = np.linalg.norm(exact.at(0.0).apply(rho)) / np.linalg.norm(rho)
+    residual = np.linalg.norm(exact.constant.apply(rho)) / np.linalg.norm(rho)
     return ExactStationary(rho=rho, residual=float(residual), iterations=iterations, message=message)
 
 
 def _krylov(exact: ExactLindbladian, tolerance: float, vectors: int, restarts: int, shift: float) -> ExactStationary:
-    generator = exact.at(0.0)
+    generator = exact.constant
     unit = max(float(evaluate(j.rate, 0.0)) for j in active(exact.lindbladian))
     solve, size = EffectiveInverse(exact.effective, shift * unit), exact.dimension
     goal = max(tolerance, 1e-15 * numerical_range(exact).norm)
@@ -134,7 +134,7 @@ def _other_states(exact: ExactLindbladian, solve: EffectiveInverse, vectors: int
 
     X -> X + L (s - L_eff)^{-1} X keeps the trace, so that a traceless fixed point is no image of the first state.
     """
-    generator, size = exact.at(0.0), exact.dimension
+    generator, size = exact.constant, exact.dimension
     unit = np.eye(size) / size
 
     def traceless(matrix: np.ndarray) -> np.ndarray:  # rounding would bring the first state back

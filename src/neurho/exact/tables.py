@@ -1,8 +1,7 @@
-"""Sparse tables that make up a Lindbladian: maps on rho as a vector, and sums whose coefficients depend on time."""
+"""Tables that make up a Lindbladian: maps on rho as a vector, and -i (X - X^+)."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,61 +9,6 @@ import scipy.sparse as sparse
 
 BLOCK = 128
 """Rows and columns of a matrix that are transposed together: few enough to stay in the cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class Channels:
-    """Matrices sum_c f_c M_c on one pattern of non-zeros; `data` has shape `(channels, non-zeros)`."""
-
-    pattern: sparse.csr_array
-    data: np.ndarray
-    is_real: bool
-
-    @property
-    def count(self) -> int:
-        """How many matrices there are."""
-        return len(self.data)
-
-    @classmethod
-    def build(cls, matrices: Sequence[sparse.csr_array], size: int) -> "Channels":
-        """From matrices with `size` rows and columns."""
-        parts = [matrix.tocoo() for matrix in matrices]
-        places = [size * part.row.astype(np.int64) + part.col for part in parts]
-        used = np.unique(np.concatenate(places))
-        data = np.zeros((len(parts), len(used)), dtype=complex)
-        for row, part, place in zip(data, parts, places, strict=True):
-            np.add.at(row, np.searchsorted(used, place), part.data)
-        where = (used // size, used % size)
-        pattern = sparse.coo_array((np.ones(len(used)), where), shape=(size, size)).tocsr()
-        return cls(pattern, data, not np.any(np.imag(data)))
-
-    def at(
-        self, values: Sequence[complex], more: sparse.csr_array | None = None
-    ) -> tuple[sparse.csr_array | None, sparse.csr_array | None]:
-        """Real and imaginary part of sum_c `values[c]` M_c + `more`, None where nothing is there."""
-        if more is None and self.is_real and self.pattern.nnz and not any(complex(f).imag for f in values):
-            return self._like(np.real(values) @ self._real), None
-        total = np.asarray(values, dtype=complex) @ self.data
-        if more is not None:
-            whole = (self._like(total) + more).tocsr()
-            return _or_none(whole.real), _or_none(whole.imag)
-        real, imag = (np.ascontiguousarray(part(total)) for part in (np.real, np.imag))
-        return (self._like(real) if np.any(real) else None, self._like(imag) if np.any(imag) else None)
-
-    @cached_property
-    def _real(self) -> np.ndarray:
-        """The real parts, side by side in memory."""
-        return np.ascontiguousarray(np.real(self.data))
-
-    def _like(self, data: np.ndarray) -> sparse.csr_array:
-        found: Any = object.__new__(type(self.pattern))  # a constructor would check all indices again
-        found.__dict__.update(self.pattern.__dict__)
-        found.data = data
-        return found
-
-
-def _or_none(matrix: sparse.csr_array) -> sparse.csr_array | None:
-    return sparse.csr_array(matrix) if matrix.count_nonzero() else None
 
 
 def superoperator(pairs: Iterable[tuple[float, Any, Any]], size: int) -> sparse.csr_array:
@@ -79,7 +23,48 @@ def superoperator(pairs: Iterable[tuple[float, Any, Any]], size: int) -> sparse.
         (np.concatenate(data), (np.concatenate(rows), np.concatenate(columns))), shape=(size**2, size**2)
     ).tocsr()
     found.eliminate_zeros()
-    return found
+    return compact(found)
+
+
+def compact(table: Any) -> sparse.csr_array:
+    """The same with short indices where they do: products read them as they read the entries."""
+    if max(table.nnz, *table.shape) < 2**31:
+        table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)
+    return table
+
+
+@cache
+def unpacking(size: int) -> sparse.csr_array:
+    """Columns: an orthonormal basis of Hermitian matrices, row after row, `(size^2, size^2)`.
+
+    Column i size + j is (E_ij + E_ji)/sqrt(2) for i < j, i (E_ij - E_ji)/sqrt(2) for i > j, and E_ii.
+    """
+    column: Any = np.arange(size**2)
+    i, j = column // size, column % size
+    mirrored, diagonal, upper = j * size + i, i == j, i < j
+    own = np.where(diagonal, 1.0, np.where(upper, 1.0, 1j) * np.sqrt(0.5))
+    other = np.where(diagonal, 0.0, own.conj())
+    entries = (np.concatenate([own, other]), (np.concatenate([column, mirrored]), np.concatenate([column, column])))
+    found = sparse.coo_array(entries, shape=(size**2,) * 2).tocsr()
+    found.eliminate_zeros()
+    return compact(found)
+
+
+def packed(rho: np.ndarray) -> np.ndarray:
+    """The real coefficients of a Hermitian matrix in the basis of `unpacking`, `(D^2,)`."""
+    table = np.where(_above(len(rho)), np.real(rho), np.imag(rho)) * np.sqrt(2)
+    np.fill_diagonal(table, np.real(rho.diagonal()))
+    return table.ravel()
+
+
+def unpacked(vector: np.ndarray, size: int) -> np.ndarray:
+    """The Hermitian matrix that has these coefficients."""
+    return (unpacking(size) @ vector).reshape(size, size)
+
+
+@cache
+def _above(size: int) -> np.ndarray:
+    return np.triu(np.ones((size, size), dtype=bool))
 
 
 def turned(x: np.ndarray) -> np.ndarray:

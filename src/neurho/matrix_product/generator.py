@@ -1,4 +1,4 @@
-"""A Lindbladian as a sum of real matrices on one or two places of a line, at any time."""
+"""A Lindbladian as a sum of real matrices on one to three places of a line, at any time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +13,11 @@ from neurho.matrix_product.places import FARTHEST, INSTEAD, line, positions
 from neurho.model.operators import Jump, Lindbladian, LocalTerm, embed, evaluate, rate_at, value_at
 
 _Part: TypeAlias = Callable[[float], np.ndarray]
+MOST = 3
+"""Sites on which a term may act."""
+WORDS = {2: "two", 3: "three"}
+LEVELS_OF_THREE = 3
+"""Levels of a site up to which terms may act on three: matrices of d^6 rows are exponentiated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +76,8 @@ class LineGenerator:
 def line_generator(model: Lindbladian) -> LineGenerator:
     """The Lindbladian on the line of its lattice.
 
-    **Raises** `NeurhoError` where the lattice is no open chain or narrow strip, for terms on more than two sites, and
-    for terms between sites too far from each other along the line.
+    **Raises** `NeurhoError` where the lattice is no open chain or narrow strip, for terms on more than three sites
+    (two, where sites have more than three levels), and for terms between sites too far from each other along the line.
     """
     order = line(model.lattice)
     place, dim = positions(order), model.local_dim
@@ -80,14 +85,14 @@ def line_generator(model: Lindbladian) -> LineGenerator:
     moving: dict[tuple[int, ...], list[_Part]] = {}
     for term in model.hamiltonian.terms:
         sites, matrix = _placed(term, term.sites, place, dim)
-        superoperator = commutator(matrix, dim, _near(sites, order))
+        superoperator = commutator(matrix, dim, _near(sites, order, dim))
         if term.coefficient is None:
             constants.setdefault(sites, []).append(superoperator)
         else:
             moving.setdefault(sites, []).append(_times(term.coefficient, superoperator, model.hermitian_at))
     for number, jump in enumerate(model.jumps):
         sites = tuple(sorted(int(place[j]) for j in jump.operator.support))
-        _near(sites, order)
+        _near(sites, order, dim)
         rate = partial(rate_at, jump.rate, name=f"jumps[{number}].rate")
         part = _dissipation(jump, place, dim)
         if not isinstance(part, np.ndarray):
@@ -138,13 +143,15 @@ def _dissipation(jump: Jump, place: np.ndarray, dim: int) -> np.ndarray | _Part:
     return at if any(term.coefficient is not None for term in jump.operator.terms) else at(0.0)
 
 
-def _near(sites: tuple[int, ...], order: np.ndarray) -> int:
+def _near(sites: tuple[int, ...], order: np.ndarray, dim: int) -> int:
     """The number of places on which a term acts, unless they are too many or too far from each other."""
     names = tuple(int(order[p]) for p in sites)
-    if len(sites) > 2:
+    most = MOST if dim <= LEVELS_OF_THREE else MOST - 1
+    if len(sites) > most:
+        which = "" if most == MOST else f" of {dim} levels"
         raise NeurhoError(
-            f"A matrix product needs terms on at most two sites, but one acts on sites {names}; correlators take it on "
-            f"any chain, {INSTEAD}."
+            f"A matrix product needs terms on at most {WORDS[most]} sites{which}, but one acts on sites {names}; "
+            f"correlators take it on any chain, {INSTEAD}."
         )
     reach = max(sites, default=0) - min(sites, default=0)
     if reach > FARTHEST:

@@ -49,15 +49,7 @@ def operator_tensors(generator: LineGenerator, t: float) -> list[np.ndarray]:
         if len(part.sites) == 1:
             entries[part.sites[0]].append((0, 1, matrix))
             continue
-        left, right = part.sites
-        for first, second in _factors(matrix, size):
-            channel = [widths[p] for p in range(left + 1, right + 1)]
-            for p in range(left + 1, right + 1):
-                widths[p] += 1
-            entries[left].append((0, channel[0], first))
-            for p in range(left + 1, right):
-                entries[p].append((channel[p - left - 1], channel[p - left], eye))
-            entries[right].append((channel[-1], 1, second))
+        _enter(entries, widths, part.sites, _train(matrix, size))
     tensors = []
     for p in range(sites):
         tensor = np.zeros((widths[p], widths[p + 1], size, size))
@@ -68,13 +60,38 @@ def operator_tensors(generator: LineGenerator, t: float) -> list[np.ndarray]:
     return tensors
 
 
-def _factors(matrix: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """A matrix on two places as a sum of products."""
-    table = matrix.reshape((size,) * 4).transpose(0, 2, 1, 3).reshape(size**2, size**2)
-    u, values, v = np.linalg.svd(table)
-    kept = values > SMALL * max(values[0], 1e-300)
-    roots = np.sqrt(values[kept])
-    return [
-        ((root * a).reshape(size, size), (root * b).reshape(size, size))
-        for root, a, b in zip(roots, u.T[kept], v[kept], strict=True)
-    ]
+def _enter(
+    entries: list[list[tuple[int, int, np.ndarray]]],
+    widths: list[int],
+    places: tuple[int, ...],
+    train: list[np.ndarray],
+) -> None:
+    """Channels for a product of tensors on some places, kept open by the identity on those between."""
+    eye, before = np.eye(train[0].shape[2]), np.zeros(1, dtype=int)
+    for number, (place, tensor) in enumerate(zip(places, train, strict=True)):
+        after = np.ones(1, dtype=int)
+        if number + 1 < len(places):
+            after = widths[place + 1] + np.arange(tensor.shape[1])
+            widths[place + 1] += len(after)
+        for a, b in np.ndindex(tensor.shape[:2]):
+            entries[place].append((int(before[a]), int(after[b]), tensor[a, b]))
+        before = after
+        for between in range(place + 1, places[number + 1] if number + 1 < len(places) else place + 1):
+            after = widths[between + 1] + np.arange(len(before))
+            widths[between + 1] += len(after)
+            entries[between] += [(int(a), int(b), eye) for a, b in zip(before, after, strict=True)]
+            before = after
+
+
+def _train(matrix: np.ndarray, size: int) -> list[np.ndarray]:
+    """A matrix on k places as a product of k tensors `(left, right, out, in)`."""
+    count = round(np.log(len(matrix)) / np.log(size))
+    order = [axis for k in range(count) for axis in (k, count + k)]
+    rest, tensors, left = matrix.reshape((size,) * (2 * count)).transpose(order), [], 1
+    for _ in range(count - 1):
+        u, values, v = np.linalg.svd(rest.reshape(left * size**2, -1), full_matrices=False)
+        kept = values > SMALL * max(values[0], 1e-300)
+        roots = np.sqrt(values[kept])
+        tensors.append((u[:, kept] * roots).reshape(left, size, size, -1).transpose(0, 3, 1, 2))
+        rest, left = roots[:, None] * v[kept], len(roots)
+    return [*tensors, rest.reshape(left, size, size, 1).transpose(0, 3, 1, 2)]

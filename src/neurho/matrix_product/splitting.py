@@ -9,6 +9,7 @@ import scipy.linalg
 
 from neurho.matrix_product.generator import LineGenerator
 from neurho.matrix_product.state import Gate
+from neurho.model.operators import LocalTerm, embed
 
 _A = (0.095848502741203681182, -0.078111158921637922695)
 _B = (0.42652466131587616168, -0.12039526945509726545)
@@ -24,50 +25,49 @@ class Stage(NamedTuple):
     moment: float
 
 
-class Pair(NamedTuple):
-    """The part of L on the places `left` < `right`, with the shares of one-site parts it carries: numbers of the parts
-    of the generator, each with its factor and whether it acts on left, right or both.
+class Group(NamedTuple):
+    """The part of L on two or three `places`, ascending: numbers of the parts of the generator, each with the share
+    of it that the group carries.
     """
 
-    left: int
-    right: int
+    places: tuple[int, ...]
     parts: tuple[tuple[int, float], ...]
 
+    @property
+    def span(self) -> int:
+        """How far the last place is from the first."""
+        return self.places[-1] - self.places[0]
 
-def pairs_of(generator: LineGenerator) -> list[Pair]:
-    """All parts of L gathered into pairs; one-site parts are shared evenly by the pairs of their site.
 
-    A site without a pair gets one with a neighbour.
+def groups_of(generator: LineGenerator) -> list[Group]:
+    """All parts of L gathered into groups of two or three places; a part is shared evenly by the groups that hold it.
+
+    A site without a group gets a pair with a neighbour.
     """
-    two = [part.sites for part in generator.parts if len(part.sites) == 2]
-    bare = [p for p in range(generator.sites) if not any(p in pair for pair in two)]
-    extra = {(p, p + 1) if p + 1 < generator.sites else (p - 1, p) for p in bare}
-    every = sorted({*two, *extra})
-    count = np.zeros(generator.sites)
-    for pair in every:
-        count[list(pair)] += 1
-    pairs = []
-    for left, right in every:
-        parts = [
-            (number, 1.0 if len(part.sites) == 2 else 1 / count[part.sites[0]])
-            for number, part in enumerate(generator.parts)
-            if set(part.sites) <= {left, right}
-        ]
-        pairs.append(Pair(left=left, right=right, parts=tuple(parts)))
-    return pairs
+    several = [part.sites for part in generator.parts if len(part.sites) > 1]
+    every = [sites for sites in several if not any(set(sites) < set(other) for other in several)]
+    bare = [p for p in range(generator.sites) if not any(p in places for places in every)]
+    every += [(p, p + 1) if p + 1 < generator.sites else (p - 1, p) for p in bare]
+    every = sorted(set(every))
+    holders = [sum(set(part.sites) <= set(places) for places in every) for part in generator.parts]
+    groups = []
+    for places in every:
+        held = [n for n, part in enumerate(generator.parts) if set(part.sites) <= set(places)]
+        groups.append(Group(places=places, parts=tuple((n, 1 / holders[n]) for n in held)))
+    return groups
 
 
-def layers_of(pairs: Sequence[Pair]) -> list[list[Pair]]:
-    """Pairs in layers without common places: even and odd bonds of a chain; longer ones by their length."""
-    layers: list[tuple[int, list[Pair]]] = []
-    for pair in sorted(pairs, key=lambda p: (p.right - p.left, p.left)):
-        length = pair.right - pair.left
-        for reach, layer in layers:
-            if reach == length and layer[-1].right < pair.left:
-                layer.append(pair)
+def layers_of(groups: Sequence[Group]) -> list[list[Group]]:
+    """Groups in layers without common places: even and odd bonds of a chain; longer ones by their length."""
+    layers: list[tuple[tuple[int, int], list[Group]]] = []
+    for group in sorted(groups, key=lambda g: (len(g.places), g.span, g.places)):
+        kind = (len(group.places), group.span)
+        for other, layer in layers:
+            if other == kind and layer[-1].places[-1] < group.places[0]:
+                layer.append(group)
                 break
         else:
-            layers.append((length, [pair]))
+            layers.append((kind, [group]))
     return [layer for _, layer in layers]
 
 
@@ -106,16 +106,16 @@ def _merged(stages: list[Stage]) -> list[Stage]:
 
 @dataclass(eq=False)
 class Splitting:
-    """The gates of a step: exp(L dt) as a product over layers, with swaps where a pair is not neighbouring."""
+    """The gates of a step: exp(L dt) as a product over layers, with swaps where places are not neighbouring."""
 
     generator: LineGenerator
-    pairs: list[Pair] = field(init=False, repr=False)
-    layers: list[list[Pair]] = field(init=False, repr=False)
+    groups: list[Group] = field(init=False, repr=False)
+    layers: list[list[Group]] = field(init=False, repr=False)
     stages: list[Stage] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.pairs = pairs_of(self.generator)
-        self.layers = layers_of(self.pairs)
+        self.groups = groups_of(self.generator)
+        self.layers = layers_of(self.groups)
         self.stages = schedule(len(self.layers), moving=self.generator.moving)
         self._kept: dict[Any, list[Gate]] = {}
         size = self.generator.dim**2
@@ -123,8 +123,8 @@ class Splitting:
         self._swap = swap
 
     def norm(self, t: float) -> float:
-        """The largest norm of the part of L on one pair."""
-        return max(float(np.linalg.norm(self._matrix(pair, t), 2)) for pair in self.pairs)
+        """The largest norm of the part of L on one group."""
+        return max(float(np.linalg.norm(self._matrix(group, t), 2)) for group in self.groups)
 
     def gates(self, t: float, dt: float) -> list[list[Gate]]:
         """The gates of every stage of a step from t to t + dt, sorted along the line."""
@@ -135,24 +135,32 @@ class Splitting:
         key = (stage.layer, stage.weight, dt)
         if not moving and key in self._kept:
             return self._kept[key]
-        gates = []
-        for pair in self.layers[stage.layer]:
-            exponential = scipy.linalg.expm(stage.weight * dt * self._matrix(pair, t + stage.moment * dt))
-            there = [Gate(place, self._swap) for place in range(pair.right - 1, pair.left, -1)]
-            gates += [*there, Gate(pair.left, exponential), *reversed(there)]
+        gates: list[Gate] = []
+        known: dict[bytes, np.ndarray] = {}
+        for group in self.layers[stage.layer]:
+            matrix = stage.weight * dt * self._matrix(group, t + stage.moment * dt)
+            if (name := matrix.tobytes()) not in known:
+                known[name] = scipy.linalg.expm(matrix)
+            there = self._gathering(group.places)
+            gates += [*there, Gate(group.places[0], known[name]), *reversed(there)]
         if not moving:
             self._kept[key] = gates
         return gates
 
-    def _matrix(self, pair: Pair, t: float) -> np.ndarray:
-        """The part of L on a pair at time t, `(d^4, d^4)`."""
-        size = self.generator.dim**2
-        total = np.zeros((size**2, size**2))
-        for number, factor in pair.parts:
+    def _gathering(self, places: tuple[int, ...]) -> list[Gate]:
+        """Swaps that bring places side by side, to the right of the first."""
+        first, *others = places
+        return [
+            Gate(place, self._swap)
+            for number, other in enumerate(others)
+            for place in range(other - 1, first + number, -1)
+        ]
+
+    def _matrix(self, group: Group, t: float) -> np.ndarray:
+        """The part of L on a group at time t, `(d^2k, d^2k)` for k places."""
+        size, places = self.generator.dim**2, group.places
+        total = np.zeros((size ** len(places),) * 2)
+        for number, factor in group.parts:
             part = self.generator.parts[number]
-            matrix = factor * part.at(t)
-            if len(part.sites) == 1:
-                eye = np.eye(size)
-                matrix = np.kron(matrix, eye) if part.sites[0] == pair.left else np.kron(eye, matrix)
-            total += matrix
+            total += factor * embed(LocalTerm(part.sites, part.at(t)), places, size)
         return total

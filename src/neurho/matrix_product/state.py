@@ -5,16 +5,16 @@ The coefficients of rho in the Hermitian basis are x_(a_1 ... a_N) = T_1[a_1] T_
 centre is the best approximation in the Frobenius norm, whether or not the gates are unitary. Real NumPy arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import numpy as np
 
 from neurho._types import require
 from neurho.matrix_product.basis import coefficients, parities
-from neurho.matrix_product.decompose import Cut, split
+from neurho.matrix_product.decompose import Cut, Parts, split
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class State:
 
 
 class Gate(NamedTuple):
-    """A real matrix `(d^4, d^4)` that acts on the places `place` and `place + 1`, the first the slower index."""
+    """A real matrix `(d^2k, d^2k)` that acts on k = 2 or 3 places from `place` on, the first the slowest index."""
 
     place: int
     matrix: np.ndarray
@@ -81,28 +81,53 @@ def is_even(matrices: np.ndarray) -> bool:
 
 
 def apply(state: State, gates: Sequence[Gate], cut: Cut) -> State:
-    """Apply gates one after the other, moving the centre to each; the bond on which one acts is cut."""
+    """Apply gates one after the other, moving the centre to each; the bonds on which one acts are cut."""
     tensors, charges, centre = list(state.tensors), list(state.charges), state.centre
-    discarded, worst = state.discarded, state.worst
+    discarded, worst, size = state.discarded, state.worst, len(state.local)
     for number, (left, matrix) in enumerate(gates):
-        _move(tensors, charges, state.local, centre, left if centre <= left else left + 1)
+        last = left + (1 if len(matrix) == size**2 else 2)
+        _move(tensors, charges, state.local, centre, min(max(centre, left), last))
         following = gates[number + 1].place if number + 1 < len(gates) else None
         right = centre <= left if following is None else following >= left
-        a, b = tensors[left], tensors[left + 1]
-        (low, size, _), high = a.shape, b.shape[2]
-        theta = np.tensordot(a, b, 1).transpose(1, 2, 0, 3).reshape(size**2, low * high)
-        theta = (matrix @ theta).reshape(size, size, low, high).transpose(2, 0, 1, 3).reshape(low * size, size * high)
-        rows = _fused(charges[left], state.local)
-        columns = _fused(state.local, charges[left + 2])
-        parts = split(theta, rows, columns, charges[left + 1], cut)
-        first, second = (parts.a, parts.values[:, None] * parts.b) if right else (parts.a * parts.values, parts.b)
-        tensors[left], tensors[left + 1] = first.reshape(low, size, -1), second.reshape(-1, size, high)
-        charges[left + 1] = parts.charges
-        centre = left + 1 if right else left
-        discarded += parts.weight
-        if parts.full:
-            worst = max(worst, parts.weight)
+        low, high = tensors[left].shape[0], tensors[last].shape[2]
+        theta = tensors[left]
+        for tensor in tensors[left + 1 : last + 1]:
+            theta = np.tensordot(theta, tensor, 1).reshape(low, -1, tensor.shape[2])
+        theta = np.matmul(matrix, theta.transpose(1, 0, 2).reshape(len(matrix), low * high))
+        theta = theta.reshape(len(matrix), low, high).transpose(1, 0, 2)
+        for parts in _cut(tensors, charges, state.local, theta, range(left, last), cut, right=right):
+            discarded += parts.weight
+            if parts.full:
+                worst = max(worst, parts.weight)
+        centre = last if right else left
     return State(tuple(tensors), tuple(charges), state.local, centre, discarded, worst)
+
+
+def _cut(
+    tensors: list[np.ndarray],
+    charges: list[np.ndarray],
+    local: np.ndarray,
+    theta: np.ndarray,
+    bonds: range,
+    cut: Cut,
+    *,
+    right: bool,
+) -> Iterator[Parts]:
+    """Take `theta` `(left, labels, right)` apart at the bonds behind some places, in place; the centre ends at the
+    `right` end or at the left one.
+    """
+    size = len(local)
+    for bond in bonds if right else reversed(bonds):
+        inner = [local] * (bonds[-1] - bond if right else bond - bonds[0])  # labels that stay together
+        rows = reduce(_fused, [charges[bond if right else bonds[0]], local, *([] if right else inner)])
+        columns = reduce(_fused, [local, *(inner if right else []), charges[bonds[-1] + 2 if right else bond + 2]])
+        parts = split(theta.reshape(len(rows), len(columns)), rows, columns, charges[bond + 1], cut)
+        first, second = (parts.a, parts.values[:, None] * parts.b) if right else (parts.a * parts.values, parts.b)
+        tensors[bond] = first.reshape(-1, size, len(parts.values))
+        tensors[bond + 1] = second.reshape(len(parts.values), size, -1)
+        charges[bond + 1] = parts.charges
+        theta = second if right else first
+        yield parts
 
 
 def _fused(first: np.ndarray, second: np.ndarray) -> np.ndarray:

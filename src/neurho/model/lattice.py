@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from numbers import Real
 from typing import Any
 
@@ -119,7 +119,7 @@ def triangular(
 def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, directed: bool = True) -> Lattice:
     """Any graph, from pairs of site numbers; sites lie on a circle in pictures.
 
-    Bonds keep the order of a pair: (3, 0) points from 3 to 0. `sites` is needed when the last sites have no bond.
+    Bonds keep the order of a pair: (3, 0) points from 3 to 0. `sites` is needed when some sites have no bond.
     `directed=False` says that the order means nothing; operators that depend on it are then refused.
 
     ```python
@@ -129,7 +129,8 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, dire
     assert star.sites == 4 and len(star.bonds) == 3
     ```
 
-    **Raises** `NeurhoError` for a pair given twice, in any order.
+    **Raises** `NeurhoError` for a pair given twice, in any order, and for sites without a bond where `sites` is not
+    given.
     """
     try:
         given = [tuple(edge) for edge in edges]
@@ -147,6 +148,8 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, dire
     pairs = [(int(i), int(j)) for i, j in given]
     require(len(set(map(frozenset, pairs))) == len(pairs), "edges", "name each pair once", "one stands twice")
     least = 1 + max(map(max, pairs), default=0)
+    if sites is None and (alone := unreached(pairs)):
+        raise NeurhoError(f"Argument `edges` must {REACH}, but {said_alone(alone)} (`sites={least}` says so).")
     count = least if sites is None else sites
     require(count >= least, "sites", f"be at least {least}, the number the edges need", f"it is {sites}")
     angles = 2 * np.pi * np.arange(count) / count
@@ -161,6 +164,22 @@ def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, dire
         translations=np.arange(count)[None],
         point_group=np.arange(count)[None],
     )
+
+
+REACH = "reach all sites from 0 on, unless the number of sites is given"
+"""What pairs of sites must do."""
+
+
+def unreached(pairs: Iterable[Sequence[int]]) -> list[int]:
+    """The first few sites below the largest that no pair reaches: a slip, or numbers that start at 1."""
+    reached = {int(j) for pair in pairs for j in pair}
+    return list(islice((j for j in range(max(reached, default=-1)) if j not in reached), 4))
+
+
+def said_alone(alone: Sequence[int]) -> str:
+    """That some sites have no bond, in words."""
+    few = ", ".join(map(str, alone[:3])) + (", ..." if len(alone) > 3 else "")
+    return f"site{'s' * (len(alone) > 1)} {few} {'have' if len(alone) > 1 else 'has'} no bond"
 
 
 def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:

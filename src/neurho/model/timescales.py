@@ -197,22 +197,30 @@ def leaves(times: np.ndarray, values: np.ndarray, hard: np.ndarray | None = None
     keep = hard | np.concatenate([[True], (values[1:-1] != values[:-2]) | (values[1:-1] != values[2:]), [True]])
     times, values, hard = times[keep], values[keep], hard[keep]
     size, area = _size(times, values)
-    edges = [0]
+    values = values if np.any(np.imag(values)) else np.real(values)
+    edges, count = [0], 32
     while (start := edges[-1]) < len(times) - 1:
-        edges.append(_leaf_end(times, values, hard, start, (CHANGE * size, AREA * area)))
+        edges.append(_leaf_end(times, values, hard, start, (CHANGE * size, AREA * area), count))
+        count = max(32, 2 * (edges[-1] - start))  # the next is about as long
     return Partition(times[edges], hard[edges])
 
 
-def _leaf_end(times: np.ndarray, values: np.ndarray, hard: np.ndarray, start: int, most: tuple[float, float]) -> int:
-    """The number of the last point of the leaf that begins at `start`: a hard one, or before too much changes."""
-    count = 32
+def _leaf_end(
+    times: np.ndarray, values: np.ndarray, hard: np.ndarray, start: int, most: tuple[float, float], count: int
+) -> int:
+    """The number of the last point of the leaf that begins at `start`: a hard one, or before too much changes.
+
+    `count` points are looked at first.
+    """
     while True:
         stop = min(start + count, len(times))
         part, jumps = values[start:stop], np.flatnonzero(hard[start + 1 : stop])
         part = (
             part[: jumps[0] + 1] if len(jumps) else part
         )  # what lies just before a jump belongs to the leaf before it
-        spread = np.maximum(*(_running_range(x) for x in (np.real(part), np.imag(part))))
+        spread = _running_range(np.real(part))
+        if np.iscomplexobj(part):
+            spread = np.maximum(spread, _running_range(np.imag(part)))
         full = (spread > most[0]) | (spread * (times[start : start + len(part)] - times[start]) > most[1])
         if np.any(full):
             return start + max(1, int(np.argmax(full)) - 1)

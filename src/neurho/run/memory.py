@@ -68,7 +68,8 @@ def of_implicit(sizes: Sizes, *, search: bool) -> float:
 
 def of_exact(dimension: int, *, stationary: bool, moving: bool) -> float:
     """Bytes at the peak of the exact method, for density matrices of `dimension` rows; `moving`: L depends on time."""
-    matrices = 58 if stationary else 30 if moving else 22
+    series = 34 if dimension > 2**10 else 54  # terms, and a few functions of time
+    matrices = 58 if stationary else series if moving else 22
     outputs = 0.0 if stationary or moving else min(64 * 16.0 * dimension**2, 2.0**28)
     return LIBRARIES + 16.0 * matrices * dimension**2 + outputs
 

@@ -96,11 +96,16 @@ class MatrixProduct(Driver):
 
     @property
     def peak_bytes(self) -> float:
-        """Predicted bytes at the peak of a run: the states, one pair of sites, and the norm of L rho."""
+        """Predicted bytes at the peak of a run: the states, two or three sites together, and the norm of L rho."""
         sites, dim, bond = self._sizes
         channels = max(max(t.shape[:2]) for t in operator_tensors(self.generator, 0.0))
         site = 8.0 * bond**2 * dim**2
-        return 6 * sites * site + 10 * dim**2 * site + (3 * channels**2 * site if self._searches else 0.0)
+        together = max([2, *(len(part.sites) for part in self.generator.parts)])
+        return (
+            6 * sites * site
+            + 10 * dim ** (2 * together - 2) * site
+            + (3 * channels**2 * site if self._searches else 0.0)
+        )
 
     def template(self) -> Any:
         """A state of the right structure, to read a checkpoint into."""
