@@ -115,8 +115,7 @@ class Trajectories(Driver):
         """Sizes, for `neurho run --check`."""
         run = self._search if self._is_search else self._evolution
         return {
-            "configurations": run.system.space.dimension,
-            "parity": run.system.space.halved,
+            **run.engine.sizes,
             "trajectories": run.ends.trajectories,
             "lanes": run.lanes,
         }
