@@ -92,7 +92,8 @@ class Collective:
     def working_bytes(self) -> float:
         """Tables, matrices, and for each worker the vectors of a step and those of all momenta, twice."""
         momenta, size = self.momenta, self.momenta.orbits.group.size
-        matrices = momenta.matrix_bytes * (size if momenta.keeps else len(workers()))
+        largest = 20.0 * max(len(table.starts) for table in momenta.effective)
+        matrices = sum(momenta.kept.values()) + 3 * largest * len(workers())
         vectors = order_of(int(4 * LARGEST_REACH), 0.5, momenta.tolerance) + 3 * size + 12
         return momenta.table_bytes + matrices + 16.0 * momenta.orbits.dimension * vectors * len(workers())
 

@@ -18,8 +18,9 @@ from neurho.trajectories.start import space_of
 from neurho.trajectories.system import Accuracy, lanes_of, make_system
 from neurho.trajectories.translations import Translations, is_invariant, translations_of
 
-WORTHWHILE = 2**12
-"""Configurations from which on wave functions of one momentum are taken unless told otherwise."""
+WORTHWHILE = 2**15
+"""Bytes of one real number for each configuration from which on momentum is taken unless told otherwise: 12 spins in
+double precision, 13 in single. With fewer, batches find smaller errors in the same time."""
 
 
 def make_engine(
@@ -46,7 +47,8 @@ def make_engine(
     **Raises** `NeurhoError` where momentum is asked for and there is none.
     """
     space = space_of(model, matrices)
-    if momentum is not False and (momentum or space.local_dim**space.sites >= WORTHWHILE):
+    size = np.dtype(accuracy.dtype).itemsize * space.local_dim**space.sites
+    if momentum is not False and (momentum or size >= WORTHWHILE):
         group = momenta_of(model, None if stationary else matrices)
         if isinstance(group, Translations):
             return _collective(model, matrices, operators, space, group, key, accuracy, lanes)

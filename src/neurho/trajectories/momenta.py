@@ -16,8 +16,9 @@ from neurho.trajectories.space import Space, parity_change
 from neurho.trajectories.system import loss_of, losses
 from neurho.trajectories.translations import Translations, distinct, orbits_of
 
-KEPT_BYTES = 2e8
-"""Matrices of all momenta are kept if together they take less than this; else each is made when it is needed."""
+KEPT_BYTES = 4e8
+"""Matrices of all momenta are kept if together they take less: first those of H_eff, then of jumps, then of means. The
+others are made when they are needed."""
 
 DENSE = 64
 """Amplitudes below which eigenvalues of a block are those of a dense matrix."""
@@ -65,8 +66,8 @@ class Momenta:
     """Blocks of definite momentum, and of definite parity where space is halved.
 
     - `effective`: H_eff by parity; `jumps`: by parity, one table of each orbit of jump operators.
-    - `diagonal`: `(operators, orbits)` by parity and `others` by parity: the distinct means; `places`: which of them
-      (diagonal ones first) each operator has; `changes`: whether a jump operator flips parity.
+    - `diagonal`: `(operators, orbits)` by parity, and `others` by parity (upper halves): the distinct means; `places`:
+      which of them (diagonal ones first) each operator has; `changes`: whether a jump operator flips parity.
     - `span`: least and largest eigenvalue of Gamma.
     """
 
@@ -82,31 +83,29 @@ class Momenta:
     known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
-    def keeps(self) -> bool:
-        """Whether the matrices of all momenta are kept."""
-        return self.matrix_bytes * self.orbits.group.size <= KEPT_BYTES
-
-    @property
-    def matrix_bytes(self) -> float:
-        """Bytes of all matrices of one momentum."""
-        return sum(20.0 * len(t.starts) + 4.0 * len(t.pointers) for t in self._tables)
-
-    @property
-    def _tables(self) -> list[Table]:
-        return [*self.effective, *(t for parity in (*self.jumps, *self.others) for t in parity)]
+    def kept(self) -> dict[str, float]:
+        """Bytes of the matrices of all momenta, kind by kind of those that are kept."""
+        kinds = {"block": self.effective, "jump": sum(self.jumps, ()), "mean": sum(self.others, ())}
+        found: dict[str, float] = {}
+        for kind, tables in kinds.items():
+            size = self.orbits.group.size * sum(20.0 * len(t.starts) + 4.0 * len(t.pointers) for t in tables)
+            if size + sum(found.values()) <= KEPT_BYTES:
+                found[kind] = size
+        return found
 
     @property
     def table_bytes(self) -> float:
         """Bytes of all tables."""
-        own = sum(18.0 * len(t.values) + 12.0 * len(t.starts) + 4.0 * len(t.pointers) for t in self._tables)
+        tables = [*self.effective, *(t for parity in (*self.jumps, *self.others) for t in parity)]
+        own = sum(18.0 * len(t.values) + 12.0 * len(t.starts) + 4.0 * len(t.pointers) for t in tables)
         return own + sum(d.nbytes for d in self.diagonal) + 7.0 * len(self.orbits.number)
 
     def _kept(self, name: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """What is made once if all of its kind can be kept."""
+        """What is made once if all of its kind are kept."""
         if name in self.known:
             return self.known[name]
         found = make()
-        if self.keeps or name[0] == "energies":
+        if name[0] in self.kept or name[0] == "energies":
             self.known[name] = found
         return found
 
@@ -168,7 +167,7 @@ def make_momenta(
     channels = orbits_of(model, group)
     changes = tuple((parity_change(c) or 0) if space.halved else 0 for c in channels)
     seen, places = distinct(operators, group)
-    tables = [[operator_table(orbits, operator, p) for operator in seen] for p in parities]
+    tables = [[operator_table(orbits, operator, p, upper=True) for operator in seen] for p in parities]
     plain = [all(tables[p][n].diagonal is not None for p in parities) for n in range(len(seen))]
     first = [n for n, flag in enumerate(plain) if flag]
     order = np.argsort([*first, *(n for n, flag in enumerate(plain) if not flag)])

@@ -128,8 +128,13 @@ class Table:
         return found
 
 
-def make_table(orbits: Orbits, operator: Operator, rows: np.ndarray, lengths: np.ndarray, parity: int) -> Table:
-    """(X psi)(x) times `lengths` for the configurations `rows`, from phi of a parity; other elements are left out."""
+def make_table(
+    orbits: Orbits, operator: Operator, rows: np.ndarray, lengths: np.ndarray, parity: int, *, upper: bool = False
+) -> Table:
+    """(X psi)(x) times `lengths` for the configurations `rows`, from phi of a parity; other elements are left out.
+
+    With `upper`, of a Hermitian matrix the elements below the diagonal are left out, and those above it doubled.
+    """
     sector = orbits.sectors[parity]
     parts = [(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros(0, dtype=complex))]
     for place, configuration, values in _elements(operator, rows, orbits.space.sites):
@@ -137,6 +142,9 @@ def make_table(orbits: Orbits, operator: Operator, rows: np.ndarray, lengths: np
         parts.append((place[inside], configuration[inside], values[inside]))
     place, configuration, values = (np.concatenate(part) for part in zip(*parts, strict=True))
     column = orbits.number[configuration].astype(int)
+    if upper:
+        values = values * np.where(column > place, 2.0, 1.0)
+        place, column, values, configuration = (x[column >= place] for x in (place, column, values, configuration))
     shape, size = (len(rows), len(sector.least)), orbits.group.size
     key, which = np.unique((place * shape[1] + column) * size + orbits.by[configuration], return_inverse=True)
     sums = np.bincount(which, np.real(values), len(key)) + 1j * np.bincount(which, np.imag(values), len(key))
@@ -154,10 +162,10 @@ def make_table(orbits: Orbits, operator: Operator, rows: np.ndarray, lengths: np
     )
 
 
-def operator_table(orbits: Orbits, operator: Operator, parity: int) -> Table:
+def operator_table(orbits: Orbits, operator: Operator, parity: int, *, upper: bool = False) -> Table:
     """An operator that is the same after every translation, between orbits of one parity."""
     sector = orbits.sectors[parity]
-    return make_table(orbits, operator, sector.least, np.sqrt(sector.sizes), parity)
+    return make_table(orbits, operator, sector.least, np.sqrt(sector.sizes), parity, upper=upper)
 
 
 def spread_table(orbits: Orbits, operator: Operator, before: int, after: int) -> Table:

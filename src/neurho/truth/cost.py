@@ -43,7 +43,8 @@ def cost_of(problem: Problem) -> Cost:
         work = span + len(problem.times) / 100 if kind == "evolve" else 1.0
         seconds = EXACT * work * (levels / 2**8) ** 2.5
     elif task.method == "trajectories":
-        size = (len(problem.lattice.bonds) + sites) * levels
+        kept = problem.describe()  # amplitudes of one momentum are those of one of twice as many blocks with parity
+        size = (len(problem.lattice.bonds) + sites) * levels / kept["momenta"] / (2 if kept["momenta"] > 1 else 1)
         seconds = TRAJECTORY * size * span * (task.trajectories or np.inf)
         most = seconds >= task.seconds
         seconds = COMPILING + min(seconds, task.seconds)

@@ -60,6 +60,7 @@ class Trajectories(Driver):
         return {
             "key": jax.random.key(self.setup.config.seed),
             "accuracy": SINGLE if task.precision == "single" else DOUBLE,
+            "momentum": None if task.momentum == "auto" else task.momentum,
         }
 
     def _ends(self, count: int) -> Ends:
