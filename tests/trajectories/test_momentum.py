@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 import helpers
-from neurho import exact, models
+from neurho import config, exact, models
 from neurho import trajectories as tr
 from neurho._types import NeurhoError
 from neurho.model import lattice
 from neurho.model.operators import Lindbladian, local, sm, sp, sx, sy, sz, total
+from neurho.run import memory
+from neurho.run.problem import build
 from neurho.trajectories import making, start
 from neurho.trajectories.collective import Collective
 from neurho.trajectories.translations import translations_of
@@ -211,3 +213,48 @@ def test_a_dark_state_stays():
     seen = {"z": sz(0)}
     found = tr.evolve(model, (0, 0, -1.0), [0.0, 5.0], observables=seen, key=KEY, trajectories=2, momentum=True)
     np.testing.assert_allclose(found.estimates["z"].mean, [-1, -1], atol=1e-9)
+
+
+PROBLEM = """
+[lattice]
+kind = "chain"
+shape = [12]
+periodic = true
+[model]
+kind = "xyz"
+coupling = [0.9, 1.2, 1.0]
+[initial]
+bloch = "up"
+[observables]
+structure = true
+[task]
+kind = "evolve"
+t = 0.1
+points = 2
+method = "trajectories"
+trajectories = 2
+"""
+
+
+def test_a_problem_takes_momenta_by_itself():
+    """Of 2^12 configurations 2^12/24 and a few stay; sites are all alike, and pairs symmetric."""
+    built = build(config.loads(PROBLEM))
+    facts = built.describe()
+    assert facts["momenta"] == 12
+    assert 2**12 / 24 < facts["configurations"] < 1.1 * 2**12 / 24
+    assert facts["memory_bytes"] > memory.LIBRARIES
+    *_, last = built.snapshots()
+    sites = last.observables["sz_site"].mean
+    np.testing.assert_array_equal(sites, np.full(12, sites[0]))
+    assert last.observables["sz"].mean == pytest.approx(sites[0])
+    assert 0.5 < sites[0] < 1
+    other = build(config.loads(PROBLEM + "momentum = false\n")).describe()
+    assert (other["momenta"], other["configurations"]) == (1, 2**11)
+
+
+def test_momentum_that_a_problem_does_not_have_is_refused():
+    open_chain = PROBLEM.replace("periodic = true", "periodic = false") + "momentum = true\n"
+    with pytest.raises(NeurhoError, match=r'With task.method = "trajectories": .* no translation of the lattice'):
+        build(config.loads(open_chain))
+    with pytest.raises(NeurhoError, match=r'task.momentum.* true, false or "auto"'):
+        config.loads(PROBLEM + "momentum = 1\n")

@@ -18,7 +18,7 @@ from neurho.trajectories.spread import Device, workers
 from neurho.trajectories.start import mixtures
 from neurho.trajectories.system import LARGEST_REACH
 
-FURTHER = 1.2
+FURTHER = 1.1
 """How much further than the expected time of the next jump a step reaches."""
 
 
@@ -52,20 +52,16 @@ class _Walker:
 
 
 class _Stretch(NamedTuple):
-    """A step: psi(t + s) = sum_n w_n(s) u_n for s up to `length`."""
+    """A step: psi(t + s) = sum_n w_n(s) u_n for s up to `length`, with <psi|psi> = `norm` at s = 0."""
 
     block: Block
     series: np.ndarray
     length: float
+    norm: float
 
     def at(self, s: float) -> np.ndarray:
         """The wave function."""
         return self.block.weights(s, len(self.series) - 1) @ self.series
-
-    def norm(self, s: float) -> float:
-        """<psi|psi>."""
-        psi = self.at(s)
-        return float(np.vdot(psi, psi).real)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +135,13 @@ class Collective:
                 found.append(self.momenta.means(walker.psi, walker.parity, walker.momentum))
                 continue
             stretch = self._stretch(walker, float(times[-1]) - walker.t)
-            s, crosses = _crossing(stretch, walker.threshold)
+            s, after, crosses = _crossing(stretch, walker.threshold, self.momenta.tolerance)
             begin = walker.t
             end = float(times[-1]) if not crosses and stretch.length >= times[-1] - begin else begin + s
             while len(found) < len(times) and times[len(found)] < end:
                 psi = stretch.at(float(times[len(found)]) - begin)
                 found.append(self.momenta.means(psi, walker.parity, walker.momentum))
-            walker.psi, walker.t = stretch.at(s), end
+            walker.psi, walker.t = after, end
             if crosses:
                 self._jump(walker)
         return np.array(found)
@@ -158,7 +154,7 @@ class Collective:
         expected = np.log(norm / walker.threshold) / max(-2 * energy.imag, 1e-300)
         length = min(left, LARGEST_REACH / block.radius, FURTHER * float(expected) + 0.25 / block.radius)
         order = order_of(int(np.ceil(4 * block.radius * length)), block.width, self.momenta.tolerance)
-        return _Stretch(block, block.polynomials(psi, first, order), length)
+        return _Stretch(block, block.polynomials(psi, first, order), length, norm)
 
     def _jump(self, walker: _Walker) -> None:
         """To one momentum by one orbit of jump operators, with a new threshold."""
@@ -182,19 +178,23 @@ class Collective:
         )
 
 
-def _crossing(stretch: _Stretch, threshold: float) -> tuple[float, bool]:
-    """Where the norm falls to the threshold, or the end of the step, and whether it does."""
+def _crossing(stretch: _Stretch, threshold: float, tolerance: float) -> tuple[float, np.ndarray, bool]:
+    """Where the norm falls to the threshold, or the end of the step; the wave function there, and whether it does."""
     goal = np.log(threshold)
+    known: dict[float, tuple[np.ndarray, float]] = {0.0: (stretch.series[0], float(np.log(stretch.norm) - goal))}
 
     def above(s: float) -> float:
-        return float(np.log(stretch.norm(s)) - goal)
+        if s not in known:
+            psi = stretch.at(s)
+            known[s] = psi, float(np.log(np.vdot(psi, psi).real) - goal)
+        return known[s][1]
 
-    if above(stretch.length) > 0:
-        return stretch.length, False
-    if above(0.0) <= 0:
-        return 0.0, True
-    found: Any = scipy.optimize.brentq(above, 0.0, stretch.length, xtol=1e-13)
-    return float(found), True
+    crosses = above(stretch.length) <= 0
+    s = stretch.length
+    if crosses:
+        found: Any = scipy.optimize.brentq(above, 0.0, s, xtol=tolerance) if above(0.0) > 0 else 0.0
+        above(s := float(found))
+    return s, known[s][0], crosses
 
 
 def _drawn(chances: np.ndarray, choice: float) -> int:
