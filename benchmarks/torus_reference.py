@@ -8,6 +8,7 @@ docs/trajectories.md has the problem, and how long each takes.
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,12 @@ from neurho import config, records
 NAMES = ("sz", "structure_xx", "structure_yy", "structure_zz", "sxsx", "sysy", "szsz")
 
 
-def values_of(directory: Path) -> dict[str, object]:
+def values_of(directory: Path) -> dict[str, Any]:
     """Means and errors in the order of `NAMES`, and where they come from."""
     series, problem = records.read_series(directory), records.read_problem(directory)
     provenance, steady = records.read_provenance(directory), config.loads(problem).task.kind == "stationary"
     rows = series.isel(t=-1) if steady else series
-    facts = {
+    facts: dict[str, Any] = {
         "names": NAMES,
         "mean": np.stack([rows[name].values for name in NAMES], axis=-1),
         "error": np.stack([rows[f"{name}_error"].values for name in NAMES], axis=-1),

@@ -76,7 +76,9 @@ def test_one_momentum_is_part_of_the_whole(name):
     n, d, rng = model.sites, model.local_dim, np.random.default_rng(3)
     one = local(helpers.random_matrix(rng, d), 1, local_dim=d)
     seen = [one + one.adjoint(), local(np.diag(np.arange(d)), 0, local_dim=d)]
-    made = engine_of(model, initial, seen).momenta
+    engine = engine_of(model, initial, seen)
+    assert isinstance(engine, Collective)
+    made = engine.momenta
     orbits, group = made.orbits, made.orbits.group
     assert group.size == size
     np.testing.assert_allclose(group.phases @ group.phases.conj().T, size * np.eye(size), atol=1e-12)
@@ -105,6 +107,7 @@ def test_one_momentum_is_part_of_the_whole(name):
 def test_starts_are_drawn_with_their_momentum():
     """The mean of 1000 mixed starts is the product state; elements within 5 sigma, at most 1/sqrt(1000)/2 each."""
     made = engine_of(ring(3), (0.3, 0.2, 0.5), [sz(0)])
+    assert isinstance(made, Collective)
     walk = made.start(np.arange(1000), 0.0)
     rows = [lifted(made.momenta.orbits, *args) for args in zip(walk.psi, walk.parity, walk.momentum, strict=True)]
     rho = np.einsum("na,nb->ab", rows, np.conj(rows)) / 1000

@@ -66,7 +66,7 @@ class _Stretch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Collective:
-    """The engine of models with translations; `seed`: 128 bits."""
+    """The engine of models with translations; `seed`: a key of 128 bits."""
 
     momenta: Momenta
     matrices: np.ndarray
@@ -120,7 +120,7 @@ class Collective:
         chosen = np.sum(np.cumsum(values, axis=1) < draws[2:, None], axis=1)
         factors = [vectors[j][:, min(int(n), len(vectors[j]) - 1)] for j, n in enumerate(chosen)]
         parity = int(sum(np.argmax(np.abs(f)) for f in factors)) % 2 if orbits.space.halved else 0
-        rows, levels = orbits.images(parity), len(factors[0])
+        rows, levels = orbits.images[parity], len(factors[0])
         strides = levels ** np.arange(len(factors) - 1, -1, -1)
         product = reduce(np.multiply, [f[rows // stride % levels] for f, stride in zip(factors, strides, strict=True)])
         options = projections(orbits, product.astype(complex), parity)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError
 from neurho.model.operators import Lindbladian, Operator
 from neurho.trajectories.batches import Batches
 from neurho.trajectories.collective import Collective
@@ -88,12 +88,11 @@ def _collective(
     lanes: int | None,
 ) -> Collective:
     require_operators(operators, space)
-    words = np.asarray(jax.random.key_data(key)).ravel().astype(np.uint64)
-    require(len(words) >= 1, "key", "be a random key", "it is empty")
-    seed = (int(words[0] << np.uint64(32) | words[-1]), 0x6B)
+    words = np.asarray(jax.random.key_data(key)).ravel().tolist()
+    first, second = map(int, np.random.SeedSequence(words).generate_state(2, np.uint64))
     return Collective(
         momenta=make_momenta(model, space, group, operators, accuracy.tolerance),
         matrices=matrices,
-        seed=seed,
+        seed=(first, second),
         lanes=lanes or 1,
     )

@@ -98,7 +98,7 @@ class Momenta:
         """Bytes of all tables."""
         tables = [*self.effective, *(t for parity in (*self.jumps, *self.others) for t in parity)]
         own = sum(18.0 * len(t.values) + 12.0 * len(t.starts) + 4.0 * len(t.pointers) for t in tables)
-        return own + sum(d.nbytes for d in self.diagonal) + 7.0 * len(self.orbits.number)
+        return own + sum(d.nbytes for d in self.diagonal) + 15.0 * len(self.orbits.number)
 
     def _kept(self, name: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What is made once if all of its kind are kept."""

@@ -10,7 +10,7 @@ chi_k(h) is not 1. An operator is a sparse matrix whose elements have a factor c
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -53,10 +53,11 @@ class Orbits:
         """Amplitudes of the largest sector."""
         return max(len(sector.least) for sector in self.sectors)
 
-    def images(self, parity: int) -> np.ndarray:
-        """g^-1 a for all translations and all orbits of a parity, `(group, orbits)`."""
+    @cached_property
+    def images(self) -> tuple[np.ndarray, ...]:
+        """g^-1 a for all translations and all orbits of each sector, `(group, orbits)`."""
         moves = np.argsort(self.group.moves, axis=1)
-        return np.stack([_moved(self.sectors[parity].least, self.space, move) for move in moves])
+        return tuple(np.stack([_moved(s.least, self.space, move) for move in moves]) for s in self.sectors)
 
 
 def make_orbits(space: Space, group: Translations) -> Orbits:
@@ -170,7 +171,7 @@ def operator_table(orbits: Orbits, operator: Operator, parity: int, *, upper: bo
 
 def spread_table(orbits: Orbits, operator: Operator, before: int, after: int) -> Table:
     """Any operator, from orbits to all configurations g^-1 a, `(group orbits, orbits)`: what `projections` takes."""
-    rows = orbits.images(after).ravel()
+    rows = orbits.images[after].ravel()
     return make_table(orbits, operator, rows, np.ones(len(rows)), before)
 
 

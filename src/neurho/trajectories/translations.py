@@ -118,11 +118,12 @@ def distinct(operators: Sequence[Operator], group: Translations) -> tuple[list[O
     known: dict[tuple[tuple[tuple[int, ...], ...], bytes], int] = {}
     places = []
     for operator in operators:
-        supports, row = _row(averaged(operator, group))
+        mean = averaged(operator, group)
+        supports, row = _row(mean)
         key = supports, (np.round(row, 12) + 0.0).tobytes()
         if key not in known:
             known[key] = len(found)
-            found.append(averaged(operator, group))
+            found.append(mean)
         places.append(known[key])
     return found, np.array(places)
 
