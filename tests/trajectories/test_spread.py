@@ -14,6 +14,7 @@ from neurho._types import NeurhoError
 from neurho.model import lattice
 from neurho.model.operators import sz
 from neurho.run.problem import build
+from neurho.trajectories.batches import Batches
 
 KEY = jax.random.key(3)
 XYZ = models.xyz(lattice.chain(2))
@@ -46,6 +47,13 @@ def search():
     return tr.make_stationary(XYZ, SEEN, key=KEY, ends=tr.Ends(trajectories=256), t_end=24.0, spacing=0.5)
 
 
+def hopping():
+    """Of one momentum each."""
+    ring = models.xyz(lattice.chain(4, periodic=True))
+    ends = tr.Ends(trajectories=5)
+    return tr.make_evolution(ring, (0, 0, 1.0), [0.0, 1.0], SEEN, key=KEY, ends=ends, momentum=True)
+
+
 def last(run, *, client=None, state=None):
     """The arrays of the last state; seconds are those of a clock."""
     *_, state = run.states(state, client)
@@ -68,7 +76,9 @@ class Pool:
     def scatter(self, run, *, broadcast, hash):
         assert broadcast
         assert not hash
-        assert not any(isinstance(part, jax.Array) for part in jax.tree.leaves((run.system, run.readings)))
+        if isinstance(run.engine, Batches):
+            parts = jax.tree.leaves((run.engine.system, run.engine.readings))
+            assert not any(isinstance(part, jax.Array) for part in parts)
         return run
 
     def submit(self, work, run, task, *, pure):
@@ -90,7 +100,7 @@ class Pool:
         self.cancelled += futures
 
 
-@pytest.mark.parametrize("make", [evolution, search])
+@pytest.mark.parametrize("make", [evolution, search, hopping])
 def test_groups_are_taken_in_order(make):
     pool = Pool()
     assert_same(last(make(), client=pool), last(make()))

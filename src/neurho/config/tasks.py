@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from neurho.config.messages import Refusal, refuse, shown
-from neurho.config.tables import MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
+from neurho.config.tables import Flag, MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
 
 FIXED = ("euler", "heun", "midpoint", "rk4")
 
@@ -79,6 +79,7 @@ CORRELATOR_DEFAULTS: dict[str, Any] = {
 
 TRAJECTORY_DEFAULTS: dict[str, Any] = {
     "precision": "double",
+    "momentum": "auto",
     "trajectories": None,
     "seconds": None,
     "error_of": None,
@@ -159,6 +160,7 @@ class Flow(Table):
     damping: MaybePositive = None
     trust: MaybePositive = None
     precision: Literal["single", "double"] | None = None
+    momentum: Annotated[Flag | Literal["auto"] | None, Field(description='true, false or "auto"')] = None
     trajectories: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
     seconds: MaybePositive = None
     error_of: str | None = None

@@ -2,7 +2,8 @@
 
 - Stationary states of 16-site open chains from vectorised matrix-product states.
 - The 4x4 XYZ torus, J = (0.9, Jy, 1.0): stationary means, and a quench from all up at Jy = 1.2, with standard errors,
-  from quantum trajectories of definite momentum (`benchmarks/torus_reference.py`, which wrote the files as they are).
+  from quantum trajectories of definite momentum (`benchmarks/torus_reference.py` writes the files; that of Jy = 1.2 and
+  299 trajectories of the quench, are by the script of that name of commit e306c76).
 
 All have decay sigma^- at rate 1 on every site, Pauli matrices, each bond once.
 """

@@ -2,33 +2,23 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import require
 from neurho.model.operators import Lindbladian, Operator
-from neurho.trajectories.ensemble import Observed, observed, vector_bytes, working_bytes
+from neurho.trajectories.engine import Engine
+from neurho.trajectories.ensemble import Observed, observed
 from neurho.trajectories.evolution import Ends, Record
-from neurho.trajectories.readings import Readings, make_readings
+from neurho.trajectories.making import make_engine
 from neurho.trajectories.spread import Device, spread
-from neurho.trajectories.start import site_matrices, space_of, start_walk
+from neurho.trajectories.start import site_matrices
 from neurho.trajectories.statistics import Settled, settle
-from neurho.trajectories.system import (
-    DOUBLE,
-    Accuracy,
-    System,
-    lanes_of,
-    loss_of,
-    make_system,
-    require_model,
-    require_rates,
-)
-from neurho.trajectories.walk import Walk, advance
+from neurho.trajectories.system import DOUBLE, Accuracy, loss_of, require_model, require_rates
 
 ROUND = 16
 """Samples between two looks at the errors."""
@@ -52,7 +42,7 @@ class StationaryState(NamedTuple):
     length: int
     filled: int
     part: int
-    walk: Walk
+    walk: Any
     sums: np.ndarray
     squares: np.ndarray
 
@@ -61,17 +51,17 @@ class StationaryState(NamedTuple):
 class StationaryRun:
     """A compiled search; made by [`make_stationary`][neurho.trajectories.averaging.make_stationary]."""
 
-    system: System
-    readings: Readings
+    engine: Engine
     observed: Observed
-    matrices: np.ndarray
-    key: PRNGKeyArray
-    accuracy: Accuracy
-    lanes: int
     groups: int
     spacing: float
     t_end: float
     ends: Ends
+
+    @property
+    def lanes(self) -> int:
+        """Trajectories of a group."""
+        return self.engine.lanes
 
     @property
     def trajectories(self) -> int:
@@ -85,12 +75,8 @@ class StationaryRun:
 
     def template(self) -> StationaryState:
         """The state at time 0; all states have its shapes."""
-        dtype, space = self.accuracy.dtype, self.system.space
-        many = [
-            start_walk(self.matrices, space, self.key, g * self.lanes + np.arange(self.lanes), dtype)
-            for g in range(self.groups)
-        ]
-        walk = jax.tree.map(lambda *parts: np.stack([np.asarray(p) for p in parts]), *many)
+        many = [self.engine.start(g * self.lanes + np.arange(self.lanes), 0.0) for g in range(self.groups)]
+        walk = jax.tree.map(lambda *parts: np.stack(parts), *many)
         size = (self.blocks, self.trajectories, self.observed.size)
         return StationaryState(0, 0.0, self.spacing, 0.0, 1, 0, 0, walk, np.zeros(size), np.zeros(size))
 
@@ -147,9 +133,9 @@ class StationaryRun:
     @property
     def bytes(self) -> float:
         """Predicted bytes of vectors: those of all trajectories twice, and the programs that work at the same time."""
-        stored = 2.0 * self.groups * vector_bytes(self.system.space, self.accuracy, self.lanes)
+        stored = 2.0 * self.groups * self.engine.stored_bytes
         tables = 2 * 8.0 * self.blocks * self.trajectories * self.observed.size
-        return stored + tables + working_bytes(self.system, self.accuracy, self.lanes)
+        return stored + tables + self.engine.working_bytes
 
     def remark(self, state: StationaryState) -> str:
         """What is wrong with the averages, or ""."""
@@ -168,18 +154,18 @@ class StationaryRun:
             )
         return " ".join(words)
 
-    def work(self, task: tuple[Walk, np.ndarray], device: Device) -> tuple[Walk, np.ndarray]:
+    def work(self, task: tuple[Any, np.ndarray], device: Device) -> tuple[Any, np.ndarray]:
         """A group at the next times, and all its named values, `(times, lanes, values)`."""
         walk, times = task
-        own = jax.tree.map(jnp.asarray, walk)
-        placed: Any = jax.device_put((self.system, self.readings, self.key, own, jnp.asarray(times)), device)
-        moved, values = advance(*placed)
-        means = np.asarray(values, dtype=float).transpose(0, 2, 1)
-        rows = np.stack([self.observed.flat(row, float(t)) for row, t in zip(means, times, strict=True)])
-        return jax.tree.map(np.asarray, moved), rows
+        moved, means = self.engine.follow(walk, times, device)
+        return moved, np.stack([self.observed.flat(row, float(t)) for row, t in zip(means, times, strict=True)])
+
+    def portable(self) -> "StationaryRun":
+        """The same for another process."""
+        return replace(self, engine=self.engine.portable())
 
 
-def _groups(walk: Walk) -> Iterator[Walk]:
+def _groups(walk: Any) -> Iterator[Any]:
     """The groups of trajectories one by one."""
     return (jax.tree.map(lambda part, g=g: part[g], walk) for g in range(len(walk.t)))
 
@@ -220,6 +206,7 @@ def make_stationary(
     t_end: float = np.inf,
     spacing: float | None = None,
     accuracy: Accuracy = DOUBLE,
+    momentum: bool | None = None,
 ) -> StationaryRun:
     """Check and compile a search; the arguments are those of `neurho.trajectories.stationary_state`.
 
@@ -230,24 +217,27 @@ def make_stationary(
     require_rates(model, 0.0, 0.0)
     down = np.eye(model.local_dim)[-1]
     matrices = site_matrices(down if initial is None else initial, model.sites, model.local_dim)
-    space = space_of(model, matrices)
-    lanes = lanes_of(space, accuracy)
-    given = ends(default_trajectories(lanes)) if callable(ends) else ends
-    given.check(observed_)
     require(t_end > 0, "t_end", "be > 0", f"it is {t_end}")
     step = natural_spacing(model) if spacing is None else spacing
     require(np.isfinite(step) and step > 0, "spacing", "be > 0", f"it is {step}")
+    engine = make_engine(
+        model,
+        matrices,
+        observed_.operators,
+        key=key,
+        accuracy=accuracy,
+        span=(0.0, np.inf, step),
+        momentum=momentum,
+        stationary=True,
+    )
+    given = ends(default_trajectories(engine.lanes)) if callable(ends) else ends
+    given.check(observed_)
     limited = np.isfinite(t_end) or np.isfinite(given.seconds) or given.goal is not None
     require(limited, "t_end", "be finite where neither seconds nor a goal ends the run", "it is infinite")
     return StationaryRun(
-        system=make_system(model, space, accuracy, spacing=step),
-        readings=make_readings(observed_.operators, space, accuracy.dtype),
+        engine=engine,
         observed=observed_,
-        matrices=matrices,
-        key=key,
-        accuracy=accuracy,
-        lanes=lanes,
-        groups=-(-given.trajectories // lanes),
+        groups=-(-given.trajectories // engine.lanes),
         spacing=step,
         t_end=t_end,
         ends=given,
@@ -274,6 +264,7 @@ def stationary_state(
     goal: tuple[str, float] | None = None,
     spacing: float | None = None,
     accuracy: Accuracy = DOUBLE,
+    momentum: bool | None = None,
     state: StationaryState | None = None,
     progress: Callable[[Record], None] | None = None,
     client: Any = None,
@@ -299,7 +290,7 @@ def stationary_state(
     - `trajectories`: followed at the same time; a few unless given.
     - `t_end`, `seconds`, `goal`: the run ends with whichever comes first; `goal` is (name, largest error).
     - `spacing`: time between samples; half the shortest lifetime of one site unless given.
-    - `key`, `observables`, `accuracy`, `state`, `progress`, `client`: as for `evolve`.
+    - `key`, `observables`, `accuracy`, `momentum`, `state`, `progress`, `client`: as for `evolve`.
 
     **Returns** a [`Record`][neurho.trajectories.evolution.Record] of values without an axis of times.
 
@@ -311,7 +302,15 @@ def stationary_state(
         return Ends(trajectories=trajectories or most, seconds=seconds, goal=goal)
 
     run = make_stationary(
-        model, seen, key=key, ends=ends, initial=initial, t_end=t_end, spacing=spacing, accuracy=accuracy
+        model,
+        seen,
+        key=key,
+        ends=ends,
+        initial=initial,
+        t_end=t_end,
+        spacing=spacing,
+        accuracy=accuracy,
+        momentum=momentum,
     )
     now = run.template() if state is None else state
 

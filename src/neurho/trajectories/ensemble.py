@@ -1,4 +1,4 @@
-"""What a run of trajectories measures, and the memory it takes."""
+"""What a run of trajectories measures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,6 @@ import numpy as np
 from neurho._types import require
 from neurho.model.operators import Operator
 from neurho.observables import Estimate
-from neurho.trajectories.space import Space
-from neurho.trajectories.spread import workers
-from neurho.trajectories.system import Accuracy, System
 
 Combine: TypeAlias = Callable[[np.ndarray, float], Mapping[str, np.ndarray]]
 
@@ -94,14 +91,3 @@ def observed(observables: Mapping[str, Operator | Sequence[Operator]]) -> Observ
         return {name: means[..., place] for name, place in places.items()}
 
     return Observed(operators=tuple(operators), combine=combine)
-
-
-def vector_bytes(space: Space, accuracy: Accuracy, lanes: int) -> float:
-    """Bytes of one vector of a group."""
-    return 2.0 * np.dtype(accuracy.dtype).itemsize * space.dimension * lanes
-
-
-def working_bytes(system: System, accuracy: Accuracy, lanes: int) -> float:
-    """Bytes that the groups take that are worked on at the same time: the vectors of a step, and a dozen more."""
-    each = (system.terms + 12) * vector_bytes(system.space, accuracy, lanes)
-    return each * len(workers())

@@ -2,25 +2,23 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._types import as_reals, require
 from neurho.model.operators import Lindbladian, Operator
 from neurho.observables import Estimate
-from neurho.trajectories.ensemble import Observed, observed, working_bytes
-from neurho.trajectories.readings import Readings, make_readings
+from neurho.trajectories.engine import Engine
+from neurho.trajectories.ensemble import Observed, observed
+from neurho.trajectories.making import make_engine
 from neurho.trajectories.spread import Device, spread
-from neurho.trajectories.start import site_matrices, space_of, start_walk
+from neurho.trajectories.start import site_matrices
 from neurho.trajectories.statistics import Moments, with_samples
-from neurho.trajectories.system import DOUBLE, Accuracy, System, lanes_of, make_system, require_model, require_rates
-from neurho.trajectories.walk import advance
+from neurho.trajectories.system import DOUBLE, Accuracy, require_model, require_rates
 
 FEW = 8
 """Trajectories without which no goal counts as reached: an error from fewer is a guess."""
@@ -66,15 +64,15 @@ class Ends:
 class Evolution:
     """A compiled evolution; made by [`make_evolution`][neurho.trajectories.evolution.make_evolution]."""
 
-    system: System
-    readings: Readings
+    engine: Engine
     observed: Observed
-    matrices: np.ndarray
     times: np.ndarray
-    key: PRNGKeyArray
-    accuracy: Accuracy
-    lanes: int
     ends: Ends
+
+    @property
+    def lanes(self) -> int:
+        """Trajectories of a group."""
+        return self.engine.lanes
 
     def template(self) -> EvolutionState:
         """The state before anything has been done; all states have its shapes."""
@@ -84,8 +82,8 @@ class Evolution:
     @property
     def bytes(self) -> float:
         """Predicted bytes of vectors and tables."""
-        tables = 4 * 8.0 * self.lanes * len(self.times) * (self.observed.size + self.readings.count)
-        return tables + working_bytes(self.system, self.accuracy, self.lanes)
+        tables = 4 * 8.0 * self.lanes * len(self.times) * (self.observed.size + len(self.observed.operators))
+        return tables + self.engine.working_bytes
 
     @cached_property
     def groups(self) -> int:
@@ -149,12 +147,13 @@ class Evolution:
     def work(self, task: int, device: Device) -> np.ndarray:
         """All named values of the group of trajectories with this number, `(lanes, times, values)`."""
         numbers = task * self.lanes + np.arange(self.lanes)
-        walk = start_walk(self.matrices, self.system.space, self.key, numbers, self.accuracy.dtype, self.times[0])
-        placed: Any = jax.device_put((self.system, self.readings, self.key, walk, jnp.asarray(self.times)), device)
-        _, values = advance(*placed)
-        means = np.asarray(values, dtype=float).transpose(2, 0, 1)
-        rows = [self.observed.flat(means[:, n], float(t)) for n, t in enumerate(self.times)]
+        _, means = self.engine.follow(self.engine.start(numbers, float(self.times[0])), self.times, device)
+        rows = [self.observed.flat(row, float(t)) for row, t in zip(means, self.times, strict=True)]
         return np.stack(rows, axis=1)
+
+    def portable(self) -> "Evolution":
+        """The same for another process."""
+        return replace(self, engine=self.engine.portable())
 
 
 def make_evolution(
@@ -167,6 +166,7 @@ def make_evolution(
     ends: Ends,
     accuracy: Accuracy = DOUBLE,
     lanes: int | None = None,
+    momentum: bool | None = None,
 ) -> Evolution:
     """Check and compile an evolution. The arguments are those of [`evolve`][neurho.trajectories.evolve].
 
@@ -179,20 +179,11 @@ def make_evolution(
     require_rates(model, float(grid[0]), float(grid[-1]))
     ends.check(observed_)
     matrices = site_matrices(initial, model.sites, model.local_dim)
-    space = space_of(model, matrices)
-    spacing = float(np.max(np.diff(grid), initial=0.0)) or 1.0
-    system = make_system(model, space, accuracy, spacing=spacing, t0=float(grid[0]), t1=float(grid[-1]))
-    return Evolution(
-        system=system,
-        readings=make_readings(observed_.operators, space, accuracy.dtype),
-        observed=observed_,
-        matrices=matrices,
-        times=grid,
-        key=key,
-        accuracy=accuracy,
-        lanes=lanes or lanes_of(space, accuracy),
-        ends=ends,
+    span = (float(grid[0]), float(grid[-1]), float(np.max(np.diff(grid), initial=0.0)) or 1.0)
+    engine = make_engine(
+        model, matrices, observed_.operators, key=key, accuracy=accuracy, span=span, lanes=lanes, momentum=momentum
     )
+    return Evolution(engine=engine, observed=observed_, times=grid, ends=ends)
 
 
 class Record(NamedTuple):
@@ -219,6 +210,7 @@ def evolve(
     seconds: float = np.inf,
     goal: tuple[str, float] | None = None,
     accuracy: Accuracy = DOUBLE,
+    momentum: bool | None = None,
     state: EvolutionState | None = None,
     progress: Callable[[Record], None] | None = None,
     client: Any = None,
@@ -247,6 +239,8 @@ def evolve(
     - `key`: the same key gives the same trajectories, whatever the number of processors or of trajectories.
     - `trajectories`, `seconds`, `goal`: the run ends with whichever comes first; `goal` is (name, largest error).
     - `accuracy`: `DOUBLE`, or `SINGLE` with an error of 1e-6 a step.
+    - `momentum`: whether wave functions have a momentum, [where there are translations](../trajectories.md#momentum);
+      None: where that is faster.
     - `state`: go on from here.
     - `progress`: is called after every group of trajectories.
     - `client`: a `dask.distributed.Client`; the workers of its cluster follow the trajectories, with the same numbers.
@@ -256,7 +250,9 @@ def evolve(
     **Raises** `NeurhoError` for more than 20 spins, a model without jumps, and arguments that do not fit.
     """
     ends = Ends(trajectories=trajectories, seconds=seconds, goal=goal)
-    run = make_evolution(model, initial, times, observed(observables), key=key, ends=ends, accuracy=accuracy)
+    run = make_evolution(
+        model, initial, times, observed(observables), key=key, ends=ends, accuracy=accuracy, momentum=momentum
+    )
     now = run.template() if state is None else state
 
     def record(now: EvolutionState) -> Record:

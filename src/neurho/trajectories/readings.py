@@ -28,8 +28,8 @@ class Readings(eqx.Module):
         return jnp.stack([moves.expect(psi, sector) for moves in self.operators])
 
 
-def make_readings(operators: Sequence[Operator], space: Space, dtype: Any) -> Readings:
-    """Compile operators.
+def require_operators(operators: Sequence[Operator], space: Space) -> None:
+    """Refuse what cannot be read.
 
     **Raises** `NeurhoError` for none, and for operators that are not Hermitian, depend on time, or act elsewhere.
     """
@@ -40,4 +40,12 @@ def make_readings(operators: Sequence[Operator], space: Space, dtype: Any) -> Re
         fixed = not any(term.coefficient for term in operator.terms)
         require(fixed, "operators", "not depend on time", "one has a coefficient f(t)")
         require(operator.is_hermitian(), "operators", "be Hermitian", "one is not")
+
+
+def make_readings(operators: Sequence[Operator], space: Space, dtype: Any) -> Readings:
+    """Compile operators.
+
+    **Raises** `NeurhoError` for those that `require_operators` refuses.
+    """
+    require_operators(operators, space)
     return Readings(tuple(moves_of(operator, space, dtype) for operator in operators))

@@ -7,12 +7,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import jax
-import numpy as np
 
 from neurho._types import NeurhoError
 
@@ -29,14 +27,8 @@ AHEAD = 2
 class Run(Protocol):
     """What is spread: a compiled run of trajectories."""
 
-    @property
-    def system(self) -> Any:
-        """What moves wave functions."""
-        ...
-
-    @property
-    def readings(self) -> Any:
-        """What is read from them."""
+    def portable(self) -> "Run":
+        """The same for another process."""
         ...
 
     def work(self, task: Any, device: Device) -> Any:
@@ -87,7 +79,7 @@ class _Cluster:
 
     def __init__(self, run: Run, client: Any) -> None:
         self.client = client
-        self.run = client.scatter(_portable(run), broadcast=True, hash=False)
+        self.run = client.scatter(run.portable(), broadcast=True, hash=False)
 
     def __call__(self, tasks: Iterable[Any]) -> Iterator[Any]:
         most = AHEAD * max(1, sum(self.client.nthreads().values()))
@@ -110,15 +102,6 @@ def _result(future: Any) -> Any:
         raise
     except (Exception, CancelledError) as error:
         raise NeurhoError(f"The cluster has lost a group of trajectories: {type(error).__name__}: {error}") from None
-
-
-def _portable(run: Any) -> Any:
-    """A run with NumPy's arrays: JAX halves the precision of its own where they arrive before it is told of doubles."""
-    system, readings = (
-        jax.tree.map(lambda x: np.asarray(x) if isinstance(x, jax.Array) else x, part)
-        for part in (run.system, run.readings)
-    )
-    return replace(run, system=system, readings=readings)
 
 
 def _work(run: Run, task: Any) -> Any:

@@ -58,7 +58,7 @@ def start_walk(
     matrices: np.ndarray, space: Space, key: PRNGKeyArray, trajectories: np.ndarray, dtype: Any, t0: float = 0.0
 ) -> Walk:
     """Trajectories at their beginning, one for each number in `trajectories`."""
-    values, vectors = _mixtures(matrices)
+    values, vectors = mixtures(matrices)
     draws = np.asarray(
         jax.vmap(lambda n: jax.random.uniform(jax.random.fold_in(_own(key), n), (space.sites,)))(
             jnp.asarray(trajectories)
@@ -96,7 +96,7 @@ def _own(key: PRNGKeyArray) -> PRNGKeyArray:
     return jax.random.fold_in(key, 2**31 - 1)
 
 
-def _mixtures(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mixtures(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities and pure states of every site; those of diagonal matrices are the levels."""
     values, vectors = np.linalg.eigh(matrices)
     for j, matrix in enumerate(matrices):

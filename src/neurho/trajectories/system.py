@@ -167,7 +167,7 @@ def make_system(
 
 def _chebyshev(model: Lindbladian, loss: Operator, space: Space, accuracy: Accuracy, spacing: float) -> Chebyshev:
     low, high = _energies(model.hamiltonian, space)
-    least, most, mean = _losses(loss, space)
+    least, most, mean = losses(loss, space)
     radius = max(1.01 * (high - low) / 2, (most - least) / 4, 1e-3 * most, 1e-9)
     width = (most - least) / 4 / radius
     room = BASIS_BYTES / (2 * np.dtype(accuracy.dtype).itemsize * space.dimension * lanes_of(space, accuracy))
@@ -239,7 +239,7 @@ def _lanczos(moves: Moves, size: int, sector: Float[Array, " 1"]) -> tuple[Array
     return jax.lax.scan(step, begin, length=LANCZOS)[1]
 
 
-def _losses(loss: Operator, space: Space) -> tuple[float, float, float]:
+def losses(loss: Operator, space: Space) -> tuple[float, float, float]:
     """Least and largest eigenvalue of Gamma, or bounds, and its mean over all configurations."""
     terms = loss.merged().terms
     mean = float(sum(np.trace(t.matrix).real / len(t.matrix) for t in terms))

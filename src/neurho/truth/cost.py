@@ -124,7 +124,8 @@ def _of_trajectories(problem: Problem, task: Any) -> Cost:
     """Compiling, and all trajectories unless the time is up before."""
     span = float(problem.times[-1]) if task.kind == "evolve" else np.inf
     levels = float(problem.lindbladian.local_dim) ** problem.lattice.sites
-    size = (len(problem.lattice.bonds) + problem.lattice.sites) * levels
+    momenta = problem.describe()["momenta"]  # a block of momentum and parity is half as large again
+    size = (len(problem.lattice.bonds) + problem.lattice.sites) * levels / momenta / (2 if momenta > 1 else 1)
     seconds = TRAJECTORY * size * span * (task.trajectories or np.inf)
     limit = np.inf if task.seconds is None else float(task.seconds)
     return Cost(COMPILING + min(seconds, limit), problem.peak_bytes, most=seconds >= limit)

@@ -60,6 +60,7 @@ class Trajectories(Driver):
         return {
             "key": jax.random.key(self.setup.config.seed),
             "accuracy": SINGLE if task.precision == "single" else DOUBLE,
+            "momentum": None if task.momentum == "auto" else task.momentum,
         }
 
     def _ends(self, count: int) -> Ends:
@@ -115,8 +116,7 @@ class Trajectories(Driver):
         """Sizes, for `neurho run --check`."""
         run = self._search if self._is_search else self._evolution
         return {
-            "configurations": run.system.space.dimension,
-            "parity": run.system.space.halved,
+            **run.engine.sizes,
             "trajectories": run.ends.trajectories,
             "lanes": run.lanes,
         }
