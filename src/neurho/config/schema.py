@@ -197,6 +197,9 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
         chooses = {"continuation", "projected", *WITHOUT_NETWORK}
         if getattr(config.sampling, key, None) == "auto" and task.method not in chooses:
             yield Refusal(f"sampling.{key}", f'be a number for method "{task.method}"', 'it is "auto"')
+    if task.metric not in (None, 1) and not isinstance(config.sampling, Enumeration):
+        must = 'be 1 unless sampling.kind = "enumeration": the depolarised norm mixes configurations, so all are summed'
+        yield Refusal("task.metric", must, f"it is {task.metric:g}")
     if task.kind == "stationary" and not config.observables.certificate:
         yield Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.momenta and isinstance(config.lattice, Edges):

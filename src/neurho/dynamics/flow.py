@@ -28,6 +28,7 @@ from neurho.dynamics.integrate import BOSH3, Method, Step, StepControl, Tableau,
 from neurho.dynamics.march import march, span
 from neurho.dynamics.snapshots import take
 from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import CHUNK
 from neurho.matrix_elements.estimation.observables import Observables, build_observables
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
@@ -251,6 +252,7 @@ def make_flow(
     dt_max: float = math.inf,
     quantities: Sequence[Quantity] | Mapping[str, Any] | None = None,
     centred: bool = True,
+    metric: float = 1.0,
     certificate: bool = True,
     hermitian: bool = False,
     purity: bool = False,
@@ -270,6 +272,9 @@ def make_flow(
     - `quantities`: what to measure, or a table of Hermitian operators by name, measured as their mean; one-site and
       bond means of Pauli matrices for spins unless given.
     - `centred`: Fubini-Study norm (True) or the plain norm.
+    - `metric`: lambda of the depolarised norm (see [`neurho.matrix_elements.estimation.depolarised`][]) in which the
+      network follows d rho/dt, with errors of steps and residuals; 1 for the Hilbert-Schmidt norm. Others need sums
+      over all configurations. Certificates and `error_estimate` stay in the Hilbert-Schmidt norm.
     - `hermitian`: the ansatz is Hermitian, and sums over all configurations may take half of them.
     - `purity`: also estimate purity and Renyi-2 entropy with every snapshot.
     - `certificate`: measure delta_L and ||L rho||^2/||rho||^2 with every snapshot.
@@ -292,6 +297,7 @@ def make_flow(
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
         quantities = pauli_quantities(sites)
     moves = generator or lindbladian_map(lindbladian)
+    norm = None if metric == 1 else Depolarised.build(metric, sampler, dim)
     method = as_method(method or Method(BOSH3), tolerance)
     return Flow(
         tdvp=TDVP(
@@ -300,12 +306,15 @@ def make_flow(
             solver=solver or Ridge(),
             centred=centred,
             chunk=chunk,
+            norm=norm,
         ),
         method=method,
         control=StepControl(tolerance=tolerance, dt_max=dt_max),
         observables=build_observables(as_quantities(quantities), diagonal, sites.sites, chunk=chunk, purity=purity),
         certificate=certificate,
-        defects=Defects.build(sites, moves, sampler, diagonal, chunk=chunk) if certificate else None,
+        defects=Defects.build(sites, moves, sampler, diagonal, chunk=chunk, sums=norm is not None)
+        if certificate
+        else None,
     )
 
 

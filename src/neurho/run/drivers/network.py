@@ -16,6 +16,7 @@ from neurho._jax.parallel import replicate
 from neurho._types import NeurhoError
 from neurho.config import PythonModule
 from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import CHUNK, comparison
 from neurho.matrix_elements.estimation.observables import Observables, build_observables
 from neurho.matrix_elements.estimation.plain_norm import PlainNorm
@@ -73,7 +74,17 @@ class NetworkDriver(Driver):
     @property
     def implicit(self) -> Implicit:
         """The least-squares problem by which a start is fitted."""
-        return Implicit(generator=self.setup.generator, sampler=self.samplers[0], weight=0.5, chunk=self.chunk)
+        return Implicit(
+            generator=self.setup.generator, sampler=self.samplers[0], weight=0.5, chunk=self.chunk, norm=self.norm
+        )
+
+    @cached_property
+    def norm(self) -> Depolarised | None:
+        """The depolarised norm that is asked for; None for that of Hilbert and Schmidt."""
+        strength = getattr(self.setup.config.task, "metric", None) or 1.0
+        return (
+            None if strength == 1 else Depolarised.build(strength, self.samplers[0], self.setup.lindbladian.local_dim)
+        )
 
     @cached_property
     def initial(self) -> Initial:
@@ -143,7 +154,8 @@ class NetworkDriver(Driver):
         """What tells the defect of a step on samples that it has not seen, where certificates are asked for."""
         if not self.setup.config.observables.certificate:
             return None
-        return Defects.build(self.setup.lattice, self.setup.generator, *self.samplers, chunk=self.chunk)
+        sums = self.norm is not None
+        return Defects.build(self.setup.lattice, self.setup.generator, *self.samplers, chunk=self.chunk, sums=sums)
 
     @cached_property
     def _sizes(self) -> Sizes:
