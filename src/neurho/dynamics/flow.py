@@ -51,6 +51,13 @@ from neurho.observables import Quantity, Snapshot, pauli_quantities
 LOSSES = 1000
 """Number of the key, besides those of attempts, by which the losses of a step are sampled."""
 
+LEAP = 10.0
+"""How many tolerances of one step rho may go astray by what is not linear in the step."""
+
+SHORTER = 0.25
+"""Factor of the length of a step that is taken again."""
+
+TRIES = 12
 
 SAFE_EXPONENT, SAFE_BLUR = 1.0, 0.3
 """Of samples of an evolution: chains at |rho|^2 do not see what decay feeds out of a pole, and hardly move there."""
@@ -150,11 +157,19 @@ def follow(
         nonlocal residual, ridge
         key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
         y, _ = parameters(state.ansatz)
-        memory = (state.chains, state.velocity)
-        step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
+        memory, length, begun = (state.chains, state.velocity), state.dt, state
+        for attempt in range(TRIES):
+            again = key if attempt == 0 else jax.random.fold_in(key, LOSSES + attempt)
+            step, t, dt = advance(flow.method, control, rhs, again, begun.t, stop, length, y, memory)
+            after = restore(step.y)
+            lost, leap = _losses(flow, begun, step, after, t - begun.t, jax.random.fold_in(key, LOSSES))
+            state = begun._replace(**lost)
+            if attempt > 0:  # what made this step short is not over with it
+                dt = min(dt, (t - begun.t) / SHORTER**0.5)
+            if control.tolerance is None or leap <= LEAP * control.tolerance:
+                break
+            length = SHORTER * (t - begun.t)
         chains, velocity = step.chains
-        after = restore(step.y)
-        state = _with_losses(flow, state, step, after, t - state.t, jax.random.fold_in(key, LOSSES))
         residual = float(step.rates.residual)
         ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
         return state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
@@ -177,19 +192,23 @@ def follow(
     )
 
 
-def _with_losses(
+def _losses(
     flow: Flow, state: RunState, step: Step, after: AbstractAnsatz, dt: float, key: PRNGKeyArray
-) -> RunState:
-    """The state with what a step of length `dt` from it loses: what the network cannot follow, and the error of
-    integration, on the samples of the step or on others, whichever is worse.
+) -> tuple[dict[str, Any], float]:
+    """What is new in the state by what a step of length `dt` from it loses: what the network cannot follow, and the
+    error of integration, on the samples of the step or on others, whichever is worse. And by how much rho has leapt
+    astray, beyond all that is linear in the step.
+
+    Next to a pole parameters move entries of rho by factors. A step may then turn rho around while its error, in the
+    metric of either end, is small: the entries that it moves have hardly any weight there.
     """
     if state.error is None:
-        return state
+        return {}, 0.0
     rates = step.rates
     lost = math.sqrt(max(float(rates.residual), 0.0) * float(rates.metric.norm)) * dt
     lost += 0.0 if step.error is None else float(rates.metric.length(step.error))
     if flow.defects is None:
-        return state._replace(error=state.error + lost)
+        return {"error": state.error + lost}, 0.0
     error = jnp.zeros_like(rates.velocity) if step.error is None else step.error
     found = flow.defects.of_flow(
         key,
@@ -207,11 +226,12 @@ def _with_losses(
         after,
         found.diagonal_chains,
     )
-    return state._replace(
-        error=state.error + float(np.nanmax([lost, found.whole])),
-        local=state.local + max(found.local, jump),
-        diagonal_chains=found.diagonal_chains,
-    )
+    new = {
+        "error": state.error + float(np.nanmax([lost, found.whole])),
+        "local": state.local + max(found.local, jump),
+        "diagonal_chains": found.diagonal_chains,
+    }
+    return new, jump - found.local
 
 
 def relax(

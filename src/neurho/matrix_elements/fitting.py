@@ -40,8 +40,8 @@ def fitted(
     *,
     corrections: int,
 ) -> AbstractAnsatz:
-    """The network that minimises min_c ||rho - c sigma||^2/||rho||^2 from `guess` on, with the sigma of `target`, in the
-    norm of `implicit`.
+    """The network that minimises min_c ||rho - c sigma||^2/||rho||^2 in the norm of `implicit`, from `guess` on, with
+    the sigma of `target`.
 
     The parameters that move least do the work, so that the noise of hidden units stays while what it cost is undone.
     Where sigma is in the reach of the network all samples say so, and the fit has no noise of theirs. A correction that
@@ -103,7 +103,7 @@ def fitted_product(
     **Arguments**
 
     - `bloch`: as in [`neurho.networks.product_state`][]; `sites`: a lattice, along whose bonds "neel" alternates.
-    - `metric`: lambda of the norm in which it is close (see [`neurho.matrix_elements.estimation.depolarised`][]); others
+    - `metric`: lambda of the norm in which it is close, see [`neurho.matrix_elements.estimation.depolarised`][]; others
       than 1 need exact sums. `distance` stays in the Hilbert-Schmidt norm.
     - `samplers`: of p(l, r) and of q(l), as `metropolis(...)` and `metropolis_diagonal(...)` give; by default exact
       sums.
