@@ -37,6 +37,9 @@ from neurho.run.setup import Setup
 from neurho.stationary_states import corrections
 from neurho.stationary_states.corrections import slowest_rate, stationary_quantities
 
+ROWS = 6 * 16.0
+"""Bytes for a configuration and parameter where a depolarised norm takes all rows at once: copies of two numbers."""
+
 PREPARED_DIMENSION = 2**6
 """Largest d^N for which the distance of the prepared state from the one asked for is taken from density matrices."""
 
@@ -129,6 +132,16 @@ class NetworkDriver(Driver):
         return quantities
 
     @property
+    def _norms(self) -> str:
+        """Which number is in which norm, where there are two."""
+        if self.norm is None:
+            return ""
+        return (
+            f"Residuals, misfits and tolerances are in the depolarised norm, lambda = {float(self.norm.strength):.3g}; "
+            "delta_L, lindblad_norm2 and distances in the Hilbert-Schmidt norm; error_estimate is the larger of both."
+        )
+
+    @property
     def _corrected_size(self) -> int:
         """The sites of the clusters by which stationary values are corrected, or 0."""
         asked = self.setup.config.observables.corrected
@@ -187,7 +200,8 @@ class NetworkDriver(Driver):
     @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak of a run."""
-        return self.need(self._sizes._replace(chunk=self.chunk))
+        sizes = self._sizes._replace(chunk=self.chunk)
+        return self.need(sizes) + (0.0 if self.norm is None else ROWS * sizes.samples * sizes.parameters)
 
     @property
     def remedies(self) -> Sequence[str]:
@@ -239,8 +253,8 @@ class NetworkDriver(Driver):
                 extra |= _distances(snapshot.state.ansatz, next(truth))
             if preparation is not None and snapshot.step == 0:
                 extra |= {"preparation": preparation}
-            first_words = (self._preparation(noise.infidelity), self.setup.several_states) if snapshot.step == 0 else ()
-            message = " ".join(filter(None, (*first_words, snapshot.message)))
+            words = (self._preparation(noise.infidelity), self.setup.several_states, self._norms)
+            message = " ".join(filter(None, (*(words if snapshot.step == 0 else ()), snapshot.message)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
     @cached_property
