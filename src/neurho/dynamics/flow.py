@@ -157,22 +157,22 @@ def follow(
         nonlocal residual, ridge
         key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
         y, _ = parameters(state.ansatz)
-        memory, length, begun = (state.chains, state.velocity), state.dt, state
-        for attempt in range(TRIES):
-            again = key if attempt == 0 else jax.random.fold_in(key, LOSSES + attempt)
-            step, t, dt = advance(flow.method, control, rhs, again, begun.t, stop, length, y, memory)
-            after = restore(step.y)
-            lost, leap = _losses(flow, begun, step, after, t - begun.t, jax.random.fold_in(key, LOSSES))
-            state = begun._replace(**lost)
-            if attempt > 0:  # what made this step short is not over with it
-                dt = min(dt, (t - begun.t) / SHORTER**0.5)
-            if control.tolerance is None or leap <= LEAP * control.tolerance:
+        memory, length, attempt = (state.chains, state.velocity), state.dt, 0
+        while True:
+            again = jax.random.fold_in(key, LOSSES + attempt) if attempt else key
+            step, t, dt = advance(flow.method, control, rhs, again, state.t, stop, length, y, memory)
+            after, taken = restore(step.y), t - state.t
+            lost, leap = _losses(flow, state, step, after, taken, jax.random.fold_in(key, LOSSES))
+            if control.tolerance is None or leap <= LEAP * control.tolerance or attempt == TRIES:
                 break
-            length = SHORTER * (t - begun.t)
+            length, attempt = SHORTER * taken, attempt + 1
+        if attempt:  # what made this step short is not over with it
+            dt = min(dt, taken / SHORTER**0.5)
         chains, velocity = step.chains
         residual = float(step.rates.residual)
         ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
-        return state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
+        moved = state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
+        return moved._replace(**lost)
 
     def seen(state: RunState, target: float) -> Snapshot:
         del target
