@@ -46,7 +46,7 @@ def flow_by(model, ansatz, t, *, tolerance, solver, centred=True, metric=1.0):
 )
 def test_a_table_follows_the_master_equation(centred, metric):
     """Every entry of rho is a parameter: the flow is exact. In the plain norm it also keeps the trace; in the
-    Fubini-Study norm, and in a depolarised one, the scale is projected out, and the shortest velocity keeps its norm."""
+    Fubini-Study norm, and in a depolarised one, the scale is projected out; the shortest velocity keeps its norm."""
     model, t = pair(), 0.4
     rho = helpers.random_state(np.random.default_rng(1), 4)
     end = flow_by(
