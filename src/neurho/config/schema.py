@@ -129,7 +129,7 @@ def _misfits(config: Config) -> Iterator[Refusal]:
     yield from check_fidelity(config)
     if isinstance(config.ansatz, PythonModule):
         yield from config.ansatz.check()
-    elif not isinstance(config.ansatz, StringNetwork):
+    if config.task.method == "correlators" and not isinstance(config.ansatz, StringNetwork):
         for key in ("rows", "metric"):
             if getattr(config.task, key) is not None:
                 yield Refusal(f"task.{key}", "be left out without a network of correlators", "it is there")
@@ -227,6 +227,10 @@ def _check_sizes(config: Config) -> Iterator[Refusal]:
         chooses = {"continuation", "projected", *WITHOUT_NETWORK}
         if getattr(config.sampling, key, None) == "auto" and task.method not in chooses:
             yield Refusal(f"sampling.{key}", f'be a number for method "{task.method}"', 'it is "auto"')
+    sampled = task.method != "correlators" and not isinstance(config.sampling, Enumeration)
+    if sampled and task.metric not in (None, 1):
+        must = 'be 1 unless sampling.kind = "enumeration": the depolarised norm mixes configurations, so all are summed'
+        yield Refusal("task.metric", must, f"it is {task.metric:g}")
     if task.kind == "stationary" and not config.observables.certificate:
         yield Refusal("observables.certificate", "be true to find a stationary state", "it is false")
     if config.observables.momenta and isinstance(config.lattice, Edges):

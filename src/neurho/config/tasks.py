@@ -59,11 +59,19 @@ CONTINUATION_DEFAULTS: dict[str, float] = {
     "patience": 15,
     "refine": 4,
     "max_steps": 150,
+    "metric": 1.0,
 }
 """Keys of the implicit search for stationary states."""
 
 
-PROJECTED_DEFAULTS: dict[str, float] = {"dt": 1e-3, "tolerance": 3e-4, "damping": 1e-6, "trust": 0.3, "iterations": 12}
+PROJECTED_DEFAULTS: dict[str, float] = {
+    "dt": 1e-3,
+    "tolerance": 3e-4,
+    "damping": 1e-6,
+    "trust": 0.3,
+    "iterations": 12,
+    "metric": 1.0,
+}
 """Keys of implicit projected steps."""
 
 
@@ -126,11 +134,11 @@ WITHOUT_NETWORK = frozenset({"exact", "correlators", "trajectories", "matrix-pro
 SOLVER_KEYS = frozenset(key for keys in SOLVER_DEFAULTS.values() for key in keys)
 
 
-SHARED = frozenset({"dt", "dt_max", "max_steps", "tolerance", "cutoff"})
+SHARED = frozenset({"dt", "dt_max", "max_steps", "tolerance", "cutoff", "metric"})
 SEARCH_KEYS = frozenset(key for keys in OWN_DEFAULTS.values() for key in keys) - SHARED
 
 
-CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max"}
+CHOSEN = SOLVER_KEYS | SEARCH_KEYS | {"dt", "tolerance", "dt_max", "metric"}
 """Keys of [task] that only some methods or solvers use."""
 
 
@@ -148,6 +156,7 @@ class Flow(Table):
     dt_max: MaybePositive = None
     max_steps: MaybeCount = None
     norm: Literal["fubini-study", "plain"] = "fubini-study"
+    metric: Annotated[Number | None, Field(gt=0, le=1, description="a number > 0 and <= 1")] = None
     solver: Literal["ridge", "cutoff", "snr", "cg", "minsr", "auto", "cross-validated"] = "ridge"
     ridge: MaybePositive = None
     cutoff: Annotated[Number | None, Field(gt=0, lt=1, description="a number > 0 and < 1")] = None
@@ -168,7 +177,6 @@ class Flow(Table):
     strings: MaybeCount = None
     weight: MaybeCount = None
     rows: MaybeCount = None
-    metric: Annotated[Number | None, Field(gt=0, le=1, description="a number > 0 and <= 1")] = None
     bond: Annotated[Whole | None, Field(ge=2, description="a whole number >= 2")] = None
     hidden: MaybeCount = None
     samples: Annotated[Whole | None, Field(ge=64, description="a whole number >= 64")] = None
@@ -194,7 +202,7 @@ class Flow(Table):
         if data.get("method") == "correlators" and "goal" in cls.model_fields:
             filled["strings"] = SEARCHED_STRINGS
         if data.get("method") in FIXED + ADAPTIVE:
-            filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {})
+            filled |= SOLVER_DEFAULTS.get(str(data.get("solver", "ridge")), {}) | {"metric": 1.0}
         if data.get("method") in ADAPTIVE:
             filled |= ADAPTIVE_DEFAULTS
         averages = data.get("method") == "trajectories" and data.get("kind") == "stationary"

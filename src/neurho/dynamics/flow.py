@@ -28,6 +28,7 @@ from neurho.dynamics.integrate import BOSH3, Method, Step, StepControl, Tableau,
 from neurho.dynamics.march import march, span
 from neurho.dynamics.snapshots import take
 from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import CHUNK
 from neurho.matrix_elements.estimation.observables import Observables, build_observables
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
@@ -51,6 +52,13 @@ from neurho.observables import Quantity, Snapshot, pauli_quantities
 LOSSES = 1000
 """Number of the key, besides those of attempts, by which the losses of a step are sampled."""
 
+LEAP = 10.0
+"""How many tolerances of one step rho may go astray by what is not linear in the step."""
+
+SHORTER = 0.25
+"""Factor of the length of a step that is taken again."""
+
+TRIES = 12
 
 SAFE_EXPONENT, SAFE_BLUR = 1.0, 0.3
 """Of samples of an evolution: chains at |rho|^2 do not see what decay feeds out of a pole, and hardly move there."""
@@ -151,14 +159,22 @@ def follow(
         nonlocal residual, ridge
         key = jax.random.fold_in(jax.random.fold_in(root, 1), state.step)
         y, _ = parameters(state.ansatz)
-        memory = (state.chains, state.velocity)
-        step, t, dt = advance(flow.method, control, rhs, key, state.t, stop, state.dt, y, memory)
+        memory, length, attempt = (state.chains, state.velocity), state.dt, 0
+        while True:
+            again = jax.random.fold_in(key, LOSSES + attempt) if attempt else key
+            step, t, dt = advance(flow.method, control, rhs, again, state.t, stop, length, y, memory)
+            after, taken = restore(step.y), t - state.t
+            lost, leap = _losses(flow, state, step, after, taken, jax.random.fold_in(key, LOSSES))
+            if control.tolerance is None or leap <= LEAP * control.tolerance or attempt == TRIES:
+                break
+            length, attempt = SHORTER * taken, attempt + 1
+        if attempt:  # what made this step short is not over with it
+            dt = min(dt, taken / SHORTER**0.5)
         chains, velocity = step.chains
-        after = restore(step.y)
-        state = _with_losses(flow, state, step, after, t - state.t, jax.random.fold_in(key, LOSSES))
         residual = float(step.rates.residual)
         ridge = math.nan if step.rates.ridge is None else float(step.rates.ridge)
-        return state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
+        moved = state._replace(ansatz=after, chains=chains, step=state.step + 1, t=t, dt=dt, velocity=velocity)
+        return moved._replace(**lost)
 
     def seen(state: RunState, target: float) -> Snapshot:
         del target
@@ -178,19 +194,23 @@ def follow(
     )
 
 
-def _with_losses(
+def _losses(
     flow: Flow, state: RunState, step: Step, after: AbstractAnsatz, dt: float, key: PRNGKeyArray
-) -> RunState:
-    """The state with what a step of length `dt` from it loses: what the network cannot follow, and the error of
-    integration, on the samples of the step or on others, whichever is worse.
+) -> tuple[dict[str, Any], float]:
+    """What is new in the state by what a step of length `dt` from it loses: what the network cannot follow, and the
+    error of integration, on the samples of the step or on others, whichever is worse. And by how much rho has leapt
+    astray, beyond all that is linear in the step.
+
+    Next to a pole parameters move entries of rho by factors. A step may then turn rho around while its error, in the
+    metric of either end, is small: the entries that it moves have hardly any weight there.
     """
     if state.error is None:
-        return state
+        return {}, 0.0
     rates = step.rates
     lost = math.sqrt(max(float(rates.residual), 0.0) * float(rates.metric.norm)) * dt
     lost += 0.0 if step.error is None else float(rates.metric.length(step.error))
     if flow.defects is None:
-        return state._replace(error=state.error + lost)
+        return {"error": state.error + lost}, 0.0
     error = jnp.zeros_like(rates.velocity) if step.error is None else step.error
     found = flow.defects.of_flow(
         key,
@@ -208,11 +228,12 @@ def _with_losses(
         after,
         found.diagonal_chains,
     )
-    return state._replace(
-        error=state.error + float(np.nanmax([lost, found.whole])),
-        local=state.local + max(found.local, jump),
-        diagonal_chains=found.diagonal_chains,
-    )
+    new = {
+        "error": state.error + float(np.nanmax([lost, found.whole])),
+        "local": state.local + max(found.local, jump),
+        "diagonal_chains": found.diagonal_chains,
+    }
+    return new, jump - found.local
 
 
 def relax(
@@ -253,6 +274,7 @@ def make_flow(
     dt_max: float = math.inf,
     quantities: Sequence[Quantity] | Mapping[str, Any] | None = None,
     centred: bool = True,
+    metric: float = 1.0,
     certificate: bool = True,
     hermitian: bool = False,
     purity: bool = False,
@@ -279,6 +301,9 @@ def make_flow(
     - `quantities`: what to measure, or a table of Hermitian operators by name, measured as their mean; one-site and
       bond means of Pauli matrices for spins unless given.
     - `centred`: Fubini-Study norm (True) or the plain norm.
+    - `metric`: lambda of the depolarised norm (see [`neurho.matrix_elements.estimation.depolarised`][]) in which the
+      network follows d rho/dt, with errors of steps and residuals; 1 for the Hilbert-Schmidt norm. Others need sums
+      over all configurations. Certificates and `error_estimate` stay in the Hilbert-Schmidt norm.
     - `hermitian`: the ansatz is Hermitian, and sums over all configurations may take half of them.
     - `purity`: also estimate purity and Renyi-2 entropy with every snapshot.
     - `certificate`: measure delta_L and ||L rho||^2/||rho||^2 with every snapshot.
@@ -301,6 +326,7 @@ def make_flow(
         require(dim == 2, "quantities", f"be given for sites of dimension {dim}", "it is missing")
         quantities = pauli_quantities(sites)
     moves = generator or lindbladian_map(lindbladian)
+    norm = None if metric == 1 else Depolarised.build(metric, sampler, dim)
     method = as_method(method or Method(BOSH3), tolerance)
     return Flow(
         tdvp=TDVP(
@@ -309,12 +335,15 @@ def make_flow(
             solver=solver or Ridge(),
             centred=centred,
             chunk=chunk,
+            norm=norm,
         ),
         method=method,
         control=StepControl(tolerance=tolerance, dt_max=dt_max),
         observables=build_observables(as_quantities(quantities), diagonal, sites.sites, chunk=chunk, purity=purity),
         certificate=certificate,
-        defects=Defects.build(sites, moves, sampler, diagonal, chunk=chunk) if certificate else None,
+        defects=Defects.build(sites, moves, sampler, diagonal, chunk=chunk, sums=norm is not None)
+        if certificate
+        else None,
     )
 
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import NumericalError, require
 from neurho.dynamics.march import march, span
-from neurho.dynamics.snapshots import take
+from neurho.dynamics.snapshots import depolarised_part, take
 from neurho.matrix_elements.estimation.defect import Defects
 from neurho.matrix_elements.estimation.observables import Observables
 from neurho.matrix_elements.networks import AbstractAnsatz, parameters
@@ -272,6 +272,7 @@ def _snapshot(evolution: Projected, state: ProjectedState, root: PRNGKeyArray) -
         state._replace(diagonal_chains=diagonal_chains),
         {"dt": state.dt, "residual": state.misfit**2, "error_estimate": state.error}
         | ({} if evolution.defects is None else {"error_local": state.local})
+        | depolarised_part(evolution.implicit.norm, probe.motion)
         | named_tuning(state.tuning, evolution.automatic),
         exact=evolution.implicit.sampler.exact,
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from neurho._types import NumericalError
 from neurho.certificate import ALWAYS, EVOLUTION
+from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.observables import Measurement, Observables
 from neurho.matrix_elements.estimation.strata import doubts, named_parts
 from neurho.matrix_elements.tdvp.equation import Certificate
@@ -67,6 +68,11 @@ def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
         "ess": float(certificate.ess),
         "lindblad_norm2_ess": float(certificate.norm2_ess),
     }
+
+
+def depolarised_part(norm: Depolarised | None, motion: Any) -> dict[str, float]:
+    """||L rho||^2/||rho||^2 in a depolarised norm, by name, where a run uses one."""
+    return {} if norm is None else {"lindblad_norm2_depolarised": float(motion)}
 
 
 def remarked(snapshot: Snapshot, sentence: str) -> Snapshot:

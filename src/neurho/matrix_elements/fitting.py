@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import require, require_whole
+from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import comparison
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import AbstractAnsatz, as_key, network_of, parameters, product_state
@@ -39,7 +40,8 @@ def fitted(
     *,
     corrections: int,
 ) -> AbstractAnsatz:
-    """The network that minimises min_c ||rho - c sigma||^2/||rho||^2 from `guess` on, with the sigma of `target`.
+    """The network that minimises min_c ||rho - c sigma||^2/||rho||^2 in the norm of `implicit`, from `guess` on, with
+    the sigma of `target`.
 
     The parameters that move least do the work, so that the noise of hidden units stays while what it cost is undone.
     Where sigma is in the reach of the network all samples say so, and the fit has no noise of theirs. A correction that
@@ -88,6 +90,7 @@ def fitted_product(
     *,
     corrections: int = 30,
     tilt: float = 1e-3,
+    metric: float = 1.0,
     samplers: tuple[AbstractSampler, AbstractSampler] | None = None,
     key: Any = 0,
 ) -> Fitted:
@@ -111,6 +114,8 @@ def fitted_product(
     **Arguments**
 
     - `bloch`: as in [`neurho.networks.product_state`][]; `sites`: a lattice, along whose bonds "neel" alternates.
+    - `metric`: lambda of the norm in which it is close, see [`neurho.matrix_elements.estimation.depolarised`][]; others
+      than 1 need exact sums. `distance` stays in the Hilbert-Schmidt norm.
     - `samplers`: of p(l, r) and of q(l), as `metropolis(...)` and `metropolis_diagonal(...)` give; by default exact
       sums.
 
@@ -124,7 +129,8 @@ def fitted_product(
     vectors = bloch_vectors(bloch, where)
     target = product_state(as_key(key), vectors, count, hidden=0, mixing=count, noise=0.0, tilt=tilt).target
     full, diagonal = samplers or (enumerate_all(count, hermitian=network.hermitian), enumerate_diagonal(count))
-    implicit = Implicit(generator=lindbladian_map(heisenberg(chain(count))), sampler=full, weight=0.5)
+    norm = None if metric == 1 else Depolarised.build(metric, full)
+    implicit = Implicit(generator=lindbladian_map(heisenberg(chain(count))), sampler=full, weight=0.5, norm=norm)
     chains = start_chains(0, full, diagonal, network)
     found = fitted(implicit, network, target, chains[0], as_key(key), corrections=corrections)
     chains = start_chains(0, full, diagonal, found)

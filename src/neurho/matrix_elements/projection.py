@@ -14,6 +14,9 @@ where a large g could pass any eigenvector of L for a stationary state, (u g)^2 
 One iteration is the least-squares problem min_{delta, g} <|R + G delta|^2> + (u g)^2 + damping: a linearly implicit
 step of the time-dependent variational principle, whose length the stiff directions do not limit. The noise of the
 samples enters only through what the network cannot represent: where R = 0 can be reached, every sample says so.
+
+All norms, Obar = Re <rho, rho O>/<rho, rho> included, are those of Hilbert and Schmidt, or depolarised ones
+([`neurho.matrix_elements.estimation.depolarised`][]) where all configurations are summed.
 """
 
 import dataclasses
@@ -28,6 +31,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 from neurho._jax.compiling import program, rehearse
 from neurho._jax.parallel import spread, sum_samples
 from neurho.matrix_elements.distinct import at_each, condense
+from neurho.matrix_elements.estimation.depolarised import Depolarised, parts
 from neurho.matrix_elements.estimation.derivatives import LocalDerivatives
 from neurho.matrix_elements.estimation.estimators import CHUNK, estimate, lindblad_values, local_values
 from neurho.matrix_elements.generator import LabelMap
@@ -45,6 +49,7 @@ class Probe(NamedTuple):
     """Samples of a state and what they say about it.
 
     - `local`: L_loc at the samples; `misfit`: F with respect to rho_0.
+    - `motion`: ||L rho||^2/||rho||^2 in the norm of the problem, unlike that of the certificate.
     """
 
     draw: Draw
@@ -52,6 +57,7 @@ class Probe(NamedTuple):
     misfit: Estimate
     chains: Int[Array, "chains sites"]
     certificate: Certificate
+    motion: Float[Array, ""]
 
     @property
     def worth(self) -> Worth:
@@ -79,6 +85,7 @@ class Implicit(eqx.Module):
     - `generator`, `sampler`, `chunk`: as in [`TDVP`][neurho.matrix_elements.tdvp.equation.TDVP].
     - `weight`: w in [1/2, 1].
     - `trust`: longest correction in the metric, in radians.
+    - `norm`: a depolarised one, or None for that of Hilbert and Schmidt. Certificates stay in the latter.
     """
 
     generator: LabelMap
@@ -86,6 +93,7 @@ class Implicit(eqx.Module):
     weight: float = eqx.field(static=True, default=1.0)
     trust: float = 0.1
     chunk: int = eqx.field(static=True, default=CHUNK)
+    norm: Depolarised | None = None
 
     def tuned(self, tuning: Tuning) -> "Implicit":
         """The same problem with samples at another exponent and blur."""
@@ -110,7 +118,13 @@ class Implicit(eqx.Module):
             misfit=now._misfit(dt, ansatz, origin, draw, local),
             chains=chains,
             certificate=certificate._replace(acceptance=info.acceptance),
+            motion=certificate.lindblad_norm2.mean if self.norm is None else now._motion(ansatz, x, local),
         )
+
+    @program
+    def _motion(self, ansatz: AbstractAnsatz, x: Array, local: Array) -> Float[Array, ""]:
+        """||L rho||^2/||rho||^2 in the depolarised norm."""
+        return jnp.sum(self._seen(ansatz, x, local.reshape(-1, 1)) ** 2)
 
     def rehearse(self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz) -> None:
         """Have the programs of a step compiled that come after the samples."""
@@ -127,10 +141,20 @@ class Implicit(eqx.Module):
         x, weight, local = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1)
         row, column = self._rows(dt, ansatz, origin, x, weight, local)
         u = self._share(dt)
+        if self.norm is not None:
+            h, r = self._seen(ansatz, x, jnp.stack([column, row], axis=1))
+            g = -(h @ r) / (h @ h + u**2)
+            return Estimate(mean=jnp.sum((r + g * h) ** 2) + (u * g) ** 2, error=jnp.zeros(()))
         size = jnp.sum(weight * jnp.abs(column) ** 2) + u**2
         g = -jnp.sum(weight * (column.conj() * row).real) / size
         squares = (jnp.abs(row + g * column) ** 2 + (u * g) ** 2).reshape(draw.weight.shape)
         return estimate(squares, draw, exact=self.sampler.exact)
+
+    def _seen(self, ansatz: AbstractAnsatz, x: Array, values: Complex[Array, "samples columns"]) -> Array:
+        """Functions of all configurations as vectors `(columns, rows)` whose products are those of the norm."""
+        assert self.norm is not None
+        rows = self.norm(log_amplitudes(ansatz, x), parts(values))
+        return rows.reshape(-1, rows.shape[-1]).T
 
     def correct(
         self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
@@ -151,12 +175,13 @@ class Implicit(eqx.Module):
         samples = (draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1))
         x, weight, local = condense(ansatz.local_dim**2, *samples)
         row, column = self._rows(dt, ansatz, origin, x, weight, local)
-        gram, mean = self._gram(dt, ansatz, x, weight, row, column)
+        mean = self._mean_derivative(ansatz, x, weight)
+        gram = self._gram(dt, ansatz, x, weight, mean, row, column)
         count = len(mean)
         normal, force, misfit = _without_scale(gram, count, self._share(dt))
         shift = damping * jnp.trace(normal) / count
         delta = -jsl.cho_solve(jsl.cho_factor(normal + shift * jnp.eye(count), lower=True), force)
-        turned = length(ansatz, x, weight, jnp.stack([mean, jnp.zeros_like(mean)]), delta)
+        turned = self._length(ansatz, x, weight, mean, delta)
         return Correction(
             delta=delta * jnp.minimum(1.0, self.trust / jnp.maximum(turned, 1e-300)),
             length=turned,
@@ -181,7 +206,10 @@ class Implicit(eqx.Module):
         u = self._share(dt)
         log_ratio = at_each(lambda x: log_amplitudes(origin, x) - log_amplitudes(ansatz, x), x, ansatz.local_dim**2)
         ratio = jnp.exp(log_ratio - jnp.max(log_ratio.real))
-        ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
+        if self.norm is None:
+            ratio = ratio / jnp.sqrt(jnp.sum(weight * jnp.abs(ratio) ** 2))
+        else:
+            ratio = ratio / self.norm.size(log_amplitudes(ansatz, x), ratio)
         before = jnp.full(len(x), 1 - u, dtype=complex)
         if self.weight < 1:
             earlier = local_values(origin.amplitudes(), self.generator, x, chunk=self.chunk)[:, 0]
@@ -189,26 +217,42 @@ class Implicit(eqx.Module):
         column = -before * ratio
         return (1 - u) - u * local + column, column
 
+    def _mean_derivative(self, ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Array, " parameters"]:
+        """Obar."""
+        if (norm := self.norm) is None:
+            return mean_derivative(ansatz, x, weight)
+        vector, restore = parameters(ansatz)
+        return jax.grad(lambda v: norm.log_norm(log_amplitudes(restore(v), x)))(vector)
+
+    def _length(self, ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, delta: Array) -> Float[Array, ""]:
+        """sqrt(delta^T S delta)."""
+        if self.norm is None:
+            return length(ansatz, x, weight, jnp.stack([mean, jnp.zeros_like(mean)]), delta)
+        vector, restore = parameters(ansatz)
+        here, along = jax.jvp(lambda v: log_amplitudes(restore(v), x), (vector,), (delta,))
+        return self.norm.size(here, along - mean @ delta)
+
     def _gram(
-        self, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, row: Array, column: Array
-    ) -> tuple[Float[Array, "columns columns"], Float[Array, " parameters"]]:
-        """<[G h R]^T [G h R]>, accumulated over chunks, and Obar."""
+        self, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, row: Array, column: Array
+    ) -> Float[Array, "columns columns"]:
+        """<[G h R]^T [G h R]>, accumulated over chunks; all rows at once where the norm mixes configurations."""
         u = self._share(dt)
         derivatives = LocalDerivatives.build(ansatz, self.generator)
-        mean = mean_derivative(ansatz, x, weight)
-        columns = len(mean) + 2
+
+        def rows(x: Array, row: Array, column: Array) -> Float[Array, "samples 2 columns"]:
+            d = jax.lax.map(derivatives, x, batch_size=min(BATCH, len(x)))
+            g = (1 - u) * d.o - u * (d.moved - parts(d.local)[:, :, None] * mean)
+            g = g.at[:, 0].add(-(1 - u) * mean)
+            return jnp.concatenate([g, parts(jnp.stack([column, row], axis=1))], axis=2)
 
         def part(x: Array, w: Array, row: Array, column: Array) -> Array:
-            d = jax.lax.map(derivatives, x, batch_size=min(BATCH, len(x)))
-            local = jnp.stack([d.local.real, d.local.imag], axis=1)
-            g = (1 - u) * d.o - u * (d.moved - local[:, :, None] * mean)
-            g = g.at[:, 0].add(-(1 - u) * mean)
-            rest = jnp.stack([column, row], axis=1)
-            rest = jnp.stack([rest.real, rest.imag], axis=1)
-            rows = jnp.sqrt(w)[:, None, None] * jnp.concatenate([g, rest], axis=2)
-            return upper_product(rows.reshape(-1, columns))
+            weighted = jnp.sqrt(w)[:, None, None] * rows(x, row, column)
+            return upper_product(weighted.reshape(-1, weighted.shape[-1]))
 
-        return symmetric(sum_samples(part, (x, weight, row, column), self.chunk)), mean
+        if self.norm is None:
+            return symmetric(sum_samples(part, (x, weight, row, column), self.chunk))
+        seen = self.norm(log_amplitudes(ansatz, x), rows(x, row, column))
+        return symmetric(upper_product(seen.reshape(-1, seen.shape[-1])))
 
 
 def mean_derivative(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Array, " parameters"]:

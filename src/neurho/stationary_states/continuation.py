@@ -3,7 +3,8 @@
 Every step is one Gauss-Newton correction (see [`neurho.matrix_elements.projection`][]). It is kept if fresh samples of
 the new state say that it brought the state closer to where the step should lead; then dt grows. Otherwise the old state
 stays, dt shrinks and the damping grows. Early steps follow physical time, so the search goes where the dynamics goes;
-late ones are damped Gauss-Newton steps of min ||L rho||^2/||rho||^2.
+late ones are damped Gauss-Newton steps of min ||L rho||^2/||rho||^2, in the norm of the problem. The goal, delta_L, is
+one of the Hilbert-Schmidt norm.
 """
 
 import math
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from neurho._types import closing_steps, require
-from neurho.dynamics.snapshots import take
+from neurho.dynamics.snapshots import depolarised_part, take
 from neurho.matrix_elements.estimation.observables import Observables
 from neurho.matrix_elements.networks import AbstractAnsatz, parameters
 from neurho.matrix_elements.networks.module import names_module
@@ -35,8 +36,8 @@ class Continuation(NamedTuple):
       best, and over which results are averaged.
     - `growth`, `dt_max`: dt grows by this factor with every accepted step, up to dt_max.
     - `damping_min`: the smallest damping, relative to the mean diagonal entry of the normal matrix.
-    - `patience`: the search stagnates when ||L rho||^2/||rho||^2 has not fallen by a tenth in so many accepted steps
-      with dt >= 1, or when as many attempts in a row were rejected.
+    - `patience`: the search stagnates when ||L rho||^2/||rho||^2, in the norm of the problem, has not fallen by a tenth
+      in so many accepted steps with dt >= 1, or when as many attempts in a row were rejected.
     - `average`: when the goal is reached or the search stagnates, steps go on until they are this part of all; results
       are averages over them.
     - `automatic`: whether exponent and blur of the samples are chosen from step to step.
@@ -219,11 +220,11 @@ def _judge(
     if state.left > 0:
         return state._replace(left=state.left - 1)
     certificate = probe.certificate
-    norm2 = float(certificate.lindblad_norm2.mean)
+    norm2, motion = float(certificate.lindblad_norm2.mean), float(probe.motion)
     settled = state.dt >= 1
     if moved:
-        better = norm2 < 0.9 * state.best or not settled
-        state = state._replace(best=min(norm2, state.best), since=0 if better else state.since + 1)
+        better = motion < 0.9 * state.best or not settled
+        state = state._replace(best=min(motion, state.best), since=0 if better else state.since + 1)
     reached = settled and float(certificate.delta_l.mean) <= delta_l and math.sqrt(norm2) <= 10 * delta_l
     stagnates = state.since >= search.patience or state.rejected >= search.patience
     if reached or stagnates or state.step >= max_steps:
@@ -244,6 +245,7 @@ def _snapshot(search: Continuation, state: SearchState, probe: Probe, root: PRNG
         probe.certificate,
         state._replace(diagonal_chains=diagonal_chains),
         {"dt": state.dt, "damping": state.damping, "misfit": float(probe.misfit.mean)}
+        | depolarised_part(search.implicit.norm, probe.motion)
         | named_tuning(state.tuning, search.automatic),
         exact=search.implicit.sampler.exact,
     )

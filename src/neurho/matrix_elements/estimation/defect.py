@@ -55,7 +55,7 @@ class Defect(NamedTuple):
 class Defects(eqx.Module):
     """Measures defects of steps.
 
-    - `full`: draws from |rho|^2 with blur; None where the steps themselves use exact sums.
+    - `full`: draws from |rho|^2 with blur; where the steps themselves use exact sums None, or the same sums.
     - `diagonal`: draws from q(l).
     - `shifts`: changes of rows `(shifts, sites)`, in steps of levels; `sites`, `index`: the pairs `(pairs, 2)`, and
       where the shifts of each stand `(pairs, d^2)`.
@@ -78,12 +78,15 @@ class Defects(eqx.Module):
         diagonal: AbstractSampler,
         *,
         chunk: int = CHUNK,
+        sums: bool = False,
     ) -> Self:
-        """For the samplers of a run: the same chains, fewer draws, blurred."""
+        """For the samplers of a run: the same chains, fewer draws, blurred; exact sums only if asked for `sums`, since
+        steps in the Hilbert-Schmidt norm know their own losses.
+        """
         shifts, sites, index = _shifts(lattice, generator.local_dim)
         return cls(
             generator=generator,
-            full=_beside(full),
+            full=full if sums and full.exact else _beside(full),
             diagonal=_shorter(diagonal),
             shifts=jax.device_put(shifts),
             sites=jax.device_put(sites),

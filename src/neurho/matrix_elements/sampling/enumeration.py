@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from neurho._types import require, require_whole
 from neurho.matrix_elements.generator import all_labels, place_values
@@ -24,12 +24,15 @@ MAX_LABELS = 4**9
 class Enumeration(AbstractSampler):
     """Every configuration x with weight |rho(x)|^power / sum |rho|^power; power 2 for p(l, r), 1 for q(l).
 
-    `multiplicity` counts how many configurations one stands for.
+    `multiplicity` counts how many configurations one stands for: those that `moves` of the sites make of it, and of a
+    `hermitian` density matrix their mirror images (r, l).
     """
 
     configurations: Int[Array, "configurations sites"]
     multiplicity: Float[Array, " configurations"]
     power: float = eqx.field(static=True)
+    moves: Int[Array, "moves sites"] | None = None
+    hermitian: bool = eqx.field(static=True, default=False)
     exact: bool = eqx.field(static=True, default=True)
 
     def init(self, key: PRNGKeyArray, amplitudes: AbstractAmplitudes) -> Int[Array, "0 sites"]:
@@ -82,13 +85,11 @@ def enumerate_all(
         f"give at most {limit} configurations for enumeration ({spins}); use metropolis sampling beyond",
         f"{sites} sites of dimension {local_dim} give {local_dim}^{2 * sites}",
     )
-    labels, powers = all_labels(sites, local_dim**2), place_values(sites, local_dim**2)
+    labels = all_labels(sites, local_dim**2)
     if charge is not None:
         labels = labels[np.asarray(charge.of(jnp.asarray(labels))) == 0]
-    mirrored = [labels, labels // local_dim + local_dim * (labels % local_dim)] if hermitian else [labels]
     moves = np.asarray(translations) if tied else np.arange(sites)[None]
-    # Of all that are equal, the first in order stands for the others.
-    first = reduce(np.minimum, (one[:, move] @ powers for one in mirrored for move in moves))
+    first, _ = representatives(labels, local_dim, moves, hermitian=hermitian)
     kept, multiplicity = np.unique(first, return_counts=True)
     require(
         len(kept) <= MAX_CONFIGURATIONS,
@@ -98,8 +99,36 @@ def enumerate_all(
     )
     configurations = np.stack(np.unravel_index(kept, (local_dim**2,) * sites), axis=1).astype(np.int32)
     return Enumeration(
-        configurations=jnp.asarray(configurations), multiplicity=jnp.asarray(multiplicity, dtype=float), power=2.0
+        configurations=jnp.asarray(configurations),
+        multiplicity=jnp.asarray(multiplicity, dtype=float),
+        power=2.0,
+        moves=jnp.asarray(moves, dtype=jnp.int32),
+        hermitian=hermitian,
     )
+
+
+def representatives(
+    labels: Int[np.ndarray, "configurations sites"],
+    local_dim: int,
+    moves: Int[np.ndarray, "moves sites"],
+    *,
+    hermitian: bool,
+) -> tuple[Int[np.ndarray, " configurations"], Bool[np.ndarray, " configurations"]]:
+    """For each configuration the place of the one that stands for it, of all that are equal the first in order, and
+    whether that one is equal to its mirror image only.
+    """
+    powers = place_values(labels.shape[1], local_dim**2)
+    plain = reduce(np.minimum, (labels[:, move] @ powers for move in moves))
+    if not hermitian:
+        return plain, np.zeros(len(labels), bool)
+    image = mirrored(labels, local_dim)
+    other = reduce(np.minimum, (image[:, move] @ powers for move in moves))
+    return np.minimum(plain, other), other < plain
+
+
+def mirrored(labels: Int[np.ndarray, "... sites"], local_dim: int) -> Int[np.ndarray, "... sites"]:
+    """The labels of (r, l) in place of (l, r)."""
+    return labels // local_dim + local_dim * (labels % local_dim)
 
 
 def enumerate_diagonal(sites: int, local_dim: int = 2) -> Enumeration:

@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from neurho._jax.parallel import sum_samples
 from neurho._types import require
 from neurho.matrix_elements.networks import log_derivatives
-from neurho.matrix_elements.tdvp.metric import Metric, symmetric, upper_product
+from neurho.matrix_elements.tdvp.metric import AbstractMetric, Metric, symmetric, upper_product
 from neurho.matrix_elements.tdvp.solvers import AbstractSolver, Solution
 
 MAX_PARAMETERS = 4096
@@ -64,27 +64,28 @@ class CrossValidated(AbstractSolver):
         require(self.points >= 2, "points", "be at least 2", f"it is {self.points}")
         require(self.slack >= 0, "slack", "be >= 0", f"it is {self.slack}")
 
-    def __call__(self, metric: Metric) -> Solution:
+    def __call__(self, metric: AbstractMetric) -> Solution:
         """Two eigendecompositions and a Cholesky factorisation.
 
         **Raises** `NeurhoError` above 4,096 parameters, and for a single sample.
         """
-        count, samples = len(metric.force), len(metric.x)
+        count = len(metric.force)
         require(count <= MAX_PARAMETERS, "solver", "be another one for so many parameters", f"there are {count}")
-        require(samples >= 2, "samples", "be at least 2 for two halves", f"it is {samples}")
-        if metric.exact:
-            whole, ridge = _normal(metric, 0, samples), jnp.asarray(self.least)
+        if metric.exact or not isinstance(metric, Metric):
+            matrix, ridge = metric.matrix(), jnp.asarray(self.least)
         else:
+            samples = len(metric.x)
+            require(samples >= 2, "samples", "be at least 2 for two halves", f"it is {samples}")
             ridges = jnp.geomspace(self.least, self.largest, self.points)
             one, two = _normal(metric, 0, samples // 2), _normal(metric, samples // 2, samples)
             lost = one.norm + two.norm + _scores(one, two, ridges) + _scores(two, one, ridges)
             ridge = _largest(lost, ridges, 1 + self.slack)
-            whole = Normal(*(one.total * a + two.total * b for a, b in zip(one, two, strict=True)))
-        shift = ridge * jnp.trace(whole.matrix) / count
-        velocity = jsl.cho_solve(jsl.cho_factor(whole.matrix + shift * jnp.eye(count), lower=True), metric.force)
+            matrix = one.total * one.matrix + two.total * two.matrix
+        shift = ridge * jnp.trace(matrix) / count
+        velocity = jsl.cho_solve(jsl.cho_factor(matrix + shift * jnp.eye(count), lower=True), metric.force)
         return Solution(
             velocity=velocity,
-            residual=metric.residual(velocity, whole.matrix @ velocity),
+            residual=metric.residual(velocity, matrix @ velocity),
             rank=jnp.asarray(float(count)),
             ridge=ridge,
         )

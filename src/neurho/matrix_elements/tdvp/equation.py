@@ -13,12 +13,14 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._jax.compiling import program, rehearse
 from neurho._jax.parallel import collect
+from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import CHUNK, convergence, estimate, fixed_values, lindblad_values
 from neurho.matrix_elements.estimation.strata import Sectors, sectors_of
 from neurho.matrix_elements.generator import LabelMap
 from neurho.matrix_elements.networks import AbstractAnsatz, parameter_count
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, blank_draw, draw_samples, effective_sample_size
-from neurho.matrix_elements.tdvp.metric import Metric
+from neurho.matrix_elements.tdvp.metric import AbstractMetric, Metric
+from neurho.matrix_elements.tdvp.row_metric import RowMetric
 from neurho.matrix_elements.tdvp.solvers import AbstractSolver, Solution
 from neurho.observables import Estimate
 
@@ -75,7 +77,7 @@ class Rates(NamedTuple):
 
     velocity: Float[Array, " parameters"]
     chains: Int[Array, "chains sites"]
-    metric: Metric
+    metric: AbstractMetric
     residual: Float[Array, ""]
     rank: Float[Array, ""]
     certificate: Certificate
@@ -101,6 +103,8 @@ class TDVP(eqx.Module):
     - `solver`: regularises and solves S v = f.
     - `centred`: the Fubini-Study norm (default) or the plain one.
     - `chunk`: samples worked on at once; bounds memory.
+    - `norm`: the one in which the distance of d rho/dt from L rho is smallest; None for the Hilbert-Schmidt norm. Only
+      exact sums know another. Certificates stay in the Hilbert-Schmidt norm.
     """
 
     generator: LabelMap
@@ -108,6 +112,7 @@ class TDVP(eqx.Module):
     solver: AbstractSolver
     centred: bool = eqx.field(static=True, default=True)
     chunk: int = eqx.field(static=True, default=CHUNK)
+    norm: Depolarised | None = None
 
     def __call__(
         self,
@@ -143,23 +148,30 @@ class TDVP(eqx.Module):
 
     def assemble(
         self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
-    ) -> tuple[Metric, Certificate]:
+    ) -> tuple[AbstractMetric, Certificate]:
         """The least-squares problem of one set of samples, and their certificate (its acceptance is not known here)."""
         local, certificate = self._estimate(t, ansatz, draw)
         return self._metric(ansatz, draw, local, guess), certificate
 
     @program
-    def _solve(self, ansatz: AbstractAnsatz, draw: Draw, local: Array, guess: Array | None) -> tuple[Metric, Solution]:
+    def _solve(
+        self, ansatz: AbstractAnsatz, draw: Draw, local: Array, guess: Array | None
+    ) -> tuple[AbstractMetric, Solution]:
         """The least-squares problem and its solution."""
         metric = self._metric(ansatz, draw, local, guess)
         return collect((metric, self.solver(metric)))
 
-    def _metric(self, ansatz: AbstractAnsatz, draw: Draw, local: Array, guess: Array | None) -> Metric:
+    def _metric(self, ansatz: AbstractAnsatz, draw: Draw, local: Array, guess: Array | None) -> AbstractMetric:
         # Chain by chain: contiguous blocks of samples are then independent.
         x, weight, local = (jnp.swapaxes(a, 0, 1) for a in (draw.x, draw.weight, local))
+        x = x.reshape(-1, x.shape[-1])
+        if self.norm is not None:
+            return RowMetric.build(
+                ansatz, self.norm, x, local.reshape(-1), centred=self.centred, chunk=self.chunk, guess=guess
+            )
         return Metric.build(
             ansatz,
-            x.reshape(-1, x.shape[-1]),
+            x,
             weight.reshape(-1),
             local.reshape(-1),
             centred=self.centred,

@@ -11,6 +11,7 @@ in memory
 parameters^2 + chunk x parameters, or only applied to vectors, by derivatives of log rho along and against a direction.
 """
 
+import abc
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, Self
@@ -41,13 +42,57 @@ SCALE_SAMPLES = 1024
 Vector = Float[Array, " parameters"]
 
 
-class Metric(eqx.Module):
-    """The least-squares problem of one set of samples.
+class AbstractMetric(eqx.Module):
+    """The least-squares problem min ||A v - b||, as solvers see it.
+
+    - `force`: f; `noise`: its relative standard error, sigma(f)/||f||, zero for `exact` sums; `norm`: ||b||^2.
+    - `guess`: a velocity to start iterations from, zero where nothing is known.
+    """
+
+    force: eqx.AbstractVar[Vector]
+    noise: eqx.AbstractVar[Float[Array, ""]]
+    norm: eqx.AbstractVar[Float[Array, ""]]
+    guess: eqx.AbstractVar[Vector]
+    exact: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def matrix(self, *, single: bool = False) -> Float[Array, "parameters parameters"]:
+        """S; with `single` from products in float32."""
+
+    @abc.abstractmethod
+    def product(self, *, single: bool = False) -> Callable[[Vector], Vector]:
+        """The map v -> S v."""
+
+    @abc.abstractmethod
+    def rows(self, *, single: bool = False) -> Float[Array, "rows parameters"]:
+        """A, real and imaginary parts in turn."""
+
+    @abc.abstractmethod
+    def target(self) -> Float[Array, " rows"]:
+        """b, in the order of `rows`."""
+
+    @abc.abstractmethod
+    def trace(self) -> Float[Array, ""]:
+        """Tr S, or an estimate of it."""
+
+    @abc.abstractmethod
+    def force_variance(self, basis: Float[Array, "parameters modes"]) -> Float[Array, " modes"]:
+        """Variance of the estimate of basis^T f."""
+
+    @abc.abstractmethod
+    def length(self, v: Vector) -> Float[Array, ""]:
+        """sqrt(v^T S v), the change of rho along v."""
+
+    def residual(self, v: Vector, s_v: Vector) -> Float[Array, ""]:
+        """r^2 = ||A v - b||^2/||b||^2: 0 if the network can follow the equation of motion, 1 if not at all."""
+        return (self.norm - 2 * self.force @ v + v @ s_v) / jnp.where(self.norm > 0, self.norm, 1)
+
+
+class Metric(AbstractMetric):
+    """The least-squares problem of one set of samples, in the Hilbert-Schmidt norm.
 
     - `x`, `weight`, `local`: configurations `(samples, sites)`, weights (sum 1) and local values of the Lindbladian.
     - `mean`: <O>, `(2, parameters)`; `local_mean`: <L_loc>; both zero without centring.
-    - `force`: f; `noise`: its relative standard error, sigma(f)/||f||; `norm`: ||b||^2.
-    - `guess`: a velocity to start iterations from, zero where nothing is known.
     """
 
     ansatz: AbstractAnsatz
@@ -213,10 +258,6 @@ class Metric(eqx.Module):
             return jnp.sum((w[:, None] * (force - f)) ** 2, axis=0)
 
         return sum_samples(part, (self.x, self.weight, self.local), self.chunk)
-
-    def residual(self, v: Vector, s_v: Vector) -> Float[Array, ""]:
-        """r^2 = ||A v - b||^2/||b||^2: 0 if the network can follow the equation of motion, 1 if not at all."""
-        return (self.norm - 2 * self.force @ v + v @ s_v) / jnp.where(self.norm > 0, self.norm, 1)
 
     @program
     def length(self, v: Vector) -> Float[Array, ""]:

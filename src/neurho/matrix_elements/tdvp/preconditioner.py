@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 
 from neurho._jax.parallel import collect, spread
-from neurho.matrix_elements.tdvp.metric import Metric, Vector
+from neurho.matrix_elements.tdvp.metric import AbstractMetric, Metric, Vector
 
 MOST = 192
 """Samples seen at most: more take fewer iterations, each dearer."""
@@ -28,12 +28,12 @@ LEAST = 512
 
 
 def subsampled(
-    metric: Metric, shift: Any, *, count: int | None = None, single: bool = False
+    metric: AbstractMetric, shift: Any, *, count: int | None = None, single: bool = False
 ) -> Callable[[Vector], Vector]:
     """The map r -> M^-1 r with `count` samples; the identity for exact sums, of which no few say what all do."""
     if count is None:
         count = min(MOST, len(metric.force) // SHARE) if len(metric.force) >= LEAST else 0
-    if metric.exact or count == 0:
+    if not isinstance(metric, Metric) or metric.exact or count == 0:
         return lambda r: r
     few = metric.thinned(count)
     rows = spread(few.rows(single=single), axis=1)  # by parameters: each device adds up its share of the products

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from neurho._jax.parallel import agreed_square
 from neurho._types import require, require_positive
-from neurho.matrix_elements.tdvp.metric import Metric
+from neurho.matrix_elements.tdvp.metric import AbstractMetric
 from neurho.matrix_elements.tdvp.preconditioner import subsampled
 
 DENSE_PARAMETERS = 256
@@ -36,10 +36,10 @@ class Solution(NamedTuple):
 
 
 class AbstractSolver(eqx.Module):
-    """Turns a [`Metric`][neurho.matrix_elements.tdvp.metric.Metric] into a velocity."""
+    """Turns a least-squares problem, as a [`Metric`][neurho.matrix_elements.tdvp.metric.Metric], into a velocity."""
 
     @abc.abstractmethod
-    def __call__(self, metric: Metric) -> Solution:
+    def __call__(self, metric: AbstractMetric) -> Solution:
         """Solve S v = f with some regularisation."""
 
 
@@ -63,7 +63,7 @@ class Ridge(AbstractSolver):
     def __check_init__(self) -> None:
         require_positive(self.ridge, "ridge")
 
-    def __call__(self, metric: Metric) -> Solution:
+    def __call__(self, metric: AbstractMetric) -> Solution:
         """One Cholesky factorisation."""
         s, count = metric.matrix(single=self.single), len(metric.force)
         shift = self.ridge * jnp.trace(s) / count
@@ -90,7 +90,7 @@ class SpectralCutoff(AbstractSolver):
     def __check_init__(self) -> None:
         require(0 < self.cutoff < 1, "cutoff", "lie between 0 and 1", f"it is {self.cutoff}")
 
-    def __call__(self, metric: Metric) -> Solution:
+    def __call__(self, metric: AbstractMetric) -> Solution:
         """One eigendecomposition."""
         values, vectors = jnp.linalg.eigh(metric.matrix())
         keep = values > self.cutoff * values[-1]
@@ -120,7 +120,7 @@ class SignalToNoise(AbstractSolver):
         require_positive(self.snr, "snr")
         require(0 < self.cutoff < 1, "cutoff", "lie between 0 and 1", f"it is {self.cutoff}")
 
-    def __call__(self, metric: Metric) -> Solution:
+    def __call__(self, metric: AbstractMetric) -> Solution:
         """One eigendecomposition and a second pass over the samples."""
         values, vectors = jnp.linalg.eigh(metric.matrix())
         force = vectors.T @ metric.force
@@ -168,7 +168,7 @@ class ConjugateGradient(AbstractSolver):
         rough = not self.single or self.tolerance is None or self.tolerance >= SINGLE_TOLERANCE
         require(rough, "tolerance", f"be >= {SINGLE_TOLERANCE:g} in float32", f"it is {self.tolerance}")
 
-    def __call__(self, metric: Metric) -> Solution:
+    def __call__(self, metric: AbstractMetric) -> Solution:
         """Conjugate gradients from the guess; the number of products with S is `rank` + 1."""
         apply, force = metric.product(single=self.single), metric.force
         shift = self.ridge * metric.trace() / len(force)
@@ -222,7 +222,7 @@ class MinSR(AbstractSolver):
     def __check_init__(self) -> None:
         require_positive(self.ridge, "ridge")
 
-    def __call__(self, metric: Metric) -> Solution:
+    def __call__(self, metric: AbstractMetric) -> Solution:
         """One Cholesky factorisation of A A^T."""
         rows, target = metric.rows(), metric.target()
         kernel = rows @ rows.T
@@ -253,7 +253,7 @@ def automatic(samples: int, parameters: int, *, ridge: float = 1e-3, tolerance: 
     return ConjugateGradient(ridge, tolerance, single=tolerance is None or tolerance >= SINGLE_TOLERANCE)
 
 
-def _solution(metric: Metric, values: Array, vectors: Array, modes: Array, rank: Array) -> Solution:
+def _solution(metric: AbstractMetric, values: Array, vectors: Array, modes: Array, rank: Array) -> Solution:
     """The velocity vectors @ modes, where `values` and `vectors` are those of S."""
     velocity = vectors @ modes
     return Solution(velocity=velocity, residual=metric.residual(velocity, vectors @ (values * modes)), rank=rank)

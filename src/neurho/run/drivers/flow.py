@@ -41,6 +41,7 @@ class FlowDriver(NetworkDriver):
             quantities=self.quantities,
             purity=setup.config.observables.purity,
             centred=task.norm == "fubini-study",
+            metric=task.metric,
             certificate=setup.config.observables.certificate,
             chunk=self.chunk,
         )

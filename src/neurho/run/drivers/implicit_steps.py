@@ -34,6 +34,7 @@ class ProjectedDriver(NetworkDriver):
                 weight=0.5,
                 trust=task.trust,
                 chunk=self.chunk,
+                norm=self.norm,
             ),
             observables=self.measuring(),
             tolerance=task.tolerance,
@@ -77,7 +78,9 @@ class ContinuationDriver(NetworkDriver):
         """The steps, and more samples for the last of them."""
         task: Any = self.setup.config.task
         full, _ = self.samplers
-        implicit = Implicit(generator=self.setup.generator, sampler=full, trust=task.trust, chunk=self.chunk)
+        implicit = Implicit(
+            generator=self.setup.generator, sampler=full, trust=task.trust, chunk=self.chunk, norm=self.norm
+        )
         final, observables = implicit, self.measuring()
         closing = observables
         if not full.exact:

@@ -16,6 +16,7 @@ from neurho._jax.parallel import replicate
 from neurho._types import NeurhoError
 from neurho.config import PythonModule
 from neurho.matrix_elements.estimation.defect import Defects
+from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import CHUNK, comparison
 from neurho.matrix_elements.estimation.observables import Observables, build_observables
 from neurho.matrix_elements.estimation.plain_norm import PlainNorm
@@ -35,6 +36,9 @@ from neurho.run.quantities import pauli_of
 from neurho.run.setup import Setup
 from neurho.stationary_states import corrections
 from neurho.stationary_states.corrections import slowest_rate, stationary_quantities
+
+ROWS = 6 * 16.0
+"""Bytes for a configuration and parameter where a depolarised norm takes all rows at once: copies of two numbers."""
 
 PREPARED_DIMENSION = 2**6
 """Largest d^N for which the distance of the prepared state from the one asked for is taken from density matrices."""
@@ -73,7 +77,17 @@ class NetworkDriver(Driver):
     @property
     def implicit(self) -> Implicit:
         """The least-squares problem by which a start is fitted."""
-        return Implicit(generator=self.setup.generator, sampler=self.samplers[0], weight=0.5, chunk=self.chunk)
+        return Implicit(
+            generator=self.setup.generator, sampler=self.samplers[0], weight=0.5, chunk=self.chunk, norm=self.norm
+        )
+
+    @cached_property
+    def norm(self) -> Depolarised | None:
+        """The depolarised norm that is asked for; None for that of Hilbert and Schmidt."""
+        strength = getattr(self.setup.config.task, "metric", None) or 1.0
+        return (
+            None if strength == 1 else Depolarised.build(strength, self.samplers[0], self.setup.lindbladian.local_dim)
+        )
 
     @cached_property
     def initial(self) -> Initial:
@@ -118,6 +132,16 @@ class NetworkDriver(Driver):
         return quantities
 
     @property
+    def _norms(self) -> str:
+        """Which number is in which norm, where there are two."""
+        if self.norm is None:
+            return ""
+        return (
+            f"Residuals, misfits and tolerances are in the depolarised norm, lambda = {float(self.norm.strength):.3g}; "
+            "delta_L, lindblad_norm2 and distances in the Hilbert-Schmidt norm; error_estimate is the larger of both."
+        )
+
+    @property
     def _corrected_size(self) -> int:
         """The sites of the clusters by which stationary values are corrected, or 0."""
         asked = self.setup.config.observables.corrected
@@ -143,7 +167,8 @@ class NetworkDriver(Driver):
         """What tells the defect of a step on samples that it has not seen, where certificates are asked for."""
         if not self.setup.config.observables.certificate:
             return None
-        return Defects.build(self.setup.lattice, self.setup.generator, *self.samplers, chunk=self.chunk)
+        sums = self.norm is not None
+        return Defects.build(self.setup.lattice, self.setup.generator, *self.samplers, chunk=self.chunk, sums=sums)
 
     @cached_property
     def _sizes(self) -> Sizes:
@@ -175,7 +200,8 @@ class NetworkDriver(Driver):
     @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak of a run."""
-        return self.need(self._sizes._replace(chunk=self.chunk))
+        sizes = self._sizes._replace(chunk=self.chunk)
+        return self.need(sizes) + (0.0 if self.norm is None else ROWS * sizes.samples * sizes.parameters)
 
     @property
     def remedies(self) -> Sequence[str]:
@@ -227,8 +253,8 @@ class NetworkDriver(Driver):
                 extra |= _distances(snapshot.state.ansatz, next(truth))
             if preparation is not None and snapshot.step == 0:
                 extra |= {"preparation": preparation}
-            first_words = (self._preparation(noise.infidelity), self.setup.several_states) if snapshot.step == 0 else ()
-            message = " ".join(filter(None, (*first_words, snapshot.message)))
+            words = (self._preparation(noise.infidelity), self.setup.several_states, self._norms)
+            message = " ".join(filter(None, (*(words if snapshot.step == 0 else ()), snapshot.message)))
             yield snapshot._replace(diagnostics=snapshot.diagnostics | extra, message=message)
 
     @cached_property
