@@ -204,6 +204,12 @@ class StringNetworks(Driver):
         picture = self.ensemble.picture
         found = [self._values(number, place, state.t) for number, place in enumerate(state.places)]
         values = np.stack([reading.values for reading in found])
+        if not np.all(np.isfinite(values)):
+            kind, made = self.ensemble.ansatz.kind, getattr(self.ensemble.ansatz, "module", "")
+            raise NumericalError(
+                f"At t = {state.t:.6g} the network of correlators {made or kind} gives NaN or infinite means; take a "
+                "smaller network, or a smaller task.tolerance."
+            )
         spread = np.max(np.abs(values[:-1] - values[-1]), axis=0, initial=0.0)
         size = self.ensemble.sizes[-1]
         if self.ensemble.drawn(size.weight):  # what fresh equations still change
