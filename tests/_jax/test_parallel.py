@@ -99,6 +99,7 @@ def test_four_devices(single, tmp_path):
     compare(np.load(path), single, 4)
 
 
+@pytest.mark.slow
 def test_two_processes(single, tmp_path):
     """One device in each of two processes; only the first writes."""
     with socket.socket() as free:

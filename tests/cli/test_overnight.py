@@ -288,6 +288,7 @@ def test_plain_lines_begin_with_the_compiler(place):
     assert said[-1].startswith("t = 1/1  step 40")
 
 
+@pytest.mark.slow
 def test_watch(place):
     process = start("run", "walk.toml", "--quiet", "--out", "run", pause=0.05)
     wait_for(lambda: Path("run/status.json").exists())

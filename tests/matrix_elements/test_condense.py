@@ -120,7 +120,7 @@ def test_implicit_correction(both: Callable) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("blur", [0.0, 0.4])
+@pytest.mark.parametrize("blur", [pytest.param(0.0, marks=pytest.mark.slow), 0.4])
 def test_weights_of_samples(both: Callable[[Callable[[], Any]], tuple[Any, Any]], blur: float) -> None:
     """What the chains leave to the weights, and the neighbours of blurred samples, once for each configuration."""
     chain = metropolis(neurho.chain(SITES), samples=64, chains=32, exponent=1.0)

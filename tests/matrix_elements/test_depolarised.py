@@ -135,6 +135,7 @@ def test_solvers():
         assert metric.length(found.velocity) == pytest.approx(np.linalg.norm(a @ wanted), rel=1e-7)
 
 
+@pytest.mark.slow
 def test_implicit_steps():
     """Misfit and correction of a Crank-Nicolson step are those of the problem written with dense matrices (one site:
     the norm of more is tested above)."""

@@ -159,7 +159,7 @@ def test_what_only_physics_can_check(old, new, sentence):
         ("model.jumps.0.rat=1", "key `model.jumps[0].rat` is not known; did you mean `model.jumps[0].rate`?"),
         ("model.jumps.0.rate=-1", "key `model.jumps[0].rate` must be a finite number >= 0, one for each"),
         ("model.jumps.1.rate=1", "`--set` cannot change `model.jumps.1`"),
-        ("model.values={J='a'}", "key `model.values` must be numbers and lists of numbers by name"),
+        ("model.values={J='a'}", "key `model.values` must be numbers by name and lists of numbers or names of pulses"),
         ("model.local_dim=1", "key `model.local_dim` must be a whole number from 2 to 16"),
         ("initial.populations=[0.5,0.5]", "key `initial.populations` must have 3 numbers, one for each level, but one"),
         ("initial.populations=[0.5,0.5,0.5]", "key `initial.populations` must add up to 1, but one list is"),

@@ -120,7 +120,8 @@ def test_zero_outside_the_sector():
 
 
 @pytest.mark.parametrize(
-    "tied", [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="tied")]
+    "tied",
+    [pytest.param(False, id="plain", marks=pytest.mark.slow), pytest.param(True, id="tied", marks=pytest.mark.slow)],
 )
 def test_local_derivatives_are_those_of_the_local_value(tied):
     """By hidden units against automatic differentiation."""

@@ -383,6 +383,7 @@ def test_a_strong_sector():
         np.testing.assert_allclose(dense_of(InSector(network, weak)), rho * kept, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_sector_is_kept():
     """Chains find the sector and stay in it, and the flow by exact sums is finite."""
     model = neurho.models.dephasing_chain(lattice.chain(3))

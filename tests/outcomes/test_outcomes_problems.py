@@ -102,6 +102,7 @@ def test_a_stationary_state(samples):
         assert abs(found.mean - expected[name]) < (3 * goal if samples is None else 5 * found.error + 0.02)
 
 
+@pytest.mark.slow
 def test_purity_and_verdict_from_python():
     result = neurho.stationary(
         MODEL, method="outcomes", hidden=HIDDEN, delta_L=1e-3, observables={"purity": True}, progress=False

@@ -55,7 +55,10 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("method", ["exact", pytest.param("bosh3", marks=pytest.mark.slow), "projected"])
+@pytest.mark.parametrize(
+    "method",
+    ["exact", pytest.param("bosh3", marks=pytest.mark.slow), pytest.param("projected", marks=pytest.mark.slow)],
+)
 def test_a_kicked_spin_turns_by_the_area_and_loses_by_the_integrated_rate(method):
     """H = f(t)/2 sigma^x and jumps sigma^x at rate g(t): y + iz turns by the area of f and shrinks by exp(-2 int g).
 

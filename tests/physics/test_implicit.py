@@ -79,6 +79,7 @@ def test_misfit_is_the_distance_to_the_implicit_image():
         assert float(found.misfit.mean) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_correction_follows_the_gradient_of_the_misfit():
     """At large damping delta is minus the gradient of F/2 over the damping: compared with finite differences of F."""
     origin = helpers.network(0, hidden=3, mixing=3)

@@ -200,7 +200,7 @@ def test_what_was_assumed_of_functions_is_said_once():
     assert "looked at" not in first.message
 
 
-@pytest.mark.parametrize("method", ["bosh3", "projected"])
+@pytest.mark.parametrize("method", ["bosh3", pytest.param("projected", marks=pytest.mark.slow)])
 def test_units_of_nature(method):
     """A field of 1e9 over 1e-9 with the default first step of 1e-3: bounds of dt are shares of the run."""
     text = f"""

@@ -115,6 +115,7 @@ def test_check_with_trust(place):
     assert "29" in found.output  # parameters: 7 * 3 + 4 * 2
 
 
+@pytest.mark.slow
 def test_a_run_is_close_to_exact_and_goes_on_bit_for_bit(place):
     settings = config.load(place / "own.toml")
     built = neurho.build(settings, trust=True)

@@ -223,6 +223,7 @@ def test_resumed_is_uninterrupted(tmp_path, method):
     assert done.summary == read_summary(tmp_path / "part")
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_with_what_python_began(tmp_path):
     whole = neurho.solve(MODEL, "+x", TIMES)
     neurho.solve(MODEL, "+x", TIMES, out=tmp_path / "run", callback=stop_at(0.25))

@@ -121,6 +121,7 @@ def test_sums_over_all_pairs(ring):
     )
 
 
+@pytest.mark.slow
 def test_measured_in_a_network_they_agree_with_its_density_matrix(ring):
     model, _ = ring
     ansatz = neurho.networks.random_rbm(jax.random.key(0), 4, hidden=2, mixing=2, scale=0.3)

@@ -144,6 +144,7 @@ def test_other_methods_have_no_use_for_workers(tmp_path, monkeypatch):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # dask warns of what is stopped at its work
 def test_two_processes_find_what_one_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

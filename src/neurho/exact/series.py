@@ -108,8 +108,9 @@ def step(
 
 def farthest(plan: Schedule, t: float, target: float) -> float:
     """The latest time, at most `target`, to which a step from t may go: no edge lies within, and every stretch in which
-    functions change by little has its share of nodes.
+    functions change by little has its share of nodes. What rounding leaves before `target` is no step of its own.
     """
+    last = target
     for partition in plan.partitions:
         later = partition.edges[partition.hard & (partition.edges > t + 1e-14 * abs(t))]
         target = min(target, float(later[0])) if len(later) else target
@@ -121,7 +122,7 @@ def farthest(plan: Schedule, t: float, target: float) -> float:
         if further - t > STRETCHES * shortest:
             break
         end = further
-    return end
+    return last if end > last - 1e-13 * abs(last) else end
 
 
 class _Fit(NamedTuple):

@@ -3,7 +3,7 @@
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
 from neurho._types import require
 from neurho.matrix_elements.generator import place_values
@@ -30,7 +30,7 @@ def outcome_values(operator: Operator, outcomes: Int[np.ndarray, "samples sites"
     return total
 
 
-def mean_of(operator: Operator, outcomes: Int[np.ndarray, "samples sites"], t: float = 0.0) -> Estimate:
+def mean_of(operator: Operator, outcomes: Int[np.ndarray | Array, "samples sites"], t: float = 0.0) -> Estimate:
     """The mean of a Hermitian operator from independent outcomes.
 
     The standard error is that of independent samples. A product of k Pauli matrices has values of size 3^(k/2).

@@ -61,7 +61,9 @@ def applied(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -
     return total.reshape(-1)
 
 
-def outcome_residual(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -> Float[Array, ""]:
+def outcome_residual(
+    rates: tuple[Rate, ...], p: Float[Array | np.ndarray, " outcomes"], sites: int
+) -> Float[Array, ""]:
     """sum_a (dp(a)/dt)^2 / sum_a p(a)^2: ||L rho||^2/||rho||^2 in the depolarised norm with lambda = 1/3.
 
     ```python

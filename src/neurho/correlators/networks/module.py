@@ -97,6 +97,15 @@ def from_string_module(
     The module is called with `(sites,)` whole numbers: 0 for the identity, 1, 2, 3 for Pauli X, Y, Z of a spin, up to
     local_dim^2 - 1 in the order of [`letters`][neurho.correlators.letters]; it returns one real number.
 
+    ```python
+    import jax.numpy as jnp
+    import neurho
+
+    bond = lambda table, word: table[word[0], word[1]]
+    network = neurho.networks.from_string_module(bond, jnp.eye(4), sites=2)
+    assert network.sites == 2
+    ```
+
     **Arguments**
 
     - `module`: a callable `equinox.Module`; a `flax.nnx.Module`; a `flax.linen.Module`, with its variables as
