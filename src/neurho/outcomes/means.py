@@ -12,7 +12,9 @@ from neurho.observables import Estimate
 from neurho.outcomes.frame import DUAL
 
 
-def outcome_values(operator: Operator, outcomes: Int[np.ndarray, "samples sites"], t: float = 0.0) -> np.ndarray:
+def outcome_values(
+    operator: Operator, outcomes: Int[np.ndarray | Array, "samples sites"], t: float = 0.0
+) -> np.ndarray:
     """O(a) = Tr(O N_a) of Hermitian O at drawn outcomes, so that <O> = sum_a p(a) O(a)."""
     require(operator.local_dim == 2, "operator", "act on spins", f"its sites have {operator.local_dim} levels")
     outcomes = np.asarray(outcomes)

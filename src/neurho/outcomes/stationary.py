@@ -74,6 +74,7 @@ def outcome_residual(
     assert neurho.outcomes.outcome_residual(neurho.outcomes.outcome_rates(dark), p, 2) < 1e-10
     ```
     """
+    p = jnp.asarray(p)
     return jnp.sum(applied(rates, p, sites) ** 2) / jnp.sum(p**2)
 
 
