@@ -301,7 +301,7 @@ def make_flow(
     - `quantities`: what to measure, or a table of Hermitian operators by name, measured as their mean; one-site and
       bond means of Pauli matrices for spins unless given.
     - `centred`: Fubini-Study norm (True) or the plain norm.
-    - `metric`: lambda of the depolarised norm (see [`neurho.matrix_elements.estimation.depolarised`][]) in which the
+    - `metric`: lambda of the depolarised norm (see `neurho.matrix_elements.estimation.depolarised`) in which the
       network follows d rho/dt, with errors of steps and residuals; 1 for the Hilbert-Schmidt norm. Others need sums
       over all configurations. Certificates and `error_estimate` stay in the Hilbert-Schmidt norm.
     - `hermitian`: the ansatz is Hermitian, and sums over all configurations may take half of them.

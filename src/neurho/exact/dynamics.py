@@ -39,7 +39,7 @@ def evolve(
     """Density matrices at `times`, from `rho0` at `times[0]`, exact to about `tolerance` in the Frobenius norm.
 
     Constant generators: Faber polynomials of L, with at most `tolerance` left out in the whole evolution.
-    Time-dependent ones: power series in time ([`neurho.exact.series`][]) with `tolerance` ||rho|| per step (not below
+    Time-dependent ones: power series in time (`neurho.exact.series`) with `tolerance` ||rho|| per step (not below
     1e-13); steps end at edges of coefficients and follow their time scales ([`neurho.model.timescales`][]). A Python
     function that does not say when it changes is looked at 2^14 times: see [`neurho.model.pulses.function`][].
 

@@ -114,7 +114,7 @@ def fitted_product(
     **Arguments**
 
     - `bloch`: as in [`neurho.networks.product_state`][]; `sites`: a lattice, along whose bonds "neel" alternates.
-    - `metric`: lambda of the norm in which it is close, see [`neurho.matrix_elements.estimation.depolarised`][]; others
+    - `metric`: lambda of the norm in which it is close, see `neurho.matrix_elements.estimation.depolarised`; others
       than 1 need exact sums. `distance` stays in the Hilbert-Schmidt norm.
     - `samplers`: of p(l, r) and of q(l), as `metropolis(...)` and `metropolis_diagonal(...)` give; by default exact
       sums.

@@ -95,7 +95,7 @@ def from_string_module(
     """A network of correlators of your own: c_P, or a part of it, as what a module returns for the letters of P.
 
     The module is called with `(sites,)` whole numbers: 0 for the identity, 1, 2, 3 for Pauli X, Y, Z of a spin, up to
-    local_dim^2 - 1 in the order of [`letters`][neurho.correlators.letters]; it returns one real number.
+    local_dim^2 - 1 in the order of `neurho.correlators.letters`; it returns one real number.
 
     ```python
     import jax.numpy as jnp

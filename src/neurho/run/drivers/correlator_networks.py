@@ -178,7 +178,7 @@ class StringNetworks(Driver):
             if accepted:
                 now += length
                 cut = length < 0.999 * natural  # an output, or an edge, is no reason for short steps
-                place = moved._replace(length=max(moved.length, min(natural, 1.0 * natural)) if cut else moved.length)
+                place = moved._replace(length=max(moved.length, natural)) if cut else moved
                 if watch is not None:
                     watch(here)
             else:
