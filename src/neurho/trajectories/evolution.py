@@ -142,7 +142,13 @@ class Evolution:
         return self.observed.named(state.mean, self._error(state))
 
     def _error(self, state: EvolutionState) -> np.ndarray:
-        return Moments(state.done, state.mean, state.spread).error
+        """Standard errors, and behind t = 0 what one more jump would change, which no trajectory has had: where jumps
+        are rare all of them may be alike and wrong.
+        """
+        error = Moments(state.done, state.mean, state.spread).error
+        largest = np.maximum(1.0, np.abs(state.mean).max(axis=0))
+        unseen = np.where(self.times > self.times[0], 1 / max(state.done, 1), 0.0)
+        return np.hypot(error, unseen[:, None] * largest)
 
     def work(self, task: int, device: Device) -> np.ndarray:
         """All named values of the group of trajectories with this number, `(lanes, times, values)`."""
