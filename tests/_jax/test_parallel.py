@@ -93,6 +93,7 @@ def compare(found, expected, devices):
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-8 * scale, err_msg=name)
 
 
+@pytest.mark.slow
 def test_four_devices(single, tmp_path):
     path = tmp_path / "four.npz"
     finish(launch(path, devices=4))

@@ -237,6 +237,7 @@ def test_saving_by_steps(place, monkeypatch, steps, saves):
     assert saves <= len(counted) <= saves + 2
 
 
+@pytest.mark.slow
 def test_two_writers_are_refused(place):
     process = start("run", "walk.toml", "--quiet", "--out", "run", pause=0.3)
     wait_for(lambda: Path("run/series.nc").exists())
@@ -300,6 +301,7 @@ def test_watch(place):
     assert "There is no run directory `none`" in str(CliRunner().invoke(cli.app, ["watch", "none"]).exception)
 
 
+@pytest.mark.slow
 def test_watch_says_that_a_process_has_gone(place):
     process = start("run", "walk.toml", "--quiet", "--out", "run", pause=0.3)
     wait_for(lambda: Path("run/status.json").exists() and json.loads(Path("run/status.json").read_text())["step"] > 0)

@@ -28,6 +28,7 @@ def test_rows_are_those_of_the_dense_lindbladian(dim, sites):
     np.testing.assert_allclose(found.local, dense @ rho / rho, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_other_ansatzes_are_differentiated():
     model = helpers.random_lindbladian(0, 2)
     table = table_from_matrix(helpers.random_state(np.random.default_rng(0), 4), sites=2)

@@ -90,6 +90,7 @@ def test_the_same_logarithms_and_derivatives(pair):
     np.testing.assert_allclose(rows, expected, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_the_same_right_hand_side(pair):
     rbm, network = pair
     sampler = enumerate_all(3, hermitian=True)

@@ -123,6 +123,7 @@ def test_balanced_local_values():
     assert q @ found.real == pytest.approx(np.trace(x @ rho).real, rel=1e-11)
 
 
+@pytest.mark.slow
 def test_balanced_local_values_have_no_tails_near_a_pole():
     """A product of pure states with populations 1 : t^2: by Eq. 13 sigma^x of a site has the variance 1 - m^2, m =
     2t/(1 + t^2), which rare configurations with X_loc = 1/t make; balanced, X_loc is m everywhere. Network noise 1e-3.

@@ -69,7 +69,9 @@ def test_operations_fix_the_origin_and_carry_bonds_to_bonds(made, operations):
     assert all({tuple(sorted((row[a], row[b]))) for a, b in bonds} == bonds for row in moves)
 
 
-@pytest.mark.parametrize("sites", [RING, TORUS], ids=["ring", "torus"])
+@pytest.mark.parametrize(
+    "sites", [pytest.param(RING, id="ring", marks=pytest.mark.slow), pytest.param(TORUS, id="torus")]
+)
 def test_networks_are_invariant_and_expand(sites):
     x = some(sites)
     for network in networks(sites):

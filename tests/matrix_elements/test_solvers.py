@@ -148,6 +148,7 @@ def test_preconditioner_leaves_exact_sums_alone(drawn):
     np.testing.assert_array_equal(preconditioned(exact, 8, 1e-3), np.eye(len(exact.force)))
 
 
+@pytest.mark.slow
 def test_preconditioned_gradients_find_the_same_in_fewer_iterations(monkeypatch):
     """A network of 576 parameters, of which 72 samples are seen; the equations are solved to the same residual."""
     rng, count = np.random.default_rng(0), 128

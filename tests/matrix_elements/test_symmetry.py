@@ -79,6 +79,7 @@ def test_a_network_in_a_sector_is_the_projected_network(charge: Charge):
     assert abs(complex(amplitudes.ratio(cache, both).value())) > 0
 
 
+@pytest.mark.slow
 def test_local_values_in_a_sector_are_those_of_the_projected_state():
     generator = xyz((0.9, 1.2, 1.0))
     kept = dataclasses.replace(helpers.network(3), charge=parity())

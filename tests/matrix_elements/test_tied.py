@@ -83,6 +83,7 @@ def configurations():
     return jnp.asarray(helpers.configurations(3))
 
 
+@pytest.mark.slow
 def test_local_derivatives_are_those_of_the_local_value():
     """By hidden units against automatic differentiation."""
     network = helpers.tied_network(0, RING)

@@ -43,6 +43,7 @@ def test_least_squares_of_a_line_and_of_a_valley():
     assert scipy.optimize.rosen(np.asarray(found.parameters)) < 1e-10 < scipy.optimize.rosen(np.asarray(start))
 
 
+@pytest.mark.slow
 def test_an_evolution_by_sums():
     """Within what the run says that it has lost, and close."""
     run = list(asked(t=0.2, points=3).snapshots())

@@ -119,6 +119,7 @@ def test_driven_chain():
     assert abs(expected["sz"] - 0.6) > 0.3, "nothing happened"
 
 
+@pytest.mark.slow
 def test_certificate_is_that_of_the_state():
     """delta_L and ||L rho||^2/||rho||^2 of a snapshot from the dense Lindbladian."""
     flow, rbm = helpers.chain_flow(), helpers.network(0, hidden=4, mixing=6)

@@ -163,6 +163,7 @@ def test_sampled_search_in_a_sector(monkeypatch):
     np.testing.assert_array_equal(parameters(again[-1].state.ansatz)[0], parameters(states[-1].state.ansatz)[0])
 
 
+@pytest.mark.slow
 def test_projected_steps_follow_the_exact_evolution():
     prepared = product_state(jax.random.key(0), [1, 0, 0], 3, hidden=3, mixing=3, noise=0.05)
     problem = Projected(implicit=implicit(0.5), observables=observables(), tolerance=1e-4)

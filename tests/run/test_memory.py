@@ -161,6 +161,7 @@ def test_a_run_above_the_machine_is_refused():
         memory.require(1e15, None, ["a smaller network", "fewer samples"])
 
 
+@pytest.mark.slow
 def test_prediction_for_an_exact_run(tmp_path):
     assert_close(EXACT.format(8), tmp_path)
 

@@ -56,7 +56,7 @@ def test_every_method_follows_decay(method):
         ("correlators", {}),
         ("matrix-product", {"bond": 16}),
         ("trajectories", {"trajectories": 64, "t_max": 60.0}),
-        ("continuation", {"ansatz": {"hidden": 2, "mixing": 2}}),
+        pytest.param("continuation", {"ansatz": {"hidden": 2, "mixing": 2}}, marks=pytest.mark.slow),
         ("flow", {"t_max": 0.02, "points": 2, **FEW}),
     ],
 )

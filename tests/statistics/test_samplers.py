@@ -99,7 +99,7 @@ def test_other_exponents_are_weighted():
     assert np.all(np.abs(weighted - p)[frequent] < 5 * error[frequent])
 
 
-@pytest.mark.parametrize("charge", [None, parity(2)])
+@pytest.mark.parametrize("charge", [pytest.param(None, marks=pytest.mark.slow), parity(2)])
 @pytest.mark.parametrize("make", [metropolis, metropolis_diagonal])
 def test_a_table_makes_the_same_chains(make, charge, monkeypatch):
     """But for decisions within rounding: of 10,000 chains hardly one ends elsewhere."""
@@ -190,6 +190,7 @@ def test_slow_chains_follow_their_transition_matrix(make, sites, dim):
     assert chi_square(found, expected) > FALSE_ALARM
 
 
+@pytest.mark.slow
 def test_without_blur_samples_are_those_of_the_chain():
     """Another fraction is another argument of the same program."""
     chain = metropolis(CHAIN, samples=64, chains=16, exponent=1.3)

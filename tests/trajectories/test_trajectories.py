@@ -212,6 +212,7 @@ def test_evolution_of_a_driven_model_agrees_with_exact():
     assert np.max(np.abs(found)) < 3.5
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_trajectories_whatever_else():
     options = {"observables": OBSERVABLES, "key": KEY}
     ends = evolution.Ends(trajectories=24)
