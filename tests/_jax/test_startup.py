@@ -7,8 +7,10 @@ import jax
 import pytest
 
 import helpers
+import neurho
 from neurho import NeurhoError
 from neurho._jax import startup
+from neurho.config import loads
 from neurho.matrix_elements.sampling import enumerate_all, enumerate_diagonal, start_chains
 
 
@@ -60,3 +62,14 @@ def test_single_precision_is_refused():
     start_chains(0, *samplers, ansatz)
     with jax.enable_x64(False), pytest.raises(NeurhoError, match=r"double precision, but JAX is set to single"):
         start_chains(0, *samplers, ansatz)
+
+
+@pytest.mark.parametrize(
+    "method", ['method = "trajectories"\ntrajectories = 4', 'method = "outcomes"\nhidden = 2', "weight = 3"]
+)
+def test_methods_that_run_in_double_precision_refuse_single(method):
+    network = '[ansatz]\nkind = "cumulants"\n' if method.startswith("weight") else ""
+    text = f'[lattice]\nkind = "chain"\nshape = [3]\n[model]\nkind = "xyz"\n{network}[initial]\nbloch = "up"\n'
+    problem = neurho.build(loads(text + f'[task]\nkind = "evolve"\nt = 0.01\npoints = 2\n{method}\n', "single"))
+    with jax.enable_x64(False), pytest.raises(NeurhoError, match=r"double precision, but JAX is set to single"):
+        next(iter(problem.snapshots()))

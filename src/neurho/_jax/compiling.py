@@ -16,6 +16,8 @@ import equinox as eqx
 import jax
 from jax.core import Tracer
 
+from neurho._types import NeurhoError
+
 # An option that XLA does not know is an error: only for the versions on which it was tried.
 _KNOWN = version("jaxlib").startswith("0.10.")
 _LEVEL = {"xla_backend_optimization_level": 1} if _KNOWN else {}
@@ -40,6 +42,18 @@ def program(function: Callable[..., Any], *, loops: bool = False) -> Any:
 
     vars(call)["lower"] = lambda *arguments, **named: best().lower(*arguments, **named)
     return call
+
+
+def require_double() -> None:
+    """Refuse to compute in single precision, to which JAX is set at first.
+
+    **Raises** `NeurhoError` with what sets it to double.
+    """
+    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+        raise NeurhoError(
+            "neurho computes in double precision, but JAX is set to single: run "
+            "`jax.config.update('jax_enable_x64', True)` first."
+        )
 
 
 def _is_traced(tree: Any) -> bool:

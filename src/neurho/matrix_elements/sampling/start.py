@@ -6,9 +6,8 @@ import equinox as eqx
 import jax
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from neurho._jax.compiling import beside, program
+from neurho._jax.compiling import beside, program, require_double
 from neurho._jax.parallel import replicate
-from neurho._types import NeurhoError
 from neurho.matrix_elements.networks.base import AbstractAnsatz
 from neurho.matrix_elements.sampling.base import AbstractSampler
 from neurho.matrix_elements.sampling.blur import Blurred
@@ -28,7 +27,7 @@ def start_chains(
 
     **Raises** `NeurhoError` unless JAX computes in double precision.
     """
-    _require_x64()
+    require_double()
     key = jax.random.fold_in(jax.random.key(seed), 0)
     second = beside(lambda: _warm(diagonal, jax.random.fold_in(key, 1), ansatz))
     meanwhile()
@@ -56,11 +55,3 @@ def _scattered(chain: Metropolis, key: PRNGKeyArray) -> tuple[Int[Array, "chains
     """Chains anywhere, and a key to go on with."""
     begin, run = jax.random.split(key)
     return chain.scatter(begin), run
-
-
-def _require_x64() -> None:
-    if not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
-        raise NeurhoError(
-            "neurho computes in double precision, but JAX is set to single: run "
-            "`jax.config.update('jax_enable_x64', True)` first."
-        )

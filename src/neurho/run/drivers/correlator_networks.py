@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurho import correlators as co
+from neurho._jax.compiling import require_double
 from neurho._types import NeurhoError, NumericalError
 from neurho.config.string_networks import StringNetwork
 from neurho.correlators import networks as nets
@@ -102,6 +103,7 @@ class StringNetworks(Driver):
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """A search: an output every few steps, until means no longer change; an evolution: one at every time."""
+        require_double()
         if self.ensemble.task.kind == "stationary":
             yield from self._search(self.template() if state is None else state, watch)
             return

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho import outcomes
+from neurho._jax.compiling import require_double
 from neurho._types import NeurhoError, NumericalError
 from neurho.dynamics.march import march
 from neurho.model.timescales import Schedule
@@ -169,6 +170,7 @@ class OutcomesDriver(Driver):
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state, to the end."""
+        require_double()
         return self._search(state, watch) if self._searches else self._evolution(state, watch)
 
     # Evolution

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from neurho import trajectories
+from neurho._jax.compiling import require_double
 from neurho._types import NeurhoError
 from neurho.observables import Estimate, Snapshot
 from neurho.run import memory
@@ -123,6 +124,8 @@ class Trajectories(Driver):
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state (whose snapshot is not yielded again), to the end."""
+        if self._options["accuracy"] is DOUBLE:
+            require_double()
         follow = self._search_snapshots if self._is_search else self._evolution_snapshots
         yield from follow(state, watch or (lambda _: None))
 
