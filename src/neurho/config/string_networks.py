@@ -1,7 +1,7 @@
 """Tables of networks of correlators: real functions of operator strings, for `task.method = "correlators"`."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from neurho.config.modules import PythonModule
 from neurho.config.tables import Count, Flag, MaybeCount, Table
@@ -54,7 +54,8 @@ class StringModule(PythonModule):
 
 StringNetwork: TypeAlias = Cumulants | Mixture | MatrixProduct | StringConvolution | StringModule
 
-STRING_KINDS = ("cumulants", "mixture", "matrix-product", "string-convolution", "string-module")
+STRING_KINDS = tuple(get_args(table.model_fields["kind"].annotation)[0] for table in get_args(StringNetwork))
+"""The kinds of [ansatz] that are networks of correlators."""
 
 DEFAULTS: dict[str, Any] = {"rows": 2000, "metric": 1 / 3, "tolerance": 1e-4}
 """Keys of [task] where a network of correlators is asked for; a search has `max_steps`, too."""

@@ -27,21 +27,13 @@ class Fitted(NamedTuple):
     after: float
 
 
-def linearised(
-    network: AbstractStringNetwork, equations: Equations, matrix: csr_array
-) -> tuple[np.ndarray, np.ndarray]:
-    """`matrix` on the columns times their c_P, `(rows,)`, and its derivative, `(rows, parameters)`.
-
-    Derivatives of all columns are never there at once.
-    """
+def derivatives(network: AbstractStringNetwork, equations: Equations, matrix: csr_array) -> np.ndarray:
+    """The derivative of `matrix` times the c_P of the columns, `(rows, parameters)`: never that of all c_P at once."""
     by_column = matrix.tocsc()
-    total = by_column @ np.eye(1, equations.columns.size)[0]
     slopes = np.zeros((equations.size, parameter_vector(network).size))
-    for columns, values, part in string_derivatives(network, equations.columns):
-        block = by_column[:, columns[0] : columns[-1] + 1]
-        total += block @ values
-        slopes += block @ part
-    return total, slopes
+    for columns, _, part in string_derivatives(network, equations.columns):
+        slopes += by_column[:, columns[0] : columns[-1] + 1] @ part
+    return slopes
 
 
 def implicit_step(
@@ -70,7 +62,7 @@ def implicit_step(
         if cost <= enough**2:
             break
         begun = cost
-        _, slopes = linearised(with_parameters(network, vector), equations, matrix)
+        slopes = derivatives(with_parameters(network, vector), equations, matrix)
         normal = slopes.T @ slopes
         scale = np.diag(normal) + 1e-8 * np.trace(normal) / len(normal) + 1e-300
         while damping < MOST_DAMPING:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 
 from neurho.correlators.equations import StringTerms, connected
-from neurho.correlators.strings import Strings, Symmetry, joined
+from neurho.correlators.strings import IDENTITY, Strings, Symmetry, joined
 
 
 class Hierarchy(NamedTuple):
@@ -111,7 +111,7 @@ def build_hierarchy(terms: StringTerms, symmetry: Symmetry, parts: Sequence[Stri
 
     With `central` the pattern holds what any reference adds that has the symmetries; without, only m = 0 will do.
     """
-    strings = joined([Strings(np.zeros((1, 0), dtype=np.int32), np.zeros((1, 0), dtype=np.int8)), *parts])
+    strings = joined([IDENTITY, *parts])
     found = symmetry.keys(strings)
     order = np.argsort(found)
     keys = found[order]

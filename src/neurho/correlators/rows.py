@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from neurho.correlators.equations import StringTerms, connected
 from neurho.correlators.hierarchy import entry_patterns, term_values
 from neurho.correlators.rungs import string_counts
-from neurho.correlators.strings import Strings, Symmetry, all_strings, joined
+from neurho.correlators.strings import IDENTITY, Strings, Symmetry, all_strings, joined
 
 
 class Rows(NamedTuple):
@@ -99,16 +99,14 @@ def _drawn(symmetry: Symmetry, k: int, count: int, rng: np.random.Generator) -> 
 
 def build_equations(terms: StringTerms, symmetry: Symmetry, rows: Rows) -> Equations:
     """The equations of some rows."""
-    most = symmetry.sites
     patterns, begin = entry_patterns(terms, symmetry, central=False)
     numbers, found, sources = [], [], []
-    for part in connected(terms, patterns, rows.strings, symmetry.sites, most):
+    for part in connected(terms, patterns, rows.strings, symmetry.sites, symmetry.sites):
         alive = symmetry.holds(part.strings)
         numbers.append(part.row[alive])
         found.append(part.strings.take(alive))
         sources.append(part.entry[alive] + begin[part.group])
-    identity = Strings(np.zeros((1, 0), dtype=np.int32), np.zeros((1, 0), dtype=np.int8))
-    reached = joined([identity, rows.strings, *found])
+    reached = joined([IDENTITY, rows.strings, *found])
     keys = symmetry.keys(reached)
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")  # in the order in which they come: the identity first

@@ -15,7 +15,7 @@ from neurho.correlators.basis import to_correlators
 from neurho.correlators.equations import StringTerms, invariant_moves, sector_signs
 from neurho.correlators.hierarchy import Hierarchy
 from neurho.correlators.solving import Moments
-from neurho.correlators.strings import Strings, Symmetry, from_dense, joined
+from neurho.correlators.strings import IDENTITY, Strings, Symmetry, from_dense, joined
 
 AT_ONCE = 2**22
 """Parts of strings that are looked up at once."""
@@ -86,7 +86,7 @@ Known: TypeAlias = Kept | Dense
 
 def kept(symmetry: Symmetry, parts: Sequence[Strings], c: np.ndarray, means: np.ndarray, full: int) -> Kept:
     """The moments `c` of a hierarchy of `parts` (the identity first) as a start."""
-    strings = joined([Strings(np.zeros((1, 0), dtype=np.int32), np.zeros((1, 0), dtype=np.int8)), *parts])
+    strings = joined([IDENTITY, *parts])
     keys = symmetry.keys(strings)
     order = np.argsort(keys)
     return Kept(symmetry=symmetry, keys=keys[order], c=c[order], means=means, full=full)

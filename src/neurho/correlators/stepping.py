@@ -31,14 +31,17 @@ class Place(NamedTuple):
 
 def search_start(network: AbstractStringNetwork) -> Place:
     """Before the first step of a search."""
-    theta = np.asarray(parameter_vector(network))
-    return Place(theta=theta, before=theta, last=0.0, length=FIRST_STEP, damping=1e-3, left=0.0)
+    return _start(network, FIRST_STEP, 1e-3)
 
 
 def flow_start(network: AbstractStringNetwork, length: float) -> Place:
     """Before the first step of an evolution."""
+    return _start(network, length, 1e-6)
+
+
+def _start(network: AbstractStringNetwork, length: float, damping: float) -> Place:
     theta = np.asarray(parameter_vector(network))
-    return Place(theta=theta, before=theta, last=0.0, length=length, damping=1e-6, left=0.0)
+    return Place(theta=theta, before=theta, last=0.0, length=length, damping=damping, left=0.0)
 
 
 def search_step(network: AbstractStringNetwork, equations: Equations, metric: float, place: Place) -> Place:
@@ -46,8 +49,8 @@ def search_step(network: AbstractStringNetwork, equations: Equations, metric: fl
     dt, weights = place.length, equations.weights(metric)
     now = with_parameters(network, place.theta)
     c = string_values(now, equations.columns)[equations.own]
-    scale = weights / (1 + dt)
-    matrix = _scaled(scale, equations.identity - dt * equations.matrix(0.0))
+    scale, rates = weights / (1 + dt), equations.matrix(0.0)
+    matrix = _scaled(scale, equations.identity - dt * rates)
     fit = implicit_step(now, equations, matrix, scale * c, place.damping)
     return Place(
         theta=np.asarray(parameter_vector(fit.network)),
@@ -55,7 +58,7 @@ def search_step(network: AbstractStringNetwork, equations: Equations, metric: fl
         last=dt,
         length=min(GROWTH * dt, LONGEST),
         damping=fit.damping,
-        left=residual(fit.network, equations, weights),
+        left=residual(fit.network, equations, weights, rates),
     )
 
 
@@ -105,11 +108,11 @@ def flow_step(
     return moved, True
 
 
-def residual(network: AbstractStringNetwork, equations: Equations, weights: np.ndarray, t: float = 0.0) -> float:
-    """|| W L c || / || W c ||, both over the rows."""
+def residual(network: AbstractStringNetwork, equations: Equations, weights: np.ndarray, rates: csr_array) -> float:
+    """|| W L c || / || W c ||, both over the rows; `rates` is L of the equations."""
     c = string_values(network, equations.columns)
     size = float(np.linalg.norm(weights * c[equations.own]))
-    return float(np.linalg.norm(weights * (equations.matrix(t) @ c))) / max(size, 1e-300)
+    return float(np.linalg.norm(weights * (rates @ c))) / max(size, 1e-300)
 
 
 def _scaled(weights: np.ndarray, matrix: csr_array) -> csr_array:

@@ -46,6 +46,10 @@ class Strings(NamedTuple):
         return table
 
 
+IDENTITY = Strings(np.zeros((1, 0), dtype=np.int32), np.zeros((1, 0), dtype=np.int8))
+"""The string of no site, as a set of one."""
+
+
 def joined(parts: Sequence[Strings]) -> Strings:
     """Several sets, one after the other."""
     width = max((part.sites.shape[1] for part in parts), default=0)

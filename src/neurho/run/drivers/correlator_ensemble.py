@@ -1,5 +1,6 @@
 """Networks of correlators side by side, of fewer sites and smaller, so that they judge each other."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -116,10 +117,7 @@ class Ensemble:
         most = self.rows_of(weight) // self._each(weight)
         if self.ansatz.size_key == "":
             return int(self.parameters_of(1) <= most)
-        units = 0
-        while self.parameters_of(units + 1) <= most and units < MOST_UNITS:
-            units += 1
-        return units
+        return bisect_right(range(1, MOST_UNITS + 1), most, key=self.parameters_of)
 
     def _refuse(self, asked: int, fits: int, weight: int) -> None:
         rows, kind, each = self.rows_of(weight), self.ansatz.kind, self._each(weight)

@@ -11,7 +11,6 @@ import numpy as np
 from neurho import correlators as co
 from neurho._types import NumericalError
 from neurho.dynamics.snapshots import remarked
-from neurho.model.timescales import Schedule
 from neurho.observables import Snapshot
 from neurho.run.drivers.base import Driver
 from neurho.run.drivers.correlator_picture import (
@@ -83,12 +82,6 @@ class CorrelatorFlow(Driver):
         """Where nothing is cut all are alike."""
         return (False,) if self.sets[0] is self.sets[-1] else REFERENCES
 
-    @cached_property
-    def plan(self) -> Schedule | None:
-        """When coefficients change; None where none does."""
-        model, times = self.picture.setup.lindbladian, self.picture.setup.times
-        return model.schedule(float(times[0]), float(times[-1])) if model.is_time_dependent else None
-
     def template(self) -> Flowing:
         """The state at t = 0."""
         return self._at_start([self._begun(number, member) for number, member in enumerate(self.members)])
@@ -139,7 +132,7 @@ class CorrelatorFlow(Driver):
         here: Flowing = self.template() if state is None else state
         if state is None:
             here, snapshot = self._observe(here)
-            assumed = "" if self.plan is None else self.plan.assumed
+            assumed = "" if self.picture.plan is None else self.picture.plan.assumed
             yield remarked(snapshot, " ".join(filter(None, (assumed, self._cut_earlier, self.picture.alone))))
         times = self.picture.setup.times
         for t in times[times > here.t]:
@@ -179,7 +172,7 @@ class CorrelatorFlow(Driver):
                 here.t,
                 t,
                 tolerance=picture.task.tolerance,
-                plan=self.plan,
+                plan=self.picture.plan,
                 watch=None if watch is None else lambda _: watch(here),
             )
         except NumericalError:

@@ -12,7 +12,7 @@ from neurho._jax.compiling import require_double
 from neurho._types import NeurhoError, NumericalError
 from neurho.config.string_networks import StringNetwork
 from neurho.correlators import networks as nets
-from neurho.model.timescales import Schedule, within
+from neurho.model.timescales import within
 from neurho.observables import Snapshot
 from neurho.run.drivers import cumulants
 from neurho.run.drivers.base import Driver
@@ -56,13 +56,23 @@ class StringNetworks(Driver):
     ensemble: Ensemble
 
     @property
+    def picture(self) -> Picture:
+        """The problem in the coordinates of operator strings."""
+        return self.ensemble.picture
+
+    @property
+    def task(self) -> Any:
+        """The table [task]."""
+        return self.picture.task
+
+    @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak: derivatives of all rows, normal equations, and strings."""
         if not self.ensemble.known:
             return 3e8
         count = self.ensemble.parameters_of(self.ensemble.sizes[-1].units)
         rows = self.ensemble.rows_of(self.ensemble.weight)
-        columns = rows * 4.0 * len(self.ensemble.picture.terms.groups[-1].places) ** 0.5
+        columns = rows * 4.0 * len(self.picture.terms.groups[-1].places) ** 0.5
         return 3e8 + 8.0 * (3 * rows * count + 4 * count**2) + 400.0 * columns
 
     @property
@@ -72,15 +82,14 @@ class StringNetworks(Driver):
 
     def prepare(self) -> None:
         """Say before the run what does not fit."""
-        self.ensemble.picture.require_purity()
-        if self.ensemble.picture.with_purity:
+        if self.picture.with_purity:
             raise NeurhoError("Key `observables.purity` must be false for networks of correlators, but it is true.")
         _ = self.ensemble.members
 
     def describe(self) -> dict[str, Any]:
         """Sizes."""
         found = {
-            "permutations": len(self.ensemble.picture.symmetry.moves),
+            "permutations": len(self.picture.symmetry.moves),
             "weight": self.ensemble.weight,
             "rows": self.ensemble.rows_of(self.ensemble.weight),
         }
@@ -93,59 +102,53 @@ class StringNetworks(Driver):
 
     def template(self) -> Walking:
         """All networks at their start."""
-        start = co.search_start if self.ensemble.task.kind == "stationary" else self._flow_start
+        start = co.search_start if self.task.kind == "stationary" else self._flow_start
         places = tuple(start(network) for network in self.ensemble.members)
-        none = np.zeros((len(places), self.ensemble.picture.count))
+        none = np.zeros((len(places), self.picture.count))
         return Walking(step=0, t=0.0, dt=0.0, places=places, values=none, worst=none[0])
 
     def _flow_start(self, network: nets.AbstractStringNetwork) -> co.Place:
-        return co.flow_start(network, 1e-3 * float(self.ensemble.picture.setup.times[-1]))
+        return co.flow_start(network, 1e-3 * float(self.picture.setup.times[-1]))
 
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """A search: an output every few steps, until means no longer change; an evolution: one at every time."""
         require_double()
-        if self.ensemble.task.kind == "stationary":
+        if self.task.kind == "stationary":
             yield from self._search(self.template() if state is None else state, watch)
             return
         here = self.template() if state is None else state
         if state is None:
             here, snapshot = self._observe(here)
             yield snapshot
-        times = self.ensemble.picture.setup.times
+        times = self.picture.setup.times
         for t in times[times > here.t + 1e-12]:
             here = self._moved(here, float(t), watch)
             here, snapshot = self._observe(here)
             yield snapshot
 
     def _search(self, here: Walking, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
-        while here.step < self.ensemble.task.max_steps:
+        while here.step < self.task.max_steps:
             step = here.step + 1
             places = tuple(
-                co.search_step(network, self.ensemble.equations(number, step), self.ensemble.task.metric, place)
+                co.search_step(network, self.ensemble.equations(number, step), self.task.metric, place)
                 for number, (network, place) in enumerate(zip(self.ensemble.members, here.places, strict=True))
             )
             here = here._replace(step=step, t=float(step), dt=1.0, places=places)
-            if step % EVERY and step < self.ensemble.task.max_steps:
+            if step % EVERY and step < self.task.max_steps:
                 if watch is not None:
                     watch(here)
                 continue
             before = here.values
             here, snapshot = self._observe(here)
-            change = float(np.sqrt(self.ensemble.picture.size_of(here.values[-1] - before[-1])))
+            change = float(np.sqrt(self.picture.size_of(here.values[-1] - before[-1])))
             error = snapshot.diagnostics["error_estimate"]
-            settled = step > 2 * EVERY and change < SETTLED * max(error, self.ensemble.task.goal)
-            snapshot = snapshot._replace(converged=settled and error <= self.ensemble.task.goal)
+            settled = step > 2 * EVERY and change < SETTLED * max(error, self.task.goal)
+            snapshot = snapshot._replace(converged=settled and error <= self.task.goal)
             yield snapshot
             if settled:
                 return
             if watch is not None:
                 watch(here)
-
-    @cached_property
-    def plan(self) -> Schedule | None:
-        """When coefficients change; None where none does."""
-        model, times = self.ensemble.picture.setup.lindbladian, self.ensemble.picture.setup.times
-        return model.schedule(float(times[0]), float(times[-1])) if model.is_time_dependent else None
 
     def _moved(self, here: Walking, t: float, watch: Callable[[Any], None] | None) -> Walking:
         """All networks at t, one after the other."""
@@ -164,16 +167,16 @@ class StringNetworks(Driver):
         watch: Callable[[Any], None] | None,
     ) -> co.Place:
         now, end = times
-        least, step = 1e-6 * float(self.ensemble.picture.setup.times[-1]), 0
+        least, step = 1e-6 * float(self.picture.setup.times[-1]), 0
         while now < end - 1e-12:
-            stop = end if self.plan is None else self.plan.stop(now, end)
+            stop = end if self.picture.plan is None else self.picture.plan.stop(now, end)
             natural = place.length
             length = min(natural, stop - now)
-            inside = (within(now, length, 0.0), within(now, length, 1.0)) if self.plan else (now, now + length)
+            inside = (within(now, length, 0.0), within(now, length, 1.0)) if self.picture.plan else (now, now + length)
             equations = self.ensemble.equations(number, here.step * 10_000 + step)
-            options = {"tolerance": self.ensemble.task.tolerance, "least": least}
+            options = {"tolerance": self.task.tolerance, "least": least}
             tried = place._replace(length=length)
-            moved, accepted = co.flow_step(network, equations, self.ensemble.task.metric, tried, inside, **options)
+            moved, accepted = co.flow_step(network, equations, self.task.metric, tried, inside, **options)
             step += 1
             if not np.all(np.isfinite(moved.theta)):
                 raise NumericalError(f"A network of correlators became infinite at t = {now:.4g}.")
@@ -190,20 +193,15 @@ class StringNetworks(Driver):
     @cached_property
     def rate(self) -> float:
         """The slowest rate at which a site relaxes; 1 in an evolution."""
-        return slowest_rate(self.ensemble.picture.setup.lindbladian) if self.ensemble.task.kind == "stationary" else 1.0
+        return slowest_rate(self.picture.setup.lindbladian) if self.task.kind == "stationary" else 1.0
 
     def _values(self, number: int, place: co.Place, t: float) -> Reading:
-        picture = self.ensemble.picture
-        strings, own = picture.measured.strings, picture.measured.number
         network = nets.with_parameters(self.ensemble.members[number], place.theta)
-        means = nets.string_values(network, picture.symmetry.canonical(strings))
-        means[~picture.symmetry.holds(strings)] = 0.0
-        named = picture.setup.readout.combine(picture.measured.matrix @ means[:own], t)
-        smallest = co.smallest_eigenvalue(means[own:], picture.setup.lindbladian.local_dim)
-        return Reading(np.concatenate([np.ravel(value) for value in named.values()]), smallest)
+        strings = self.picture.symmetry.canonical(self.picture.measured.strings)
+        return self.picture.reading(nets.string_values(network, strings), t)
 
     def _observe(self, state: Walking) -> tuple[Walking, Snapshot]:
-        picture = self.ensemble.picture
+        picture = self.picture
         found = [self._values(number, place, state.t) for number, place in enumerate(state.places)]
         values = np.stack([reading.values for reading in found])
         if not np.all(np.isfinite(values)):
@@ -216,20 +214,20 @@ class StringNetworks(Driver):
         size = self.ensemble.sizes[-1]
         if self.ensemble.drawn(size.weight):  # what fresh equations still change
             spread = np.maximum(spread, np.abs(values[-1] - state.values[-1]) if state.step > EVERY else spread)
-        left = LEFT[self.ensemble.task.kind] * state.places[-1].left / self.rate
+        left = LEFT[self.task.kind] * state.places[-1].left / self.rate
         least = np.hypot(np.sqrt(picture.size_of(spread)), left)
         spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(TWICE * spread, least), 0.0)
-        errors = picture.errors(spread, state.worst if self.ensemble.task.kind == "evolve" else 0.0)
+        errors = picture.errors(spread, state.worst if self.task.kind == "evolve" else 0.0)
         state = state._replace(values=values, worst=np.maximum(state.worst, spread))
         last = state.places[-1]
         rows = self.ensemble.rows_of(size.weight)
         rung = co.Rung(weight=size.weight, full=size.weight, parts=(), complete=False)
         snapshot = picture.snapshot(state, found[-1], errors, rung, central=False)
         more = {"strings": float(rows), "parameters": float(len(last.theta)), "equations_left": last.left}
-        if self.ensemble.fresh is not None and self.ensemble.task.kind == "stationary":
+        if self.ensemble.fresh is not None and self.task.kind == "stationary":
             network = nets.with_parameters(self.ensemble.members[-1], last.theta)
-            weights = self.ensemble.fresh.weights(self.ensemble.task.metric)
-            more["equations_fresh"] = co.residual(network, self.ensemble.fresh, weights)
+            fresh, weights = self.ensemble.fresh, self.ensemble.fresh.weights(self.task.metric)
+            more["equations_fresh"] = co.residual(network, fresh, weights, fresh.matrix(0.0))
         return state, snapshot._replace(diagnostics=snapshot.diagnostics | more)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from neurho import correlators as co
 from neurho._types import NeurhoError
+from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot
 from neurho.run.drivers.inherited import Ended, last_state
 from neurho.run.setup import Setup
@@ -121,14 +122,23 @@ class Picture:
     def read(self, member: Member, moments: co.Moments, t: float) -> Reading:
         """All named values."""
         means = co.string_means(member.blocks, self.measured.strings.size, moments.c, moments.reference)
+        return self.reading(means, t, self.purity(member, moments))
+
+    def reading(self, means: np.ndarray, t: float, more: dict[str, Any] | None = None) -> Reading:
+        """All named values from c_P of the strings that are measured, and `more` of them by name."""
         means[~self.symmetry.holds(self.measured.strings)] = (
             0.0  # a state that breaks a parity stands for its even part
         )
         own = self.measured.number
-        named = self.setup.readout.combine(self.measured.matrix @ means[:own], t)
-        named |= self.purity(member, moments)
+        named = self.setup.readout.combine(self.measured.matrix @ means[:own], t) | (more or {})
         smallest = co.smallest_eigenvalue(means[own:], self.setup.lindbladian.local_dim)
         return Reading(np.concatenate([np.ravel(value) for value in named.values()]), smallest)
+
+    @cached_property
+    def plan(self) -> Schedule | None:
+        """When coefficients change; None where none does."""
+        model, times = self.setup.lindbladian, self.setup.times
+        return model.schedule(float(times[0]), float(times[-1])) if model.is_time_dependent else None
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
