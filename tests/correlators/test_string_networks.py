@@ -317,7 +317,7 @@ def test_what_does_not_go_together_is_said(text, sentence):
 
 
 def test_a_step_of_a_search_goes_forward_in_time():
-    """Free decay from m_z = 0.5 by backward Euler, (m + 1)/1.5 = 1/(1 + dt): m = 0.15, but for what one iteration leaves.
+    """Free decay from m_z = 0.5 by backward Euler, (m + 1)/1.5 = 1/(1 + dt): m = 0.15, but for what one step leaves.
     Going backward in time m = 1.28, off by 1.1; forward 0.05.
     """
     ring, network = neurho.chain(4, periodic=True), made("mixture")
