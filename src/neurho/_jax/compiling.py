@@ -35,7 +35,7 @@ def program(function: Callable[..., Any], *, loops: bool = False) -> Any:
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        return (plain if _is_traced((arguments, named)) else best())(*arguments, **named)
+        return (plain if is_traced((arguments, named)) else best())(*arguments, **named)
 
     def best() -> Any:
         return quick if jax.default_backend() == "cpu" else plain
@@ -56,7 +56,8 @@ def require_double() -> None:
         )
 
 
-def _is_traced(tree: Any) -> bool:
+def is_traced(tree: Any) -> bool:
+    """Whether this is part of what JAX is tracing now."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 

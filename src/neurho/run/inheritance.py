@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from neurho._jax.normals import normal_arrays
 from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, Config, PythonModule, fingerprint, loads
 from neurho.matrix_elements.generator import lindbladian_map
@@ -168,5 +169,5 @@ def _noisy(key: PRNGKeyArray, network: AbstractAnsatz, noise: float) -> Abstract
     if not noise:
         return network
     vector, restore = parameters(network)
-    moved = restore(vector + noise * jax.random.normal(key, vector.shape, dtype=float))
+    moved = restore(vector + noise * normal_arrays(key, [vector.shape])[0])
     return dataclasses.replace(moved, visible=network.visible) if isinstance(network, SPIN_NETWORKS) else moved

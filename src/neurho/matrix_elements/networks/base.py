@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
 from neurho._jax.compiling import program
+from neurho._jax.normals import normal_arrays
 from neurho._types import brief, require
 from neurho.matrix_elements.generator import Side, all_labels, to_matrix
 from neurho.matrix_elements.networks.acceptance import AbstractModuli
@@ -232,16 +233,8 @@ def as_key(key: Any, name: str = "key") -> PRNGKeyArray:
 
 def random_leaves(key: PRNGKeyArray | int, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
     """Normal numbers of standard deviation `scale` in arrays of these shapes."""
-    arrays = _normal_arrays(as_key(key), jax.device_put(np.asarray(scale, dtype=float)), tuple(shapes.values()))
-    return dict(zip(shapes, arrays, strict=True))
-
-
-@program
-def _normal_arrays(
-    key: PRNGKeyArray, scale: Float[Array, ""], shapes: tuple[tuple[int, ...], ...]
-) -> list[Float[Array, "..."]]:
-    keys = jax.random.split(key, len(shapes))
-    return [scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)]
+    drawn = normal_arrays(as_key(key), tuple(shapes.values()))
+    return {name: jnp.asarray(scale * one) for name, one in zip(shapes, drawn, strict=True)}
 
 
 def parameter_count(ansatz: AbstractAnsatz) -> int:

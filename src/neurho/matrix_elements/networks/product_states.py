@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._jax.compiling import program
+from neurho._jax.normals import normal_arrays
 from neurho._types import NeurhoError, as_reals, require, require_whole
 from neurho.matrix_elements.networks.base import as_key
 from neurho.matrix_elements.networks.liouville import LiouvilleRBM
@@ -225,14 +225,10 @@ def disturbed_liouville(
     return eqx.tree_at(where, network, _with_noise(as_key(key), noise, where(network), scales))
 
 
-@program
 def _with_noise(key: PRNGKeyArray, noise: float, leaves: tuple, scales: tuple) -> tuple:
     """Normal numbers of standard deviation noise scale added to each array."""
-    keys = jax.random.split(as_key(key), len(leaves))
-    return tuple(
-        leaf + noise * scale * jax.random.normal(k, leaf.shape, dtype=float)
-        for k, leaf, scale in zip(keys, leaves, scales, strict=True)
-    )
+    drawn = normal_arrays(key, [leaf.shape for leaf in leaves])
+    return tuple(leaf + noise * scale * one for leaf, one, scale in zip(leaves, drawn, scales, strict=True))
 
 
 def _near(network: RBM, reach: float, distances: np.ndarray | None) -> RBM:

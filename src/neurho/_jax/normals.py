@@ -1,0 +1,39 @@
+"""Normal numbers in arrays of any shape, by few programs.
+
+`jax.random.normal` is compiled anew for every shape, which takes half a second of a processor: more than all else that
+makes a network.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from neurho._jax.compiling import is_traced, program
+
+
+def normal_arrays(key: PRNGKeyArray, shapes: Sequence[tuple[int, ...]]) -> list[Float[Array | np.ndarray, "..."]]:
+    """Standard normal numbers in arrays of these shapes, for each from a key of its own: `split(key, len(shapes))`.
+
+    One program for each number of arrays and power of four above the longest; what is drawn in excess is thrown away.
+    Arrays of NumPy, as arithmetic by these compiles nothing, unless `key` is traced.
+    """
+    if is_traced(key):
+        keys = jax.random.split(key, len(shapes))
+        return [jax.random.normal(one, shape, dtype=float) for one, shape in zip(keys, shapes, strict=True)]
+    sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
+    drawn = np.asarray(_rows(key, len(shapes), _power_of_four(max(sizes))))
+    return [row[:size].reshape(shape) for row, size, shape in zip(drawn, sizes, shapes, strict=True)]
+
+
+def _power_of_four(least: int) -> int:
+    size = 64
+    while size < least:
+        size *= 4
+    return size
+
+
+@program
+def _rows(key: PRNGKeyArray, count: int, size: int) -> Float[Array, "count size"]:
+    return jax.vmap(lambda one: jax.random.normal(one, (size,), dtype=float))(jax.random.split(key, count))
