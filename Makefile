@@ -24,13 +24,12 @@ demo: export JAX_PLATFORMS = cpu
 demo: $(firstword $(wildcard .venv/.installed) .venv/.ready)
 	rm -rf runs/demo
 	( $(BIN)/neurho run fig2-correlators --quiet --out runs/demo/correlators \
-	&& $(BIN)/neurho run torus --quiet --out runs/demo/torus ) & others=$$!; \
+	&& $(BIN)/neurho run torus --quiet --out runs/demo/torus \
+	&& $(BIN)/neurho plot runs/demo/torus --format png > /dev/null ) & others=$$!; \
 	$(BIN)/neurho run fig2 --set task.t=0.1 --set task.points=26 --set task.tolerance=1e-2 --set task.ridge=1e-3 \
 	--out runs/demo/network && wait $$others
-	$(BIN)/neurho show runs/demo/correlators
-	$(BIN)/neurho show runs/demo/torus
-	$(BIN)/neurho plot runs/demo/correlators runs/demo/network --format png
-	$(BIN)/neurho plot runs/demo/torus --format png
+	$(BIN)/neurho plot runs/demo/correlators runs/demo/network --format png > /dev/null & figure=$$!; \
+	$(BIN)/neurho show runs/demo/correlators runs/demo/torus && wait $$figure
 	@echo "Fig. 2: exact, correlators, the paper's network: $(CURDIR)/runs/demo/correlators/figures/overlay.png"
 	@echo "Sixteen spins on a torus, with errors:           $(CURDIR)/runs/demo/torus/figures/curves.png"
 

@@ -197,6 +197,7 @@ def test_show_prints_means_with_errors(place):
     mean = records.read_summary("run")["observables"]["sz"]["mean"]
     assert f"{mean:.2f}(10)" in output
     assert "heisenberg on chain, N = 3" in output
+    assert call("show", "run", "run").output == 2 * output
     (place / "run" / "summary.json").unlink()
     assert "is not finished" in call("show", "run").output
 

@@ -34,12 +34,13 @@ def watch(
         say_gone(directory)
 
 
-def show(directory: Directory) -> None:
-    """Print what a run found."""
+def show(directories: Directories) -> None:
+    """Print what a run found, or several, one after the other."""
     from neurho import records
 
-    settings, series = settings_of(directory), records.read_series(directory)
-    print_summary(directory, settings, summary_of(directory, settings, series))
+    for directory in directories:
+        settings, series = settings_of(directory), records.read_series(directory)
+        print_summary(directory, settings, summary_of(directory, settings, series))
 
 
 def plot(
