@@ -1,0 +1,188 @@
+"""Do the error bars of networks of correlators cover the truth, and how wide are they?
+
+    python benchmarks/network_bars.py run bars.jsonl [--seconds 900]   # what the rules see, and the truth
+    python benchmarks/network_bars.py judge bars.jsonl [--seed 1]      # rules: chosen on half of the cases
+
+Rings and chains of 7 and tori of 2x4 in three models, by three networks: stationary states, and evolutions from two
+starts. The truth is the hierarchy without a cut. Cases that stand in the file are not run again. The halves are drawn
+by the seed from the names of the cases; intervals come from drawing whole cases anew.
+"""
+
+import argparse
+import itertools
+import json
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import tomli_w
+from halves import halves, summary, told
+
+from neurho.config import loads
+from neurho.run.drivers.correlator_networks import LEFT, TWICE
+from neurho.run.drivers.correlator_picture import MEMORY
+from neurho.run.problem import build
+
+ENOUGH = 0.93
+"""Share of means inside on the half that rules are chosen on: somewhat more than the 0.9 that is asked."""
+
+LEFTS = {
+    "stationary": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+    "evolve": (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1),
+}
+"""What is tried as the share of what equations leave."""
+
+LATTICES = {
+    "ring7": {"kind": "chain", "shape": [7], "periodic": True},
+    "torus24": {"kind": "square", "shape": [2, 4], "periodic": True},
+    "chain7": {"kind": "chain", "shape": [7], "periodic": False},
+}
+MODELS = {
+    "xyz": {"kind": "xyz", "coupling": [0.9, 1.1, 1.0]},
+    "ising": {"kind": "ising", "interaction": 2.0, "transverse": 1.5, "decay": 1.0},
+    "fields": {
+        "kind": "heisenberg",
+        "field": [0.5, 0.0, 0.3],
+        "coupling": [0.8, 0.3, -0.6],
+        "decay": 1.0,
+        "dephasing": 0.2,
+    },
+}
+KINDS = ("mixture", "cumulants", "matrix-product")
+STARTS = {"up": [0.0, 0.0, 1.0], "tilted": [0.6, 0.0, -0.5]}
+
+
+def cases():
+    """Name to problem: stationary states everywhere, evolutions in one model of each lattice."""
+    found = {}
+    for place, lattice in LATTICES.items():
+        for physics, model in MODELS.items():
+            for kind in KINDS:
+                base = {"lattice": lattice, "model": model, "ansatz": {"kind": kind}}
+                name = f"{place} {physics} {kind}"
+                found[f"{name} stationary"] = base | {"task": {"kind": "stationary", "weight": 4}}
+                if (place, physics) not in (("ring7", "xyz"), ("torus24", "ising"), ("chain7", "fields")):
+                    continue
+                for start, bloch in STARTS.items():
+                    task = {"kind": "evolve", "t": 1.0, "points": 5, "weight": 4}
+                    initial = {"kind": "product", "bloch": bloch}
+                    found[f"{name} from {start}"] = base | {"task": task, "initial": initial}
+    return found
+
+
+def truth(problem):
+    """Exact values of all outputs by name: the same without a network and without a cut."""
+    sites = int(np.prod(problem["lattice"]["shape"]))
+    task = problem["task"] | {"method": "correlators", "weight": sites, "strings": 100_000}
+    plain = {key: value for key, value in problem.items() if key != "ansatz"} | {"task": task}
+    rows = build(loads(tomli_w.dumps(plain))).snapshots()
+    return [{name: np.ravel(found.mean) for name, found in row.observables.items()} for row in rows]
+
+
+def facts(driver, before, row, exact):
+    """What rules see of an output, and how far off every mean is."""
+    state, picture = row.state, driver.picture
+    spread = np.max(np.abs(state.values[:-1] - state.values[-1]), axis=0, initial=0.0)
+    if driver.ensemble.drawn(driver.ensemble.sizes[-1].weight):
+        spread = np.maximum(spread, np.abs(state.values[-1] - before.state.values[-1]))
+    means = [
+        [name, *map(float, numbers)]
+        for name, parts in picture.split(spread).items()
+        if name != "energy"
+        for numbers in zip(
+            *(np.ravel(v) for v in (parts, row.observables[name].mean, exact[name], row.observables[name].error)),
+            strict=True,
+        )
+    ]
+    return {
+        "t": row.t,
+        "rms": float(np.sqrt(picture.size_of(spread))),
+        "left": row.diagnostics["equations_left"],
+        "fresh": row.diagnostics.get("equations_fresh", 0.0),
+        "rate": driver.rate,
+        "parameters": row.diagnostics["parameters"],
+        "members": len(state.places),
+        "lefts": [place.left for place in state.places],
+        "means": means,  # name, spread, value, truth, bar
+    }
+
+
+def run(name, problem):
+    """A case: the outputs that count."""
+    begin, exact = time.process_time(), truth(problem)
+    built = build(loads(tomli_w.dumps(problem), "model"))
+    rows = list(built.snapshots())
+    evolves = problem["task"]["kind"] == "evolve"
+    first = 1 if evolves else len(rows) - 1
+    known = exact[-len(rows[first:]) :]
+    befores = rows[first - 1 : -1]
+    outputs = [facts(built.driver, *found) for found in zip(befores, rows[first:], known, strict=True)]
+    return {"case": name, "kind": problem["task"]["kind"], "cpu": time.process_time() - begin, "outputs": outputs}
+
+
+def bars(row, rule):
+    """(off, bar) of all means of a case by a rule: an error is at least the first times what networks differ, the
+    second times that of all means together, and the third times what the equations leave.
+    """
+    twice, alike, left = rule
+    pairs, worst = [], 0.0
+    for out in row["outputs"]:
+        spread, value, true = np.array([numbers[1:4] for numbers in out["means"]]).T
+        least = np.hypot(alike * out["rms"], left * out["left"] / out["rate"])
+        bar = np.where(spread + np.abs(value) > 1e-12, np.maximum(twice * spread, least), 0.0)
+        bar, worst = np.maximum(bar, MEMORY * worst * (row["kind"] == "evolve")), np.maximum(bar, worst)
+        some = bar > 1e-6  # what vanishes by symmetry has no error
+        pairs.append(np.stack([np.abs(value - true), bar], axis=1)[some])
+    return np.concatenate(pairs)
+
+
+def judge(rows, seed):
+    """For each kind of task: today's rule, and the narrowest that covers enough on one half, on both halves."""
+    for kind, now in (("stationary", (TWICE, 1.0, LEFT["stationary"])), ("evolve", (TWICE, 1.0, LEFT["evolve"]))):
+        mine = [row for row in rows if row["kind"] == kind]
+        chosen, _ = halves([row["case"] for row in mine], seed)
+        parts = {
+            "chosen on": [row for row in mine if row["case"] in chosen],
+            "judged on": [row for row in mine if row["case"] not in chosen],
+        }
+        grid = itertools.product((0.5, 1.0, 1.5, 2.0), (0.0, 0.25, 0.5, 1.0), LEFTS[kind])
+        found = {rule: summary([bars(row, rule) for row in parts["chosen on"]], draws=1) for rule in grid}
+        enough = {rule: s for rule, s in found.items() if s["inside"] >= ENOUGH * s["of"]}
+        best = min(enough, key=lambda rule: enough[rule]["ratio"])
+        for label, rule in (("now", now), ("narrowest", best)):
+            for part, some in parts.items():
+                line = told(summary([bars(row, rule) for row in some]))
+                print(f"{kind}, {label} {rule}, {part} {len(some)} cases: {line}")
+        for ansatz in KINDS:
+            some = [row for row in mine if f" {ansatz} " in row["case"]]
+            for label, rule in (("now", now), ("narrowest", best)):
+                print(f"    {ansatz}, {label}, all {len(some)}: {told(summary([bars(r, rule) for r in some]))}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "judge"])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--seconds", type=float, default=900.0, help="of the processor, after which no case is begun")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    there = [json.loads(line) for line in given.file.read_text().splitlines()] if given.file.exists() else []
+    if given.what == "judge":
+        judge(there, given.seed)
+        return
+    done = {row["case"] for row in there}
+    todo = [(name, problem) for name, problem in cases().items() if name not in done]
+    for number in np.random.default_rng(0).permutation(len(todo)):  # so that a run that is cut has some of everything
+        if time.process_time() > given.seconds:
+            break
+        name, problem = todo[number]
+        found = run(name, problem)
+        with given.file.open("a") as file:
+            file.write(json.dumps(found) + "\n")
+        print(f"{name}: {found['cpu']:.0f} s CPU", flush=True)
+
+
+if __name__ == "__main__":
+    main()
