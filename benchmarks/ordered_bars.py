@@ -57,15 +57,24 @@ class Recording(CumulantSearch):
 
 
 def truth(kind, shape, coupling):
-    """Exact values and their errors by name."""
+    """Exact values and their errors by name, and what the hierarchy says on the way to them: of each K what is off, and
+    its bar.
+    """
     sites = int(np.prod([int(n) for n in shape.split(",")]))
     text = PROBLEM.format(kind=kind, shape=shape, coupling=coupling, more="")
     known = shipped(loads(text))
     if known is not None:
-        return {n: (float(known[n]), float(known[f"{n}_error"])) for n in NAMES if n in known}
-    last = list(build(loads(text.replace('"correlators"', f'"correlators"\nweight = {sites}'))).snapshots())[-1]
+        return {n: (float(known[n]), float(known[f"{n}_error"])) for n in NAMES if n in known}, []
+    whole = text.replace('"correlators"', f'"correlators"\nweight = {sites}\ngoal = 1e-9')
+    *rows, last = build(loads(whole)).snapshots()
     assert last.diagnostics["weight"] == sites
-    return {n: (float(last.observables[n].mean), float(last.observables[n].error)) for n in NAMES}
+    exact = {n: (float(last.observables[n].mean), float(last.observables[n].error)) for n in NAMES}
+    ladder = []
+    for row in rows:
+        found = [row.observables[n] for n in NAMES]
+        pairs = [[abs(float(o.mean) - exact[n][0]), float(o.error)] for n, o in zip(NAMES, found, strict=True)]
+        ladder.append([row.diagnostics["weight"], pairs])
+    return exact, ladder
 
 
 def orders(kind, shape, coupling, more):
@@ -89,7 +98,8 @@ def orders(kind, shape, coupling, more):
 
 
 def run(kind, shape, coupling, more):
-    begin, exact = time.process_time(), truth(kind, shape, coupling)
+    begin = time.process_time()
+    exact, ladder = truth(kind, shape, coupling)
     there = time.process_time()
     found, note, unconfirmed = orders(kind, shape, coupling, more)
     case = f"{kind} {shape} J = {coupling}"
@@ -104,7 +114,7 @@ def run(kind, shape, coupling, more):
             f"K = {row['K']} (all {row['full']}), {row['strings']} strings, mu {row['mu']:.4f} [{row['flat_mu']:.4f}]"
         )
         print(f"    {size}: {', '.join(line)}", flush=True)
-    return {"case": case, "truth": exact, "orders": found, "note": note, "unconfirmed": unconfirmed}
+    return {"case": case, "truth": exact, "orders": found, "note": note, "unconfirmed": unconfirmed, "ladder": ladder}
 
 
 def replayed(row, rule):
@@ -129,8 +139,19 @@ def replayed(row, rule):
     return pairs
 
 
+def judge_hierarchy(rows):
+    """The default closure at every K that cuts something, beside its last, which does not."""
+    for K in sorted({int(K) for row in rows for K, _ in row["ladder"]}):
+        some = [np.array(pairs) for row in rows for k, pairs in row["ladder"] if k == K]
+        print(f"hierarchy, K = {K}, {len(some)} cases: {told(summary(some))}")
+    every = [np.concatenate([pairs for _, pairs in row["ladder"]]) for row in rows if row["ladder"]]
+    print(f"hierarchy, all: {told(summary(every))}")
+
+
 def judge(rows, seed):
     """Values at the chosen amplitude, in the middle, and where mu changes least, on both halves."""
+    judge_hierarchy(rows)
+    rows = [row for row in rows if row["orders"]]
     chosen, _ = halves([row["case"] for row in rows], seed)
     for part in (True, False):
         some = [row for row in rows if (row["case"] in chosen) == part]
