@@ -65,7 +65,7 @@ def cases():
                 if (place, physics) not in (("ring7", "xyz"), ("torus24", "ising"), ("chain7", "fields")):
                     continue
                 for start, bloch in STARTS.items():
-                    task = {"kind": "evolve", "t": 1.0, "points": 5, "weight": 4}
+                    task = {"kind": "evolve", "t": 0.6, "points": 4, "weight": 4}
                     initial = {"kind": "product", "bloch": bloch}
                     found[f"{name} from {start}"] = base | {"task": task, "initial": initial}
     return found

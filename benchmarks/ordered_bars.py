@@ -21,7 +21,7 @@ from neurho import correlators as co
 from neurho._types import NumericalError
 from neurho.config import loads
 from neurho.reference import shipped
-from neurho.run.drivers.cumulants import CumulantSearch, make
+from neurho.run.drivers.cumulants import UNCONFIRMED, CumulantSearch, make
 from neurho.run.problem import build
 
 PROBLEM = """
@@ -44,16 +44,22 @@ NAMES = ("sz", "sxsx", "sysy", "szsz", "structure_xx", "structure_yy", "structur
 
 @dataclass(frozen=True)
 class Recording(CumulantSearch):
-    """The search, which keeps what it found where mu changes least, too."""
+    """The search, which keeps what it found at the other amplitude, too."""
 
     orders: list = field(default_factory=list)
 
     def _judged(self, branch, rung, found, state):
-        read = [self._read(branch, co.branch_moments(branch, z)).values for z in (found.z, found.flat)]
+        read = [self._read(branch, co.branch_moments(branch, z)).values for z in (found.other, found.z)]
         read.append(state.values)
         state, row = super()._judged(branch, rung, found, state)
-        self.orders.append((rung, found.z[0], found.flat[0], *map(self.picture.split, read)))
+        self.orders.append((rung, found.other[0], found.z[0], *map(self.picture.split, read)))
         return state, row
+
+
+def averaged(directory):
+    """Means and standard errors of a run by trajectories."""
+    found = json.loads((directory / "summary.json").read_text())["observables"]
+    return {n: (found[n]["mean"], found[n]["error"]) for n in NAMES}
 
 
 def truth(kind, shape, coupling):
@@ -78,8 +84,9 @@ def truth(kind, shape, coupling):
 
 
 def orders(kind, shape, coupling, more):
-    """Of each order what rules see: K, whether with clusters, mu, and by name what was chosen, what it is
-    where mu changes least, what it was in the order before, and its bar."""
+    """Of each order what rules see: K, whether with clusters, mu, and by name the value at the other
+    amplitude (mu = 0), at the one that is chosen (mu changes least), of the order before, and the bar of the run.
+    """
     text = PROBLEM.format(kind=kind, shape=shape, coupling=coupling, more=f'closure = "cumulants"\n{more}')
     problem = build(loads(text), method=lambda setup: Recording(make(setup).picture))
     rows, note = [], ""
@@ -97,9 +104,9 @@ def orders(kind, shape, coupling, more):
     return found, note, len(rows) > len(found)
 
 
-def run(kind, shape, coupling, more):
+def run(kind, shape, coupling, more, reference):
     begin = time.process_time()
-    exact, ladder = truth(kind, shape, coupling)
+    exact, ladder = (averaged(reference), []) if reference else truth(kind, shape, coupling)
     there = time.process_time()
     found, note, unconfirmed = orders(kind, shape, coupling, more)
     case = f"{kind} {shape} J = {coupling}"
@@ -107,32 +114,31 @@ def run(kind, shape, coupling, more):
     print("    " + ", ".join(f"{n} {m:+.4f}" for n, (m, _) in exact.items()))
     for row in found:
         line = []
-        for n, (value, flat, _, bar) in row["values"].items():
+        for n, (zero, value, _, bar) in row["values"].items():
             outside = n in exact and abs(value - exact[n][0]) > bar + 2 * exact[n][1]
-            line.append(f"{n} {value:+.4f}[{flat:+.4f}]({bar:.4f})" + " OUTSIDE" * outside)
+            line.append(f"{n} {value:+.4f}[{zero:+.4f}]({bar:.4f})" + " OUTSIDE" * outside)
         size = (
-            f"K = {row['K']} (all {row['full']}), {row['strings']} strings, mu {row['mu']:.4f} [{row['flat_mu']:.4f}]"
+            f"K = {row['K']} (all {row['full']}), {row['strings']} strings, mu {row['flat_mu']:.4f} [{row['mu']:.4f}]"
         )
         print(f"    {size}: {', '.join(line)}", flush=True)
     return {"case": case, "truth": exact, "orders": found, "note": note, "unconfirmed": unconfirmed, "ladder": ladder}
 
 
 def replayed(row, rule):
-    """(off, bar) of all values of all orders by a rule: values `share` of the way from the chosen amplitude to that
-    where mu changes least, with a range that reaches both.
+    """(off, bar) of all values of all orders by a rule (share, part): values `share` of the way from where mu = 0 to
+    where it changes least, and errors of at least `part` of what these two differ.
     """
-    share, pairs, earlier, differed, exact = rule, [], None, 0.0, row["truth"]
+    (share, part), pairs, earlier, differed, exact = rule, [], None, 0.0, row["truth"]
     for number, order in enumerate(row["orders"]):
         names = [n for n in order["values"] if n in exact]
         chosen, flat, before, _ = np.array([order["values"][n] for n in names]).T
         value = chosen + share * (flat - chosen)
-        before = before if earlier is None else earlier
-        change = np.maximum(np.abs(value - before), max(share, 1 - share) * np.abs(flat - chosen))
+        change = np.maximum(np.abs(value - (before if earlier is None else earlier)), part * np.abs(flat - chosen))
         typical = np.sqrt(np.mean(change**2))
         bar = np.maximum.reduce([change, 0.2 * differed * np.ones(len(change)), 0.05 * typical * np.ones(len(change))])
         bar = np.maximum(bar, 0.2 * typical) if order["K"] == 2 else bar
         if row["unconfirmed"] and number == len(row["orders"]) - 1:
-            bar = 2 * bar
+            bar = UNCONFIRMED * bar
         off = [max(0.0, abs(v - exact[n][0]) - 2 * exact[n][1]) for v, n in zip(value, names, strict=True)]
         pairs.append(np.stack([off, bar], axis=1))
         earlier, differed = value, change
@@ -148,19 +154,23 @@ def judge_hierarchy(rows):
     print(f"hierarchy, all: {told(summary(every))}")
 
 
+RULES = [(0.0, 1.0), (0.5, 0.5), (1.0, 1.0), (1.0, 0.75), (1.0, 0.5), (1.0, 0.25)]
+
+
 def judge(rows, seed):
-    """Values at the chosen amplitude, in the middle, and where mu changes least, on both halves."""
+    """The hierarchy; all cases by today's rule; other rules where the amplitude matters, on two halves."""
     judge_hierarchy(rows)
     rows = [row for row in rows if row["orders"]]
-    chosen, _ = halves([row["case"] for row in rows], seed)
-    for part in (True, False):
-        some = [row for row in rows if (row["case"] in chosen) == part]
-        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-            found = [replayed(row, share) for row in some]
+    matters = [row for row in rows if any(order["mu"] != order["flat_mu"] for order in row["orders"])]
+    chosen, judged = halves([row["case"] for row in matters], seed)
+    for label, names in (("all", {row["case"] for row in rows}), ("chosen on", chosen), ("judged on", judged)):
+        some = [row for row in rows if row["case"] in names]
+        for rule in RULES:
+            found = [replayed(row, rule) for row in some]
             every, last = [np.concatenate(f) for f in found], [f[-1] for f in found]
             width = np.mean(np.concatenate(last)[:, 1])
-            label = f"share {share}, {'chosen' if part else 'judged'} on {len(some)} cases"
-            print(f"{label}: all orders {told(summary(every))}; the last {told(summary(last))}, mean bar {width:.4f}")
+            print(f"{label} {len(some)} cases, rule {rule}: {told(summary(every))}")
+            print(f"    the last order: {told(summary(last))}, mean bar {width:.4f}")
 
 
 def main():
@@ -170,6 +180,7 @@ def main():
     parser.add_argument("--kind", default="square")
     parser.add_argument("--shapes", nargs="+", default=["3,3", "2,4", "2,5", "3,4", "4,4"])
     parser.add_argument("--couplings", nargs="+", default=["0.9,1.1,1.0", "0.9,1.2,1.0", "0.7,1.1,1.0"])
+    parser.add_argument("--reference", type=Path, help="a run of the same model by trajectories")
     parser.add_argument("--weight", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
@@ -179,7 +190,8 @@ def main():
     for shape in given.shapes:
         for coupling in given.couplings:
             try:
-                found = run(given.kind, shape, coupling, f"weight = {given.weight}" if given.weight else "")
+                more = f"weight = {given.weight}" if given.weight else ""
+                found = run(given.kind, shape, coupling, more, given.reference)
             except Exception as error:
                 print(f"{shape} {coupling}: {error}", flush=True)
                 continue
