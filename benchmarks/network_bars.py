@@ -77,30 +77,27 @@ def truth(problem):
 
 
 def facts(driver, before, row, exact):
-    """What rules see of an output, and how far off every mean is."""
+    """What rules see of an output, and how far off every mean is: alike means of a symmetric lattice once."""
     state, picture = row.state, driver.picture
-    spread = np.max(np.abs(state.values[:-1] - state.values[-1]), axis=0, initial=0.0)
-    if driver.ensemble.drawn(driver.ensemble.sizes[-1].weight):
-        spread = np.maximum(spread, np.abs(state.values[-1] - before.state.values[-1]))
-    means = [
-        [name, *map(float, numbers)]
-        for name, parts in picture.split(spread).items()
-        if name != "energy"
-        for numbers in zip(
-            *(np.ravel(v) for v in (parts, row.observables[name].mean, exact[name], row.observables[name].error)),
-            strict=True,
-        )
-    ]
+    apart = np.abs(state.values[:-1] - state.values[-1])
+    lefts = [place.left for place in state.places]
+    if driver.ensemble.drawn(driver.ensemble.sizes[-1].weight):  # what fresh equations still change
+        apart = np.concatenate([apart, np.abs(state.values[-1] - before.state.values[-1])[None]])
+        lefts.insert(-1, lefts[-1])
+    means = {}
+    for name, parts in picture.split(np.arange(picture.count)).items():
+        found = row.observables[name]
+        for place, *numbers in zip(*map(np.ravel, (parts, found.mean, exact[name], found.error)), strict=True):
+            if name != "energy" and abs(numbers[0]) > 1e-9:
+                means[name, round(float(numbers[0]), 9)] = [*map(float, numbers), *apart[:, place].tolist()]
     return {
         "t": row.t,
-        "rms": float(np.sqrt(picture.size_of(spread))),
-        "left": row.diagnostics["equations_left"],
+        "rms": [float(np.sqrt(picture.size_of(part))) for part in apart],
+        "lefts": lefts,
         "fresh": row.diagnostics.get("equations_fresh", 0.0),
         "rate": driver.rate,
         "parameters": row.diagnostics["parameters"],
-        "members": len(state.places),
-        "lefts": [place.left for place in state.places],
-        "means": means,  # name, spread, value, truth, bar
+        "means": [[name, *numbers] for (name, _), numbers in means.items()],  # value, truth, bar, differences
     }
 
 
@@ -118,42 +115,46 @@ def run(name, problem):
 
 
 def bars(row, rule):
-    """(off, bar) of all means of a case by a rule: an error is at least the first times what networks differ, the
-    second times that of all means together, and the third times what the equations leave.
+    """(off, bar) of all means of a case by a rule (twice, alike, left, power): differences between networks count
+    (what the equations leave here / there)^power times; an error is at least `twice` times the largest of them, `alike`
+    times that of all means together, and `left` times what the equations leave.
     """
-    twice, alike, left = rule
-    pairs, worst = [], 0.0
+    (twice, alike, left, power), pairs, worst = rule, [], {}
     for out in row["outputs"]:
-        spread, value, true = np.array([numbers[1:4] for numbers in out["means"]]).T
-        least = np.hypot(alike * out["rms"], left * out["left"] / out["rate"])
-        bar = np.where(spread + np.abs(value) > 1e-12, np.maximum(twice * spread, least), 0.0)
-        bar, worst = np.maximum(bar, MEMORY * worst * (row["kind"] == "evolve")), np.maximum(bar, worst)
-        some = bar > 1e-6  # what vanishes by symmetry has no error
-        pairs.append(np.stack([np.abs(value - true), bar], axis=1)[some])
-    return np.concatenate(pairs)
+        shares = np.minimum(1.0, out["lefts"][-1] / np.maximum(out["lefts"][:-1], 1e-300)) ** power
+        least = np.hypot(alike * np.max(shares * out["rms"]), left * out["lefts"][-1] / out["rate"])
+        for number, (_, value, true, _, *apart) in enumerate(out["means"]):
+            bar = max(twice * float(np.max(shares * apart)), least, MEMORY * worst.get(number, 0.0))
+            worst[number] = max(bar, worst.get(number, 0.0)) * (row["kind"] == "evolve")
+            pairs.append([abs(value - true), bar])
+    return np.array(pairs)
 
 
 def judge(rows, seed):
     """For each kind of task: today's rule, and the narrowest that covers enough on one half, on both halves."""
-    for kind, now in (("stationary", (TWICE, 1.0, LEFT["stationary"])), ("evolve", (TWICE, 1.0, LEFT["evolve"]))):
+    for kind, now in (
+        ("stationary", (TWICE, 1.0, LEFT["stationary"], 0.0)),
+        ("evolve", (TWICE, 1.0, LEFT["evolve"], 0.0)),
+    ):
         mine = [row for row in rows if row["kind"] == kind]
         chosen, _ = halves([row["case"] for row in mine], seed)
         parts = {
             "chosen on": [row for row in mine if row["case"] in chosen],
             "judged on": [row for row in mine if row["case"] not in chosen],
         }
-        grid = itertools.product((0.5, 1.0, 1.5, 2.0), (0.0, 0.25, 0.5, 1.0), LEFTS[kind])
-        found = {rule: summary([bars(row, rule) for row in parts["chosen on"]], draws=1) for rule in grid}
-        enough = {rule: s for rule, s in found.items() if s["inside"] >= ENOUGH * s["of"]}
-        best = min(enough, key=lambda rule: enough[rule]["ratio"])
-        for label, rule in (("now", now), ("narrowest", best)):
+        rules = [now]
+        for powers in ((0.0,), (0.5, 1.0)):
+            grid = itertools.product((0.5, 1.0, 1.5, 2.0), (0.0, 0.5, 1.0), LEFTS[kind], powers)
+            found = {rule: summary([bars(row, rule) for row in parts["chosen on"]], draws=1) for rule in grid}
+            enough = {rule: s for rule, s in found.items() if s["inside"] >= ENOUGH * s["of"]} or {now: {"ratio": 0.0}}
+            rules.append(min(enough, key=lambda rule: enough[rule]["ratio"]))
+        for rule in rules:
             for part, some in parts.items():
                 line = told(summary([bars(row, rule) for row in some]))
-                print(f"{kind}, {label} {rule}, {part} {len(some)} cases: {line}")
-        for ansatz in KINDS:
-            some = [row for row in mine if f" {ansatz} " in row["case"]]
-            for label, rule in (("now", now), ("narrowest", best)):
-                print(f"    {ansatz}, {label}, all {len(some)}: {told(summary([bars(r, rule) for r in some]))}")
+                print(f"{kind}, {rule}, {part} {len(some)} cases: {line}")
+            for ansatz in KINDS:
+                if some := [row for row in mine if f" {ansatz} " in row["case"]]:
+                    print(f"    {ansatz}, all {len(some)}: {told(summary([bars(row, rule) for row in some]))}")
 
 
 def main():
