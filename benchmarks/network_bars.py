@@ -20,7 +20,7 @@ import tomli_w
 from halves import halves, summary, told
 
 from neurho.config import loads
-from neurho.run.drivers.correlator_networks import LEFT, TWICE
+from neurho.run.drivers.correlator_networks import LEFT, POWER, TWICE
 from neurho.run.drivers.correlator_picture import MEMORY
 from neurho.run.problem import build
 
@@ -132,10 +132,8 @@ def bars(row, rule):
 
 def judge(rows, seed):
     """For each kind of task: today's rule, and the narrowest that covers enough on one half, on both halves."""
-    for kind, now in (
-        ("stationary", (TWICE, 1.0, LEFT["stationary"], 0.0)),
-        ("evolve", (TWICE, 1.0, LEFT["evolve"], 0.0)),
-    ):
+    for kind in ("stationary", "evolve"):
+        now = (TWICE, 1.0, LEFT[kind], POWER[kind])
         mine = [row for row in rows if row["kind"] == kind]
         chosen, _ = halves([row["case"] for row in mine], seed)
         parts = {
