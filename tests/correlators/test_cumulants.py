@@ -165,6 +165,21 @@ def test_errors_of_a_torus_cover_the_truth():
     assert again.observables["sz"] == last.observables["sz"]
 
 
+@pytest.mark.slow
+def test_where_mu_gets_below_zero_values_are_those_where_it_changes_least():
+    text = (
+        TORUS.replace("3, 3", "4, 4").replace("0.9, 1.2", "0.9, 1.4") + "weight = 4\n[observables]\nstructure = true\n"
+    )
+    problem = build(loads(text, "torus"))
+    *_, last = problem.snapshots()
+    known = problem.reference()  # trajectories, with errors of 0.001 to 0.006
+    for name in ("sz", "szsz", "sxsx", "structure_xx", "structure_zz"):
+        found, truth, error = last.observables[name], float(known[name]), float(known[f"{name}_error"])
+        assert abs(found.mean - truth) < found.error + 2 * error
+    assert last.diagnostics["order_decay"] < 0
+    assert last.observables["sz"].error < 0.02
+
+
 def test_two_sites_of_a_torus():
     problem = build(loads(TORUS.replace("3, 3", "4, 4") + "weight = 2\n", "torus"))
     (last,) = problem.snapshots()
@@ -186,10 +201,10 @@ def test_a_weight_that_does_not_fit_is_refused():
         build(loads(TORUS + "weight = 9\n", "torus"))
 
 
-def test_errors_double_where_the_next_order_has_no_solution():
+def test_errors_grow_where_the_next_order_has_no_solution():
     first, last = build(loads(TORUS, "torus")).snapshots()
     assert "no ordered state" in last.message
     (before, m_z) = (row.observables["sz"] for row in (first, last))
-    assert m_z.error == pytest.approx(2 * before.error)
+    assert m_z.error == pytest.approx(1.25 * before.error)
     assert abs(m_z.mean - -0.46647) < m_z.error  # exact, by a hierarchy without a cut
-    assert last.diagnostics["error_estimate"] == pytest.approx(2 * first.diagnostics["error_estimate"])
+    assert last.diagnostics["error_estimate"] == pytest.approx(1.25 * first.diagnostics["error_estimate"])

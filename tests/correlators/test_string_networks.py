@@ -224,11 +224,10 @@ def test_an_evolution_follows_the_exact_one_and_goes_on_with_the_same_numbers():
 def test_drawn_rows_find_the_same_state():
     problem = build(loads(CHAIN.replace("filters = 4", "filters = 2") + "rows = 120\n", "chain"))
     assert problem.driver.ensemble.drawn(4)
-    *_, last = problem.snapshots()
     truth = exact.expectations(exact.stationary_state(problem.lindbladian).rho, problem.lindbladian)
-    off = abs(last.observables["sz"].mean - truth["sz"].mean())
-    assert off < 0.1
-    assert off < 2 * np.max(last.observables["sz"].error)
+    for row in problem.snapshots():  # fresh rows move m_z by some hundredths, so that where a search ends is chance
+        m_z = row.observables["sz"]
+        assert abs(m_z.mean - truth["sz"].mean()) < m_z.error < 0.2
 
 
 MODULE = """

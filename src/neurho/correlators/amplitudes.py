@@ -1,8 +1,8 @@
 """Solutions of the equations of an ordered branch by their amplitudes a, and which of them stands for the state.
 
-Exact even means and mu do not depend on a. Where cumulants are cut, a is chosen so that mu does not change with it to
-first order, or, where mu would get below zero on the way there from the mean-field state, so that mu = 0. How values
-then differ from those where mu changes least is an error.
+Exact even means and mu do not depend on a. Where cumulants are cut, a is chosen so that mu changes least with it, to
+first order not at all if it can be. If mu gets below zero on the way there from the mean-field state, as the exact mu
+cannot, how values differ from those where mu = 0 is an error. If no least change is found there, mu = 0 is chosen.
 """
 
 from collections.abc import Callable
@@ -33,15 +33,15 @@ class Point(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The unknowns at the amplitude that is chosen, where mu changes least with it, and at the first one."""
+    """The unknowns at the amplitude that is chosen, at the other one that may be, and at the first one."""
 
     z: np.ndarray
-    flat: np.ndarray
+    other: np.ndarray
     first: np.ndarray
 
 
 def ordered_state(branch: Branch, order: Order, before: tuple[Branch, np.ndarray] | None) -> Solution:
-    """The unknowns z at the amplitude that is chosen as said above.
+    """The unknowns z at the amplitude that is chosen as said above, and at others that tell its error.
 
     - `before`: a branch of fewer strings and its z at the first amplitude.
 
@@ -49,8 +49,10 @@ def ordered_state(branch: Branch, order: Order, before: tuple[Branch, np.ndarray
     """
     path = _Path(branch)
     path.follow(_guess(branch, order, before))
-    flat = path.flat()
-    return Solution(z=path.crossing() if path.crosses else flat, flat=flat, first=path.points[FIRST].z)
+    bends, flat = path.bends, path.flat()
+    zero = path.crossing() if path.crosses else flat
+    z, other = (flat, zero) if bends else (zero, flat)
+    return Solution(z=z, other=other, first=path.points[FIRST].z)
 
 
 class _Newton:
@@ -114,6 +116,17 @@ class _Path:
         """Whether mu gets below zero."""
         return min(point.z[0] for point in self.points.values()) <= 0
 
+    @property
+    def bends(self) -> bool:
+        """Whether mu changes least somewhere between the first amplitude and the last."""
+        slopes = self._slopes
+        return slopes[0] <= 0 or (slopes[0] > slopes[1] and len(slopes) > 2)
+
+    @property
+    def _slopes(self) -> list[float]:
+        """How mu changes, from the smallest amplitude on."""
+        return [float(self.points[a].tangent[0]) for a in sorted(self.points)]
+
     def follow(self, guess: np.ndarray) -> None:
         """Go down until mu rises again, or, below zero, falls faster again.
 
@@ -155,8 +168,7 @@ class _Path:
 
     def flat(self) -> np.ndarray:
         """Where mu changes least with the amplitude, on what was followed."""
-        amplitudes = sorted(self.points)
-        slopes = [float(self.points[a].tangent[0]) for a in amplitudes]
+        amplitudes, slopes = sorted(self.points), self._slopes
         if slopes[0] <= 0:
             return self._root(lambda a: float(self.at(a).tangent[0]), amplitudes[0], amplitudes[1])
         if slopes[0] > slopes[1] and len(slopes) > 2:

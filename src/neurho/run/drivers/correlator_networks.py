@@ -37,6 +37,11 @@ LEFT = {"stationary": 0.4, "evolve": 0.05}
 that are alike may agree and be wrong. Calibrated on small systems (docs/correlators.md).
 """
 
+POWER = {"stationary": 0.5, "evolve": 0.0}
+"""A difference from another network counts as what is left here relative to what is left there, to this power: one that
+is far worse says little. Judged in docs/accuracy/error_bands.md.
+"""
+
 
 class Walking(NamedTuple):
     """Where all networks are, what the last output gave, and the largest differences so far."""
@@ -210,11 +215,13 @@ class StringNetworks(Driver):
                 f"At t = {state.t:.6g} the network of correlators {made or kind} gives NaN or infinite means; take a "
                 "smaller network, or a smaller task.tolerance."
             )
-        spread = np.max(np.abs(values[:-1] - values[-1]), axis=0, initial=0.0)
+        *others, last_left = (place.left for place in state.places)
+        shares = np.minimum(1.0, last_left / np.maximum(others, 1e-300)) ** POWER[self.task.kind]
+        spread = np.max(shares[:, None] * np.abs(values[:-1] - values[-1]), axis=0, initial=0.0)
         size = self.ensemble.sizes[-1]
         if self.ensemble.drawn(size.weight):  # what fresh equations still change
             spread = np.maximum(spread, np.abs(values[-1] - state.values[-1]) if state.step > EVERY else spread)
-        left = LEFT[self.task.kind] * state.places[-1].left / self.rate
+        left = LEFT[self.task.kind] * last_left / self.rate
         least = np.hypot(np.sqrt(picture.size_of(spread)), left)
         spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(TWICE * spread, least), 0.0)
         errors = picture.errors(spread, state.worst if self.task.kind == "evolve" else 0.0)

@@ -23,8 +23,8 @@ from neurho.run.setup import Setup
 DENSE = 7000
 """Strings at most: equations are solved with dense matrices."""
 
-UNCONFIRMED = 2.0
-"""By how much errors grow where the next order has no solution."""
+UNCONFIRMED = 1.25
+"""By how much errors grow where the next order has no solution: chosen on five tori (docs/accuracy/error_bands.md)."""
 
 
 class Expanding(NamedTuple):
@@ -118,8 +118,8 @@ class CumulantSearch(Driver):
         self, branch: co.Branch, rung: co.Rung, found: co.Solution, state: Expanding
     ) -> tuple[Expanding, Snapshot]:
         picture = self.picture
-        reading, flat = (self._read(branch, co.branch_moments(branch, z)) for z in (found.z, found.flat))
-        difference = np.maximum(np.abs(reading.values - state.values), np.abs(reading.values - flat.values))
+        reading, other = (self._read(branch, co.branch_moments(branch, z)) for z in (found.z, found.other))
+        difference = np.maximum(np.abs(reading.values - state.values), np.abs(reading.values - other.values))
         errors = picture.errors(difference, state.difference)
         if rung.weight == 2:  # mean field alone may be near by chance
             least = MEMORY * np.sqrt(picture.size_of(difference))
