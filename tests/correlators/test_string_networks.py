@@ -11,9 +11,9 @@ import pytest
 
 import neurho
 from neurho import correlators as co
-from neurho import exact
+from neurho import exact, records
 from neurho._types import NeurhoError
-from neurho.config import loads
+from neurho.config import dumps, fingerprint, loads
 from neurho.correlators import networks as nets
 from neurho.correlators.networks.cumulants import moments
 from neurho.run.problem import build
@@ -33,6 +33,7 @@ kind = "stationary"
 weight = 4
 max_steps = 25
 """
+PLAIN = CHAIN[: CHAIN.index("[ansatz]")] + '[task]\nkind = "stationary"\n'
 QUENCH = (
     CHAIN.replace('kind = "stationary"', 'kind = "evolve"\nt = 0.2\npoints = 3\ntolerance = 1e-3')
     .replace("max_steps = 25\n", "")
@@ -221,6 +222,69 @@ def test_an_evolution_follows_the_exact_one_and_goes_on_with_the_same_numbers():
     assert np.array_equal(again[-1].observables["sz"].mean, snapshots[-1].observables["sz"].mean)
 
 
+def kept(path, problem, snapshots):
+    """A run directory of what a problem has given."""
+    config = problem.config
+    run = records.create(path, dumps(config), fingerprint=fingerprint(config), seed=0)
+    for snapshot in snapshots:
+        run.record(snapshot)
+    run.save()
+    return str(path)
+
+
+def quench(run, method=""):
+    """From the last state of a run to other couplings, by the same networks or by a method without."""
+    text = QUENCH.replace('bloch = "up"', f'run = "{run}"').replace("[0.9, 1.2, 1.0]", "[0.9, 0.5, 1.0]")
+    if method:
+        text = text.replace('[ansatz]\nkind = "mixture"\nfilters = 4\n', "").replace("weight = 4\n", "")
+        text = text.replace("tolerance = 1e-3", f'method = "{method}"')
+    return build(loads(text, "quench"))
+
+
+@pytest.fixture(scope="module")
+def left(searched, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    exactly = build(loads(PLAIN + 'method = "exact"\n', "exact"))
+    return {
+        "networks": kept(folder / "networks", *searched),
+        "exact": kept(folder / "exact", exactly, exactly.snapshots()),
+    }
+
+
+@pytest.mark.parametrize("source", ["networks", "exact"])
+def test_networks_go_on_from_the_state_of_another_run(searched, left, source):
+    problem = quench(left[source])
+    found = list(problem.snapshots())
+    stationary = exact.stationary_state(searched[0].lindbladian).rho
+    for snapshot, rho in zip(found, exact.evolve(problem.lindbladian, stationary, problem.times), strict=True):
+        truth = exact.expectations(rho, problem.lindbladian)
+        for name in ("sz", "sxsx", "szsz"):
+            mean, error = snapshot.observables[name]
+            assert abs(mean - truth[name].mean()) < min(np.max(error), 0.05), (source, snapshot.t, name)
+    before, first = searched[1][-1].observables["sxsx"].mean, found[0].observables["sxsx"].mean
+    assert (abs(first - before) < 1e-12) == (source == "networks")  # as they stand
+    assert ("was fitted to the last state" in found[0].message) == (source == "exact")
+    if source == "exact":
+        again = list(problem.snapshots(found[1].state))
+        assert np.array_equal(again[-1].observables["sz"].mean, found[-1].observables["sz"].mean)
+
+
+def test_a_search_goes_on_from_the_networks_of_another_run(searched, left):
+    text = CHAIN.replace("[task]", f'[initial]\nrun = "{left["networks"]}"\n[task]').replace("25", "5")
+    *_, last = build(loads(text, "again")).snapshots()
+    assert last.diagnostics["equations_left"] < 1.05 * searched[1][-1].diagnostics["equations_left"]
+
+
+def test_hierarchies_begin_with_what_networks_say(searched, left):
+    problem = quench(left["networks"], "correlators")
+    first = next(problem.snapshots())
+    assert first.observables["sz"].mean == pytest.approx(searched[1][-1].observables["sz"].mean, abs=1e-12)
+    truth = exact.expectations(exact.stationary_state(searched[0].lindbladian).rho, searched[0].lindbladian)
+    assert abs(first.observables["sz"].mean - truth["sz"].mean()) < np.max(first.observables["sz"].error)
+    with pytest.raises(NeurhoError, match="its networks know it with an error"):
+        list(quench(left["networks"], "exact").snapshots())
+
+
 def test_drawn_rows_find_the_same_state():
     problem = build(loads(CHAIN.replace("filters = 4", "filters = 2") + "rows = 120\n", "chain"))
     assert problem.driver.ensemble.drawn(4)
@@ -307,7 +371,7 @@ def test_functions_and_their_parameters_are_networks_too():
             CHAIN.replace('[ansatz]\nkind = "mixture"\nfilters = 4\n', "") + 'method = "correlators"\nrows = 5\n',
             "task.rows.*left out",
         ),
-        (CHAIN.replace("[task]", '[initial]\nrun = "there"\n[task]'), "initial.kind.*product state"),
+        (CHAIN.replace("[task]", '[initial]\nrun = "there"\n[task]'), "initial.run.*no run directory `there`"),
         (CHAIN + "[observables]\npurity = true\n", "observables.purity"),
     ],
 )

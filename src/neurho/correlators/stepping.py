@@ -51,7 +51,7 @@ def search_step(network: AbstractStringNetwork, equations: Equations, metric: fl
     c = string_values(now, equations.columns)[equations.own]
     scale, rates = weights / (1 + dt), equations.matrix(0.0)
     matrix = _scaled(scale, equations.identity - dt * rates)
-    fit = implicit_step(now, equations, matrix, scale * c, place.damping)
+    fit = implicit_step(now, equations.columns, matrix, scale * c, place.damping)
     return Place(
         theta=np.asarray(parameter_vector(fit.network)),
         before=place.theta,
@@ -85,7 +85,7 @@ def flow_step(
     rate = first @ c
     matrix = _scaled(weights, equations.identity - h / 2 * second)
     target = weights * (own + h / 2 * rate)
-    fit = implicit_step(now, equations, matrix, target, place.damping, iterations=3, enough=0.1 * tolerance)
+    fit = implicit_step(now, equations.columns, matrix, target, place.damping, iterations=3, enough=0.1 * tolerance)
     found = string_values(fit.network, equations.columns)[equations.own]
     if place.last:
         r = h / place.last

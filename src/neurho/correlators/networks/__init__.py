@@ -2,11 +2,13 @@
 
 from neurho.correlators.networks.base import (
     AbstractStringNetwork,
+    Slopes,
     parameter_vector,
     string_derivatives,
     string_values,
     with_parameters,
 )
+from neurho.correlators.networks.combined import ProductNetwork, SumNetwork, added, multiplied
 from neurho.correlators.networks.convolution import ConvolutionNetwork, convolution_network
 from neurho.correlators.networks.cumulants import ConnectedNetwork, CumulantNetwork, cumulant_network
 from neurho.correlators.networks.matrix_product import MatrixProductNetwork, matrix_product_network
@@ -31,7 +33,11 @@ __all__ = [
     "MatrixProductNetwork",
     "Means",
     "MixtureNetwork",
+    "ProductNetwork",
+    "Slopes",
     "StringModule",
+    "SumNetwork",
+    "added",
     "as_string_network",
     "convolution_network",
     "cumulant_network",
@@ -39,6 +45,7 @@ __all__ = [
     "from_string_module",
     "matrix_product_network",
     "mixture_network",
+    "multiplied",
     "parameter_vector",
     "product_means",
     "string_derivatives",
