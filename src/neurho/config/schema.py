@@ -152,6 +152,11 @@ def _check_strings(config: Config, network: StringNetwork) -> Iterator[Refusal]:
         yield Refusal("task.method", must, f'it is "{task.method}"')
     if task.method == "correlators" and getattr(task, "closure", None) == "cumulants":
         yield Refusal("task.closure", "be left out where [ansatz] gives a network of correlators", "it is there")
+    if getattr(network, "grow", False) and task.kind == "evolve":
+        yield Refusal("ansatz.grow", 'be false for task.kind = "evolve": searches grow', "it is true")
+    for number, part in enumerate(network.parts if isinstance(network, Combined) else ()):
+        if getattr(part, "grow", False):
+            yield Refusal(f"ansatz.parts.{number}.grow", "be false: parts have fixed sizes", "it is true")
 
 
 def _check_start(config: Config, kind: str) -> Iterator[Refusal]:
@@ -317,7 +322,7 @@ def _check_length(key: str, value: object, sites: int) -> Iterator[Refusal]:
 
 
 KINDS: dict[str, dict[str, type[Table]]] = {
-    name: {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(union)}
+    name: {k: kind for kind in get_args(union) for k in get_args(kind.model_fields["kind"].annotation)}
     for name, union in {
         "lattice": Lattices,
         "model": Models,

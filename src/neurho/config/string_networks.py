@@ -14,6 +14,7 @@ class Cumulants(Table):
 
     kind: Literal["cumulants"]
     filters: MaybeCount = None
+    grow: Flag = False
     size_key: ClassVar[str] = "filters"
 
 
@@ -22,6 +23,7 @@ class Mixture(Table):
 
     kind: Literal["mixture"]
     filters: MaybeCount = None
+    grow: Flag = False
     size_key: ClassVar[str] = "filters"
 
 

@@ -39,7 +39,15 @@ from neurho.correlators.starts import (
     shared_symmetry,
     site_means,
 )
-from neurho.correlators.stepping import Place, flow_start, flow_step, residual, search_start, search_step
+from neurho.correlators.stepping import (
+    Place,
+    flow_start,
+    flow_step,
+    residual,
+    search_start,
+    search_step,
+    search_step_of_first,
+)
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
@@ -103,6 +111,7 @@ __all__ = [
     "residual",
     "search_start",
     "search_step",
+    "search_step_of_first",
     "sector_signs",
     "shared_symmetry",
     "site_means",

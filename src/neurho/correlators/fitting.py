@@ -27,14 +27,14 @@ CHORDS = 2
 FITS = 60
 """Steps at most of a fit to values."""
 
-MOST_DENSE, DENSE_BYTES = 3000, 2e9
+MOST_DENSE, DENSE_BYTES = 5000, 4e9
 """Parameters, and bytes, up to which normal equations are written down."""
 
-PRODUCTS, SOLVED = 200, 1e-6
-"""Products with J at most of a solution without them, and its relative accuracy."""
+PRODUCTS, SOLVED = 100, 1e-2
+"""Products with J at most of a solution without them, and its relative accuracy: a step is tried, not trusted."""
 
-PROBES = 24
-"""Random signs z for the diagonal of J^T J, the mean of (J^T z)^2: to about 30 %."""
+PROBES = 8
+"""Random signs z for the diagonal of J^T J, the mean of (J^T z)^2: to about 50 %."""
 
 Solver: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """The change (J^T J + damping D)^-1 J^T r of parameters for what is missing, r."""
@@ -84,7 +84,12 @@ def normal_equations(
 
 
 def matrix_free(
-    network: AbstractStringNetwork, strings: Strings, matrix: csr_array, scale: np.ndarray | None = None
+    network: AbstractStringNetwork,
+    strings: Strings,
+    matrix: csr_array,
+    scale: np.ndarray | None = None,
+    *,
+    tolerance: float = SOLVED,
 ) -> tuple[np.ndarray, Callable[[float], Solver]]:
     """D, estimated unless it is given, and solvers by LSMR (Fong and Saunders, SIAM J. Sci. Comput. 33, 2950) in
     parameters that D makes alike: nothing is kept but vectors.
@@ -103,7 +108,7 @@ def matrix_free(
     product = LinearOperator(shape, **parts)
 
     def damped(damping: float) -> Solver:
-        options = {"atol": SOLVED, "btol": SOLVED, "conlim": 0.0, "maxiter": PRODUCTS}
+        options = {"atol": tolerance, "btol": tolerance, "conlim": 0.0, "maxiter": PRODUCTS}
         return lambda left: unit * lsmr(product, left, damp=float(np.sqrt(damping)), **options)[0]
 
     return scale, damped

@@ -11,6 +11,7 @@ from neurho.correlators.networks.base import (
 from neurho.correlators.networks.combined import ProductNetwork, SumNetwork, added, multiplied
 from neurho.correlators.networks.convolution import ConvolutionNetwork, convolution_network
 from neurho.correlators.networks.cumulants import ConnectedNetwork, CumulantNetwork, cumulant_network
+from neurho.correlators.networks.growing import Filtered, put_back, with_first
 from neurho.correlators.networks.matrix_product import MatrixProductNetwork, matrix_product_network
 from neurho.correlators.networks.means import Means, product_means
 from neurho.correlators.networks.mixture import MixtureNetwork, mixture_network
@@ -30,6 +31,7 @@ __all__ = [
     "ConvolutionNetwork",
     "CumulantNetwork",
     "Departure",
+    "Filtered",
     "MatrixProductNetwork",
     "Means",
     "MixtureNetwork",
@@ -48,7 +50,9 @@ __all__ = [
     "multiplied",
     "parameter_vector",
     "product_means",
+    "put_back",
     "string_derivatives",
     "string_values",
+    "with_first",
     "with_parameters",
 ]

@@ -60,6 +60,11 @@ class Ensemble:
         """The table [ansatz]."""
         return self.picture.setup.config.ansatz
 
+    @property
+    def grows(self) -> bool:
+        """Whether networks begin with one filter and take more where that helps."""
+        return bool(getattr(self.ansatz, "grow", False))
+
     @cached_property
     def product(self) -> np.ndarray:
         """One-site means `(sites, letters)` that the networks begin with: those of the start; of a search without one

@@ -26,6 +26,9 @@ from neurho.stationary_states.corrections import slowest_rate
 EVERY = 5
 """Steps of a search between outputs."""
 
+STALLED = 0.9
+"""What a step leaves of the residual of the one before where a network that grows takes another filter."""
+
 SETTLED = 0.05
 """Share of the error by which means may still change when a search ends."""
 
@@ -41,8 +44,8 @@ that are alike may agree and be wrong. Calibrated on small systems (docs/correla
 
 
 class Walking(NamedTuple):
-    """Where all networks are, what the last output gave, the largest differences so far, and how far off the start may
-    be, the root mean square over all means.
+    """Where all networks are, what the last output gave, the largest differences so far, how far off the start may be,
+    the root mean square over all means, and how many filters of each network are there (0: all that it has).
     """
 
     step: int
@@ -52,6 +55,7 @@ class Walking(NamedTuple):
     values: np.ndarray
     worst: np.ndarray
     doubt: float
+    filters: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ class StringNetworks(Driver):
         start = co.search_start if self.task.kind == "stationary" else self._flow_start
         places = tuple(start(network) for network in networks)
         none = np.zeros((len(places), self.picture.count))
-        return Walking(step=0, t=0.0, dt=0.0, places=places, values=none, worst=none[0], doubt=0.0)
+        filters = np.full(len(places), int(self.ensemble.grows))
+        return Walking(step=0, t=0.0, dt=0.0, places=places, values=none, worst=none[0], doubt=0.0, filters=filters)
 
     def _begun(self) -> tuple[Walking, str]:
         """All networks at t = 0, and a sentence where they were fitted to the state of another run."""
@@ -132,6 +137,7 @@ class StringNetworks(Driver):
         here = self._at_start(begun.networks)
         if ended is None:
             return here, said
+        here = here._replace(filters=np.zeros_like(here.filters))
         strings = self.picture.symmetry.canonical(self.picture.measured.strings)
         known = self.picture.reading(co.moments_about(ended.fine, strings, None), 0.0).values
         missing = float(np.sqrt(self.picture.size_of(self._values(-1, here.places[-1], 0.0).values - known)))
@@ -183,11 +189,9 @@ class StringNetworks(Driver):
     def _search(self, here: Walking, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
         while here.step < self.task.max_steps:
             step = here.step + 1
-            places = tuple(
-                co.search_step(network, self.ensemble.equations(number, step), self.task.metric, place)
-                for number, (network, place) in enumerate(zip(self.ensemble.members, here.places, strict=True))
-            )
-            here = here._replace(step=step, t=float(step), dt=1.0, places=places)
+            moved = [self._stepped(number, step, here) for number in range(len(here.places))]
+            filters = np.array([count for _, count in moved])
+            here = here._replace(step=step, t=float(step), dt=1.0, places=tuple(p for p, _ in moved), filters=filters)
             if step % EVERY and step < self.task.max_steps:
                 if watch is not None:
                     watch(here)
@@ -196,13 +200,24 @@ class StringNetworks(Driver):
             here, snapshot = self._observe(here)
             change = float(np.sqrt(self.picture.size_of(here.values[-1] - before[-1])))
             error = snapshot.diagnostics["error_estimate"]
-            settled = step > 2 * EVERY and change < SETTLED * max(error, self.task.goal)
+            grown = here.filters[-1] in (0, self.ensemble.sizes[-1].units)
+            settled = bool(grown) and step > 2 * EVERY and change < SETTLED * max(error, self.task.goal)
             snapshot = snapshot._replace(converged=settled and error <= self.task.goal)
             yield snapshot
             if settled:
                 return
             if watch is not None:
                 watch(here)
+
+    def _stepped(self, number: int, step: int, here: Walking) -> tuple[co.Place, int]:
+        """A network a step further, with one more filter for the next where what is left no longer falls."""
+        network, place, count = self.ensemble.members[number], here.places[number], int(here.filters[number])
+        equations, metric = self.ensemble.equations(number, step), self.task.metric
+        if not count or not isinstance(network, nets.CumulantNetwork | nets.MixtureNetwork):
+            return co.search_step(network, equations, metric, place), 0
+        moved = co.search_step_of_first(network, count, equations, metric, place)
+        stalls = 0 < place.left < moved.left / STALLED
+        return moved, min(count + int(stalls), self.ensemble.sizes[number].units)
 
     def _moved(self, here: Walking, t: float, watch: Callable[[Any], None] | None) -> Walking:
         """All networks at t, one after the other."""
@@ -270,7 +285,10 @@ class StringNetworks(Driver):
         rows = self.ensemble.rows_of(size.weight)
         rung = co.Rung(weight=size.weight, full=size.weight, parts=(), complete=False)
         snapshot = picture.snapshot(state, found[-1], errors, rung, central=False)
-        more = {"strings": float(rows), "parameters": float(len(last.theta)), "equations_left": last.left}
+        count = len(last.theta)
+        if int(state.filters[-1]):
+            count = self.ensemble.parameters_of(int(state.filters[-1]))
+        more = {"strings": float(rows), "parameters": float(count), "equations_left": last.left}
         if self.ensemble.fresh is not None and self.task.kind == "stationary":
             network = nets.with_parameters(self.ensemble.members[-1], last.theta)
             fresh, weights = self.ensemble.fresh, self.ensemble.fresh.weights(self.task.metric)

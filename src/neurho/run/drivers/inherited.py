@@ -82,9 +82,8 @@ def last_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
     """
     found = last_state(setup, make)
     if not found.complete:
-        but = f"it keeps strings of at most {found.fine.full} of {setup.lattice.sites} sites"
-        if found.networks is not None:
-            but = "its networks know it with an error"
+        full, sites = found.fine.full, setup.lattice.sites
+        but = f"it keeps strings of at most {full} of {sites} sites" if full < sites else "it knows it with an error"
         raise NeurhoError(
             "Key `initial.run` must be a run that knows its whole state, which task.method = "
             f'"{setup.config.task.method}" begins with, but {but}; set task.method = "correlators".'
