@@ -366,10 +366,8 @@ def test_a_module_in_a_file_runs_where_it_is_trusted(tmp_path):
     assert np.isfinite(last.observables["sz"].mean)
 
 
-PARTS = CHAIN.replace(
-    '"mixture"\nfilters = 4', '"KIND"\n[[ansatz.parts]]\nkind = "mixture"\nfilters = 2\n[[ansatz.parts]]\n'
-)
-PARTS = PARTS.replace("[task]", 'kind = "matrix-product"\nbond = 1\n[task]').replace("25", "5")
+PARTS = CHAIN.replace('"mixture"', '"KIND"\n[[ansatz.parts]]\nkind = "mixture"').replace("filters = 4", "filters = 1")
+PARTS = PARTS.replace("[task]", '[[ansatz.parts]]\nkind = "matrix-product"\nbond = 1\n[task]').replace("25", "5")
 
 
 @pytest.mark.parametrize(("kind", "made"), [("product", nets.ProductNetwork), ("sum", nets.SumNetwork)])
@@ -393,6 +391,24 @@ def test_sums_and_products_are_what_their_parts_give():
         nets.multiplied(one)
     with pytest.raises(NeurhoError, match="must be networks of correlators"):
         nets.added(one, lambda word: 1.0)
+
+
+def test_another_filter_leaves_the_state_as_it_is():
+    network, strings = made("mixture"), random_strings(4, 4, 40)
+    one = moved(nets.with_first(network, 1))
+    whole = nets.put_back(network, one)
+    np.testing.assert_allclose(nets.string_values(whole, strings), nets.string_values(one, strings), atol=1e-14)
+    np.testing.assert_array_equal(whole.letters[1], network.letters[1])
+
+
+def test_a_search_takes_more_filters_where_it_no_longer_gets_better():
+    problem = build(loads(CHAIN.replace("filters = 4", "filters = 2\ngrow = true").replace("25", "15"), "chain"))
+    found = list(problem.snapshots())
+    sizes = [problem.driver.ensemble.parameters_of(units) for units in (1, 2)]
+    assert found[-1].diagnostics["parameters"] == sizes[1] > sizes[0]
+    assert found[-1].diagnostics["equations_left"] < 0.3
+    again = list(problem.snapshots(found[0].state))
+    assert np.array_equal(again[-1].observables["sz"].mean, found[-1].observables["sz"].mean)
 
 
 class Number(eqx.Module):
