@@ -45,11 +45,8 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     for terms in asked.terms:
         network, equations, matrix, left = problem(terms)
-        print(
-            f"{nets.parameter_vector(network).size} parameters, {equations.size} rows, {equations.columns.size} columns",
-            flush=True,
-        )
         slopes = nets.Slopes(network, equations.columns)
+        print(f"{slopes.shape[1]} parameters, {equations.size} rows, {slopes.shape[0]} columns", flush=True)
         for way in (fitting.matrix_free, fitting.normal_equations):
             if way is fitting.normal_equations and slopes.shape[1] > asked.dense_most:
                 continue

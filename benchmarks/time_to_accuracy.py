@@ -18,8 +18,8 @@ the band only in its last output is reported as such (`outputs_inside` = 1).
 - `netket-tdvp`: TDVP with Heun steps of 1e-3, QGTJacobianDense with diag_shift 1e-3 and a Cholesky solve, to t = 10.
 - `ising6-...`: the same for the ring: continuation with Eq. 2, M = Mtilde = 12, and 4,096 samples, NetKet's
   SteadyState, and `correlators` by their defaults.
-- `...-string-networks`: a mixture of products as a network of correlators, 8 terms, all equations of up to 6 sites of the ring and
-  of up to 7 of the torus, and no other setting.
+- `...-string-networks`: a mixture of products as a network of correlators, all equations of up to 6 sites, and no
+  other setting.
 - `xyz33-...`: the same for the torus: Eq. 2 and labels with translations, M = Mtilde = 18 and 36, 4,096 samples.
 
 NetKet 3.23, MCMixedState with the NDM (alpha = beta = M/N: as many parameters), 16,384 samples of the diagonal, normal
@@ -117,8 +117,12 @@ def by_correlators(where: System) -> str:
     return physics(where) + 'method = "correlators"\n'
 
 
-def by_string_networks(where: System, filters: int = 8) -> str:
-    return physics(where) + f'weight = {min(where.sites, 7)}\n[ansatz]\nkind = "mixture"\nfilters = {filters}\n'
+WEIGHT = 6
+"""Sites of strings whose equations networks of correlators are fitted to."""
+
+
+def by_string_networks(where: System) -> str:
+    return physics(where) + f'weight = {WEIGHT}\n[ansatz]\nkind = "mixture"\n'
 
 
 def system(name: str) -> System:
