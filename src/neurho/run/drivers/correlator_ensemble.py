@@ -107,7 +107,9 @@ class Ensemble:
 
     def parameters_of(self, units: int) -> int:
         """Parameters of a network of some size."""
-        return nets.parameter_vector(self.blank_network(units)).size
+        if self.ansatz.size_key == "":
+            return nets.parameter_vector(self.blank_network(units)).size
+        return jax.eval_shape(lambda: nets.parameter_vector(self.blank_network(units))).size  # nothing is drawn
 
     @cached_property
     def sizes(self) -> list[Size]:
