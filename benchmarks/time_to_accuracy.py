@@ -18,6 +18,8 @@ the band only in its last output is reported as such (`outputs_inside` = 1).
 - `netket-tdvp`: TDVP with Heun steps of 1e-3, QGTJacobianDense with diag_shift 1e-3 and a Cholesky solve, to t = 10.
 - `ising6-...`: the same for the ring: continuation with Eq. 2, M = Mtilde = 12, and 4,096 samples, NetKet's
   SteadyState, and `correlators` by their defaults.
+- `...-string-networks`: a mixture of products as a network of correlators, all equations of up to 6 sites, and no
+  other setting.
 - `xyz33-...`: the same for the torus: Eq. 2 and labels with translations, M = Mtilde = 18 and 36, 4,096 samples.
 
 NetKet 3.23, MCMixedState with the NDM (alpha = beta = M/N: as many parameters), 16,384 samples of the diagonal, normal
@@ -113,6 +115,14 @@ def network(where: System, kind: str = "rbm", times: int = 1) -> str:
 
 def by_correlators(where: System) -> str:
     return physics(where) + 'method = "correlators"\n'
+
+
+WEIGHT = 6
+"""Sites of strings whose equations networks of correlators are fitted to."""
+
+
+def by_string_networks(where: System) -> str:
+    return physics(where) + f'weight = {WEIGHT}\n[ansatz]\nkind = "mixture"\n'
 
 
 def system(name: str) -> System:
@@ -235,6 +245,7 @@ ATTEMPTS: dict[str, Callable[[], Iterator[Values]]] = {
         for name, where in (("ising6", RING), ("xyz33", TORUS))
         for attempt, run in {
             "correlators": lambda where=where: neurho(by_correlators(where), []),
+            "string-networks": lambda where=where: neurho(by_string_networks(where), []),
             "continuation": lambda where=where: neurho(network(where), []),
             "netket-steady": lambda where=where: netket_steady(where),
             "netket-steady-fast": lambda where=where: netket_steady(where, 1024, 0.05, 1e-3),

@@ -1,6 +1,6 @@
 """Networks that stand for density matrices, the states that they begin in, and files of their parameters."""
 
-from neurho.correlators.networks import AbstractStringNetwork, from_string_module
+from neurho.correlators.networks import AbstractStringNetwork, added, from_string_module, multiplied
 from neurho.matrix_elements.fitting import fitted_product
 from neurho.matrix_elements.networks import (
     MPDO,
@@ -63,6 +63,7 @@ __all__ = [
     "Symmetrised",
     "Table",
     "TiedRBM",
+    "added",
     "as_liouville",
     "density_matrix",
     "enlarged",
@@ -74,6 +75,7 @@ __all__ = [
     "level_amplitudes",
     "level_state",
     "load_parameters",
+    "multiplied",
     "parameter_count",
     "product_state",
     "random_convolution",

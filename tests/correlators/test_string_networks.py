@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.sparse import csr_array, random_array
 
 import neurho
 from neurho import correlators as co
-from neurho import exact
+from neurho import exact, records
 from neurho._types import NeurhoError
-from neurho.config import loads
+from neurho.config import dumps, fingerprint, loads
+from neurho.correlators import fitting
 from neurho.correlators import networks as nets
 from neurho.correlators.networks.cumulants import moments
 from neurho.run.problem import build
@@ -33,6 +35,7 @@ kind = "stationary"
 weight = 4
 max_steps = 25
 """
+PLAIN = CHAIN[: CHAIN.index("[ansatz]")] + '[task]\nkind = "stationary"\n'
 QUENCH = (
     CHAIN.replace('kind = "stationary"', 'kind = "evolve"\nt = 0.2\npoints = 3\ntolerance = 1e-3')
     .replace("max_steps = 25\n", "")
@@ -66,10 +69,12 @@ def made(kind, sites=4):
         "matrix-product": lambda: nets.matrix_product_network(key, given, 2),
         "convolution": lambda: nets.departing(convolution, given, moves),
         "connected": lambda: nets.departing(convolution, given, moves, connected=True),
+        "product": lambda: nets.multiplied(made("mixture"), nets.matrix_product_network(key, np.ones_like(given), 2)),
+        "sum": lambda: nets.added(made("mixture"), made("matrix-product")),
     }[kind]()
 
 
-KINDS = ("cumulants", "mixture", "matrix-product", "convolution", "connected")
+KINDS = ("cumulants", "mixture", "matrix-product", "convolution", "connected", "product", "sum")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,6 +100,41 @@ def test_derivatives_are_those_of_differences(kind):
         np.testing.assert_allclose(values, nets.string_values(network, strings)[rows], atol=1e-14)
         slopes[rows] = part @ np.asarray(direction)
     np.testing.assert_allclose(slopes, (ahead - behind) / (2 * h), atol=1e-8)
+
+
+def test_least_squares_without_matrices_are_those_with_them():
+    """J v and J^T u, and a damped step with the same D: LSMR to 1e-8 of |J| |r|."""
+    network, strings = moved(made("mixture")), random_strings(4, 4, 60)
+    matrix = csr_array(random_array((50, strings.size), density=0.1, rng=np.random.default_rng(2)))
+    slopes, rng = nets.Slopes(network, strings), np.random.default_rng(4)
+    dense = fitting.derivatives(network, strings, csr_array(np.eye(strings.size)))
+    v, u = rng.normal(size=slopes.shape[1]), rng.normal(size=strings.size)
+    np.testing.assert_allclose(slopes.along(v), dense @ v, atol=1e-12)
+    np.testing.assert_allclose(slopes.back(u), u @ dense, atol=1e-12)
+    scale, solver = fitting.normal_equations(network, strings, matrix)
+    _, free = fitting.matrix_free(network, strings, matrix, scale, tolerance=1e-8)
+    estimated, _ = fitting.matrix_free(network, strings, matrix)
+    left = rng.normal(size=50)
+    expected = solver(1e-2)(left)
+    np.testing.assert_allclose(free(1e-2)(left), expected, atol=1e-4 * np.linalg.norm(expected))
+    assert np.all((0.02 * scale < estimated) & (estimated < 10 * scale))
+
+
+def test_large_problems_are_matrix_free_and_say_so(monkeypatch):
+    """The same step both ways, but for LSMR's 1e-2, and the noise of D from 8 probes, times a damping of 1e-3."""
+    monkeypatch.setattr(fitting, "CHORDS", 0)
+    ring, network = neurho.chain(4, periodic=True), made("mixture")
+    symmetry, found = co.Symmetry(ring.translations, 4), []
+    equations = co.build_equations(co.string_terms(neurho.xyz(ring)), symmetry, co.all_rows(symmetry, 4))
+    for most in (5000, 1):
+        monkeypatch.setattr(fitting, "MOST_DENSE", most)
+        place = co.search_step(network, equations, 1 / 3, co.search_start(network))
+        moved = nets.string_values(nets.with_parameters(network, place.theta), equations.columns)
+        found.append(moved - nets.string_values(network, equations.columns))
+    assert np.max(np.abs(found[0])) > 0.05
+    assert np.linalg.norm(found[1] - found[0]) < 0.1 * np.linalg.norm(found[0])
+    assert np.any(found[1] != found[0])
+    assert build(loads(CHAIN, "chain")).describe()["least_squares"] == "matrix-free"
 
 
 def partitions(items):
@@ -221,6 +261,70 @@ def test_an_evolution_follows_the_exact_one_and_goes_on_with_the_same_numbers():
     assert np.array_equal(again[-1].observables["sz"].mean, snapshots[-1].observables["sz"].mean)
 
 
+def kept(path, problem, snapshots):
+    """A run directory of what a problem has given."""
+    config = problem.config
+    run = records.create(path, dumps(config), fingerprint=fingerprint(config), seed=0)
+    for snapshot in snapshots:
+        run.record(snapshot)
+    run.save()
+    return str(path)
+
+
+def quench(run, method=""):
+    """From the last state of a run to other couplings, by the same networks or by a method without."""
+    text = QUENCH.replace('bloch = "up"', f'run = "{run}"').replace("[0.9, 1.2, 1.0]", "[0.9, 0.5, 1.0]")
+    if method:
+        text = text.replace('[ansatz]\nkind = "mixture"\nfilters = 4\n', "").replace("weight = 4\n", "")
+        text = text.replace("tolerance = 1e-3", f'method = "{method}"')
+    return build(loads(text, "quench"))
+
+
+@pytest.fixture(scope="module")
+def left(searched, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    exactly = build(loads(PLAIN + 'method = "exact"\n', "exact"))
+    return {
+        "networks": kept(folder / "networks", *searched),
+        "exact": kept(folder / "exact", exactly, exactly.snapshots()),
+    }
+
+
+@pytest.mark.parametrize("source", ["networks", "exact"])
+def test_networks_go_on_from_the_state_of_another_run(searched, left, source):
+    problem = quench(left[source])
+    found = list(problem.snapshots())
+    stationary = exact.stationary_state(searched[0].lindbladian).rho
+    for snapshot, rho in zip(found, exact.evolve(problem.lindbladian, stationary, problem.times), strict=True):
+        truth = exact.expectations(rho, problem.lindbladian)
+        for name in ("sz", "sxsx", "szsz"):
+            mean, error = snapshot.observables[name]
+            assert abs(mean - truth[name].mean()) < min(np.max(error), 0.05), (source, snapshot.t, name)
+    before, first = searched[1][-1].observables["sxsx"].mean, found[0].observables["sxsx"].mean
+    assert (abs(first - before) < 1e-12) == (source == "networks")  # as they stand
+    assert ("was fitted to the last state" in found[0].message) == (source == "exact")
+    if source == "exact":
+        again = list(problem.snapshots(found[1].state))
+        assert np.array_equal(again[-1].observables["sz"].mean, found[-1].observables["sz"].mean)
+
+
+def test_a_search_goes_on_from_the_networks_of_another_run(searched, left):
+    text = CHAIN.replace("[task]", f'[initial]\nrun = "{left["networks"]}"\n[task]').replace("25", "5")
+    *_, last = build(loads(text, "again")).snapshots()
+    assert last.diagnostics["equations_left"] < 1.05 * searched[1][-1].diagnostics["equations_left"]
+
+
+def test_hierarchies_begin_with_what_networks_say(searched, left):
+    problem = quench(left["networks"], "correlators")
+    assert problem.reference() is None
+    first = next(problem.snapshots())
+    assert first.observables["sz"].mean == pytest.approx(searched[1][-1].observables["sz"].mean, abs=1e-12)
+    truth = exact.expectations(exact.stationary_state(searched[0].lindbladian).rho, searched[0].lindbladian)
+    assert abs(first.observables["sz"].mean - truth["sz"].mean()) < np.max(first.observables["sz"].error)
+    with pytest.raises(NeurhoError, match="it knows it with an error"):
+        list(quench(left["networks"], "exact").snapshots())
+
+
 def test_drawn_rows_find_the_same_state():
     problem = build(loads(CHAIN.replace("filters = 4", "filters = 2") + "rows = 120\n", "chain"))
     assert problem.driver.ensemble.drawn(4)
@@ -259,6 +363,58 @@ def test_a_module_in_a_file_runs_where_it_is_trusted(tmp_path):
     *_, last = build(config, trust=True).snapshots()
     assert last.diagnostics["parameters"] > 10
     assert np.isfinite(last.observables["sz"].mean)
+
+
+PARTS = CHAIN.replace('"mixture"', '"KIND"\n[[ansatz.parts]]\nkind = "mixture"').replace("filters = 4", "filters = 1")
+PARTS = PARTS.replace("[task]", '[[ansatz.parts]]\nkind = "matrix-product"\nbond = 1\n[task]').replace("25", "5")
+
+
+@pytest.mark.parametrize(("kind", "made"), [("product", nets.ProductNetwork), ("sum", nets.SumNetwork)])
+def test_sums_and_products_in_a_file_begin_in_the_product_state(kind, made):
+    ensemble = build(loads(PARTS.replace("KIND", kind), kind)).driver.ensemble
+    assert isinstance(ensemble.members[-1], made)
+    strings = random_strings(4, 4, 40)
+    expected = np.prod(ensemble.product[np.arange(4), strings.dense(4)], axis=1)
+    np.testing.assert_allclose(nets.string_values(ensemble.members[-1], strings), expected, atol=1e-14)
+
+
+@pytest.mark.slow
+def test_a_product_in_a_file_finds_the_stationary_state():
+    problem = build(loads(PARTS.replace("KIND", "product"), "product"))
+    *_, last = problem.snapshots()
+    truth = exact.expectations(exact.stationary_state(problem.lindbladian).rho, problem.lindbladian)
+    assert abs(last.observables["sz"].mean - truth["sz"].mean()) < min(0.2, np.max(last.observables["sz"].error))
+
+
+def test_sums_and_products_are_what_their_parts_give():
+    strings, one, two = random_strings(4, 4, 40), moved(made("mixture")), moved(made("matrix-product"), seed=2)
+    a, b = nets.string_values(one, strings), nets.string_values(two, strings)
+    np.testing.assert_allclose(nets.string_values(nets.multiplied(one, two), strings), a * b, atol=1e-14)
+    np.testing.assert_allclose(nets.string_values(nets.added(one, two), strings), (a + b) / 2, atol=1e-14)
+    uneven = nets.SumNetwork((one, two), jnp.log(jnp.array([3.0])))
+    np.testing.assert_allclose(nets.string_values(uneven, strings), a / 4 + 3 * b / 4, atol=1e-14)
+    with pytest.raises(NeurhoError, match="`networks` must be two or more, but there is one"):
+        nets.multiplied(one)
+    with pytest.raises(NeurhoError, match="must be networks of correlators"):
+        nets.added(one, lambda word: 1.0)
+
+
+def test_another_filter_leaves_the_state_as_it_is():
+    network, strings = made("mixture"), random_strings(4, 4, 40)
+    one = moved(nets.with_first(network, 1))
+    whole = nets.put_back(network, one)
+    np.testing.assert_allclose(nets.string_values(whole, strings), nets.string_values(one, strings), atol=1e-14)
+    np.testing.assert_array_equal(whole.letters[1], network.letters[1])
+
+
+def test_a_search_takes_more_filters_where_it_no_longer_gets_better():
+    problem = build(loads(CHAIN.replace("filters = 4", "filters = 2\ngrow = true").replace("25", "15"), "chain"))
+    found = list(problem.snapshots())
+    sizes = [problem.driver.ensemble.parameters_of(units) for units in (1, 2)]
+    assert found[-1].diagnostics["parameters"] == sizes[1] > sizes[0]
+    assert found[-1].diagnostics["equations_left"] < 0.3
+    again = list(problem.snapshots(found[0].state))
+    assert np.array_equal(again[-1].observables["sz"].mean, found[-1].observables["sz"].mean)
 
 
 class Number(eqx.Module):
@@ -301,12 +457,18 @@ def test_functions_and_their_parameters_are_networks_too():
             CHAIN.replace("weight = 4\n", "") + 'method = "bosh3"\nt_max = 1.0\n',
             'task.method.*be "correlators" for ansatz.kind = "mixture"',
         ),
+        (PARTS.replace('"KIND"', '"sum"').replace('"mixture"', '"mix"'), r"ansatz.parts\[0\].kind` must be"),
+        (PARTS.replace('"KIND"', '"sum"').replace("bond = 1", "bonds = 1"), r"ansatz.parts\[1\].bonds` is not known"),
+        (CHAIN.replace('"mixture"\nfilters = 4', '"sum"\nparts = []'), "ansatz.parts` must be two or more tables"),
+        (PARTS.replace('"KIND"', '"product"').replace("filters = 1", "filters = 30"), "ansatz.parts.*smaller parts"),
+        (CHAIN.replace("filters = 4", "grow = 1"), "ansatz.grow` must be true or false"),
+        (QUENCH.replace("filters = 4", "grow = true"), "ansatz.grow.*searches grow"),
         (CHAIN + 'closure = "cumulants"\n', "task.closure.*left out"),
         (
             CHAIN.replace('[ansatz]\nkind = "mixture"\nfilters = 4\n', "") + 'method = "correlators"\nrows = 5\n',
             "task.rows.*left out",
         ),
-        (CHAIN.replace("[task]", '[initial]\nrun = "there"\n[task]'), "initial.kind.*product state"),
+        (CHAIN.replace("[task]", '[initial]\nrun = "there"\n[task]'), "initial.run.*no run directory `there`"),
         (CHAIN + "[observables]\npurity = true\n", "observables.purity"),
     ],
 )

@@ -13,7 +13,7 @@ from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.modules import PythonModule
 from neurho.config.processor import Coupling, Drive, Gate, Processor, check_fidelity
 from neurho.config.pulses import Pulse
-from neurho.config.string_networks import StringNetwork
+from neurho.config.string_networks import PARTS, Combined, StringNetwork
 from neurho.config.tables import (
     Chain,
     Convolution,
@@ -152,9 +152,11 @@ def _check_strings(config: Config, network: StringNetwork) -> Iterator[Refusal]:
         yield Refusal("task.method", must, f'it is "{task.method}"')
     if task.method == "correlators" and getattr(task, "closure", None) == "cumulants":
         yield Refusal("task.closure", "be left out where [ansatz] gives a network of correlators", "it is there")
-    if task.method == "correlators" and isinstance(config.initial, State):
-        must = "begin in a product state for a network of correlators"
-        yield Refusal("initial.kind", must, 'it is "state"')
+    if getattr(network, "grow", False) and task.kind == "evolve":
+        yield Refusal("ansatz.grow", 'be false for task.kind = "evolve": searches grow', "it is true")
+    for number, part in enumerate(network.parts if isinstance(network, Combined) else ()):
+        if getattr(part, "grow", False):
+            yield Refusal(f"ansatz.parts.{number}.grow", "be false: parts have fixed sizes", "it is true")
 
 
 def _check_start(config: Config, kind: str) -> Iterator[Refusal]:
@@ -320,7 +322,7 @@ def _check_length(key: str, value: object, sites: int) -> Iterator[Refusal]:
 
 
 KINDS: dict[str, dict[str, type[Table]]] = {
-    name: {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(union)}
+    name: {k: kind for kind in get_args(union) for k in get_args(kind.model_fields["kind"].annotation)}
     for name, union in {
         "lattice": Lattices,
         "model": Models,
@@ -334,9 +336,10 @@ KINDS: dict[str, dict[str, type[Table]]] = {
 
 PLAIN: dict[str, type[Table]] = {"observables": Observables, "output": Output}
 PULSES: dict[str, type[Table]] = {get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(Pulse)}
-NESTED: dict[type[Table], dict[str, type[Table]]] = {
+NESTED: dict[type[Table], dict[str, type[Table] | dict[str, type[Table]]]] = {
+    Combined: {"parts": PARTS},
     Custom: {"hamiltonian": Term, "jumps": JumpTerm},
     Matrices: {"hamiltonian": MatrixTerm, "jumps": MatrixJump},
     Processor: {"drives": Drive, "couplings": Coupling, "gates": Gate},
 }
-"""Keys that hold lists of tables."""
+"""Keys that hold lists of tables, of one make or of one for each kind."""

@@ -1,7 +1,9 @@
 """Tables of networks of correlators: real functions of operator strings, for `task.method = "correlators"`."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+
+from pydantic import Field
 
 from neurho.config.modules import PythonModule
 from neurho.config.tables import Count, Flag, MaybeCount, Table
@@ -12,6 +14,7 @@ class Cumulants(Table):
 
     kind: Literal["cumulants"]
     filters: MaybeCount = None
+    grow: Flag = False
     size_key: ClassVar[str] = "filters"
 
 
@@ -20,6 +23,7 @@ class Mixture(Table):
 
     kind: Literal["mixture"]
     filters: MaybeCount = None
+    grow: Flag = False
     size_key: ClassVar[str] = "filters"
 
 
@@ -52,10 +56,44 @@ class StringModule(PythonModule):
     size_key: ClassVar[str] = ""
 
 
-StringNetwork: TypeAlias = Cumulants | Mixture | MatrixProduct | StringConvolution | StringModule
+Part: TypeAlias = Cumulants | Mixture | MatrixProduct | StringConvolution
+"""What networks of several parts are made of."""
 
-STRING_KINDS = tuple(get_args(table.model_fields["kind"].annotation)[0] for table in get_args(StringNetwork))
+
+class Combined(Table):
+    """A product of networks, or a mixture of them: `parts` of any kind but modules of one's own."""
+
+    kind: Literal["product", "sum"]
+    parts: Annotated[
+        tuple[Annotated[Part, Field(discriminator="kind")], ...],
+        Field(min_length=2, description="two or more tables [[ansatz.parts]], each with a kind"),
+    ]
+    size_key: ClassVar[str] = "parts"
+
+    def sizes(self, units: int) -> list[int]:
+        """Sizes of the parts where the largest that is given has `units`; those that are not given have as many."""
+        given = [getattr(part, part.size_key) for part in self.parts]
+        most = max(filter(None, given), default=1)
+        return [units if size is None else max(1, round(size * units / most)) for size in given]
+
+
+StringNetwork: TypeAlias = Cumulants | Mixture | MatrixProduct | StringConvolution | StringModule | Combined
+
+STRING_KINDS = tuple(
+    kind for table in get_args(StringNetwork) for kind in get_args(table.model_fields["kind"].annotation)
+)
 """The kinds of [ansatz] that are networks of correlators."""
+
+PARTS: dict[str, type[Table]] = {get_args(table.model_fields["kind"].annotation)[0]: table for table in get_args(Part)}
+"""Tables of parts by their kind."""
+
+
+def asked_units(network: StringNetwork) -> int | None:
+    """The size that a table asks for; of parts the largest; None where it leaves that to the program."""
+    tables = network.parts if isinstance(network, Combined) else (network,)
+    given = [getattr(table, table.size_key, None) for table in tables]
+    return max(filter(None, given), default=None)
+
 
 DEFAULTS: dict[str, Any] = {"rows": 2000, "metric": 1 / 3, "tolerance": 1e-4}
 """Keys of [task] where a network of correlators is asked for; a search has `max_steps`, too."""

@@ -131,17 +131,19 @@ def _pulses(raw: object, wrong: list[str]) -> dict[str, Table]:
     return found
 
 
-def _entries(path: str, model: type[Table], raw: object, wrong: list[str]) -> bool:
+def _entries(path: str, model: type[Table] | dict[str, type[Table]], raw: object, wrong: list[str]) -> bool:
     """Check a list of tables one by one, so that a sentence can name the entry; whether one is wrong."""
     before = len(wrong)
     for number, entry in enumerate(raw if isinstance(raw, list) else []):
         if not isinstance(entry, dict):
             wrong.append(f"key `{path}[{number}]` must be a table, but it is {shown(entry)}.")
             continue
+        one = _kind(f"{path}[{number}]", entry, model, wrong) if isinstance(model, dict) else model
         try:
-            model.model_validate(entry)
+            if one is not None:
+                one.model_validate(entry)
         except ValidationError as error:
-            wrong += _sentences(f"{path}[{number}].", model, error, entry)
+            wrong += _sentences(f"{path}[{number}].", one or Table, error, entry)
     return len(wrong) > before
 
 

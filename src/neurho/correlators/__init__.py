@@ -4,6 +4,7 @@ from neurho.correlators.amplitudes import Solution, ordered_state
 from neurho.correlators.basis import from_correlators, letters, operator_strings, product_letters, to_correlators
 from neurho.correlators.cumulants import Cumulants, build_cumulants
 from neurho.correlators.equations import StringTerms, invariant_moves, sector_signs, string_terms
+from neurho.correlators.fitting import Fitted, dense_bytes, fit_values, is_matrix_free
 from neurho.correlators.hierarchy import Hierarchy, build_hierarchy
 from neurho.correlators.ordered import (
     Branch,
@@ -28,6 +29,7 @@ from neurho.correlators.starts import (
     Dense,
     Kept,
     Known,
+    OfNetwork,
     all_values,
     begin,
     dense,
@@ -35,8 +37,17 @@ from neurho.correlators.starts import (
     moments_about,
     purity,
     shared_symmetry,
+    site_means,
 )
-from neurho.correlators.stepping import Place, flow_start, flow_step, residual, search_start, search_step
+from neurho.correlators.stepping import (
+    Place,
+    flow_start,
+    flow_step,
+    residual,
+    search_start,
+    search_step,
+    search_step_of_first,
+)
 from neurho.correlators.strings import Strings, Symmetry, all_strings, from_dense, joined
 
 __all__ = [
@@ -45,11 +56,13 @@ __all__ = [
     "Cumulants",
     "Dense",
     "Equations",
+    "Fitted",
     "Hierarchy",
     "Kept",
     "Known",
     "Measured",
     "Moments",
+    "OfNetwork",
     "Order",
     "Place",
     "Rows",
@@ -69,12 +82,15 @@ __all__ = [
     "build_hierarchy",
     "cumulant_ladder",
     "dense",
+    "dense_bytes",
     "drawn_rows",
+    "fit_values",
     "flow_start",
     "flow_step",
     "from_correlators",
     "from_dense",
     "invariant_moves",
+    "is_matrix_free",
     "joined",
     "kept",
     "ladder",
@@ -95,8 +111,10 @@ __all__ = [
     "residual",
     "search_start",
     "search_step",
+    "search_step_of_first",
     "sector_signs",
     "shared_symmetry",
+    "site_means",
     "smallest_eigenvalue",
     "start",
     "stationary_state",

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from neurho.correlators.basis import to_correlators
 from neurho.correlators.equations import StringTerms, invariant_moves, sector_signs
 from neurho.correlators.hierarchy import Hierarchy
+from neurho.correlators.networks.base import AbstractStringNetwork, string_values
 from neurho.correlators.solving import Moments
 from neurho.correlators.strings import IDENTITY, Strings, Symmetry, from_dense, joined
 
@@ -80,7 +81,37 @@ class Dense(NamedTuple):
         return bool(np.max(np.abs(self.table * odd)) < SAME)
 
 
-Known: TypeAlias = Kept | Dense
+class OfNetwork(NamedTuple):
+    """What a network of correlators says: it has a value for every string."""
+
+    network: AbstractStringNetwork
+    symmetry: Symmetry
+
+    @property
+    def means(self) -> np.ndarray:
+        """Those about which moments are taken: zero."""
+        return np.zeros((self.symmetry.sites, self.symmetry.letters))
+
+    @property
+    def full(self) -> int:
+        """All strings have a value."""
+        return self.symmetry.sites
+
+    def values(self, strings: Strings) -> np.ndarray:
+        """The means of some strings."""
+        found = string_values(self.network, self.symmetry.canonical(strings))
+        return np.where(self.symmetry.holds(strings), found, 0.0)
+
+    def has_move(self, move: np.ndarray) -> bool:
+        """Whether a permutation of sites is known to leave the state as it is."""
+        return bool(np.any(np.all(self.symmetry.moves == move, axis=1)))
+
+    def has_signs(self, signs: np.ndarray) -> bool:
+        """Whether strings that are odd are known to vanish."""
+        return bool(np.any(np.all(self.symmetry.signs == signs, axis=1)))
+
+
+Known: TypeAlias = Kept | Dense | OfNetwork
 """What is known of a state."""
 
 
@@ -129,15 +160,21 @@ def _shifted(known: Known, sites: np.ndarray, word: np.ndarray, shift: np.ndarra
     return terms.reshape(count)
 
 
+def site_means(known: Known) -> Float[np.ndarray, "sites letters"]:
+    """One-site means of a state that is known, 1 for the identity."""
+    shape = known.means.shape
+    sites, letters = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+    one = Strings(np.where(letters > 0, sites, 0)[:, None].astype(np.int32), letters[:, None].astype(np.int8))
+    return moments_about(known, one, None).reshape(shape)
+
+
 def begin(hierarchy: Hierarchy, known: Known, *, central: bool) -> Moments:
     """The moments of a hierarchy in a state that is known, about zero or about the means of that state."""
     shape = hierarchy.singles.shape
     if not central:
         c = moments_about(known, hierarchy.strings, None)
         return Moments(c=c, means=np.zeros(shape), central=False)
-    sites, letters = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
-    one = Strings(np.where(letters > 0, sites, 0)[:, None].astype(np.int32), letters[:, None].astype(np.int8))
-    means = moments_about(known, one, None).reshape(shape)
+    means = site_means(known)
     means[:, 0] = 0.0
     return Moments(c=moments_about(known, hierarchy.strings, means), means=means, central=True)
 

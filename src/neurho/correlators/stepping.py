@@ -6,7 +6,15 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array
 
 from neurho.correlators.fitting import implicit_step
-from neurho.correlators.networks.base import AbstractStringNetwork, parameter_vector, string_values, with_parameters
+from neurho.correlators.networks import (
+    AbstractStringNetwork,
+    Filtered,
+    parameter_vector,
+    put_back,
+    string_values,
+    with_first,
+    with_parameters,
+)
 from neurho.correlators.rows import Equations
 
 FIRST_STEP, GROWTH, LONGEST = 0.3, 1.3, 1e4
@@ -51,7 +59,7 @@ def search_step(network: AbstractStringNetwork, equations: Equations, metric: fl
     c = string_values(now, equations.columns)[equations.own]
     scale, rates = weights / (1 + dt), equations.matrix(0.0)
     matrix = _scaled(scale, equations.identity - dt * rates)
-    fit = implicit_step(now, equations, matrix, scale * c, place.damping)
+    fit = implicit_step(now, equations.columns, matrix, scale * c, place.damping)
     return Place(
         theta=np.asarray(parameter_vector(fit.network)),
         before=place.theta,
@@ -60,6 +68,16 @@ def search_step(network: AbstractStringNetwork, equations: Equations, metric: fl
         damping=fit.damping,
         left=residual(fit.network, equations, weights, rates),
     )
+
+
+def search_step_of_first(network: Filtered, count: int, equations: Equations, metric: float, place: Place) -> Place:
+    """One step in pseudo-time of the network of the first `count` filters; the others wait without weight."""
+    whole = with_parameters(network, place.theta)
+    part = with_first(whole, count)
+    begin = place._replace(theta=np.asarray(parameter_vector(part)))
+    moved = search_step(part, equations, metric, begin)
+    again = put_back(whole, with_parameters(part, moved.theta))
+    return moved._replace(theta=np.asarray(parameter_vector(again)), before=place.theta)
 
 
 def flow_step(
@@ -85,7 +103,7 @@ def flow_step(
     rate = first @ c
     matrix = _scaled(weights, equations.identity - h / 2 * second)
     target = weights * (own + h / 2 * rate)
-    fit = implicit_step(now, equations, matrix, target, place.damping, iterations=3, enough=0.1 * tolerance)
+    fit = implicit_step(now, equations.columns, matrix, target, place.damping, iterations=3, enough=0.1 * tolerance)
     found = string_values(fit.network, equations.columns)[equations.own]
     if place.last:
         r = h / place.last

@@ -95,6 +95,10 @@ class Symmetry:
         """Number of sites."""
         return self.moves.shape[1]
 
+    def same(self, other: "Symmetry") -> bool:
+        """Whether permutations and signs are those of another one, in the same order."""
+        return np.array_equal(self.moves, other.moves) and np.array_equal(self.signs, other.signs)
+
     def holds(self, strings: Strings) -> np.ndarray:
         """Which strings do not vanish by symmetry."""
         odd = self.signs[:, strings.letters].sum(axis=-1) % 2

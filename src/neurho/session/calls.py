@@ -61,7 +61,7 @@ def solve(
       vector `(3,)` or one for each site `(N, 3)`; a list of names and vectors; of other sites a level, or a list of
       them; a state vector `(d^N,)` or a density matrix `(d^N, d^N)` (one that is no product for method "exact"); a
       table with the keys of [initial] of the problem file; or the `Result` of another run, from whose last state exact
-      runs and networks start.
+      runs, correlators and networks of both pictures start.
     - `times`: output times in units of 1/rate, or the last one (then `points` of them, 101 unless given). The start is
       always measured.
     - `observables`: operators or lists of them by name, text such as `{"n": "proj(i, 0)"}` for each site (with `j`:

@@ -16,7 +16,7 @@ from neurho.matrix_elements.networks import AbstractAnsatz
 from neurho.observables import Estimate
 from neurho.observables.names import error_name
 from neurho.run import inheritance as inherit
-from neurho.run.drivers.correlators import make_correlators
+from neurho.run.drivers import correlator_networks
 from neurho.run.drivers.inherited import matrix_of
 from neurho.run.problem import Problem
 from neurho.session.comparison import Comparison, compared
@@ -115,7 +115,7 @@ class Result:
         **Raises** `NeurhoError` for methods that keep neither a density matrix nor a network, and where strings are
         cut.
         """
-        return matrix_of(str(self.directory), self.problem, make_correlators)
+        return matrix_of(str(self.directory), self.problem, correlator_networks.make)
 
     def figures(self, *, reference: bool = True) -> dict[str, Figure]:
         """Every figure that makes sense, by name, the most telling first; `reference`: with the exact one, where it is

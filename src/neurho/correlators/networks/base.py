@@ -66,6 +66,30 @@ def string_derivatives(network: AbstractStringNetwork, strings: Strings) -> Iter
         yield rows, np.asarray(values)[: len(rows)], np.asarray(slopes)[: len(rows)]
 
 
+class Slopes:
+    """J = d c_P / d theta of strings, `(strings, parameters)`, as products with vectors: it is nowhere written down."""
+
+    def __init__(self, network: AbstractStringNetwork, strings: Strings) -> None:
+        self.network = network
+        self.shape = (strings.size, parameter_vector(network).size)
+        self._parts = list(_chunks(network, strings, more=8))
+
+    def along(self, direction: np.ndarray) -> np.ndarray:
+        """J v, `(strings,)`."""
+        found = np.zeros(self.shape[0])
+        for rows, sites, letters in self._parts:
+            found[rows] = np.asarray(_tangents(self.network, direction, sites, letters))[: len(rows)]
+        return found
+
+    def back(self, weights: np.ndarray) -> np.ndarray:
+        """J^T u, `(parameters,)`."""
+        found = np.zeros(self.shape[1])
+        for rows, sites, letters in self._parts:
+            padded = np.pad(weights[rows], (0, len(sites) - len(rows)))
+            found += np.asarray(_pulled_back(self.network, padded, sites, letters))
+        return found
+
+
 def _chunks(
     network: AbstractStringNetwork, strings: Strings, *, more: int, besides: int = 0
 ) -> Iterator[tuple[Any, ...]]:
@@ -96,3 +120,21 @@ def _derivatives(network: AbstractStringNetwork, sites: Array, letters: Array) -
         return eqx.combine(unravel(theta), rest).value(s, a)
 
     return jax.vmap(jax.value_and_grad(value), in_axes=(None, 0, 0))(vector, sites, letters)
+
+
+def _vectorised(network: AbstractStringNetwork, sites: Array, letters: Array) -> tuple[Any, Any]:
+    """The parameters, and the values of strings as a function of them."""
+    trained, rest = eqx.partition(network, eqx.is_inexact_array)
+    return trained, lambda theta: jax.vmap(eqx.combine(theta, rest).value)(sites, letters)
+
+
+@program
+def _tangents(network: AbstractStringNetwork, direction: Array, sites: Array, letters: Array) -> Array:
+    trained, values = _vectorised(network, sites, letters)
+    return jax.jvp(values, (trained,), (ravel_pytree(trained)[1](direction),))[1]
+
+
+@program
+def _pulled_back(network: AbstractStringNetwork, weights: Array, sites: Array, letters: Array) -> Array:
+    trained, values = _vectorised(network, sites, letters)
+    return ravel_pytree(jax.vjp(values, trained)[1](weights)[0])[0]

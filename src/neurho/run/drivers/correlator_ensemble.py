@@ -10,9 +10,9 @@ import numpy as np
 
 from neurho import correlators as co
 from neurho._types import NeurhoError, NumericalError
-from neurho.config import require_trust
+from neurho.config.string_networks import Combined, asked_units
 from neurho.correlators import networks as nets
-from neurho.records import network_of_code
+from neurho.run.drivers.correlator_making import made_network
 from neurho.run.drivers.correlator_picture import Picture
 
 EQUATIONS_EACH = 3
@@ -37,6 +37,13 @@ class Size(NamedTuple):
     units: int
 
 
+class Begun(NamedTuple):
+    """Networks at t = 0, and what a fit of the last of them has left, relative to c; None where nothing was fitted."""
+
+    networks: list[nets.AbstractStringNetwork]
+    misfit: float | None
+
+
 @dataclass(frozen=True)
 class Ensemble:
     """Networks of different sizes for one problem, and the equations of each."""
@@ -53,10 +60,19 @@ class Ensemble:
         """The table [ansatz]."""
         return self.picture.setup.config.ansatz
 
+    @property
+    def grows(self) -> bool:
+        """Whether networks begin with one filter and take more where that helps."""
+        return bool(getattr(self.ansatz, "grow", False))
+
     @cached_property
     def product(self) -> np.ndarray:
-        """One-site means `(sites, letters)` that the networks begin with: of a search those of pairs alone."""
+        """One-site means `(sites, letters)` that the networks begin with: those of the start; of a search without one
+        those of pairs alone.
+        """
         picture = self.picture
+        if picture.inherited is not None:
+            return co.site_means(picture.inherited.fine)
         if picture.task.kind == "evolve":
             assert isinstance(picture.start, np.ndarray)
             return picture.start
@@ -76,7 +92,8 @@ class Ensemble:
         sites, asked = self.picture.symmetry.sites, self.task.weight
         if asked is not None:
             return min(asked, sites)
-        most = min(MOST_WEIGHT.get(self.ansatz.kind, sites), sites)
+        kinds = [part.kind for part in self.ansatz.parts] if isinstance(self.ansatz, Combined) else [self.ansatz.kind]
+        most = min(sites, *(MOST_WEIGHT.get(kind, sites) for kind in kinds))
         return max(k for k in range(1, most + 1) if k <= 2 or not self.drawn(k))
 
     @cached_property
@@ -90,7 +107,9 @@ class Ensemble:
 
     def parameters_of(self, units: int) -> int:
         """Parameters of a network of some size."""
-        return nets.parameter_vector(self.blank_network(units)).size
+        if self.ansatz.size_key == "":
+            return nets.parameter_vector(self.blank_network(units)).size
+        return jax.eval_shape(lambda: nets.parameter_vector(self.blank_network(units))).size  # nothing is drawn
 
     @cached_property
     def sizes(self) -> list[Size]:
@@ -98,7 +117,7 @@ class Ensemble:
 
         **Raises** `NeurhoError` for more parameters than a third of the equations.
         """
-        asked, weight = getattr(self.ansatz, self.ansatz.size_key, None), self.weight
+        asked, weight = asked_units(self.ansatz), self.weight
         fits = self._most_units(weight)
         if asked is not None and asked > fits:
             self._refuse(asked, fits, weight)
@@ -122,7 +141,7 @@ class Ensemble:
     def _refuse(self, asked: int, fits: int, weight: int) -> None:
         rows, kind, each = self.rows_of(weight), self.ansatz.kind, self._each(weight)
         count, key = self.parameters_of(asked), self.ansatz.size_key or "module"
-        remedy = f"at most {fits}, or " if fits else ""
+        remedy = ("smaller parts, or " if key == "parts" else f"at most {fits}, or ") if fits else ""
         raise NeurhoError(
             f'Key `ansatz.{key}` must leave {each} equation{"s" * (each > 1)} for each parameter of kind = "{kind}", '
             f"but there are {count} parameters and {rows} equations of strings of up to {weight} sites; take {remedy}a "
@@ -131,38 +150,46 @@ class Ensemble:
 
     def blank_network(self, units: int) -> nets.AbstractStringNetwork:
         """A network of some size, at its start."""
-        ansatz, product, moves = self.ansatz, self.product, self.picture.symmetry.moves
         key = jax.random.fold_in(jax.random.key(self.picture.setup.config.seed), units)
-        if ansatz.kind == "cumulants":
-            return nets.cumulant_network(key, product, moves, units)
-        if ansatz.kind == "mixture":
-            return nets.mixture_network(key, product, moves, units)
-        if ansatz.kind == "matrix-product":
-            return nets.matrix_product_network(key, product, units)
-        if ansatz.kind == "string-convolution":
-            group = moves if ansatz.point_group else self._translations
-            made = nets.convolution_network(key, group, product.shape[1], units, ansatz.depth)
-        else:
-            require_trust(self.picture.setup.config, trust=self.picture.setup.trust)
-            given: dict[str, Any] = {
-                "sites": len(product),
-                "local_dim": self.picture.setup.config.local_dim,
-                "key": key,
-            }
-            where = (ansatz.path, ansatz.name, ansatz.sha256, ansatz.arguments)
-            made = network_of_code(*where, **given, take=nets.as_string_network)
-        return nets.departing(made, product, moves, connected=ansatz.connected)
-
-    @property
-    def _translations(self) -> np.ndarray:
-        moves = self.picture.symmetry.moves
-        lattice = {tuple(move) for move in self.picture.setup.lattice.translations.tolist()}
-        return np.array([move for move in moves.tolist() if tuple(move) in lattice])
+        return made_network(self.picture.setup, self.ansatz, key, self.product, self.picture.symmetry.moves, units)
 
     @cached_property
     def members(self) -> list[nets.AbstractStringNetwork]:
-        """All networks at their start."""
-        return [self.blank_network(size.units) for size in self.sizes]
+        """All networks, in the product state of `product` or as another run has left those of the same make."""
+        return [found or self.blank_network(size.units) for found, size in zip(self._left, self.sizes, strict=True)]
+
+    @cached_property
+    def _left(self) -> list[nets.AbstractStringNetwork | None]:
+        """Networks of the run `initial.run` that serve as they are; strings that vanish there must vanish here, too."""
+        ended, symmetry = self.picture.inherited, self.picture.symmetry
+        family = None if ended is None else ended.networks
+        if family is None or not symmetry.same(family.symmetry):
+            return [None] * len(self.sizes)
+        return [family.like(self.ansatz, *size) for size in self.sizes]
+
+    def begun(self) -> Begun:
+        """All networks at t = 0: as they were left, or fitted to what another run knows of strings with equations."""
+        ended = self.picture.inherited
+        if ended is None:
+            return Begun(self.members, None)
+        found, misfit = [], None
+        for number, (network, left) in enumerate(zip(self.members, self._left, strict=True)):
+            if left is None:
+                last = number == len(self.sizes) - 1
+                known = ended.fine if last else ended.coarse or ended.fine
+                network, misfit = self._fitted(number, network, known)
+            found.append(network)
+        return Begun(found, misfit if self._left[-1] is None else None)
+
+    def _fitted(
+        self, number: int, network: nets.AbstractStringNetwork, known: co.Known
+    ) -> tuple[nets.AbstractStringNetwork, float]:
+        equations = self.equations(number, 0)
+        light = equations.rows.strings.weights <= known.full
+        strings, scale = equations.columns.take(equations.own[light]), equations.weights(self.task.metric)[light]
+        values = co.moments_about(known, strings, None)
+        fit = co.fit_values(network, strings, values, scale)
+        return fit.network, float(np.sqrt(fit.after) / max(np.linalg.norm(scale * values), 1e-300))
 
     def equations(self, number: int, step: int) -> co.Equations:
         """The equations of a network at a step: all strings, or fresh ones."""

@@ -22,7 +22,7 @@ from neurho.run.drivers.correlator_picture import (
     require_second,
     sizes_of,
 )
-from neurho.run.drivers.inherited import Ended, last_matrix
+from neurho.run.drivers.inherited import Ended, asked_matrix
 
 
 class Flowing(NamedTuple):
@@ -50,8 +50,7 @@ class CorrelatorFlow(Driver):
 
     def asked_matrix(self) -> np.ndarray | None:
         """The density matrix at t = 0 of a run that begins where another one ended."""
-        setup = self.picture.setup
-        return last_matrix(setup, self.picture.make) if setup.config.initial.kind == "state" else None
+        return asked_matrix(self.picture.setup, self.picture.make)
 
     def describe(self) -> dict[str, Any]:
         """Sizes."""
@@ -197,6 +196,8 @@ class CorrelatorFlow(Driver):
         state = state._replace(worst=np.maximum(state.worst, differences), score=state.score + more)
         best = int(np.argmin(state.score))
         errors = picture.errors(differences[best], state.worst[best])
+        if isinstance(picture.start, Ended):
+            errors = np.where(errors > picture.rounding, np.maximum(errors, picture.start.doubt), errors)
         return state, picture.snapshot(state, found[groups[best]][-1], errors, rung, central=self.references[best])
 
 

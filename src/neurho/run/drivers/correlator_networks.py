@@ -12,17 +12,22 @@ from neurho._jax.compiling import require_double
 from neurho._types import NeurhoError, NumericalError
 from neurho.config.string_networks import StringNetwork
 from neurho.correlators import networks as nets
+from neurho.dynamics.snapshots import remarked
 from neurho.model.timescales import within
 from neurho.observables import Snapshot
 from neurho.run.drivers import cumulants
 from neurho.run.drivers.base import Driver
 from neurho.run.drivers.correlator_ensemble import Ensemble
 from neurho.run.drivers.correlator_picture import Picture, Reading
+from neurho.run.drivers.inherited import Ended, Family, asked_matrix
 from neurho.run.setup import Setup
 from neurho.stationary_states.corrections import slowest_rate
 
 EVERY = 5
 """Steps of a search between outputs."""
+
+STALLED = 0.9
+"""What a step leaves of the residual of the one before where a network that grows takes another filter."""
 
 SETTLED = 0.05
 """Share of the error by which means may still change when a search ends."""
@@ -44,7 +49,9 @@ is far worse says little. Judged in docs/accuracy/error_bands.md.
 
 
 class Walking(NamedTuple):
-    """Where all networks are, what the last output gave, and the largest differences so far."""
+    """Where all networks are, what the last output gave, the largest differences so far, how far off the start may be,
+    the root mean square over all means, and how many filters of each network are there (0: all that it has).
+    """
 
     step: int
     t: float
@@ -52,6 +59,8 @@ class Walking(NamedTuple):
     places: tuple[co.Place, ...]
     values: np.ndarray
     worst: np.ndarray
+    doubt: float
+    filters: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,14 @@ class StringNetworks(Driver):
 
     @property
     def peak_bytes(self) -> float:
-        """Predicted bytes at the peak: derivatives of all rows, normal equations, and strings."""
+        """Predicted bytes at the peak: least squares, and strings."""
         if not self.ensemble.known:
             return 3e8
         count = self.ensemble.parameters_of(self.ensemble.sizes[-1].units)
         rows = self.ensemble.rows_of(self.ensemble.weight)
         columns = rows * 4.0 * len(self.picture.terms.groups[-1].places) ** 0.5
-        return 3e8 + 8.0 * (3 * rows * count + 4 * count**2) + 400.0 * columns
+        free = co.is_matrix_free(rows, count)
+        return 3e8 + (8.0 * 40 * (rows + count) if free else co.dense_bytes(rows, count)) + 400.0 * columns
 
     @property
     def remedies(self) -> tuple[str, ...]:
@@ -91,6 +101,10 @@ class StringNetworks(Driver):
             raise NeurhoError("Key `observables.purity` must be false for networks of correlators, but it is true.")
         _ = self.ensemble.members
 
+    def asked_matrix(self) -> np.ndarray | None:
+        """The density matrix at t = 0 of a run that begins where another one ended."""
+        return asked_matrix(self.picture.setup, self.picture.make)
+
     def describe(self) -> dict[str, Any]:
         """Sizes."""
         found = {
@@ -100,17 +114,62 @@ class StringNetworks(Driver):
         }
         if not self.ensemble.known:
             return found
+        rows, parameters = found["rows"], self.ensemble.parameters_of(self.ensemble.sizes[-1].units)
         return found | {
             "networks": len(self.ensemble.sizes),
-            "parameters": self.ensemble.parameters_of(self.ensemble.sizes[-1].units),
+            "parameters": parameters,
+            "least_squares": "matrix-free" if co.is_matrix_free(rows, parameters) else "normal equations",
         }
 
     def template(self) -> Walking:
-        """All networks at their start."""
+        """A state of the right structure."""
+        return self._at_start(self.ensemble.members)
+
+    def blank(self) -> Walking:
+        """The same."""
+        return self.template()
+
+    def _at_start(self, networks: list[nets.AbstractStringNetwork]) -> Walking:
         start = co.search_start if self.task.kind == "stationary" else self._flow_start
-        places = tuple(start(network) for network in self.ensemble.members)
+        places = tuple(start(network) for network in networks)
         none = np.zeros((len(places), self.picture.count))
-        return Walking(step=0, t=0.0, dt=0.0, places=places, values=none, worst=none[0])
+        filters = np.full(len(places), int(self.ensemble.grows))
+        return Walking(step=0, t=0.0, dt=0.0, places=places, values=none, worst=none[0], doubt=0.0, filters=filters)
+
+    def _begun(self) -> tuple[Walking, str]:
+        """All networks at t = 0, and a sentence where they were fitted to the state of another run."""
+        begun, ended, said = self.ensemble.begun(), self.picture.inherited, ""
+        here = self._at_start(begun.networks)
+        if ended is None:
+            return here, said
+        here = here._replace(filters=np.zeros_like(here.filters))
+        strings = self.picture.symmetry.canonical(self.picture.measured.strings)
+        known = self.picture.reading(co.moments_about(ended.fine, strings, None), 0.0).values
+        missing = float(np.sqrt(self.picture.size_of(self._values(-1, here.places[-1], 0.0).values - known)))
+        if begun.misfit is not None:
+            asked: Any = self.picture.setup.config.initial
+            said = (
+                f"The network was fitted to the last state of the run `{asked.run}`, all but {begun.misfit:.1e} of c "
+                f"in the norm of its equations; its means are off by {missing:.1e} (root mean square)"
+            )
+            said += (
+                ", which is in the errors." if self.task.kind == "evolve" else ", and the search goes on from there."
+            )
+        return here._replace(doubt=float(np.hypot(missing, ended.doubt)) * (self.task.kind == "evolve")), said
+
+    def ended(self, state: Walking) -> Ended:
+        """What a state tells a run that begins with it: every string, and by how much its means may be off."""
+        networks = [
+            nets.with_parameters(network, place.theta)
+            for network, place in zip(self.ensemble.members, state.places, strict=True)
+        ]
+        found = [self._values(number, place, state.t).values for number, place in enumerate(state.places)]
+        sizes = [self.picture.size_of(values - found[-1]) for values in found]
+        symmetry = self.picture.symmetry
+        fine, coarse = (co.OfNetwork(networks[k], symmetry) for k in (-1, int(np.argmax(sizes))))
+        _, errors = self._judged(state, np.stack(found))
+        family = Family(self.ensemble.ansatz, symmetry, dict(zip(self.ensemble.sizes, networks, strict=True)))
+        return Ended(fine, coarse, float(np.sqrt(self.picture.size_of(errors))), family)
 
     def _flow_start(self, network: nets.AbstractStringNetwork) -> co.Place:
         return co.flow_start(network, 1e-3 * float(self.picture.setup.times[-1]))
@@ -118,13 +177,14 @@ class StringNetworks(Driver):
     def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
         """A search: an output every few steps, until means no longer change; an evolution: one at every time."""
         require_double()
+        here, said = self._begun() if state is None else (state, "")
         if self.task.kind == "stationary":
-            yield from self._search(self.template() if state is None else state, watch)
+            for number, snapshot in enumerate(self._search(here, watch)):
+                yield remarked(snapshot, "" if number else said)
             return
-        here = self.template() if state is None else state
         if state is None:
             here, snapshot = self._observe(here)
-            yield snapshot
+            yield remarked(snapshot, said)
         times = self.picture.setup.times
         for t in times[times > here.t + 1e-12]:
             here = self._moved(here, float(t), watch)
@@ -134,11 +194,9 @@ class StringNetworks(Driver):
     def _search(self, here: Walking, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
         while here.step < self.task.max_steps:
             step = here.step + 1
-            places = tuple(
-                co.search_step(network, self.ensemble.equations(number, step), self.task.metric, place)
-                for number, (network, place) in enumerate(zip(self.ensemble.members, here.places, strict=True))
-            )
-            here = here._replace(step=step, t=float(step), dt=1.0, places=places)
+            moved = [self._stepped(number, step, here) for number in range(len(here.places))]
+            filters = np.array([count for _, count in moved])
+            here = here._replace(step=step, t=float(step), dt=1.0, places=tuple(p for p, _ in moved), filters=filters)
             if step % EVERY and step < self.task.max_steps:
                 if watch is not None:
                     watch(here)
@@ -147,13 +205,24 @@ class StringNetworks(Driver):
             here, snapshot = self._observe(here)
             change = float(np.sqrt(self.picture.size_of(here.values[-1] - before[-1])))
             error = snapshot.diagnostics["error_estimate"]
-            settled = step > 2 * EVERY and change < SETTLED * max(error, self.task.goal)
+            grown = here.filters[-1] in (0, self.ensemble.sizes[-1].units)
+            settled = bool(grown) and step > 2 * EVERY and change < SETTLED * max(error, self.task.goal)
             snapshot = snapshot._replace(converged=settled and error <= self.task.goal)
             yield snapshot
             if settled:
                 return
             if watch is not None:
                 watch(here)
+
+    def _stepped(self, number: int, step: int, here: Walking) -> tuple[co.Place, int]:
+        """A network a step further, with one more filter for the next where what is left no longer falls."""
+        network, place, count = self.ensemble.members[number], here.places[number], int(here.filters[number])
+        equations, metric = self.ensemble.equations(number, step), self.task.metric
+        if not count or not isinstance(network, nets.CumulantNetwork | nets.MixtureNetwork):
+            return co.search_step(network, equations, metric, place), 0
+        moved = co.search_step_of_first(network, count, equations, metric, place)
+        stalls = 0 < place.left < moved.left / STALLED
+        return moved, min(count + int(stalls), self.ensemble.sizes[number].units)
 
     def _moved(self, here: Walking, t: float, watch: Callable[[Any], None] | None) -> Walking:
         """All networks at t, one after the other."""
@@ -215,34 +284,41 @@ class StringNetworks(Driver):
                 f"At t = {state.t:.6g} the network of correlators {made or kind} gives NaN or infinite means; take a "
                 "smaller network, or a smaller task.tolerance."
             )
-        *others, last_left = (place.left for place in state.places)
-        shares = np.minimum(1.0, last_left / np.maximum(others, 1e-300)) ** POWER[self.task.kind]
-        spread = np.max(shares[:, None] * np.abs(values[:-1] - values[-1]), axis=0, initial=0.0)
-        size = self.ensemble.sizes[-1]
-        if self.ensemble.drawn(size.weight):  # what fresh equations still change
-            spread = np.maximum(spread, np.abs(values[-1] - state.values[-1]) if state.step > EVERY else spread)
-        left = LEFT[self.task.kind] * last_left / self.rate
-        least = np.hypot(np.sqrt(picture.size_of(spread)), left)
-        spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(TWICE * spread, least), 0.0)
-        errors = picture.errors(spread, state.worst if self.task.kind == "evolve" else 0.0)
+        spread, errors = self._judged(state, values)
         state = state._replace(values=values, worst=np.maximum(state.worst, spread))
-        last = state.places[-1]
+        last, size = state.places[-1], self.ensemble.sizes[-1]
         rows = self.ensemble.rows_of(size.weight)
         rung = co.Rung(weight=size.weight, full=size.weight, parts=(), complete=False)
         snapshot = picture.snapshot(state, found[-1], errors, rung, central=False)
-        more = {"strings": float(rows), "parameters": float(len(last.theta)), "equations_left": last.left}
+        count = len(last.theta)
+        if int(state.filters[-1]):
+            count = self.ensemble.parameters_of(int(state.filters[-1]))
+        more = {"strings": float(rows), "parameters": float(count), "equations_left": last.left}
         if self.ensemble.fresh is not None and self.task.kind == "stationary":
             network = nets.with_parameters(self.ensemble.members[-1], last.theta)
             fresh, weights = self.ensemble.fresh, self.ensemble.fresh.weights(self.task.metric)
             more["equations_fresh"] = co.residual(network, fresh, weights, fresh.matrix(0.0))
         return state, snapshot._replace(diagnostics=snapshot.diagnostics | more)
 
+    def _judged(self, state: Walking, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """By how much means of all networks `(networks, values)` may be off, now and with what differed before."""
+        picture, size = self.picture, self.ensemble.sizes[-1]
+        *others, here = (place.left for place in state.places)
+        shares = np.minimum(1.0, here / np.maximum(others, 1e-300)) ** POWER[self.task.kind]
+        spread = np.max(shares[:, None] * np.abs(values[:-1] - values[-1]), axis=0, initial=0.0)
+        if self.ensemble.drawn(size.weight):  # what fresh equations still change
+            spread = np.maximum(spread, np.abs(values[-1] - state.values[-1]) if state.step > EVERY else spread)
+        left = LEFT[self.task.kind] * here / self.rate
+        least = np.linalg.norm([np.sqrt(picture.size_of(spread)), left, state.doubt])
+        spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(TWICE * spread, least), 0.0)
+        return spread, picture.errors(spread, state.worst if self.task.kind == "evolve" else 0.0)
+
 
 def make(setup: Setup) -> Driver:
     """The driver of a problem by correlators: with a network of them, or by their hierarchy."""
     if not isinstance(setup.config.ansatz, StringNetwork):
-        return cumulants.make(setup)
+        return cumulants.make(setup, make)
     picture = Picture(setup, make)
     co.require_terms(picture.terms, setup.lattice.sites)
-    _ = picture.start, picture.measured  # what is wrong with them is said before the run
+    _ = picture.inherited, picture.start, picture.measured  # what is wrong with them is said before the run
     return StringNetworks(Ensemble(picture))

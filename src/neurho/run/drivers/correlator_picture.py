@@ -72,8 +72,13 @@ class Picture:
         if self.task.kind == "stationary":
             return None
         if self.setup.config.initial.kind == "state":
-            return last_state(self.setup, self.make)
+            return self.inherited
         return co.product_letters(self.setup.factors)
+
+    @cached_property
+    def inherited(self) -> Ended | None:
+        """The last state of another run, where `initial.run` names one."""
+        return last_state(self.setup, self.make) if self.setup.config.initial.kind == "state" else None
 
     @property
     def cut_start(self) -> bool:

@@ -5,6 +5,9 @@ tried: zero, about which Hamiltonian terms stay antisymmetric, and the product o
 products. That whose two sets agree better gives value and error.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from neurho import correlators as co
 from neurho.run.drivers.correlator_flow import CorrelatorFlow
 from neurho.run.drivers.correlator_picture import Picture
@@ -12,9 +15,9 @@ from neurho.run.drivers.correlator_search import CorrelatorSearch
 from neurho.run.setup import Setup
 
 
-def make_correlators(setup: Setup) -> CorrelatorFlow | CorrelatorSearch:
-    """The driver of a problem."""
-    picture = Picture(setup, make_correlators)
+def make_correlators(setup: Setup, make: Callable[[Setup], Any]) -> CorrelatorFlow | CorrelatorSearch:
+    """The driver of a problem; `make` is what makes that of another one by correlators, in whose state it may begin."""
+    picture = Picture(setup, make)
     co.require_terms(picture.terms, setup.lattice.sites)
     _ = picture.start, picture.measured  # what is wrong with them is said before the run
     return CorrelatorSearch(picture) if setup.config.task.kind == "stationary" else CorrelatorFlow(picture)

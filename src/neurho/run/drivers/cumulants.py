@@ -150,9 +150,9 @@ def _without(last: Snapshot, weight: int) -> Snapshot:
     )
 
 
-def make(setup: Setup) -> CorrelatorFlow | CorrelatorSearch | CumulantSearch:
-    """The driver of a problem by correlators."""
-    plain, task = make_correlators(setup), setup.config.task
+def make(setup: Setup, other: Callable[[Setup], Any]) -> CorrelatorFlow | CorrelatorSearch | CumulantSearch:
+    """The driver of a problem by correlators; `other` makes that of another one, in whose last state it may begin."""
+    plain, task = make_correlators(setup, other), setup.config.task
     if not isinstance(plain, CorrelatorSearch) or task.kind != "stationary" or task.closure != "cumulants":
         return plain
     search = CumulantSearch(plain.picture)

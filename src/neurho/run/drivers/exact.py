@@ -9,8 +9,8 @@ import numpy as np
 from neurho import exact
 from neurho.observables import Estimate, Snapshot
 from neurho.run import memory
+from neurho.run.drivers import correlator_networks
 from neurho.run.drivers.base import Driver
-from neurho.run.drivers.correlators import make_correlators
 from neurho.run.drivers.inherited import last_matrix
 from neurho.run.quantities import exact_values
 from neurho.run.setup import Setup
@@ -53,7 +53,7 @@ class ExactDriver(Driver):
     def asked_matrix(self) -> np.ndarray:
         """The density matrix at t = 0."""
         if self.setup.config.initial.kind == "state":
-            return last_matrix(self.setup, make_correlators)
+            return last_matrix(self.setup, correlator_networks.make)
         return self.setup.start_matrix
 
     def describe(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The last state of another run as the start of one without a network: a quench."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from neurho import exact
 from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, fingerprint, loads
 from neurho.config.string_networks import StringNetwork
+from neurho.correlators.networks import AbstractStringNetwork
 from neurho.matrix_elements.networks import density_matrix
 from neurho.records import PROBLEM, read_problem, read_state
 from neurho.run.assembly import make_lattice, make_lindbladian
@@ -20,16 +21,40 @@ NETWORK_DIMENSION = 2**7
 """Largest d^N of a network whose density matrix is taken over."""
 
 
+class Family(NamedTuple):
+    """Networks of correlators of one make, by strings of how many sites have equations and by their sizes."""
+
+    ansatz: StringNetwork
+    symmetry: co.Symmetry
+    members: Mapping[tuple[int, int], AbstractStringNetwork]
+
+    def like(self, ansatz: StringNetwork, weight: int, units: int) -> AbstractStringNetwork | None:
+        """The network of such a make and size, if there is one; of several the one with as many equations."""
+        sizes = {ansatz.size_key: None} if ansatz.size_key else {}
+        if type(ansatz) is not type(self.ansatz) or ansatz.model_copy(update=sizes) != self.ansatz.model_copy(
+            update=sizes
+        ):
+            return None
+        alike = {size: network for size, network in self.members.items() if size[1] == units}
+        return alike.get((weight, units), next(reversed(alike.values()), None))
+
+
 class Ended(NamedTuple):
-    """What is known of the last state of a run: by its larger and by its smaller cut; without a cut only one."""
+    """What is known of the last state of a run: by its larger and by its smaller cut; without a cut only one.
+
+    - `doubt`: how far off its means may be, the root mean square, where more than the cut tells it.
+    - `networks`: of a run by networks of correlators all of them.
+    """
 
     fine: co.Known
     coarse: co.Known | None = None
+    doubt: float = 0.0
+    networks: Family | None = None
 
     @property
     def complete(self) -> bool:
         """Whether all strings are known."""
-        return self.coarse is None
+        return self.coarse is None and self.networks is None
 
 
 def last_state(setup: Setup, make: Callable[[Setup], Any]) -> Ended:
@@ -57,12 +82,18 @@ def last_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
     """
     found = last_state(setup, make)
     if not found.complete:
+        full, sites = found.fine.full, setup.lattice.sites
+        but = f"it keeps strings of at most {full} of {sites} sites" if full < sites else "it knows it with an error"
         raise NeurhoError(
             "Key `initial.run` must be a run that knows its whole state, which task.method = "
-            f'"{setup.config.task.method}" begins with, but it keeps strings of at most {found.fine.full} of '
-            f'{setup.lattice.sites} sites; set task.method = "correlators".'
+            f'"{setup.config.task.method}" begins with, but {but}; set task.method = "correlators".'
         )
     return co.from_correlators(co.all_values(found.fine))
+
+
+def asked_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray | None:
+    """The density matrix at t = 0 of a problem that begins where another run ended; None for another start."""
+    return last_matrix(setup, make) if setup.config.initial.kind == "state" else None
 
 
 def matrix_of(run: str, setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
@@ -73,9 +104,8 @@ def matrix_of(run: str, setup: Setup, make: Callable[[Setup], Any]) -> np.ndarra
     if setup.config.task.method not in WITHOUT_NETWORK:
         rho = density_matrix(last_network(run, trust=setup.trust))
         return rho / np.trace(rho)
-    found = _read(run, setup, make)
-    if not found.complete:
-        sites = setup.lattice.sites
+    found, sites = _read(run, setup, make), setup.lattice.sites
+    if found.fine.full < sites:
         raise NeurhoError(
             f"the run `{run}` keeps strings of at most {found.fine.full} of {sites} sites, not all of rho."
         )
@@ -99,11 +129,6 @@ def _read(run: str, old: Setup, make: Callable[[Setup], Any]) -> Ended:
         raise NeurhoError(f'the run `{run}` has task.method = "{method}", which leaves no strings of operators.')
     if getattr(old.config.task, "closure", None) == "cumulants":
         raise NeurhoError(f'the run `{run}` has task.closure = "cumulants", which keeps means and no state.')
-    if method == "correlators" and isinstance(old.config.ansatz, StringNetwork):
-        raise NeurhoError(
-            f'the run `{run}` has a network of correlators (ansatz.kind = "{old.config.ansatz.kind}"), with which no '
-            "other run begins."
-        )
     if method == "correlators":
         driver = make(old)
         return driver.ended(read_state(run, driver.blank(), fingerprint(old.config)))
