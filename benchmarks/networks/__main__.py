@@ -17,6 +17,7 @@ from pathlib import Path
 
 import jax
 from cases import prepared, tables
+from growth import Store
 from kinds import KINDS
 from pages import write
 from rows import Ends, case, fits, own_searches, searches
@@ -28,13 +29,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", default=["*"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 800])
     parser.add_argument("--norms", nargs="+", type=float, default=[1.0, 1 / 3])
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", nargs="+", type=float, default=[15.0, 40.0], help="one for each size")
     parser.add_argument("--starts", type=int, default=2)
     parser.add_argument("--search", action="store_true")
     parser.add_argument("--own-search", action="store_true")
     parser.add_argument("--by", choices=["newton", "lbfgs"], default="newton")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--cache", type=Path, help="a folder that keeps the exact states")
+    parser.add_argument("--cache", type=Path, help="a folder of exact states and of fits, with which others begin")
     parser.add_argument("--table", nargs="*", type=Path)
     return parser.parse_args()
 
@@ -46,11 +47,13 @@ def main() -> None:
         return
     jax.config.update("jax_enable_x64", val=True)
     names = [n for p in options.networks for n in KINDS if fnmatch.fnmatch(n, p)]
-    ends = Ends(options.seconds, options.by, options.starts)
+    store = Store(options.cache)
+    sizes = [(size, options.seconds[min(k, len(options.seconds) - 1)]) for k, size in enumerate(options.sizes)]
     for system in (prepared(n, options.cache) for p in options.systems for n in tables() if fnmatch.fnmatch(n, p)):
-        for size in options.sizes:
-            for name in (n for n in dict.fromkeys(names) if system.moves is not None or not KINDS[n].tied):
-                one = case(system, name, size, options.starts)
+        for name in (n for n in dict.fromkeys(names) if system.moves is not None or not KINDS[n].tied):
+            for size, seconds in sizes:
+                one = case(system, name, size, options.starts, store)
+                ends = Ends(seconds, options.by, options.starts)
                 move = searches if options.search else own_searches if options.own_search else None
                 for row in move(one, ends) if move else fits(one, options.norms, ends):
                     print(json.dumps(row), flush=True)

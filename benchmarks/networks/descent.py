@@ -5,7 +5,7 @@ norm and b = B sigma, for searches the Lindbladian and b = 0.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,18 @@ FLOOR = 1e-6
 FLAT = 0.02
 """A search has converged where the linear model promises to lower the cost by less than this share."""
 
+SHARE = 0.12
+"""Of the time of a row that each start has before the best one goes on."""
+
 MOST = 1e8
+"""Damping at which no step is left that helps."""
+
+
+MANY = 30_000
+"""Vectors with more entries have J^T J estimated in fits."""
+
+PART = 6000
+"""Configurations that it is then estimated from, besides populations."""
 
 
 class Problem(NamedTuple):
@@ -50,15 +61,43 @@ class Problem(NamedTuple):
             found = float(np.sum(self.residual(self.entries.values(vector)) ** 2))
         return found if np.isfinite(found) else np.inf
 
-    def normal(self, vector: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    @property
+    def sampled(self) -> bool:
+        """Whether J^T J comes from a random part of the blocks of B, in a quarter of the time; gradients are exact."""
+        return self.trace and self.space.block is not None and len(self.space.size) > MANY
+
+    def normal(self, vector: np.ndarray, number: int = 0) -> tuple[float, np.ndarray, np.ndarray]:
         """|r|^2, J^T r and J^T J."""
+        if self.sampled:
+            cost, slope = self.gradient(vector)
+            return cost, slope / 2, self.estimate(vector, number)
         v, matrix = self.entries.derivatives(vector)
         n, slope = self.size(v)
-        r = self.residual(v)
-        moved = self.map.apply(matrix)
-        moved -= np.outer((self.map.apply(v) / n).astype(moved.dtype), slope.astype(matrix.dtype) @ matrix)
-        moved /= n
-        return float(r @ r), np.asarray(r.astype(moved.dtype) @ moved, float), np.asarray(moved.T @ moved, float)
+        r, state = self.residual(v), self.map.apply(v) / n
+        g, h = normal_of(self.map.apply(matrix), r, state, slope.astype(matrix.dtype) @ matrix)
+        return float(r @ r), g / n, h / n**2
+
+    def estimate(self, vector: np.ndarray, number: int) -> np.ndarray:
+        """J^T J from all populations and random ones of the other blocks, which stand for the rest."""
+        space, generator = self.space, np.random.default_rng(number)
+        blocks = np.unique(space.block)[1:]
+        order = generator.permutation(blocks)
+        sizes = np.bincount(np.searchsorted(blocks, space.block[space.block > 0]))[np.searchsorted(blocks, order)]
+        chosen = order[np.cumsum(sizes) <= PART]
+        some = np.flatnonzero((space.block == 0) | np.isin(space.block, chosen))
+        padded = np.concatenate([some, np.full(PART + np.sum(space.block == 0) - len(some), some[0])])
+        v, matrix = self.entries.derivatives(vector, padded)
+        imaginary = np.flatnonzero(np.isin(space.twofold, some)) + len(space.x)
+        inside = np.concatenate([np.arange(len(some)), len(padded) + np.arange(len(imaginary))])
+        v, matrix = v[inside], matrix[inside]
+        index = np.concatenate([some, imaginary])
+        here = self.map.matrix[index][:, index].astype(matrix.dtype)
+        n, slope = float(space.trace[index] @ v), space.trace[index].astype(matrix.dtype)
+        moved, state = here @ matrix, here @ v.astype(matrix.dtype) / n
+        rest = np.concatenate([space.block[some], space.block[space.twofold[imaginary - len(space.x)]]]) > 0
+        more = np.where(rest, np.sqrt(sizes.sum() / max(1, np.sum(space.block[some] > 0))), 1.0).astype(matrix.dtype)
+        moved *= more[:, None]
+        return normal_of(moved, state, more * state, slope @ matrix)[1] / n**2
 
     def gradient(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
         """|r|^2 and its gradient, for L-BFGS."""
@@ -68,6 +107,16 @@ class Problem(NamedTuple):
         u = self.map.transposed(r) / n
         u = u - slope * (u @ v) / n
         return float(r @ r), 2 * self.entries.pull(vector, u)
+
+
+def normal_of(moved: np.ndarray, r: np.ndarray, state: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """J^T r and J^T J of J = moved - state slope^T, where v/n moves by (dv - v dn/n)/n."""
+    along = np.asarray(state.astype(moved.dtype) @ moved, float)
+    slope = np.asarray(slope, float)
+    g = np.asarray(r.astype(moved.dtype) @ moved, float) - float(r @ state) * slope
+    mixed = np.outer(along, slope)
+    h = np.asarray(moved.T @ moved, float) - mixed - mixed.T + float(state @ state) * np.outer(slope, slope)
+    return g, h
 
 
 class Search(NamedTuple):
@@ -102,7 +151,7 @@ def newton(problem: Problem, search: Search, ended: Callable[[], bool]) -> Searc
     """Levenberg-Marquardt steps (damping after Nielsen) until converged, `ended` or no step is left that helps."""
     vector, damping, growth, steps = search.vector, search.damping, 2.0, search.steps
     while True:
-        cost, g, h = problem.normal(vector)
+        cost, g, h = problem.normal(vector, steps)
         left = min(1.0, -float(g @ damped_step(h, g, FLOOR)) / cost)
         if left < FLAT or ended():
             return Search(vector, cost, left, damping, steps)
@@ -149,9 +198,11 @@ class Found(NamedTuple):
 
 
 def least(
-    problem: Problem, starts: list[np.ndarray], seconds: float, method: str = "newton", share: float = 0.12
+    problem: Problem, starts: list[np.ndarray], seconds: float, method: str = "newton", spare: Sequence[np.ndarray] = ()
 ) -> Found:
-    """Every start for a share of the time, the best of them until it has converged, then the others with what is left."""
+    """Every start for a share of the time, the best of them to its end, then the others, and `spare` ones, with the
+    time that is left.
+    """
     began = time.process_time()
     move = METHODS[method]
 
@@ -161,8 +212,13 @@ def least(
     searches: list[Search] = []
     for vector in starts:
         now = time.process_time() - began
-        searches.append(move(problem, Search(vector, problem.cost(vector)), until(now + share * seconds)))
-    for number in sorted(range(len(searches)), key=lambda n: searches[n].cost):
+        limit = now + SHARE * seconds if len(starts) > 1 else seconds
+        searches.append(move(problem, Search(vector, problem.cost(vector)), until(limit)))
+    order = sorted(range(len(searches)), key=lambda n: searches[n].cost)
+    for vector in spare if not until(seconds)() else ():
+        order.append(len(searches))
+        searches.append(Search(vector, problem.cost(vector)))
+    for number in order:
         if not searches[number].converged and not until(seconds)():
             searches[number] = move(problem, searches[number], until(seconds))
     best = min(searches, key=lambda one: one.cost)

@@ -1,6 +1,6 @@
-"""The real vector of a network, and its Jacobian: every entry with its own derivatives, for the cost of one gradient."""
+"""The real vector of a network, and its Jacobian: the derivatives of every entry, for the cost of one gradient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from cases import System
+from hidden import WRITTEN, Logs, Written
 from jax.flatten_util import ravel_pytree
 from spaces import Space
 
@@ -18,6 +19,9 @@ from neurho.matrix_elements.generator import all_labels
 BATCH = 256
 """Entries that are worked on at once."""
 
+CHUNK = 4096
+"""The same, where derivatives are written out."""
+
 LARGE = 6e7
 """Jacobians with more entries are kept in single precision."""
 
@@ -25,13 +29,13 @@ LARGE = 6e7
 class Entries(NamedTuple):
     """What a search needs of a network: functions of the vector of its parameters.
 
-    - `values`: v, unnormalised. `derivatives`: v and dv/dalpha `(entries, parameters)`.
-    - `pull`: u.dv/dalpha for a vector u. `network`: the network of parameters, `start` those it is made with.
+    - `values`: v, unnormalised. `derivatives`: v and dv/dalpha `(entries, parameters)`, or only those rows of them that
+      belong to some configurations. `pull`: u.dv/dalpha for a vector u.
     """
 
     space: Space
     values: Callable[[np.ndarray], np.ndarray]
-    derivatives: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    derivatives: Callable[..., tuple[np.ndarray, np.ndarray]]
     pull: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -53,17 +57,17 @@ def by_entry(space: Space, network: Any) -> Entries:
         return jnp.stack([log_rho.real, log_rho.imag])
 
     @jax.jit
-    def logs(vector: Any) -> Any:
+    def logs(vector: Any, x: Any) -> Any:
         found = jax.lax.map(partial(parts, restore(vector)), x, batch_size=BATCH)
         return jax.lax.complex(found[:, 0], found[:, 1])
 
     def amplitudes(vector: Any) -> Any:
-        found = logs(vector)
+        found = logs(vector, x)
         rho = jnp.exp(found - jax.lax.stop_gradient(jnp.max(found.real)))
         return jnp.concatenate([rho.real, rho.imag[two]])
 
-    @partial(jax.jit, static_argnums=2)
-    def rows(vector: Any, shift: Any, dtype: Any) -> Any:
+    @partial(jax.jit, static_argnums=3)
+    def rows(vector: Any, x: Any, shift: Any, dtype: Any) -> Any:
         leaves = restore(vector)
 
         def row(one: Any) -> Any:
@@ -74,15 +78,59 @@ def by_entry(space: Space, network: Any) -> Entries:
 
         return jax.lax.map(row, x, batch_size=BATCH)
 
-    def derivatives(vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def derivatives(vector: np.ndarray, some: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         vector = jnp.asarray(vector)
         large = len(space.size) * len(vector) > LARGE
-        shift = jnp.max(logs(vector).real)
-        v, matrix = (np.asarray(found) for found in rows(vector, shift, jnp.float32 if large else jnp.float64))
-        joined = [np.concatenate([part[:, 0], part[two, 1]]) for part in (v, matrix)]
-        return joined[0], joined[1]
+        here = x if some is None else x[jnp.asarray(some)]
+        found = rows(vector, here, jnp.max(logs(vector, here).real), jnp.float32 if large else jnp.float64)
+        double = two if some is None else np.flatnonzero(np.isin(some, two))
+        v, matrix = (np.concatenate([part[:, 0], part[double, 1]]) for part in map(np.asarray, found))
+        return v, matrix
 
-    return _entries(space, amplitudes, derivatives)
+    found = _entries(space, amplitudes, derivatives)
+    written = WRITTEN.get(type(network).__name__)
+    return found if written is None else _written(found, lambda v: eqx.combine(restore(jnp.asarray(v)), rest), written)
+
+
+def _written(slow: Entries, restore: Callable[[np.ndarray], Any], written: Written) -> Entries:
+    """The same with values and derivatives written out."""
+    space, two = slow.space, slow.space.twofold
+    kept: list[tuple[slice, Any]] = []
+
+    def prepared(network: Any, x: np.ndarray) -> list[tuple[slice, Any]]:
+        chunks = [slice(first, min(first + CHUNK, len(x))) for first in range(0, len(x), CHUNK)]
+        return [(here, written.prepared(network, x[here])) for here in chunks]
+
+    def parts(vector: np.ndarray, some: np.ndarray | None) -> Iterator[tuple[slice, Logs]]:
+        network = jax.tree.map(np.asarray, restore(vector))
+        if some is None and not kept:
+            kept.extend(prepared(network, space.x))
+        for here, x in kept if some is None else prepared(network, space.x[some]):
+            yield here, written.logs(network, x)
+
+    def values(vector: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):  # a step may be too long
+            logs = np.concatenate([part.log_rho for _, part in parts(vector, None)])
+            rho = np.exp(logs - np.max(logs.real))
+        return np.concatenate([rho.real, rho.imag[two]])
+
+    def derivatives(vector: np.ndarray, some: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        x, double = (space.x, two) if some is None else (some, np.flatnonzero(np.isin(some, two)))
+        large = len(space.size) * len(vector) > LARGE
+        rho = np.empty(len(x), complex)
+        matrix = np.empty((len(x) + len(double), len(vector)), np.float32 if large else np.float64)
+        shift = None
+        for here, part in parts(vector, some):
+            shift = np.max(part.log_rho.real) if shift is None else shift
+            rho[here] = np.exp(part.log_rho - shift)
+            slopes = np.concatenate([slope.reshape(len(slope), -1) for slope in part.slopes()], axis=1)
+            slopes *= rho[here][:, None]
+            matrix[here] = slopes.real
+            inside = np.flatnonzero((double >= here.start) & (double < here.stop))
+            matrix[len(x) + inside] = slopes.imag[double[inside] - here.start]
+        return np.concatenate([rho.real, rho.imag[double]]), matrix
+
+    return slow._replace(values=values, derivatives=derivatives)
 
 
 def _entries(space: Space, amplitudes: Callable[[Any], Any], derivatives: Any) -> Entries:
@@ -133,7 +181,9 @@ def of_ring(space: Space, network: Any, system: System) -> Entries:
     restore = flat(network)[1]
     sides = all_labels(sites, 2)
     first, place, back = _turned(sides, np.asarray(system.moves))
-    pairs = [_places(side, sides, place, back, system.moves) for side in (space.x, space.x[:, :] // 2 + 2 * (space.x % 2))]
+    pairs = [
+        _places(side, sides, place, back, system.moves) for side in (space.x, space.x[:, :] // 2 + 2 * (space.x % 2))
+    ]
     two, levels = space.twofold, jnp.asarray(all_labels(sites, 2))
 
     def tensors(vector: Any) -> Any:

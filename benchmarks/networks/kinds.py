@@ -1,5 +1,6 @@
 """The networks of the table, each by one number n that sets its size."""
 
+import bisect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -94,12 +95,11 @@ def entries_of(name: str, system: System, space: Space, network: Any) -> Entries
 
 def nearest(name: str, system: System, size: int) -> tuple[int, int]:
     """The n whose network has the number of parameters nearest to `size`, and that number."""
-    counts = {}
-    for n in range(1, 256):
-        shapes = jax.tree.leaves(
-            eqx.filter_eval_shape(lambda n=n: KINDS[name].make(jax.random.key(0), system, n, 0.1))
-        )
-        counts[n] = sum(leaf.size for leaf in shapes if jnp.issubdtype(getattr(leaf, "dtype", int), jnp.floating))
-        if counts[n] > size:
-            break
-    return min(counts.items(), key=lambda item: abs(item[1] - size))
+
+    def count(n: int) -> int:
+        shapes = jax.tree.leaves(eqx.filter_eval_shape(lambda: KINDS[name].make(jax.random.key(0), system, n, 0.1)))
+        return sum(leaf.size for leaf in shapes if jnp.issubdtype(getattr(leaf, "dtype", int), jnp.floating))
+
+    above = bisect.bisect_left(range(1, 256), size, key=count) + 1
+    found = [(n, count(n)) for n in (above - 1, above) if n > 0]
+    return min(found, key=lambda item: abs(item[1] - size))

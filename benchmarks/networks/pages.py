@@ -20,9 +20,25 @@ PAGE = DOCS / "networks" / "table.md"
 PICTURE = DOCS / "figures" / "networks.png"
 
 COLUMNS = (
-    "system network parameters n how lambda residual others left ended steps by seconds "
-    "distance trace_distance sz structure_xx smallest"
-).split()
+    "system",
+    "network",
+    "parameters",
+    "n",
+    "how",
+    "lambda",
+    "residual",
+    "others",
+    "left",
+    "ended",
+    "steps",
+    "by",
+    "seconds",
+    "distance",
+    "trace_distance",
+    "sz",
+    "structure_xx",
+    "smallest",
+)
 KEY = ("system", "network", "n", "how", "lambda")
 SIZES = (200, 800, 3000)
 SYSTEMS = {

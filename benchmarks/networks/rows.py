@@ -9,6 +9,7 @@ import numpy as np
 from cases import System, problem
 from descent import Found, Problem, least
 from entries import Entries, flat
+from growth import NOISE, Kept, Store, grown
 from kinds import KINDS, entries_of, nearest, space_of
 from spaces import Space
 
@@ -36,46 +37,70 @@ class Case(NamedTuple):
     space: Space
     entries: Entries
     starts: list[np.ndarray]
+    store: Store
 
     @property
     def row(self) -> dict[str, Any]:
         return {"system": self.system.name, "network": self.network, "parameters": self.parameters, "n": self.n}
 
 
-def case(system: System, name: str, size: int, starts: int) -> Case:
+def case(system: System, name: str, size: int, starts: int, store: Store) -> Case:
     n, parameters = nearest(name, system, size)
     made = [KINDS[name].make(jax.random.key(100 + k), system, n, scale) for k, scale in enumerate(SCALES[:starts])]
     space = space_of(name, system)
     entries = entries_of(name, system, space, made[0])
-    vectors = [flat(one)[0] for one in made]
-    compiled(entries, vectors[0])
-    return Case(system, name, n, parameters, space, entries, vectors)
+    return Case(system, name, n, parameters, space, entries, [flat(one)[0] for one in made], store)
 
 
-def compiled(entries: Entries, vector: np.ndarray) -> None:
-    """Everything once, so that no row has to compile."""
-    v, _ = entries.derivatives(vector)
-    entries.pull(vector, v)
-    entries.values(vector)
+def found_before(one: Case, task: str) -> Kept | None:
+    """Where an earlier run ended, or the largest smaller network that there is, grown."""
+    names = [f"{one.system.name} {one.network} {n} {task}" for n in range(one.n, 0, -1)]
+    kept = one.store.get(names[0])
+    if kept is not None or one.network == "outcomes":  # the gates of a cell do not grow at their ends
+        return kept
+    smaller = next(((one.n - k, one.store.get(name)) for k, name in enumerate(names) if one.store.get(name)), None)
+    if smaller is None or smaller[1] is None:
+        return None
+    make = KINDS[one.network].make
+    _, restore = flat(make(jax.random.key(0), one.system, smaller[0], 0.1))
+    larger = grown(restore(smaller[1].vector), make(jax.random.key(99), one.system, one.n, NOISE))
+    return Kept(flat(larger)[0], 0.0)
+
+
+def solved(one: Case, asked: Problem, task: str, ends: Ends, near: Kept | None = None) -> Found:
+    """The least residual from `near`, from what there is, or from random parameters, which also come last."""
+    asked.normal(one.starts[0])  # no row has to compile
+    asked.cost(one.starts[0])
+    if ends.method == "lbfgs":
+        asked.gradient(one.starts[0])
+    begin = [kept for kept in (near, found_before(one, task)) if kept is not None]
+    if begin:
+        best = min(begin, key=lambda kept: asked.cost(kept.vector))
+        found = least(asked, [best.vector], ends.seconds, ends.method, one.starts[:-1])
+        found = found._replace(seconds=found.seconds + (best.seconds if best is not near else 0.0))
+    else:
+        found = least(asked, one.starts, ends.seconds, ends.method)
+    one.store.keep(f"{one.system.name} {one.network} {one.n} {task}", Kept(found.search.vector, found.seconds))
+    return found
 
 
 def fits(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
     """||rho - sigma||/||sigma|| in each norm, the smallest lambda first; the next begins with what that found, too."""
-    sigma, before = one.space.of_matrix(one.system.sigma), []
+    sigma, near = one.space.of_matrix(one.system.sigma), None
     for lam in sorted(norms):
         moved = one.space.norm(lam)
         target = moved.apply(sigma)
         size = np.linalg.norm(target)
-        scaled = moved._replace(apply=lambda v, m=moved, s=size: m.apply(v) / s, transposed=lambda v, m=moved, s=size: m.transposed(v) / s)
-        asked = Problem(one.entries, scaled, target / size, trace=True)
-        found = least(asked, [*before, *one.starts][: len(one.starts)], ends.seconds, ends.method)
-        before = [found.search.vector]
+        asked = Problem(one.entries, moved.over(size), target / size, trace=True)
+        found = solved(one, asked, f"{lam:.3g}", ends, near)
+        near = Kept(found.search.vector, 0.0)
         yield one.row | {"how": "fit", "lambda": round(lam, 4)} | described(one, found, ends)
 
 
 def searches(one: Case, ends: Ends) -> Iterator[dict[str, Any]]:
     """||L rho||/||rho||, which knows nothing of the exact state."""
-    found = least(Problem(one.entries, one.space.rate(), None, trace=False), one.starts, ends.seconds, ends.method)
+    asked = Problem(one.entries, one.space.rate(), None, trace=False)
+    found = solved(one, asked, "search", ends)
     yield one.row | {"how": "least squares of L rho", "lambda": ""} | described(one, found, ends)
 
 
@@ -125,7 +150,8 @@ def own_searches(one: Case, ends: Ends) -> Iterator[dict[str, Any]]:
             task={"kind": "stationary", "delta_L": 1e-6},
         )
         last = None
-        for last in asked.snapshots():
+        for snapshot in asked.snapshots():
+            last = snapshot
             if time.process_time() - began > ends.seconds:
                 break
         assert last is not None

@@ -1,7 +1,7 @@
 """Density matrices as real vectors: one number for all entries that symmetries make equal, and linear maps of them.
 
-The depolarised norm and the Lindbladian are sparse matrices there, so that they cost little for whole Jacobians: D mixes
-the populations of a site, and leaves coherences where they are.
+The depolarised norm and the Lindbladian are sparse matrices there, so that they cost little for whole Jacobians: D
+mixes the populations of a site, and leaves coherences where they are.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,16 @@ Map = Callable[[np.ndarray], np.ndarray]
 
 
 class Linear(NamedTuple):
-    """A linear map and its transpose, of vectors and of columns of matrices."""
+    """A linear map and its transpose, of vectors and of columns of matrices; `matrix` where it is sparse."""
 
     apply: Map
     transposed: Map
+    matrix: Any = None
+
+    def over(self, size: float) -> "Linear":
+        """The map divided by a number."""
+        matrix = None if self.matrix is None else self.matrix / size
+        return Linear(lambda v: self.apply(v) / size, lambda v: self.transposed(v) / size, matrix)
 
 
 class Space(NamedTuple):
@@ -36,6 +42,7 @@ class Space(NamedTuple):
     - `trace`: the vector t of tr rho = t.v. `size`: weights of sum_i size_i v_i^2 = ||rho||^2 (outcomes: its norm 1/3).
     - `of_matrix`, `to_matrix`: v of rho, and back.
     - `norm(lambda)`: B with |B v| = ||rho||_lambda. `rate`: B with |B v| = ||L rho||, in the norm of `size`.
+    - `block`: for each configuration the block of B of all norms that it is in, 0 of populations; None: no blocks.
     """
 
     x: np.ndarray
@@ -46,6 +53,7 @@ class Space(NamedTuple):
     to_matrix: Map
     norm: Callable[[float], Linear]
     rate: Callable[[], Linear]
+    block: np.ndarray | None = None
 
 
 class Classes(NamedTuple):
@@ -84,7 +92,7 @@ def classes(system: System, moves: np.ndarray | None) -> Classes:
 def linear(matrix: Any) -> Linear:
     rows, back = sparse.csr_array(matrix), sparse.csr_array(matrix.T)
     single = {np.dtype(np.float64): rows, np.dtype(np.float32): rows.astype(np.float32)}
-    return Linear(lambda v: single[v.dtype] @ v, lambda v: back @ v)
+    return Linear(lambda v: single[v.dtype] @ v, lambda v: back @ v, rows)
 
 
 def of_labels(system: System, *, tied: bool) -> Space:
@@ -106,7 +114,7 @@ def of_labels(system: System, *, tied: bool) -> Space:
 
     rows, columns = np.divmod(found.x, 2)
     trace = np.concatenate([np.all(rows == columns, axis=1) * found.count, np.zeros(len(two))])
-    weighted = partial(_real_matrix, found, system.sites)
+    weighted = partial(_real_matrix, found)
     return Space(
         x=found.x,
         twofold=two,
@@ -116,7 +124,15 @@ def of_labels(system: System, *, tied: bool) -> Space:
         to_matrix=back,
         norm=lambda lam: linear(weighted(_depolarising(found.x, lam))),
         rate=lambda: linear(weighted(_lindbladian(found.x, system))),
+        block=_blocks(found.x),
     )
+
+
+def _blocks(x: np.ndarray) -> np.ndarray:
+    """Which coherences stand where, up to exchanging rows and columns: D mixes no others."""
+    coherence, powers = np.where((x == 1) | (x == 2), x, 0), place_values(x.shape[1], 4)
+    other = np.where(coherence > 0, 3 - coherence, 0)
+    return np.minimum(coherence @ powers, other @ powers)
 
 
 class Elements(NamedTuple):
@@ -128,7 +144,7 @@ class Elements(NamedTuple):
 
 
 def _depolarising(x: np.ndarray, lam: float) -> Elements:
-    """D at the configurations x: sqrt(lambda) for coherences, ((1 + s)/2, (1 - s)/2) for populations, s = sqrt(lambda)."""
+    """D at the configurations x: s = sqrt(lambda) for coherences, ((1 + s)/2, (1 - s)/2) for populations."""
     powers, s = place_values(x.shape[1], 4), np.sqrt(lam)
     row, column, value = np.arange(len(x)), x @ powers, np.ones(len(x))
     for power in powers if lam != 1 else ():
@@ -155,9 +171,8 @@ def _lindbladian(x: np.ndarray, system: System) -> Elements:
     return Elements(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _real_matrix(found: Classes, sites: int, elements: Elements) -> sparse.csr_array:
+def _real_matrix(found: Classes, elements: Elements) -> sparse.csr_array:
     """The map between real vectors, its rows times sqrt(count), of elements between configurations."""
-    del sites
     kept = found.inside[elements.column]  # a charge is conserved: others are zero
     row, column, value = elements.row[kept], elements.column[kept], elements.value[kept].astype(complex)
     column, sign = found.place[column], np.where(found.conjugate[column], -1.0, 1.0)
