@@ -127,7 +127,7 @@ class Search(NamedTuple):
     vector: np.ndarray
     cost: float
     left: float = np.inf
-    damping: float = 1e-2
+    damping: float = 1e-3
     steps: int = 0
 
     @property

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-NOISE = 0.03
+NOISE = 0.01
 """Standard deviation of the parameters that a larger network has more."""
 
 

@@ -1,6 +1,7 @@
 """The page of the table and its figure, from docs/networks/table.csv: nobody copies numbers by hand."""
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable
@@ -10,6 +11,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogFormatter
+from PIL import Image
 
 from neurho.report import GREY, STYLE, image
 from neurho.report.panels import new_figure
@@ -74,15 +77,21 @@ def read() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def printed(row: dict[str, Any]) -> dict[str, str]:
+    """What stands in the CSV."""
+    return {
+        name: f"{row[name]:.4g}" if isinstance(row.get(name), float) else str(row.get(name, "")) for name in COLUMNS
+    }
+
+
 def write(files: Iterable[Path]) -> None:
     """Rows of runs into the CSV, where the one with the smaller residual (or the later one) stays; page and figure."""
-    kept = {tuple(str(row[k]) for k in KEY): dict(row) for row in read()}
-    for line in (line for file in files for line in file.read_text().splitlines()):
-        row = {name: json.loads(line).get(name, "") for name in COLUMNS}
-        key = tuple(str(row[k]) for k in KEY)
-        before = kept.get(key)
-        if before is None or row["residual"] == "" or float(row["residual"]) <= float(before["residual"] or "inf"):
-            kept[key] = {name: f"{v:.4g}" if isinstance(v, float) else str(v) for name, v in row.items()}
+    kept: dict[tuple[str, ...], dict[str, str]] = {}
+    made = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    for row in [*read(), *(printed(one) for one in made)]:
+        key = tuple(row[name] for name in KEY)
+        if key not in kept or float(row["residual"] or 0) <= float(kept[key]["residual"] or "inf"):
+            kept[key] = row
     names, networks = list(SYSTEMS), list(LOOKS)
 
     def order(row: dict[str, str]) -> tuple[Any, ...]:
@@ -103,7 +112,8 @@ def draw(rows: list[dict[str, str]]) -> None:
         text = filled(text, name, fits_table([row for row in rows if row["system"] == name and row["how"] == "fit"]))
     text = filled(text, "searches", search_table([row for row in rows if row["how"] != "fit"]))
     PAGE.write_text(text)
-    PICTURE.write_bytes(image(picture([row for row in rows if row["how"] == "fit"]), "png", dpi=110))
+    drawn = image(picture([row for row in rows if row["how"] == "fit"]), "png", dpi=110)
+    Image.open(io.BytesIO(drawn)).convert("P", palette=Image.Palette.ADAPTIVE, colors=48).save(PICTURE, optimize=True)
 
 
 def filled(text: str, mark: str, table: str) -> str:
@@ -185,7 +195,7 @@ def search_table(rows: list[dict[str, str]]) -> str:
 
 def picture(rows: list[dict[str, str]]) -> Figure:
     """Distance against parameters, a row of panels for each norm; open markers: ended by the clock."""
-    norms = {"1.0": "λ = 1", "0.3333": "λ = 1/3"}
+    norms = {"1": "λ = 1", "0.3333": "λ = 1/3"}
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(len(norms), len(SYSTEMS), width=13.0, height=5.8)
         for line, norm in enumerate(norms):
@@ -195,12 +205,19 @@ def picture(rows: list[dict[str, str]]) -> Figure:
                     own = [r for r in rows if (r["system"], r["network"], r["lambda"]) == (name, network, norm)]
                     own = sorted(own, key=lambda row: int(row["parameters"]))
                     places = [(int(row["parameters"]), float(row["residual"])) for row in own]
-                    axis.plot(*zip(*places, strict=True) if places else ([], []), color=colour, linewidth=1.0)
+                    if places:
+                        axis.plot(*zip(*places, strict=True), color=colour, linewidth=1.0)
                     for row, place in zip(own, places, strict=True):
                         face = colour if row["ended"] == "converged" else "white"
                         axis.plot(*place, marker, color=colour, markerfacecolor=face, markersize=5)
                 axis.set_xscale("log")
-                axis.set_yscale("log")
+                axis.set_xlim(130, 4500)
+                axis.set_xticks(SIZES, [f"{size:,}" for size in SIZES])
+                axis.set_xticks([], minor=True)
+                if axis.lines:
+                    axis.set_yscale("log")
+                    axis.yaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+                    axis.yaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
                 if line == 0:
                     axis.set_title(SYSTEMS[name].replace(", J", "\nJ").replace(", V", "\nV").replace(", B", "\nB"))
                 else:

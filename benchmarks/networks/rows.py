@@ -67,17 +67,19 @@ def found_before(one: Case, task: str) -> Kept | None:
     return Kept(flat(larger)[0], 0.0)
 
 
-def solved(one: Case, asked: Problem, task: str, ends: Ends, near: Kept | None = None) -> Found:
-    """The least residual from `near`, from what there is, or from random parameters, which also come last."""
+def solved(one: Case, asked: Problem, task: str, ends: Ends, near: list[str]) -> Found:
+    """The least residual from what there is, of `near` tasks, too, or from random parameters, which also come last."""
     asked.normal(one.starts[0])  # no row has to compile
     asked.cost(one.starts[0])
     if ends.method == "lbfgs":
         asked.gradient(one.starts[0])
-    begin = [kept for kept in (near, found_before(one, task)) if kept is not None]
+    others = [one.store.get(f"{one.system.name} {one.network} {one.n} {other}") for other in near if other != task]
+    own = found_before(one, task)
+    begin = [kept for kept in (own, *others) if kept is not None]
     if begin:
         best = min(begin, key=lambda kept: asked.cost(kept.vector))
         found = least(asked, [best.vector], ends.seconds, ends.method, one.starts[:-1])
-        found = found._replace(seconds=found.seconds + (best.seconds if best is not near else 0.0))
+        found = found._replace(seconds=found.seconds + (0.0 if own is None else own.seconds))
     else:
         found = least(asked, one.starts, ends.seconds, ends.method)
     one.store.keep(f"{one.system.name} {one.network} {one.n} {task}", Kept(found.search.vector, found.seconds))
@@ -86,21 +88,20 @@ def solved(one: Case, asked: Problem, task: str, ends: Ends, near: Kept | None =
 
 def fits(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
     """||rho - sigma||/||sigma|| in each norm, the smallest lambda first; the next begins with what that found, too."""
-    sigma, near = one.space.of_matrix(one.system.sigma), None
+    sigma, near = one.space.of_matrix(one.system.sigma), [f"{lam:.3g}" for lam in norms]
     for lam in sorted(norms):
         moved = one.space.norm(lam)
         target = moved.apply(sigma)
         size = np.linalg.norm(target)
         asked = Problem(one.entries, moved.over(size), target / size, trace=True)
         found = solved(one, asked, f"{lam:.3g}", ends, near)
-        near = Kept(found.search.vector, 0.0)
         yield one.row | {"how": "fit", "lambda": round(lam, 4)} | described(one, found, ends)
 
 
 def searches(one: Case, ends: Ends) -> Iterator[dict[str, Any]]:
     """||L rho||/||rho||, which knows nothing of the exact state."""
     asked = Problem(one.entries, one.space.rate(), None, trace=False)
-    found = solved(one, asked, "search", ends)
+    found = solved(one, asked, "search", ends, [])
     yield one.row | {"how": "least squares of L rho", "lambda": ""} | described(one, found, ends)
 
 
