@@ -24,7 +24,7 @@ from rows import Ends, case, fits, own_searches, searches
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--systems", nargs="+", default=["xyz-3x3-1.2"])
     parser.add_argument("--networks", nargs="+", default=["*"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[200, 800])

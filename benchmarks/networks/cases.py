@@ -11,6 +11,9 @@ from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.symmetry import detect
 from neurho.run.problem import build
 
+Array = Any
+"""An array of NumPy, whose stubs do not let complex parts through."""
+
 
 class System(NamedTuple):
     """A Lindbladian with its exact stationary state; `moves` where it is translation-invariant."""
@@ -18,9 +21,9 @@ class System(NamedTuple):
     name: str
     model: Any
     sites: int
-    moves: np.ndarray | None
+    moves: Array
     charge: Any
-    sigma: np.ndarray
+    sigma: Array
 
     @property
     def ring(self) -> bool:

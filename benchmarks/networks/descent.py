@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from cases import Array
 from entries import Entries
 from scipy import linalg, optimize
 from spaces import Linear, Space
@@ -26,11 +27,11 @@ MOST = 1e8
 """Damping at which no step is left that helps."""
 
 
-MANY = 30_000
+MANY = 40_000
 """Vectors with more entries have J^T J estimated in fits."""
 
 PART = 6000
-"""Configurations that it is then estimated from, besides populations."""
+"""Configurations that it is then estimated from, besides populations: half of them the heaviest, half drawn."""
 
 
 class Problem(NamedTuple):
@@ -38,25 +39,25 @@ class Problem(NamedTuple):
 
     entries: Entries
     map: Linear
-    target: np.ndarray | None
+    target: Array
     trace: bool
 
     @property
     def space(self) -> Space:
         return self.entries.space
 
-    def size(self, v: np.ndarray) -> tuple[float, np.ndarray]:
-        """n and dn/dv."""
+    def size(self, v: Array) -> tuple[float, Array]:
+        """N and dn/dv."""
         if self.trace:
             return float(self.space.trace @ v), self.space.trace
         n = float(np.sqrt(np.sum(self.space.size * v**2)))
         return n, self.space.size * v / n
 
-    def residual(self, v: np.ndarray) -> np.ndarray:
+    def residual(self, v: Array) -> Array:
         found = self.map.apply(v) / self.size(v)[0]
         return found if self.target is None else found - self.target
 
-    def cost(self, vector: np.ndarray) -> float:
+    def cost(self, vector: Array) -> float:
         with np.errstate(all="ignore"):
             found = float(np.sum(self.residual(self.entries.values(vector)) ** 2))
         return found if np.isfinite(found) else np.inf
@@ -66,7 +67,7 @@ class Problem(NamedTuple):
         """Whether J^T J comes from a random part of the blocks of B, in a quarter of the time; gradients are exact."""
         return self.trace and self.space.block is not None and len(self.space.size) > MANY
 
-    def normal(self, vector: np.ndarray, number: int = 0) -> tuple[float, np.ndarray, np.ndarray]:
+    def normal(self, vector: Array, number: int = 0) -> tuple[float, Array, Array]:
         """|r|^2, J^T r and J^T J."""
         if self.sampled:
             cost, slope = self.gradient(vector)
@@ -77,29 +78,41 @@ class Problem(NamedTuple):
         g, h = normal_of(self.map.apply(matrix), r, state, slope.astype(matrix.dtype) @ matrix)
         return float(r @ r), g / n, h / n**2
 
-    def estimate(self, vector: np.ndarray, number: int) -> np.ndarray:
-        """J^T J from all populations and random ones of the other blocks, which stand for the rest."""
-        space, generator = self.space, np.random.default_rng(number)
-        blocks = np.unique(space.block)[1:]
-        order = generator.permutation(blocks)
-        sizes = np.bincount(np.searchsorted(blocks, space.block[space.block > 0]))[np.searchsorted(blocks, order)]
-        chosen = order[np.cumsum(sizes) <= PART]
-        some = np.flatnonzero((space.block == 0) | np.isin(space.block, chosen))
+    def part(self, number: int) -> tuple[Array, Array]:
+        """Configurations of all populations, of the blocks that weigh most in b, and of random others; and the weights
+        of these, with which they stand for all that are left out.
+        """
+        block, two, half = self.space.block, self.space.twofold, PART // 2
+        _, place, sizes = np.unique(block, return_inverse=True, return_counts=True)
+        weight: Array = self.target[: len(block)] ** 2
+        weight[two] += self.target[len(block) :] ** 2
+        heavy = np.bincount(place, weight)
+        heavy[0] = np.inf
+        order = np.argsort(-heavy, kind="stable")
+        certain = np.cumsum(sizes[order]) <= half + sizes[0]
+        rest = np.random.default_rng(number).permutation(order[~certain])
+        drawn = rest[np.cumsum(sizes[rest]) <= half]
+        more = np.where(np.isin(place, order[certain]), 1.0, np.sqrt(sizes[rest].sum() / max(1, sizes[drawn].sum())))
+        some = np.flatnonzero(np.isin(place, [*order[certain], *drawn]))
+        return some, more[some]
+
+    def estimate(self, vector: Array, number: int) -> Array:
+        """J^T J from a part of the configurations."""
+        space, (some, more) = self.space, self.part(number)
         padded = np.concatenate([some, np.full(PART + np.sum(space.block == 0) - len(some), some[0])])
         v, matrix = self.entries.derivatives(vector, padded)
-        imaginary = np.flatnonzero(np.isin(space.twofold, some)) + len(space.x)
+        double = np.isin(some, space.twofold)
+        imaginary = np.searchsorted(space.twofold, some[double])
         inside = np.concatenate([np.arange(len(some)), len(padded) + np.arange(len(imaginary))])
         v, matrix = v[inside], matrix[inside]
-        index = np.concatenate([some, imaginary])
+        index, more = np.concatenate([some, len(space.x) + imaginary]), np.concatenate([more, more[double]])
         here = self.map.matrix[index][:, index].astype(matrix.dtype)
         n, slope = float(space.trace[index] @ v), space.trace[index].astype(matrix.dtype)
         moved, state = here @ matrix, here @ v.astype(matrix.dtype) / n
-        rest = np.concatenate([space.block[some], space.block[space.twofold[imaginary - len(space.x)]]]) > 0
-        more = np.where(rest, np.sqrt(sizes.sum() / max(1, np.sum(space.block[some] > 0))), 1.0).astype(matrix.dtype)
-        moved *= more[:, None]
+        moved *= more.astype(matrix.dtype)[:, None]
         return normal_of(moved, state, more * state, slope @ matrix)[1] / n**2
 
-    def gradient(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
+    def gradient(self, vector: Array) -> tuple[float, Array]:
         """|r|^2 and its gradient, for L-BFGS."""
         v = self.entries.values(vector)
         n, slope = self.size(v)
@@ -109,7 +122,7 @@ class Problem(NamedTuple):
         return float(r @ r), 2 * self.entries.pull(vector, u)
 
 
-def normal_of(moved: np.ndarray, r: np.ndarray, state: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def normal_of(moved: Array, r: Array, state: Array, slope: Array) -> tuple[Array, Array]:
     """J^T r and J^T J of J = moved - state slope^T, where v/n moves by (dv - v dn/n)/n."""
     along = np.asarray(state.astype(moved.dtype) @ moved, float)
     slope = np.asarray(slope, float)
@@ -124,7 +137,7 @@ class Search(NamedTuple):
     Gauss-Newton step could lower it.
     """
 
-    vector: np.ndarray
+    vector: Array
     cost: float
     left: float = np.inf
     damping: float = 1e-3
@@ -135,7 +148,7 @@ class Search(NamedTuple):
         return self.left < FLAT
 
 
-def damped_step(h: np.ndarray, g: np.ndarray, damping: float) -> np.ndarray:
+def damped_step(h: Array, g: Array, damping: float) -> Array:
     """-(H + damping mean(diag H))^-1 g, with more damping where rounding left H indefinite."""
     mean, diagonal = np.trace(h) / len(h), np.arange(len(h))
     while True:
@@ -198,7 +211,7 @@ class Found(NamedTuple):
 
 
 def least(
-    problem: Problem, starts: list[np.ndarray], seconds: float, method: str = "newton", spare: Sequence[np.ndarray] = ()
+    problem: Problem, starts: list[Array], seconds: float, method: str = "newton", spare: Sequence[Array] = ()
 ) -> Found:
     """Every start for a share of the time, the best of them to its end, then the others, and `spare` ones, with the
     time that is left.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from cases import Array
 
 from neurho.matrix_elements.generator import all_labels
 
@@ -16,23 +17,23 @@ from neurho.matrix_elements.generator import all_labels
 class Logs(NamedTuple):
     """log rho `(configurations,)`, and its derivatives in the order of the network's arrays, each with any shape."""
 
-    log_rho: np.ndarray
-    slopes: Callable[[], list[np.ndarray]]
+    log_rho: Array
+    slopes: Callable[[], list[Array]]
 
 
 class Units(NamedTuple):
     """exp(-2 s theta) of `(configurations, units, moves)`, s the sign of Re theta, and sum log(2 cosh theta)."""
 
-    sign: np.ndarray
-    e: np.ndarray
-    logs: np.ndarray
+    sign: Array
+    e: Array
+    logs: Array
 
     @property
-    def tanh(self) -> np.ndarray:
+    def tanh(self) -> Array:
         return self.sign * (1 - self.e) / (1 + self.e)
 
 
-def units(theta: np.ndarray) -> Units:
+def units(theta: Array) -> Units:
     sign = np.where(theta.real < 0, -1.0, 1.0)
     large = sign * theta
     e = np.exp(-2 * large)
@@ -41,40 +42,40 @@ def units(theta: np.ndarray) -> Units:
     return Units(sign, e, logs + np.sum(large.reshape(len(theta), -1), axis=1))
 
 
-def over_moves(slope: np.ndarray, features: np.ndarray) -> np.ndarray:
+def over_moves(slope: Array, features: Array) -> Array:
     """sum_g slope(x, unit, g) features(x, g, f), complex and real: products of real matrices."""
     parts = np.concatenate([slope.real, slope.imag], axis=1) @ features
     half = slope.shape[1]
     return parts[:, :half] + 1j * parts[:, half:]
 
 
-def moves_of(network: Any) -> np.ndarray:
+def moves_of(network: Any) -> Array:
     """The moves of the sites, one that moves nothing where weights are not shared."""
     moves = getattr(network, "translations", None)
     return np.arange(network.sites)[None] if moves is None else np.asarray(moves)
 
 
-def spins(levels: np.ndarray) -> np.ndarray:
+def spins(levels: Array) -> Array:
     return 1.0 - 2.0 * levels
 
 
 class Sides(NamedTuple):
     """All sides `(2^sites, moves, sites)`, which of them configurations have, and l + r and l - r with their moves."""
 
-    side: np.ndarray
-    l: np.ndarray
-    r: np.ndarray
-    plus: np.ndarray
-    minus: np.ndarray
+    side: Array
+    l: Array
+    r: Array
+    plus: Array
+    minus: Array
 
 
-def sides_of(network: Any, x: np.ndarray) -> Sides:
+def sides_of(network: Any, x: Array) -> Sides:
     side = spins(all_labels(network.sites, 2))[:, moves_of(network)]
     l, r = (part @ (2 ** np.arange(network.sites - 1, -1, -1)) for part in np.divmod(x, 2))
     return Sides(side, l, r, side[l] + side[r], side[l] - side[r])
 
 
-def across(features: np.ndarray) -> np.ndarray:
+def across(features: Array) -> Array:
     return np.moveaxis(features, 1, 2)
 
 
@@ -90,7 +91,7 @@ def eq2(network: Any, x: Sides) -> Logs:
     logs = pure.logs + own @ a
     mixed = units(u[0] @ across(x.plus) + 1j * (u[1] @ across(x.minus)) + 2 * network.mixing_bias[:, None])
 
-    def slopes() -> list[np.ndarray]:
+    def slopes() -> list[Array]:
         tanh, steep = pure.tanh, mixed.tanh
         found = []
         for one in (own, tanh.sum(axis=2), over_moves(tanh, x.side)):
@@ -112,8 +113,8 @@ def ndm(network: Any, x: Sides) -> Logs:
     u, v = network.mixing_weights
     mixed = units((network.mixing_bias + plus @ u.T + 1j * (minus @ v.T))[:, :, None])
 
-    def slopes() -> list[np.ndarray]:
-        def both(one: list[np.ndarray]) -> np.ndarray:
+    def slopes() -> list[Array]:
+        def both(one: list[Array]) -> Array:
             return np.stack([(one[0][l] + one[0][r]) / 2, 1j * (one[1][l] - one[1][r]) / 2], axis=1)
 
         tanh, steep = [np.tanh(t) for t in theta], mixed.tanh
@@ -127,15 +128,15 @@ def ndm(network: Any, x: Sides) -> Logs:
 class Labels(NamedTuple):
     """l + r, l r and l - r of the sites of configurations, and the same with their moves."""
 
-    phi: np.ndarray
-    moved: np.ndarray
+    phi: Array
+    moved: Array
 
 
 I_ODD = np.array([1, 1, 1j])
 """Features l - r come with a factor i."""
 
 
-def labels_of(network: Any, x: np.ndarray) -> Labels:
+def labels_of(network: Any, x: Array) -> Labels:
     left, right = (spins(part) for part in np.divmod(x, 2))
     phi, moves = np.stack([left + right, left * right, left - right], axis=2), moves_of(network)
     return Labels(phi, phi[:, moves].reshape(len(x), len(moves), -1))
@@ -145,7 +146,7 @@ def on_labels(network: Any, x: Labels) -> Logs:
     """`LiouvilleRBM`, of spins."""
     sites, turned = network.sites, across(x.moved)
 
-    def angles(weights: np.ndarray) -> np.ndarray:
+    def angles(weights: Array) -> Array:
         flat = (weights * I_ODD).reshape(len(weights), -1)
         return flat.real @ turned + 1j * (flat.imag @ turned)
 
@@ -155,8 +156,8 @@ def on_labels(network: Any, x: Labels) -> Logs:
     mixed = units(network.mixing_bias[:, None] + angles(network.mixing_weights))
     a = np.broadcast_to(network.visible * I_ODD, (sites, 3)).ravel()
 
-    def slopes() -> list[np.ndarray]:
-        def of(slope: np.ndarray) -> np.ndarray:
+    def slopes() -> list[Array]:
+        def of(slope: Array) -> Array:
             return over_moves(slope, x.moved).reshape(*slope.shape[:2], sites, 3) * I_ODD
 
         first, second, third = one.tanh, other.tanh, mixed.tanh
@@ -176,7 +177,7 @@ def on_labels(network: Any, x: Labels) -> Logs:
 class Written(NamedTuple):
     """log rho of a network and of what was made of configurations once."""
 
-    prepared: Callable[[Any, np.ndarray], Any]
+    prepared: Callable[[Any, Array], Any]
     logs: Callable[[Any, Any], Logs]
 
 

@@ -8,7 +8,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from cases import System
-from entries import Entries, by_entry, by_outcome, of_ring
+from entries import Entries, by_entry, by_outcome
+from matrices import of_chain, of_ring
 from spaces import Space, of_labels, of_outcomes
 
 from neurho import outcomes
@@ -32,7 +33,7 @@ class Kind(NamedTuple):
 
 
 def units(system: System, n: int) -> dict[str, int]:
-    """n filters of each sort."""
+    """N filters of each sort."""
     return {"hidden": n * len(system.moves), "mixing": n * len(system.moves)}
 
 
@@ -88,8 +89,8 @@ def space_of(name: str, system: System) -> Space:
 def entries_of(name: str, system: System, space: Space, network: Any) -> Entries:
     if name == "outcomes":
         return by_outcome(space, network)
-    if name == "mpdo" and system.ring:
-        return of_ring(space, network, system)
+    if name == "mpdo":
+        return of_ring(space, network, system) if system.ring else of_chain(space, network)
     return by_entry(space, network)
 
 

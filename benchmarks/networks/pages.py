@@ -22,7 +22,7 @@ ROWS = DOCS / "networks" / "table.csv"
 PAGE = DOCS / "networks" / "table.md"
 PICTURE = DOCS / "figures" / "networks.png"
 
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "system",
     "network",
     "parameters",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from cases import System, problem
+from cases import Array, System, problem
 from descent import Found, Problem, least
 from entries import Entries, flat
 from growth import NOISE, Kept, Store, grown
@@ -36,7 +36,7 @@ class Case(NamedTuple):
     parameters: int
     space: Space
     entries: Entries
-    starts: list[np.ndarray]
+    starts: list[Array]
     store: Store
 
     @property
@@ -92,7 +92,7 @@ def fits(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
     for lam in sorted(norms):
         moved = one.space.norm(lam)
         target = moved.apply(sigma)
-        size = np.linalg.norm(target)
+        size = float(np.linalg.norm(target))
         asked = Problem(one.entries, moved.over(size), target / size, trace=True)
         found = solved(one, asked, f"{lam:.3g}", ends, near)
         yield one.row | {"how": "fit", "lambda": round(lam, 4)} | described(one, found, ends)
@@ -121,7 +121,7 @@ def described(one: Case, found: Found, ends: Ends) -> dict[str, Any]:
     } | judged(one.system, one.space.to_matrix(one.entries.values(search.vector)))
 
 
-def judged(system: System, rho: np.ndarray) -> dict[str, Any]:
+def judged(system: System, rho: Array) -> dict[str, Any]:
     """Distances, errors of m_z and S^xx(0), and the smallest eigenvalue."""
     rho = (rho + rho.conj().T) / 2
     rho = rho / np.trace(rho).real

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from cases import System
+from cases import Array, System
 from scipy import sparse
 
 from neurho import outcomes
 from neurho.matrix_elements.generator import all_labels, lindbladian_terms, place_values, to_matrix, to_table
 from neurho.matrix_elements.sampling.enumeration import mirrored, representatives
+from neurho.outcomes.frame import TO_LABELS
 
-Map = Callable[[np.ndarray], np.ndarray]
+Map = Callable[[Array], Array]
 """A linear map of vectors, or of the columns of a matrix; `transposed` where L-BFGS needs it."""
 
 
@@ -45,29 +46,29 @@ class Space(NamedTuple):
     - `block`: for each configuration the block of B of all norms that it is in, 0 of populations; None: no blocks.
     """
 
-    x: np.ndarray
-    twofold: np.ndarray
-    trace: np.ndarray
-    size: np.ndarray
+    x: Array
+    twofold: Array
+    trace: Array
+    size: Array
     of_matrix: Map
     to_matrix: Map
     norm: Callable[[float], Linear]
     rate: Callable[[], Linear]
-    block: np.ndarray | None = None
+    block: Array = None
 
 
 class Classes(NamedTuple):
     """Configurations of labels that symmetries make equal: where each configuration has its representative."""
 
-    x: np.ndarray
-    count: np.ndarray
-    place: np.ndarray
-    conjugate: np.ndarray
-    inside: np.ndarray
-    twofold: np.ndarray
+    x: Array
+    many: Array
+    place: Array
+    conjugate: Array
+    inside: Array
+    twofold: Array
 
 
-def classes(system: System, moves: np.ndarray | None) -> Classes:
+def classes(system: System, moves: Array) -> Classes:
     labels, sites = all_labels(system.sites, 4), system.sites
     moves = np.arange(sites)[None] if moves is None else moves
     first, conjugate = representatives(labels, 2, moves, hermitian=True)
@@ -99,21 +100,21 @@ def of_labels(system: System, *, tied: bool) -> Space:
     """Entries on labels: one for all translations where `tied`, one of (l, r) and (r, l), in the sector."""
     found = classes(system, system.moves if tied else None)
     two = np.flatnonzero(found.twofold)
-    size = np.concatenate([found.count, found.count[two]])
+    size = np.concatenate([found.many, found.many[two]])
     index = found.x @ place_values(system.sites, 4)
 
-    def of_matrix(rho: np.ndarray) -> np.ndarray:
-        values = to_table(rho, system.sites, 2)[index]
+    def of_matrix(rho: Array) -> Array:
+        values: Array = to_table(rho, system.sites, 2)[index]
         return np.concatenate([values.real, values.imag[two]])
 
-    def back(v: np.ndarray) -> np.ndarray:
+    def back(v: Array) -> Array:
         values = v[: len(index)].astype(complex)
         values[two] += 1j * v[len(index) :]
         table = np.where(found.inside, values[found.place], 0)
         return to_matrix(np.where(found.conjugate, table.conj(), table), system.sites, 2)
 
     rows, columns = np.divmod(found.x, 2)
-    trace = np.concatenate([np.all(rows == columns, axis=1) * found.count, np.zeros(len(two))])
+    trace = np.concatenate([np.all(rows == columns, axis=1) * found.many, np.zeros(len(two))])
     weighted = partial(_real_matrix, found)
     return Space(
         x=found.x,
@@ -128,7 +129,7 @@ def of_labels(system: System, *, tied: bool) -> Space:
     )
 
 
-def _blocks(x: np.ndarray) -> np.ndarray:
+def _blocks(x: Array) -> Array:
     """Which coherences stand where, up to exchanging rows and columns: D mixes no others."""
     coherence, powers = np.where((x == 1) | (x == 2), x, 0), place_values(x.shape[1], 4)
     other = np.where(coherence > 0, 3 - coherence, 0)
@@ -138,12 +139,12 @@ def _blocks(x: np.ndarray) -> np.ndarray:
 class Elements(NamedTuple):
     """Elements of a matrix: rows, places of the columns among all configurations, values."""
 
-    row: np.ndarray
-    column: np.ndarray
-    value: np.ndarray
+    row: Array
+    column: Array
+    value: Array
 
 
-def _depolarising(x: np.ndarray, lam: float) -> Elements:
+def _depolarising(x: Array, lam: float) -> Elements:
     """D at the configurations x: s = sqrt(lambda) for coherences, ((1 + s)/2, (1 - s)/2) for populations."""
     powers, s = place_values(x.shape[1], 4), np.sqrt(lam)
     row, column, value = np.arange(len(x)), x @ powers, np.ones(len(x))
@@ -158,7 +159,7 @@ def _depolarising(x: np.ndarray, lam: float) -> Elements:
     return Elements(row, column, value)
 
 
-def _lindbladian(x: np.ndarray, system: System) -> Elements:
+def _lindbladian(x: Array, system: System) -> Elements:
     parts = []
     for term in lindbladian_terms(system.model)[0]:
         powers, local = place_values(system.sites, 4)[list(term.sites)], place_values(len(term.sites), 4)
@@ -190,7 +191,7 @@ def _real_matrix(found: Classes, elements: Elements) -> sparse.csr_array:
         there = (rows >= 0) & (columns >= 0) & (values != 0)
         pieces.append((rows[there], columns[there], values[there]))
     rows, columns, values = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    root = np.sqrt(np.concatenate([found.count, found.count[two]]))
+    root = np.sqrt(np.concatenate([found.many, found.many[two]]))
     matrix = sparse.coo_array((root[rows] * values, (rows, columns)), shape=(total, total)).tocsr()
     matrix.sum_duplicates()
     return matrix
@@ -201,7 +202,7 @@ def of_outcomes(system: System) -> Space:
     sites = system.sites
 
     def norm(lam: float) -> Linear:
-        gram = (outcomes.frame.TO_LABELS.conj().T @ np.diag([1, 1, 1, 1]) @ outcomes.frame.TO_LABELS).real
+        gram = (TO_LABELS.conj().T @ TO_LABELS).real
         values, vectors = np.linalg.eigh(gram)  # 2 once (the identity), 6 three times
         strength = np.where(values < 4, values, values * lam)
         one = vectors * np.sqrt(strength) @ vectors.T
@@ -233,7 +234,7 @@ def of_outcomes(system: System) -> Space:
     )
 
 
-def at_every_site(matrix: np.ndarray, sites: int, table: np.ndarray) -> np.ndarray:
+def at_every_site(matrix: Array, sites: int, table: Array) -> Array:
     """The product of one-site matrices with a table over all configurations, or its columns: three sites at once."""
     shape, done = table.shape, 0
     while done < sites:

@@ -50,23 +50,26 @@ def test_norms_and_lindbladian_are_those_of_matrices(name):
     assert np.isclose(found, np.linalg.norm(moved))
 
 
-@pytest.mark.parametrize(
-    "network", ["mpdo", "rbm, translations", "liouville, translations", "ndm", "liouville", "gram"]
-)
+WRITTEN_OUT = ("mpdo", "rbm, translations", "liouville, translations", "ndm")
+
+
+@pytest.mark.parametrize("network", [*WRITTEN_OUT, "mpdo, open", "gram", "outcomes"])
 def test_jacobians_are_derivatives(network):
-    one = rows.case(prepared("ising-ring-4-g2"), network, 60, 1, rows.Store(None))
+    name, system = network.removesuffix(", open"), "chain-4-B1" if network.endswith("open") else "ising-ring-4-g2"
+    one = rows.case(prepared(system), name, 60, 1, rows.Store(None))
     generator = np.random.default_rng(1)
     start = one.starts[0] + 0.1 * generator.normal(size=len(one.starts[0]))
     v, matrix = one.entries.derivatives(start)
     values, u = one.entries.values(start), generator.normal(size=len(v))
     scale = (one.space.trace @ v) / (one.space.trace @ values)
+    exact = matrix.dtype == np.float64  # of outcomes in single precision
     assert np.allclose(v, scale * values, atol=1e-12)
-    assert np.allclose(u @ matrix, scale * one.entries.pull(start, u), atol=1e-10)
+    assert np.allclose(u @ matrix, scale * one.entries.pull(start, u), atol=1e-10 if exact else 1e-5)
 
 
 @pytest.mark.parametrize("trace", [True, False])
 def test_gradients_and_normal_matrices_are_those_of_the_residual(trace):
-    one = rows.case(prepared("chain-4-B1"), "outcomes", 60, 1, rows.Store(None))
+    one = rows.case(prepared("chain-4-B1"), "rbm", 60, 1, rows.Store(None))
     asked = descent.Problem(one.entries, one.space.norm(1.0) if trace else one.space.rate(), None, trace)
     start, step = one.starts[0], 1e-4
     cost, g, h = asked.normal(start)
@@ -80,17 +83,17 @@ def test_gradients_and_normal_matrices_are_those_of_the_residual(trace):
 
 
 def test_the_estimate_from_all_blocks_is_the_normal_matrix(monkeypatch):
-    one = rows.case(prepared("chain-4-B1"), "gram", 60, 1, rows.Store(None))
+    one = rows.case(prepared("chain-4-B1"), "rbm", 60, 1, rows.Store(None))
     norm = one.space.norm(1 / 3)
     asked = descent.Problem(one.entries, norm, norm.apply(one.space.of_matrix(one.system.sigma)), trace=True)
     _, _, h = asked.normal(one.starts[0])
-    monkeypatch.setattr(descent, "PART", len(one.space.x))
+    monkeypatch.setattr(descent, "PART", 2 * len(one.space.x))
     assert np.allclose(asked.estimate(one.starts[0], 0), h)
 
 
 def test_a_fit_ends_in_a_minimum():
     one = rows.case(prepared("ising-ring-4-g2"), "liouville, translations", 80, 1, rows.Store(None))
-    found = list(rows.fits(one, [1 / 3, 1.0], rows.Ends(seconds=5.0, method="newton", starts=1)))
+    found = list(rows.fits(one, [1 / 3, 1.0], rows.Ends(seconds=2.0, method="newton", starts=1)))
     assert [row["lambda"] for row in found] == [0.3333, 1.0]
     assert np.isclose(found[1]["distance"], found[1]["residual"])
     assert found[1]["residual"] < 0.02
