@@ -91,21 +91,35 @@ def by_entry(space: Space, network: Any) -> Entries:
     return found if written is None else _written(found, lambda v: eqx.combine(restore(jnp.asarray(v)), rest), written)
 
 
+def chunks(count: int) -> list[slice]:
+    """Parts of so many configurations."""
+    return [slice(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+
+
+def empty(space: Space, rows: int, columns: int) -> Array:
+    """A Jacobian that is to be filled."""
+    return np.empty((rows, columns), np.float32 if len(space.size) * columns > LARGE else np.float64)
+
+
+def fill(matrix: Array, here: slice, double: Array, count: int, found: Array) -> None:
+    """Derivatives of the configurations `here`: real parts first, imaginary parts of `double` behind all `count`."""
+    matrix[here] = found.real
+    inside = np.flatnonzero((double >= here.start) & (double < here.stop))
+    matrix[count + inside] = found.imag[double[inside] - here.start]
+
+
 def _written(slow: Entries, restore: Callable[[Array], Any], written: Written) -> Entries:
     """The same with values and derivatives written out."""
     space, two = slow.space, slow.space.twofold
-    kept: list[tuple[slice, Any]] = []
-
-    def prepared(network: Any, x: Array) -> list[tuple[slice, Any]]:
-        chunks = [slice(first, min(first + CHUNK, len(x))) for first in range(0, len(x), CHUNK)]
-        return [(here, written.prepared(network, x[here])) for here in chunks]
+    kept: list[Any] = []
 
     def parts(vector: Array, some: Array | None) -> Iterator[tuple[slice, Logs]]:
         network = jax.tree.map(np.asarray, restore(vector))
+        x = space.x if some is None else space.x[some]
         if some is None and not kept:
-            kept.extend(prepared(network, space.x))
-        for here, x in kept if some is None else prepared(network, space.x[some]):
-            yield here, written.logs(network, x)
+            kept.extend(written.prepared(network, x[here]) for here in chunks(len(x)))
+        for number, here in enumerate(chunks(len(x))):
+            yield here, written.logs(network, kept[number] if some is None else written.prepared(network, x[here]))
 
     def values(vector: Array) -> Array:
         with np.errstate(all="ignore"):  # a step may be too long
@@ -114,19 +128,16 @@ def _written(slow: Entries, restore: Callable[[Array], Any], written: Written) -
         return np.concatenate([rho.real, rho.imag[two]])
 
     def derivatives(vector: Array, some: Array | None = None) -> tuple[Array, Array]:
-        x, double = (space.x, two) if some is None else (some, np.flatnonzero(np.isin(some, two)))
-        large = len(space.size) * len(vector) > LARGE
-        rho: Array = np.empty(len(x), complex)
-        matrix = np.empty((len(x) + len(double), len(vector)), np.float32 if large else np.float64)
+        count = len(space.x) if some is None else len(some)
+        double = two if some is None else np.flatnonzero(np.isin(some, two))
+        rho: Array = np.empty(count, complex)
+        matrix = empty(space, count + len(double), len(vector))
         shift = None
         for here, part in parts(vector, some):
             shift = np.max(part.log_rho.real) if shift is None else shift
             rho[here] = np.exp(part.log_rho - shift)
-            slopes: Array = np.concatenate([slope.reshape(len(slope), -1) for slope in part.slopes()], axis=1)
-            slopes *= rho[here][:, None]
-            matrix[here] = slopes.real
-            inside = np.flatnonzero((double >= here.start) & (double < here.stop))
-            matrix[len(x) + inside] = slopes.imag[double[inside] - here.start]
+            slopes = np.concatenate([slope.reshape(len(slope), -1) for slope in part.slopes()], axis=1)
+            fill(matrix, here, double, count, slopes * rho[here][:, None])
         return np.concatenate([rho.real, rho.imag[double]]), matrix
 
     return slow._replace(values=values, derivatives=derivatives)
