@@ -151,13 +151,14 @@ class Search(NamedTuple):
 def damped_step(h: Array, g: Array, damping: float) -> Array:
     """-(H + damping mean(diag H))^-1 g, with more damping where rounding left H indefinite."""
     mean, diagonal = np.trace(h) / len(h), np.arange(len(h))
-    while True:
+    while damping < MOST and np.isfinite(mean) and mean > 0:
         damped = h.copy()
         damped[diagonal, diagonal] += damping * mean
         try:
             return -linalg.cho_solve(linalg.cho_factor(damped, overwrite_a=True, check_finite=False), g)
         except linalg.LinAlgError:
             damping = 10 * max(damping, 1e-9)
+    return np.zeros_like(g)
 
 
 def newton(problem: Problem, search: Search, ended: Callable[[], bool]) -> Search:
@@ -165,14 +166,15 @@ def newton(problem: Problem, search: Search, ended: Callable[[], bool]) -> Searc
     vector, damping, growth, steps = search.vector, search.damping, 2.0, search.steps
     while True:
         cost, g, h = problem.normal(vector, steps)
-        left = min(1.0, -float(g @ damped_step(h, g, FLOOR)) / cost)
-        if left < FLAT or ended():
+        longest = damped_step(h, g, FLOOR)
+        left = min(1.0, -float(g @ longest) / cost) if np.any(longest) else np.inf  # no step: not finite, or flat
+        if left < FLAT or left == np.inf or ended():
             return Search(vector, cost, left, damping, steps)
         while damping < MOST:
             d = damped_step(h, g, damping)
             predicted = -float(2 * g @ d + d @ (h @ d))
             after = problem.cost(vector + d)
-            gain = (cost - after) / predicted
+            gain = (cost - after) / predicted if predicted > 0 else 0.0
             if gain > 1e-3:
                 damping, growth = damping * max(1 / 5, 1 - (2 * min(gain, 1.0) - 1) ** 3), 2.0
                 vector, steps = vector + d, steps + 1

@@ -195,11 +195,12 @@ def search_table(rows: list[dict[str, str]]) -> str:
 
 def picture(rows: list[dict[str, str]]) -> Figure:
     """Distance against parameters, a row of panels for each norm; open markers: ended by the clock."""
+    names = [name for name in SYSTEMS if any(row["system"] == name for row in rows)]
     norms = {"1": "λ = 1", "0.3333": "λ = 1/3"}
     with mpl.rc_context(STYLE):
-        figure, axes = new_figure(len(norms), len(SYSTEMS), width=13.0, height=5.8)
+        figure, axes = new_figure(len(norms), len(names), width=11.0, height=5.8)
         for line, norm in enumerate(norms):
-            for column, name in enumerate(SYSTEMS):
+            for column, name in enumerate(names):
                 axis = axes[line, column]
                 for network, (colour, marker) in LOOKS.items():
                     own = [r for r in rows if (r["system"], r["network"], r["lambda"]) == (name, network, norm)]
