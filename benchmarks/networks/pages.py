@@ -226,7 +226,9 @@ def picture(rows: list[dict[str, str]]) -> Figure:
                 if column == 0:
                     axis.set_ylabel(f"distance, {norms[norm]}")
                 axis.grid(linewidth=0.3, alpha=0.5)
-        marks = [Line2D([], [], color=c, marker=m, linestyle="-", label=n) for n, (c, m) in LOOKS.items()]
+        there = {row["network"] for row in rows}
+        looks = [(name, *look) for name, look in LOOKS.items() if name in there]
+        marks = [Line2D([], [], color=c, marker=m, linestyle="-", label=n) for n, c, m in looks]
         marks.append(Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label="cut"))
         figure.legend(handles=marks, loc="outside lower center", ncols=10)
     return figure
