@@ -109,6 +109,7 @@ class Ensemble:
         """Parameters of a network of some size."""
         if self.ansatz.size_key == "":
             return nets.parameter_vector(self.blank_network(units)).size
+        _ = self.product  # known before shapes are traced
         return jax.eval_shape(lambda: nets.parameter_vector(self.blank_network(units))).size  # nothing is drawn
 
     @cached_property
