@@ -12,6 +12,7 @@ from neurho.matrix_elements.estimation.observables import Measurement, Observabl
 from neurho.matrix_elements.estimation.strata import doubts, named_parts
 from neurho.matrix_elements.tdvp.equation import Certificate
 from neurho.observables import Estimate, Snapshot
+from neurho.observables.readout import as_values
 
 NORM2_ESS_LIMIT = 30.0
 BETTER_SAMPLES = "sampling.exponent = 1 with sampling.blur = 0.3"
@@ -53,12 +54,8 @@ def take(
 
 def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
     """The numbers of a certificate by name."""
-    values = {
-        "delta_L": float(certificate.delta_l.mean),
-        "delta_L_error": float(certificate.delta_l.error),
-        "lindblad_norm2": float(certificate.lindblad_norm2.mean),
-        "lindblad_norm2_error": float(certificate.lindblad_norm2.error),
-    }
+    estimates = {"delta_L": certificate.delta_l, "lindblad_norm2": certificate.lindblad_norm2}
+    values = {name: float(value) for name, value in as_values(estimates).items()}
     if exact:
         return values  # sums over all configurations have no chains to judge
     return values | {

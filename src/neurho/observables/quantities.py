@@ -13,7 +13,7 @@ from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, sx, sy, sz
 from neurho.observables.estimate import Estimate
 from neurho.observables.momentum import structure_weights
-from neurho.observables.names import at
+from neurho.observables.names import ALONG, at
 
 State: TypeAlias = PyTree
 """What a method goes on from: a tree of arrays and numbers with `t`, `step` and `dt`, kept in checkpoints."""
@@ -89,7 +89,7 @@ def pauli_quantities(
     weights = structure_weights(lattice) if momenta else None
     for axis, pauli in PAULI.items():
         one = tuple(pauli(j) for j in range(lattice.sites))
-        mean, product, factor = f"s{axis}", f"s{axis}s{axis}", f"structure_{axis}{axis}"
+        mean, product, factor = ALONG[axis]
         quantities += [Quantity(mean, one, average=True), Quantity(at(mean, "site"), one)]
         if bonds and len(lattice.bonds):
             two = tuple(pauli(int(i)) @ pauli(int(j)) for i, j in lattice.bonds)

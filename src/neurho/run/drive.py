@@ -12,6 +12,7 @@ from neurho.model.operators import Lindbladian, LocalTerm, Operator, rate_at, sh
 from neurho.model.text import rates_on
 from neurho.model.timescales import schedule
 from neurho.observables import Estimate, Quantity
+from neurho.observables.names import ENERGY
 from neurho.observables.readout import PART
 
 CHECKS = 1000
@@ -143,7 +144,7 @@ def with_energy(observables: Mapping[str, Estimate], weights: Sequence[Coefficie
     factors = [float(weight(t)) for weight in weights]
     mean = sum(f * float(part.mean) for f, part in zip(factors, parts, strict=True))
     error = sum(abs(f) * float(part.error) for f, part in zip(factors, parts, strict=True))
-    return result | {"energy": Estimate(mean=np.asarray(mean), error=np.asarray(error))}
+    return result | {ENERGY: Estimate(mean=np.asarray(mean), error=np.asarray(error))}
 
 
 class _Real:

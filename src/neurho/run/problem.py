@@ -19,7 +19,7 @@ from neurho.run import memory
 from neurho.run.assembly import make_lattice, make_lindbladian
 from neurho.run.drive import require_drive
 from neurho.run.drivers import DRIVERS, Driver
-from neurho.run.quantities import exact_values, named_quantities
+from neurho.run.quantities import named_quantities
 from neurho.run.setup import Setup
 
 REFERENCE_DIMENSION = 2**8
@@ -100,12 +100,7 @@ class Problem(Setup):
         task = self.config.task
         if self.lindbladian.local_dim**self.lattice.sites > REFERENCE_DIMENSION:
             return None
-        asked = {key: getattr(self.config.observables, key) for key in ("correlations", "structure", "momenta")}
-        rows = [
-            exact.expectations(rho, self.lindbladian, t=float(t), **asked)
-            | exact_values(rho, self.named, self.lattice.sites)
-            for t, rho in self._reference_states()
-        ]
+        rows = [self.exact_values(rho, float(t)) for t, rho in self._reference_states()]
         steady = task.kind == "stationary"
         columns = {}
         for name, first in rows[0].items():

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from neurho._types import NeurhoError
 from neurho.config import dumps
 from neurho.observables import Snapshot
+from neurho.observables.readout import as_values
 from neurho.records import Row
 from neurho.records.series import as_dataset
 from neurho.run.problem import Problem
@@ -58,8 +58,5 @@ def solve(problem: Problem, *, watch: Callable[[Any], None]) -> xr.Dataset:
 
 
 def _row(snapshot: Snapshot) -> Row:
-    values: dict[str, np.ndarray] = {}
-    for name, estimate in snapshot.observables.items():
-        values[name] = np.asarray(estimate.mean, dtype=float)
-        values[f"{name}_error"] = np.broadcast_to(np.asarray(estimate.error, dtype=float), values[name].shape)
+    values = as_values(snapshot.observables)
     return Row(step=int(snapshot.step), t=float(snapshot.t), wall_seconds=0.0, values=values)

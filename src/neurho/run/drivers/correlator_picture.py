@@ -11,6 +11,8 @@ from neurho import correlators as co
 from neurho._types import NeurhoError
 from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot
+from neurho.observables.names import ENERGY, GLOBAL, PURITY, RENYI2
+from neurho.observables.readout import with_entropy
 from neurho.run.drivers.inherited import Ended, last_state
 from neurho.run.setup import Setup
 
@@ -29,7 +31,7 @@ FLOOR = 0.05
 UNTOLD = 1.0
 """What stands for an infinite error in `error_estimate`: as large as means of spins can be."""
 
-GLOBAL = ("purity", "renyi2")
+NO_MEAN = GLOBAL | {ENERGY}
 """What is no mean of an operator."""
 
 
@@ -144,7 +146,9 @@ class Picture:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all named values, in order."""
         zero = self.setup.readout.combine(np.zeros(len(self.setup.readout.operators)))
-        return {name: np.shape(value) for name, value in zero.items()} | dict.fromkeys(GLOBAL * self.with_purity, ())
+        return {name: np.shape(value) for name, value in zero.items()} | dict.fromkeys(
+            (PURITY, RENYI2) * self.with_purity, ()
+        )
 
     @cached_property
     def count(self) -> int:
@@ -160,10 +164,7 @@ class Picture:
 
     def size_of(self, difference: np.ndarray) -> float:
         """Mean over all quantities, but energies and what is no mean, of the mean square of a difference."""
-        left_out = ("energy", *GLOBAL)
-        parts = [
-            np.mean(part**2) for name, part in self.split(difference).items() if name not in left_out and part.size
-        ]
+        parts = [np.mean(part**2) for name, part in self.split(difference).items() if name not in NO_MEAN and part.size]
         return float(np.mean(parts)) if parts else float(np.mean(difference**2))
 
     def errors(self, difference: np.ndarray, earlier: np.ndarray | float) -> np.ndarray:
@@ -197,7 +198,7 @@ class Picture:
         """An output."""
         means, bars = self.split(reading.values), self.split(errors)
         worst = max(
-            (float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name not in ("energy", *GLOBAL)),
+            (float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name not in NO_MEAN),
             default=0.0,
         )
         diagnostics = {
@@ -223,7 +224,7 @@ class Picture:
         order = hierarchy.order
         known = co.Kept(self.symmetry, hierarchy.keys, moments.c[order], moments.means, self.symmetry.sites)
         found = co.purity(known, hierarchy.strings, self.setup.lindbladian.local_dim)
-        return {"purity": found, "renyi2": -np.log(found)}
+        return with_entropy(found)
 
     def require_purity(self) -> None:
         """Refuse a purity where strings are missing, which is known before they are counted."""

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurho import exact
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Snapshot
+from neurho.observables.readout import exactly
 from neurho.run import memory
 from neurho.run.drivers.base import Driver
 from neurho.run.drivers.correlators import make_correlators
 from neurho.run.drivers.inherited import last_matrix
-from neurho.run.quantities import exact_values
 from neurho.run.setup import Setup
 
 
@@ -83,22 +83,12 @@ class ExactDriver(Driver):
             yield self._snapshot(ExactState(step=step, t=t, rho=rho, place=here), message=assumed)
 
     def _snapshot(self, state: ExactState, message: str) -> Snapshot:
-        asked, model = self.setup.config.observables, self.setup.lindbladian
-        values = exact.expectations(
-            state.rho,
-            model,
-            t=state.t,
-            correlations=asked.correlations,
-            structure=asked.structure,
-            momenta=asked.momenta,
-            energy=asked.energy,
-        ) | exact_values(state.rho, self.setup.named, self.setup.lattice.sites)
-        moved = exact.ExactLindbladian(model).apply(state.rho, state.t)
+        moved = exact.ExactLindbladian(self.setup.lindbladian).apply(state.rho, state.t)
         norm2 = float(np.linalg.norm(moved) ** 2 / np.linalg.norm(state.rho) ** 2)
         return Snapshot(
             step=state.step,
             t=state.t,
-            observables={name: Estimate(mean=v, error=np.zeros_like(v)) for name, v in values.items()},
+            observables=exactly(self.setup.exact_values(state.rho, state.t)),
             diagnostics={"lindblad_norm2": norm2},
             state=state,
             message=message,

@@ -15,6 +15,7 @@ from neurho.matrix_product.measure import Means
 from neurho.matrix_product.residual import operator_tensors
 from neurho.matrix_product.state import from_arrays, to_arrays
 from neurho.observables import Snapshot
+from neurho.observables.names import PURITY, RENYI2
 from neurho.run.drivers.base import Driver
 from neurho.run.setup import Setup
 
@@ -92,7 +93,7 @@ class MatrixProduct(Driver):
         """The shapes of all values by name, in order."""
         zeros = np.zeros(len(self.setup.readout.operators))
         found = {name: value.shape for name, value in self.setup.readout.combine(zeros, 0.0).items()}
-        return found | {"purity": (), "renyi2": ()}
+        return found | {PURITY: (), RENYI2: ()}
 
     @property
     def peak_bytes(self) -> float:

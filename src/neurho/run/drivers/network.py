@@ -26,6 +26,8 @@ from neurho.matrix_elements.projection import Implicit
 from neurho.matrix_elements.sampling import AbstractSampler, Blurred, Enumeration, draw_samples, tuned
 from neurho.matrix_elements.symmetry import Charge
 from neurho.observables import Quantity, Snapshot
+from neurho.observables.names import ENERGY
+from neurho.observables.readout import as_values
 from neurho.run import memory
 from neurho.run.assembly import automatic, make_charge, make_samplers, units_of
 from neurho.run.drive import with_energy
@@ -128,7 +130,7 @@ class NetworkDriver(Driver):
         if setup.moving_energy is not None:
             quantities += setup.moving_energy[0]
         elif asked.energy:
-            quantities.append(Quantity("energy", (setup.lindbladian.hamiltonian,), average=True))
+            quantities.append(Quantity(ENERGY, (setup.lindbladian.hamiltonian,), average=True))
         return quantities
 
     @property
@@ -280,7 +282,7 @@ class NetworkDriver(Driver):
         if automatic(self.setup.config).exponent:
             plain = dataclasses.replace(plain, sampler=tuned(plain.sampler, state.tuning._replace(blur=0.0)))
         found = plain(key, t, state.ansatz, state.chains)
-        return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
+        return {name: float(value) for name, value in as_values({"lindblad_norm2_plain": found}).items()}
 
     def _cost_of_noise(self, state: Any) -> Noise:
         """What noise in the parameters takes from the prepared state."""

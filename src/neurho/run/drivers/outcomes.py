@@ -16,7 +16,7 @@ from neurho._types import NeurhoError, NumericalError
 from neurho.dynamics.march import march
 from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot, pauli_quantities
-from neurho.observables.readout import Readout, make_readout
+from neurho.observables.readout import Readout, exactly, make_readout, with_entropy
 from neurho.outcomes import RecurrentOutcomes
 from neurho.outcomes.means import outcome_values
 from neurho.outcomes.stationary import MAX_SITES, Rate
@@ -314,8 +314,7 @@ class OutcomesDriver(Driver):
         values = (outcome_values(operator, a, t) for operator in readout.operators)
         if at.whole:
             found = readout.combine(np.array([one @ weights for one in values]), t)
-            estimates = {name: Estimate(mean=v, error=np.zeros_like(v)) for name, v in found.items()}
-            return estimates | (self._purity(weights) if self.setup.config.observables.purity else {}), at
+            return exactly(found) | (self._purity(weights) if self.setup.config.observables.purity else {}), at
         bins = np.array([one.reshape(BINS, -1).mean(axis=1) for one in values]).T
         found = readout.combine(bins, t)
         return {
@@ -324,6 +323,4 @@ class OutcomesDriver(Driver):
         }, at
 
     def _purity(self, p: np.ndarray) -> dict[str, Estimate]:
-        purity = np.asarray(np.linalg.norm(outcomes.to_matrix(p, self._sites)) ** 2)
-        none = np.zeros(())
-        return {"purity": Estimate(purity, none), "renyi2": Estimate(np.asarray(-np.log(purity)), none)}
+        return exactly(with_entropy(float(np.linalg.norm(outcomes.to_matrix(p, self._sites))) ** 2))
