@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 Coefficient: TypeAlias = Callable[[Any], Any]
 """A real or complex function of time, f(t), called with a float."""
+
+T = TypeVar("T")
 
 GAMMA = "1/gamma"
 """The unit of time where none has a name."""
@@ -42,6 +44,13 @@ class NeurhoError(ValueError):
 
 class NumericalError(NeurhoError):
     """A run that met NaN, overflow or a state it cannot continue from; the message names the cause."""
+
+
+def given(value: T | None) -> T:
+    """The value itself, of what is never None where it is asked for: a key that the method of a problem has."""
+    if value is None:
+        raise TypeError("What the method of this problem needs is missing.")
+    return value
 
 
 def require(condition: object, name: str, must: str, but: str) -> None:

@@ -11,7 +11,7 @@ from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.observables import Measurement, Observables
 from neurho.matrix_elements.estimation.strata import doubts, named_parts
 from neurho.matrix_elements.tdvp.equation import Certificate
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Estimate, Snapshot, State
 from neurho.observables.readout import as_values
 
 NORM2_ESS_LIMIT = 30.0
@@ -22,7 +22,7 @@ def take(
     observables: Observables,
     measured: Measurement,
     certificate: Certificate | None,
-    state: Any,
+    state: State,
     diagnostics: dict[str, float],
     *,
     exact: bool,

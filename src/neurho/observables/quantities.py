@@ -1,6 +1,6 @@
 """What can be measured, by name: lists of Hermitian operators, and what becomes of their means."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -17,6 +17,9 @@ from neurho.observables.names import ALONG, at
 
 State: TypeAlias = PyTree
 """What a method goes on from: a tree of arrays and numbers with `t`, `step` and `dt`, kept in checkpoints."""
+
+Watch: TypeAlias = Callable[[State], None]
+"""Called with the state after every step between two outputs."""
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 

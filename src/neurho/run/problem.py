@@ -14,11 +14,12 @@ from neurho._types import NeurhoError, brief
 from neurho.config import Config, PythonModule
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
-from neurho.observables import Estimate, Snapshot, names
+from neurho.observables import Estimate, Snapshot, State, Watch, names
 from neurho.run import memory
 from neurho.run.assembly import make_lattice, make_lindbladian
 from neurho.run.drive import require_drive
 from neurho.run.drivers import DRIVERS, Driver
+from neurho.run.drivers.base import Facts
 from neurho.run.quantities import named_quantities
 from neurho.run.setup import Setup
 
@@ -56,11 +57,11 @@ class Problem(Setup):
         """The method."""
         return (self.method or DRIVERS[self.config.task.method])(self)
 
-    def template(self) -> Any:
+    def template(self) -> State:
         """A state of the right structure, to read a checkpoint into."""
         return self.driver.template()
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
 
         `watch` is called with the state after every step between outputs.
@@ -68,7 +69,7 @@ class Problem(Setup):
         self.require_memory()
         yield from self.driver.snapshots(state, watch=watch)
 
-    def glance(self, state: Any) -> dict[str, Estimate]:
+    def glance(self, state: State) -> dict[str, Estimate]:
         """What a method knows between two outputs: of trajectories the means so far; of others nothing."""
         return self.driver.glance(state)
 
@@ -84,14 +85,14 @@ class Problem(Setup):
         """
         memory.require(self.peak_bytes, getattr(self.config.sampling, "memory_gb", None), list(self.driver.remedies))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes, and the predicted peak of the memory that a run takes."""
-        facts: dict[str, Any] = {
+        facts: dict[str, int | str] = {
             "sites": self.lattice.sites,
             "bonds": len(self.lattice.bonds),
             "method": self.config.task.method,
         }
-        return facts | self.driver.describe() | {"memory_bytes": int(self.peak_bytes)}
+        return {**facts, **self.driver.describe(), "memory_bytes": int(self.peak_bytes)}
 
     def reference(self) -> xr.Dataset | None:
         """Exact curves (or values) of a small system, or values shipped for this problem, or None."""

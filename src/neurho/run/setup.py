@@ -35,6 +35,11 @@ class Setup:
     """Whether code that the problem names may run."""
     client: Any = None
 
+    @property
+    def task(self) -> Any:
+        """The table [task]: each method has keys of its own, and those are never None where it runs."""
+        return self.config.task
+
     @cached_property
     def times(self) -> np.ndarray:
         """Output times; they always begin with t = 0."""

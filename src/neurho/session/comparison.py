@@ -51,7 +51,7 @@ class Comparison(NamedTuple):
 def compared(problem: Problem, series: xr.Dataset, other: Any) -> Comparison:
     """The comparison of a series with a method ("auto" chooses), a dataset, or a run or curves in a file."""
     reference, label, remarks = _reference(problem, other)
-    task: Any = problem.config.task
+    task = problem.config.task
     part = task.average if task.kind == "stationary" else None
     if part is not None and "t" in reference.dims:
         reference = report.averaged(reference, part)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurho._jax.parallel import agree, largest
 from neurho._types import NeurhoError
-from neurho.config import WITHOUT_NETWORK, Config, fingerprint
+from neurho.config import WITHOUT_NETWORK, Config, Stationary, Table, fingerprint
 from neurho.config.string_networks import StringNetwork
 from neurho.observables import Snapshot, State
 from neurho.records import Record, Run
@@ -142,21 +142,25 @@ def _take(
 
 def _finish(config: Config, run: Run, last: Snapshot | None, remark: str, *, once: bool) -> Record:
     reached = reached_goal(config, run, last)
-    if not remark and not reached and config.task.kind == "stationary" and (sentence := missed(config)):
+    if (
+        not remark
+        and not reached
+        and config.task.kind == "stationary"
+        and (sentence := missed(config.task, config.ansatz))
+    ):
         run.note(sentence)
     done = not remark and reached
     facts: dict[str, Any] = {"average": average_of(config), "kind": config.task.kind}
     return run.finish(converged=done, remark=remark, complete=once and not remark, **facts)
 
 
-def missed(config: Config) -> str:
+def missed(task: Stationary, ansatz: Table | None) -> str:
     """What a search for a stationary state has not reached; "" for trajectories, which say so themselves."""
-    task: Any = config.task
     if task.method == "trajectories":
         return ""
     if getattr(task, "closure", None) == "cumulants":
         return f"The largest error has not fallen below task.goal = {task.goal:g}; there is no larger order to solve."
-    if isinstance(config.ansatz, StringNetwork) and task.goal is not None:
+    if isinstance(ansatz, StringNetwork) and task.goal is not None:
         return (
             f"Networks of different sizes differ by more than task.goal = {task.goal:g}, which is in the errors; a "
             "larger task.weight, or a larger network, goes further."
@@ -195,5 +199,5 @@ def _place(run: Run) -> str:
 
 def average_of(config: Config) -> float | None:
     """The part of the series that results are averaged over, or None for the last row."""
-    task: Any = config.task
+    task = config.task
     return task.average if task.kind == "stationary" and task.method not in WITHOUT_NETWORK else None

@@ -16,7 +16,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, int | str]:
         """Amplitudes of a wave function, whether parity halves them, and the momenta that are told apart."""
         ...
 

@@ -1,13 +1,12 @@
 """The run of a reference method from its beginning to its end."""
 
 from collections.abc import Callable
-from typing import Any
 
 import xarray as xr
 
 from neurho._types import NeurhoError
 from neurho.config import dumps
-from neurho.observables import Snapshot
+from neurho.observables import Snapshot, Watch
 from neurho.observables.readout import as_values
 from neurho.records import Row
 from neurho.records.series import as_dataset
@@ -16,7 +15,7 @@ from neurho.truth.cache import place_of, read, write
 from neurho.truth.choice import Choice
 
 
-def obtain(owner: Problem, choice: Choice, *, watch: Callable[[Any], None], say: Callable[[str], None]) -> xr.Dataset:
+def obtain(owner: Problem, choice: Choice, *, watch: Watch, say: Callable[[str], None]) -> xr.Dataset:
     """The reference that was chosen for the problem `owner`: from the cache, or computed and kept there.
 
     `watch` is called with states (`t`, `step`) as they come, `say` with sentences.
@@ -36,7 +35,7 @@ def obtain(owner: Problem, choice: Choice, *, watch: Callable[[Any], None], say:
     return kept
 
 
-def solve(problem: Problem, *, watch: Callable[[Any], None]) -> xr.Dataset:
+def solve(problem: Problem, *, watch: Watch) -> xr.Dataset:
     """Means with errors by a method without a network, along `t`, or at the end of a search for a stationary state.
 
     The attributes are `source` (the method), `problem` (as TOML) and `message` (what the method says of itself).

@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int
+from jaxtyping import Array, Complex, Float, Int, PyTree
 
 from neurho._types import NeurhoError, NumericalError, require, require_whole
 from neurho.matrix_elements.generator import all_labels
@@ -182,7 +182,7 @@ def names_module(follow: Callable[..., Iterator[Any]]) -> Callable[..., Iterator
     """A generator `follow(method, state, ...)` whose `NumericalError`s name the modules in `state.ansatz`, if any."""
 
     @wraps(follow)
-    def named(method: Any, state: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+    def named(method: Any, state: PyTree, *arguments: Any, **options: Any) -> Iterator[Any]:
         try:
             yield from follow(method, state, *arguments, **options)
         except NumericalError as error:

@@ -44,11 +44,6 @@ class Ensemble:
     picture: Picture
 
     @property
-    def task(self) -> Any:
-        """The table [task]."""
-        return self.picture.task
-
-    @property
     def ansatz(self) -> Any:
         """The table [ansatz]."""
         return self.picture.setup.config.ansatz
@@ -57,7 +52,7 @@ class Ensemble:
     def product(self) -> np.ndarray:
         """One-site means `(sites, letters)` that the networks begin with: of a search those of pairs alone."""
         picture = self.picture
-        if picture.task.kind == "evolve":
+        if picture.setup.task.kind == "evolve":
             assert isinstance(picture.start, np.ndarray)
             return picture.start
         parts = [co.all_strings(picture.symmetry, k) for k in (1, 2)[: picture.symmetry.sites]]
@@ -73,7 +68,7 @@ class Ensemble:
     @cached_property
     def weight(self) -> int:
         """The largest number of sites of strings whose equations are fitted: what is asked for, or all that fit."""
-        sites, asked = self.picture.symmetry.sites, self.task.weight
+        sites, asked = self.picture.symmetry.sites, self.picture.setup.task.weight
         if asked is not None:
             return min(asked, sites)
         most = min(MOST_WEIGHT.get(self.ansatz.kind, sites), sites)
@@ -86,7 +81,7 @@ class Ensemble:
 
     def rows_of(self, weight: int) -> int:
         """How many equations a network is fitted to."""
-        return int(min(self.counts[weight], self.task.rows))
+        return int(min(self.counts[weight], self.picture.setup.task.rows))
 
     def parameters_of(self, units: int) -> int:
         """Parameters of a network of some size."""
@@ -169,13 +164,13 @@ class Ensemble:
         weight = self.sizes[number].weight
         if self.drawn(weight):
             rng = np.random.default_rng([self.picture.setup.config.seed, number, step])
-            rows = co.drawn_rows(self.picture.symmetry, weight, self.task.rows, rng)
+            rows = co.drawn_rows(self.picture.symmetry, weight, self.picture.setup.task.rows, rng)
             return co.build_equations(self.picture.terms, self.picture.symmetry, rows)
         return self._whole[weight]
 
     def drawn(self, weight: int) -> bool:
         """Whether there are more strings than equations may be taken."""
-        return bool(self.counts[weight] > self.task.rows)
+        return bool(self.counts[weight] > self.picture.setup.task.rows)
 
     @cached_property
     def _whole(self) -> dict[int, co.Equations]:

@@ -1,9 +1,9 @@
 """The method "correlators" with a network: an ensemble of them, each by implicit steps of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from neurho._types import NeurhoError, NumericalError
 from neurho.config.string_networks import StringNetwork
 from neurho.correlators import networks as nets
 from neurho.model.timescales import within
-from neurho.observables import Snapshot
+from neurho.observables import Snapshot, State, Watch
 from neurho.run.drivers import cumulants
-from neurho.run.drivers.base import Driver
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.correlator_ensemble import Ensemble
 from neurho.run.drivers.correlator_picture import Picture, Reading
 from neurho.run.setup import Setup
@@ -61,11 +61,6 @@ class StringNetworks(Driver):
         return self.ensemble.picture
 
     @property
-    def task(self) -> Any:
-        """The table [task]."""
-        return self.picture.task
-
-    @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak: derivatives of all rows, normal equations, and strings."""
         if not self.ensemble.known:
@@ -86,7 +81,7 @@ class StringNetworks(Driver):
             raise NeurhoError("Key `observables.purity` must be false for networks of correlators, but it is true.")
         _ = self.ensemble.members
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes."""
         found = {
             "permutations": len(self.picture.symmetry.moves),
@@ -95,14 +90,15 @@ class StringNetworks(Driver):
         }
         if not self.ensemble.known:
             return found
-        return found | {
+        return {
+            **found,
             "networks": len(self.ensemble.sizes),
             "parameters": self.ensemble.parameters_of(self.ensemble.sizes[-1].units),
         }
 
     def template(self) -> Walking:
         """All networks at their start."""
-        start = co.search_start if self.task.kind == "stationary" else self._flow_start
+        start = co.search_start if self.picture.setup.task.kind == "stationary" else self._flow_start
         places = tuple(start(network) for network in self.ensemble.members)
         none = np.zeros((len(places), self.picture.count))
         return Walking(step=0, t=0.0, dt=0.0, places=places, values=none, worst=none[0])
@@ -110,10 +106,10 @@ class StringNetworks(Driver):
     def _flow_start(self, network: nets.AbstractStringNetwork) -> co.Place:
         return co.flow_start(network, 1e-3 * float(self.picture.setup.times[-1]))
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """A search: an output every few steps, until means no longer change; an evolution: one at every time."""
         require_double()
-        if self.task.kind == "stationary":
+        if self.picture.setup.task.kind == "stationary":
             yield from self._search(self.template() if state is None else state, watch)
             return
         here = self.template() if state is None else state
@@ -126,15 +122,15 @@ class StringNetworks(Driver):
             here, snapshot = self._observe(here)
             yield snapshot
 
-    def _search(self, here: Walking, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
-        while here.step < self.task.max_steps:
+    def _search(self, here: Walking, watch: Watch | None) -> Iterator[Snapshot]:
+        while here.step < self.picture.setup.task.max_steps:
             step = here.step + 1
             places = tuple(
-                co.search_step(network, self.ensemble.equations(number, step), self.task.metric, place)
+                co.search_step(network, self.ensemble.equations(number, step), self.picture.setup.task.metric, place)
                 for number, (network, place) in enumerate(zip(self.ensemble.members, here.places, strict=True))
             )
             here = here._replace(step=step, t=float(step), dt=1.0, places=places)
-            if step % EVERY and step < self.task.max_steps:
+            if step % EVERY and step < self.picture.setup.task.max_steps:
                 if watch is not None:
                     watch(here)
                 continue
@@ -142,15 +138,15 @@ class StringNetworks(Driver):
             here, snapshot = self._observe(here)
             change = float(np.sqrt(self.picture.size_of(here.values[-1] - before[-1])))
             error = snapshot.diagnostics["error_estimate"]
-            settled = step > 2 * EVERY and change < SETTLED * max(error, self.task.goal)
-            snapshot = snapshot._replace(converged=settled and error <= self.task.goal)
+            settled = step > 2 * EVERY and change < SETTLED * max(error, self.picture.setup.task.goal)
+            snapshot = snapshot._replace(converged=settled and error <= self.picture.setup.task.goal)
             yield snapshot
             if settled:
                 return
             if watch is not None:
                 watch(here)
 
-    def _moved(self, here: Walking, t: float, watch: Callable[[Any], None] | None) -> Walking:
+    def _moved(self, here: Walking, t: float, watch: Watch | None) -> Walking:
         """All networks at t, one after the other."""
         places = list(here.places)
         for number, network in enumerate(self.ensemble.members):
@@ -164,7 +160,7 @@ class StringNetworks(Driver):
         place: co.Place,
         times: tuple[float, float],
         here: Walking,
-        watch: Callable[[Any], None] | None,
+        watch: Watch | None,
     ) -> co.Place:
         now, end = times
         least, step = 1e-6 * float(self.picture.setup.times[-1]), 0
@@ -174,9 +170,9 @@ class StringNetworks(Driver):
             length = min(natural, stop - now)
             inside = (within(now, length, 0.0), within(now, length, 1.0)) if self.picture.plan else (now, now + length)
             equations = self.ensemble.equations(number, here.step * 10_000 + step)
-            options = {"tolerance": self.task.tolerance, "least": least}
+            options = {"tolerance": self.picture.setup.task.tolerance, "least": least}
             tried = place._replace(length=length)
-            moved, accepted = co.flow_step(network, equations, self.task.metric, tried, inside, **options)
+            moved, accepted = co.flow_step(network, equations, self.picture.setup.task.metric, tried, inside, **options)
             step += 1
             if not np.all(np.isfinite(moved.theta)):
                 raise NumericalError(f"A network of correlators became infinite at t = {now:.4g}.")
@@ -193,7 +189,7 @@ class StringNetworks(Driver):
     @cached_property
     def rate(self) -> float:
         """The slowest rate at which a site relaxes; 1 in an evolution."""
-        return slowest_rate(self.picture.setup.lindbladian) if self.task.kind == "stationary" else 1.0
+        return slowest_rate(self.picture.setup.lindbladian) if self.picture.setup.task.kind == "stationary" else 1.0
 
     def _values(self, number: int, place: co.Place, t: float) -> Reading:
         network = nets.with_parameters(self.ensemble.members[number], place.theta)
@@ -214,19 +210,19 @@ class StringNetworks(Driver):
         size = self.ensemble.sizes[-1]
         if self.ensemble.drawn(size.weight):  # what fresh equations still change
             spread = np.maximum(spread, np.abs(values[-1] - state.values[-1]) if state.step > EVERY else spread)
-        left = LEFT[self.task.kind] * state.places[-1].left / self.rate
+        left = LEFT[self.picture.setup.task.kind] * state.places[-1].left / self.rate
         least = np.hypot(np.sqrt(picture.size_of(spread)), left)
         spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(TWICE * spread, least), 0.0)
-        errors = picture.errors(spread, state.worst if self.task.kind == "evolve" else 0.0)
+        errors = picture.errors(spread, state.worst if self.picture.setup.task.kind == "evolve" else 0.0)
         state = state._replace(values=values, worst=np.maximum(state.worst, spread))
         last = state.places[-1]
         rows = self.ensemble.rows_of(size.weight)
         rung = co.Rung(weight=size.weight, full=size.weight, parts=(), complete=False)
         snapshot = picture.snapshot(state, found[-1], errors, rung, central=False)
         more = {"strings": float(rows), "parameters": float(len(last.theta)), "equations_left": last.left}
-        if self.ensemble.fresh is not None and self.task.kind == "stationary":
+        if self.ensemble.fresh is not None and self.picture.setup.task.kind == "stationary":
             network = nets.with_parameters(self.ensemble.members[-1], last.theta)
-            fresh, weights = self.ensemble.fresh, self.ensemble.fresh.weights(self.task.metric)
+            fresh, weights = self.ensemble.fresh, self.ensemble.fresh.weights(self.picture.setup.task.metric)
             more["equations_fresh"] = co.residual(network, fresh, weights, fresh.matrix(0.0))
         return state, snapshot._replace(diagnostics=snapshot.diagnostics | more)
 

@@ -10,7 +10,7 @@ import numpy as np
 from neurho import correlators as co
 from neurho._types import NeurhoError
 from neurho.model.timescales import Schedule
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Estimate, Snapshot, State
 from neurho.observables.names import ENERGY, GLOBAL, PURITY, RENYI2
 from neurho.observables.readout import with_entropy
 from neurho.run.drivers.inherited import Ended, last_state
@@ -58,11 +58,6 @@ class Picture:
     make: Callable[[Setup], Any]
     """What makes the driver of another problem by correlators: its last state may be where this one begins."""
 
-    @property
-    def task(self) -> Any:
-        """The table [task]."""
-        return self.setup.config.task
-
     @cached_property
     def terms(self) -> co.StringTerms:
         """The Lindbladian on strings."""
@@ -71,7 +66,7 @@ class Picture:
     @cached_property
     def start(self) -> np.ndarray | Ended | None:
         """One-site means of the product start, or the last state of another run; None for a stationary state."""
-        if self.task.kind == "stationary":
+        if self.setup.task.kind == "stationary":
             return None
         if self.setup.config.initial.kind == "state":
             return last_state(self.setup, self.make)
@@ -102,13 +97,13 @@ class Picture:
     @cached_property
     def rungs(self) -> list[co.Rung]:
         """The ladder as far as it is climbed."""
-        limits = {"most": self.task.strings, "weight": self.task.weight}
+        limits = {"most": self.setup.task.strings, "weight": self.setup.task.weight}
         return list(co.ladder(self.terms, self.symmetry, self.measured.strings, **limits))
 
     @cached_property
     def expected(self) -> tuple[int, int]:
         """The largest weight up to which all strings fit, and how many strings there are at most."""
-        sites, most, asked = self.symmetry.sites, self.task.strings, self.task.weight
+        sites, most, asked = self.symmetry.sites, self.setup.task.strings, self.setup.task.weight
         sizes = np.cumsum(co.string_counts(self.symmetry, min(sites, co.MOST_WEIGHT))[1:])
         if asked is not None:
             weight = min(asked, len(sizes))
@@ -171,7 +166,7 @@ class Picture:
         """Errors from how two cuts differ, and how much they differed before; values that vanish by symmetry have none
         but rounding.
         """
-        floor = FLOOR * np.sqrt(self.size_of(difference)) * (difference > 10 * self.task.tolerance)
+        floor = FLOOR * np.sqrt(self.size_of(difference)) * (difference > 10 * self.setup.task.tolerance)
         return np.maximum.reduce([difference, MEMORY * earlier * np.ones_like(difference), floor, self.rounding])
 
     @property
@@ -192,9 +187,9 @@ class Picture:
     @property
     def rounding(self) -> np.ndarray:
         """Errors of values without a cut."""
-        return np.full(self.count, 10 * self.task.tolerance)
+        return np.full(self.count, 10 * self.setup.task.tolerance)
 
-    def snapshot(self, state: Any, reading: Reading, errors: np.ndarray, rung: co.Rung, *, central: bool) -> Snapshot:
+    def snapshot(self, state: State, reading: Reading, errors: np.ndarray, rung: co.Rung, *, central: bool) -> Snapshot:
         """An output."""
         means, bars = self.split(reading.values), self.split(errors)
         worst = max(

@@ -1,16 +1,16 @@
 """The exact density matrix: the Lindbladian without approximation, for what is small."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from neurho import exact
-from neurho.observables import Snapshot
+from neurho.observables import Snapshot, Watch
 from neurho.observables.readout import exactly
 from neurho.run import memory
-from neurho.run.drivers.base import Driver
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.correlators import make_correlators
 from neurho.run.drivers.inherited import last_matrix
 from neurho.run.setup import Setup
@@ -56,13 +56,11 @@ class ExactDriver(Driver):
             return last_matrix(self.setup, make_correlators)
         return self.setup.start_matrix
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """No sizes but those of the lattice."""
         return {}
 
-    def snapshots(
-        self, state: ExactState | None = None, *, watch: Callable[[Any], None] | None = None
-    ) -> Iterator[Snapshot]:
+    def snapshots(self, state: ExactState | None = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """The stationary state, or those at the output times; there is nothing to watch between them."""
         del watch
         if not self._is_stationary:

@@ -39,7 +39,8 @@ def last_state(setup: Setup, make: Callable[[Setup], Any]) -> Ended:
 
     **Raises** `NeurhoError` if there is no such state or if it does not fit.
     """
-    asked: Any = setup.config.initial
+    asked = setup.config.initial
+    assert asked.kind == "state"
     try:
         source = loads(read_problem(asked.run), f"{asked.run}/{PROBLEM}")
         sites = make_lattice(source)
