@@ -1,13 +1,35 @@
 """Shape names, argument checks in one sentence, and the one exception that users see."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
-Coefficient: TypeAlias = Callable[[Any], Any]
+Value: TypeAlias = Any
+"""A number or an array of numbers, of Python, NumPy, JAX or mpmath: what functions of time take and give."""
+
+Coefficient: TypeAlias = Callable[[Value], Value]
 """A real or complex function of time, f(t), called with a float."""
+
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """An array of NumPy, or what becomes one."""
+
+    def __array__(self) -> np.ndarray:
+        """The array."""
+        ...
+
+
+Numbers: TypeAlias = complex | Sequence[complex] | Sequence[Sequence[complex]] | SupportsArray
+"""A number, a list of numbers, a list of such lists, or an array."""
+
+Keys: TypeAlias = Mapping[str, Any]
+"""Values by key: a table of a problem file, or arguments of a call."""
+
+Record: TypeAlias = dict[str, Any]
+"""An object of a TOML or JSON file, such as a summary: numbers, words, lists and further objects by name."""
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ ask: networks, correlators, trajectories and matrix products alike. `docs/verdic
 from collections.abc import Iterable, Mapping
 from math import hypot, isfinite
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from neurho._types import Keys
 from neurho.observables.names import ENERGY, GLOBAL, parse
 
 GOOD, USABLE, USELESS = WORDS = ("good", "usable", "do not use")
@@ -182,7 +183,7 @@ def _error_of_means(figures: Mapping[str, float]) -> dict[str, float]:
     return {"error_means": max(begun, figures.get("error_estimate", 0.0))}
 
 
-def sentence(summary: Mapping[str, Any]) -> str:
+def sentence(summary: Keys) -> str:
     """The verdict of a summary with its reasons, or ""; the same words everywhere."""
     word = summary.get("verdict")
     if word is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, as_reals, brief, require, require_positive, require_whole
+from neurho._types import Keys, NeurhoError, as_reals, brief, require, require_positive, require_whole
 from neurho.dynamics.integrate import Method, Tableau
 from neurho.matrix_elements.networks import AbstractAnsatz, network_of
 from neurho.matrix_elements.sampling import AbstractSampler
@@ -99,7 +99,7 @@ def require_control(tolerance: Any, dt_max: Any) -> None:
     require_positive(dt_max, "dt_max")
 
 
-def require_options(options: Mapping[str, Any], function: Callable[..., Any]) -> None:
+def require_options(options: Keys, function: Callable[..., Any]) -> None:
     """Check that all options are arguments of `function`, which takes them by name."""
     known = [name for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY]
     for name in options:

@@ -108,7 +108,7 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
         "settings": settings,
     } | ({"nested": True} if nested else {})
     buffer = io.BytesIO()
-    content: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
+    content: Record = {"header": np.array(json.dumps(header)), **arrays}
     np.savez(buffer, **content)
     replace(Path(path), buffer.getvalue())
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurho._types import Record
 from neurho.config import Config
 from neurho.observables.names import ALONG, at, error_name
 
@@ -92,6 +93,6 @@ def _is_up(initial: Any) -> bool:
     return initial.kind == "product" and initial.bloch in ("up", (0.0, 0.0, 1.0))
 
 
-def _read(file: str) -> dict[str, Any]:
+def _read(file: str) -> Record:
     with (resources.files(__name__) / file).open("rb") as stream, np.load(stream) as data:
         return dict(data)

@@ -1,11 +1,9 @@
 """From the tables of a problem file to lattices, Lindbladians, networks and samplers."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import NeurhoError, given
+from neurho._types import NeurhoError, Record, given
 from neurho.config import Config, PythonModule, State, loads, require_trust
 from neurho.config.tables import Ndm, Rbm
 from neurho.dynamics import integrate
@@ -154,7 +152,7 @@ def random_network(
         require_trust(config, trust=trust)
         where = (network.path, network.name, network.sha256, network.arguments)
         return network_of_code(*where, sites=count, local_dim=config.local_dim, key=key)
-    common: dict[str, Any] = {"scale": scale, "local_dim": config.local_dim}
+    common: Record = {"scale": scale, "local_dim": config.local_dim}
     if network.kind in ("gram", "convolution"):
         common |= {"charge": charge} | network.model_dump(exclude={"kind", "symmetry", "point_group"})
         return random_gram(key, count, **common) if moves is None else random_convolution(key, moves, **common)
@@ -163,7 +161,7 @@ def random_network(
         common |= {"charge": charge, "periodic": network.periodic or uniform, "uniform": uniform}
         return random_mpdo(key, count, bond=network.bond, kraus=network.kraus, **common)
     assert isinstance(network, Rbm | Ndm)
-    sizes: dict[str, Any] = common | {"hidden": network.hidden, "mixing": network.mixing}
+    sizes: Record = common | {"hidden": network.hidden, "mixing": network.mixing}
     if network.kind == "ndm":
         return random_ndm(key, count, **sizes)
     if network.kind == "liouville":
@@ -198,7 +196,7 @@ def make_samplers(
         moves = moves_of(config, sites)
         every = enumerate_all(sites.sites, dim, hermitian=hermitian, charge=charge, translations=moves)
         return every, enumerate_diagonal(sites.sites, dim)
-    chains: dict[str, Any] = {
+    chains: Record = {
         "chains": asked.chains,
         "sweeps": asked.sweeps,
         "warmup": asked.warmup,

@@ -1,6 +1,6 @@
 """The network that a run begins with."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
 from neurho import exact
-from neurho._types import NeurhoError, given
+from neurho._types import NeurhoError, Record, given
 from neurho.config import Config, Levels, Product
 from neurho.config.tables import MeanField, Random, Rbm
 from neurho.matrix_elements.generator import LabelMap
@@ -113,7 +113,7 @@ def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
 def _to_be_fitted(network: AbstractAnsatz, asked: Product | Levels, sites: Lattice) -> Initial:
     """A network that holds no product state by construction, and the one that `initial.fit` corrections take it to."""
     count, d = sites.sites, network.local_dim
-    sizes: dict[str, Any] = {"hidden": 0, "noise": 0.0, "tilt": asked.tilt}
+    sizes: Record = {"hidden": 0, "noise": 0.0, "tilt": asked.tilt}
     if asked.kind == "levels":
         sizes |= {"phases": asked.phases, "mixed": asked.mixed, "mixing": count * (d - 1).bit_length()}
         prepared = level_state(jax.random.key(0), asked.populations, count, **sizes)
@@ -127,10 +127,10 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
     asked, network = config.initial, given(config.ansatz)
     assert isinstance(network, Rbm)
     assert isinstance(asked, Product | Levels | MeanField)
-    sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing}
+    sizes: Record = {"hidden": network.hidden, "mixing": network.mixing}
     labels = network.kind == "liouville"
     sizes |= {"noise": 0.0 if labels else asked.noise, "tilt": asked.tilt}
-    near: dict[str, Any] = {"reach": getattr(asked, "reach", None), "distances": distances(sites)}
+    near: Record = {"reach": getattr(asked, "reach", None), "distances": distances(sites)}
     if asked.kind == "levels":
         prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, mixed=asked.mixed, **sizes)
     else:

@@ -9,6 +9,7 @@ import numpy as np
 from neurho import exact
 from neurho._types import Coefficient
 from neurho.config import Config
+from neurho.exact.density import means
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
@@ -86,7 +87,7 @@ class Setup:
 
     def exact_values(self, rho: np.ndarray, t: float) -> dict[str, np.ndarray]:
         """What is measured, and the purity, in a density matrix `(d^N, d^N)`."""
-        found = self.readout.combine(exact.means(rho, self.readout.operators, self.lattice.sites), t)
+        found = self.readout.combine(means(rho, self.readout.operators, self.lattice.sites), t)
         return found | with_entropy(exact.purity(rho))
 
     @cached_property

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from neurho import records
-from neurho._types import NeurhoError, brief, require
+from neurho._types import NeurhoError, Record, brief, require
 from neurho.config import Config, dumps, fingerprint, loads
 from neurho.config.files import identity
 from neurho.model.operators import Lindbladian
@@ -135,7 +135,7 @@ def _call(
     *,
     method: str,
     seed: int,
-    run: dict[str, Any],
+    run: Record,
 ) -> Result:
     _require_run(**run)
     jax.config.update("jax_enable_x64", val=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from neurho._jax.parallel import agree, largest
 from neurho._types import NeurhoError
@@ -150,7 +150,7 @@ def _finish(config: Config, run: Run, last: Snapshot | None, remark: str, *, onc
     ):
         run.note(sentence)
     done = not remark and reached
-    facts: dict[str, Any] = {"average": average_of(config), "kind": config.task.kind}
+    facts: Record = {"average": average_of(config), "kind": config.task.kind}
     return run.finish(converged=done, remark=remark, complete=once and not remark, **facts)
 
 
@@ -186,10 +186,10 @@ def reached_goal(config: Config, run: Run, last: Snapshot | None) -> bool:
     return run.rows[-1].t >= last_time(config) * (1 - 1e-9)
 
 
-def facts_of(problem: "Problem") -> dict[str, Any]:
+def facts_of(problem: "Problem") -> Record:
     """What the record of a run is told of its problem."""
     config = problem.config
-    facts: dict[str, Any] = {"fingerprint": fingerprint(config), "keep": config.output.keep}
+    facts: Record = {"fingerprint": fingerprint(config), "keep": config.output.keep}
     return facts | {"bonds": problem.lattice.bonds, "pairs": config.observables.pairs}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 import scipy.special
 
+from neurho._types import Record
 from neurho.model.operators import Lindbladian, Operator
 from neurho.trajectories.orbits import Orbits, Table, make_orbits, operator_table, projections, spread_table
 from neurho.trajectories.propagation import chebyshev_order
@@ -129,7 +130,7 @@ class Momenta:
             values = np.linalg.eigvalsh(hermitian.toarray())
         else:
             start = np.random.default_rng(0).normal(size=h.shape[0]) * self.orbits.sectors[parity].compatible[k]
-            options: dict[str, Any] = {"v0": start, "tol": 1e-3, "return_eigenvectors": False}
+            options: Record = {"v0": start, "tol": 1e-3, "return_eigenvectors": False}
             values = [sparse.linalg.eigsh(hermitian, 1, which=end, **options)[0] for end in ("SA", "LA")]
         return float(values[0]), float(values[-1])
 

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
 from neurho._jax.compiling import program
-from neurho._types import brief, require
+from neurho._types import Record, brief, require
 from neurho.matrix_elements.generator import Side, all_labels, to_matrix
 from neurho.matrix_elements.networks.acceptance import AbstractModuli
 
@@ -230,7 +230,7 @@ def as_key(key: Any, name: str = "key") -> PRNGKeyArray:
     return given
 
 
-def random_leaves(key: PRNGKeyArray | int, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+def random_leaves(key: PRNGKeyArray | int, scale: float, shapes: dict[str, tuple[int, ...]]) -> Record:
     """Normal numbers of standard deviation `scale` in arrays of these shapes."""
     arrays = _normal_arrays(as_key(key), jax.device_put(np.asarray(scale, dtype=float)), tuple(shapes.values()))
     return dict(zip(shapes, arrays, strict=True))

@@ -1,14 +1,12 @@
 """The Gram-Hadamard density operator: positive by construction, with a deep network on each side."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import require, require_whole
+from neurho._types import Record, require, require_whole
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated, as_key, random_leaves
 from neurho.matrix_elements.networks.hidden_units import outside_is_zero
 from neurho.matrix_elements.networks.rbm import level_features
@@ -114,7 +112,7 @@ def random_gram(
     require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
     features = sites * (local_dim - 1)
     seen, layers, rest = features + width, *jax.random.split(as_key(key))
-    deep: dict[str, Any] = random_leaves(
+    deep: Record = random_leaves(
         layers, 1.0, {"first_weights": (width, features), "weights": (depth - 1, width, width)}
     )
     shapes = {

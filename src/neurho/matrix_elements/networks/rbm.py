@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import require, require_whole
+from neurho._types import Record, require, require_whole
 from neurho.matrix_elements.networks.base import AbstractAnsatz, random_leaves
 from neurho.matrix_elements.networks.hidden_units import HiddenUnits, log_cosh, outside_is_zero
 from neurho.matrix_elements.symmetry import Charge
@@ -124,9 +124,7 @@ def require_units(**units: Any) -> None:
         require_whole(count, name)
 
 
-def normal_leaves(
-    key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int
-) -> dict[str, Any]:
+def normal_leaves(key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int) -> Record:
     """Normal numbers of standard deviation `scale` in the shapes that the RBM and the NDM share."""
     require_units(hidden=hidden, mixing=mixing)
     require_whole(sites, "sites", 1)

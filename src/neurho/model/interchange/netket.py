@@ -72,6 +72,6 @@ def _operator(operator: Any, name: str) -> Operator:
     return total.merged()
 
 
-def _kinds(value: Any) -> set[str]:
+def _kinds(value: object) -> set[str]:
     """Names of the NetKet classes that a value is an instance of; none for a stranger."""
     return {kind.__name__ for kind in type(value).__mro__ if kind.__module__.partition(".")[0] == "netket"}

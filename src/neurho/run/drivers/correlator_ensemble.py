@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from neurho import correlators as co
-from neurho._types import NeurhoError, NumericalError
+from neurho._types import NeurhoError, NumericalError, Record
 from neurho.config import require_trust
 from neurho.correlators import networks as nets
 from neurho.records import network_of_code
@@ -139,7 +139,7 @@ class Ensemble:
             made = nets.convolution_network(key, group, product.shape[1], units, ansatz.depth)
         else:
             require_trust(self.picture.setup.config, trust=self.picture.setup.trust)
-            given: dict[str, Any] = {
+            given: Record = {
                 "sites": len(product),
                 "local_dim": self.picture.setup.config.local_dim,
                 "key": key,

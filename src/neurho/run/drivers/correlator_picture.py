@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurho import correlators as co
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot, State
 from neurho.observables.names import ENERGY, GLOBAL, PURITY, RENYI2
@@ -121,7 +121,7 @@ class Picture:
         means = co.string_means(member.blocks, self.measured.strings.size, moments.c, moments.reference)
         return self.reading(means, t, self.purity(member, moments))
 
-    def reading(self, means: np.ndarray, t: float, more: dict[str, Any] | None = None) -> Reading:
+    def reading(self, means: np.ndarray, t: float, more: Record | None = None) -> Reading:
         """All named values from c_P of the strings that are measured, and `more` of them by name."""
         means[~self.symmetry.holds(self.measured.strings)] = (
             0.0  # a state that breaks a parity stands for its even part
@@ -211,7 +211,7 @@ class Picture:
         """Whether purity and Renyi-2 entropy are asked for."""
         return self.setup.config.observables.purity
 
-    def purity(self, member: Member, moments: co.Moments) -> dict[str, Any]:
+    def purity(self, member: Member, moments: co.Moments) -> Record:
         """Purity and Renyi-2 entropy by name, where they are asked for."""
         if not self.with_purity:
             return {}
@@ -240,7 +240,7 @@ def require_second(picture: Picture) -> None:
         )
 
 
-def sizes_of(picture: Picture) -> dict[str, Any]:
+def sizes_of(picture: Picture) -> Record:
     """Permutations, weight and strings, for `neurho run --check`."""
     weight, size = picture.expected
     return {"permutations": len(picture.symmetry.moves), "weight": weight, "strings": size}

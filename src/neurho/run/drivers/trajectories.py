@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from neurho import trajectories
 from neurho._jax.compiling import require_double
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.observables import Estimate, Snapshot, State, Watch
 from neurho.run import memory
 from neurho.run.drivers.base import Driver, Facts
@@ -56,7 +56,7 @@ class Trajectories(Driver):
         return Observed(operators=readout.operators, combine=readout.combine)
 
     @cached_property
-    def _options(self) -> dict[str, Any]:
+    def _options(self) -> Record:
         task = self.setup.task
         return {
             "key": jax.random.key(self.setup.config.seed),
