@@ -94,7 +94,7 @@ def require_whole(value: object, name: str, least: int = 0) -> None:
     require(whole, name, f"be a whole number >= {least}", f"it is {brief(value)}")
 
 
-def require_positive(value: Any, name: str, must: str = "be a number > 0") -> None:
+def require_positive(value: Value, name: str, must: str = "be a number > 0") -> None:
     """Check that a number is real and above zero; infinity is."""
     real = (isinstance(value, int | float) or hasattr(value, "dtype")) and np.ndim(value) == 0
     require(real and not np.iscomplexobj(value) and value > 0, name, must, f"it is {brief(value)}")

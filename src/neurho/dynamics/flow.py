@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from neurho._jax.scalars import Scalar
 from neurho._types import Keys, Record, default_chains, require, require_positive, require_whole
 from neurho.dynamics.arguments import (
     as_method,
@@ -150,7 +151,7 @@ def follow(
     begin, end = span(state, times)
     plan, control = flow.tdvp.generator.schedule(begin, end), flow.control.over(float(end - begin))
 
-    def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
+    def rhs(key: PRNGKeyArray, t: Scalar, y: Array, memory: tuple[Array, Array]) -> Rates:
         chains, velocity = memory
         rates = flow.tdvp(key, jnp.asarray(t, dtype=float), restore(y), chains, velocity)
         return rates._replace(chains=(rates.chains, rates.velocity))

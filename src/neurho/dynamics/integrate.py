@@ -5,13 +5,14 @@ The right-hand side is any function `(key, t, y, chains) -> rates` with `rates.v
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from neurho._jax.scalars import Scalar
 from neurho._types import NumericalError, require
 from neurho.model.timescales import within
 
@@ -72,15 +73,17 @@ class Step(NamedTuple):
     """A tried step: the new point, the chains, the error vector (None if not known), and the rates at the start."""
 
     y: Float[Array, " parameters"]
-    chains: Any
+    chains: PyTree
     error: Float[Array, " parameters"] | None
-    rates: Any
+    rates: PyTree
 
 
-Rhs = Callable[[PRNGKeyArray, Any, Any, Any], Any]
+Rhs = Callable[[PRNGKeyArray, Scalar, Array, PyTree], PyTree]
 
 
-def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
+def runge_kutta_step(
+    tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: PyTree
+) -> Step:
     """One step of an explicit method.
 
     All stages draw with the same key from the same chains: their differences, which make the error estimate, are then
@@ -99,7 +102,7 @@ def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt
     return Step(y=y + dt * _combine(tableau.b, stages), chains=chains, error=error, rates=first)
 
 
-def doubled_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
+def doubled_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: PyTree) -> Step:
     """Two half steps, with the difference to one whole step as the error: the paper's adaptive second-order scheme."""
     whole = runge_kutta_step(tableau, rhs, jax.random.fold_in(key, 0), t, dt, y, chains)
     half = runge_kutta_step(tableau, rhs, jax.random.fold_in(key, 1), t, dt / 2, y, whole.chains)
@@ -137,7 +140,7 @@ class Method(NamedTuple):
         """The power of dt with which the error estimate of one step falls."""
         return self.tableau.order + 1 if self.doubling else self.tableau.error_order
 
-    def step(self, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
+    def step(self, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: PyTree) -> Step:
         """Try one step."""
         take = doubled_step if self.doubling else runge_kutta_step
         return take(self.tableau, rhs, key, t, dt, y, chains)
@@ -186,7 +189,7 @@ def advance(
     t_stop: float,
     dt: float,
     y: Array,
-    chains: Any,
+    chains: PyTree,
 ) -> tuple[Step, float, float]:
     """One accepted step of at most `dt` that does not pass `t_stop`.
 

@@ -1,10 +1,10 @@
 """From measurements to snapshots: numbers that can be kept, and the sentences that belong to them."""
 
 import math
-from typing import Any
 
 import numpy as np
 
+from neurho._jax.scalars import Scalar
 from neurho._types import NumericalError
 from neurho.certificate import ALWAYS, EVOLUTION
 from neurho.matrix_elements.estimation.depolarised import Depolarised
@@ -67,7 +67,7 @@ def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
     }
 
 
-def depolarised_part(norm: Depolarised | None, motion: Any) -> dict[str, float]:
+def depolarised_part(norm: Depolarised | None, motion: Scalar) -> dict[str, float]:
     """||L rho||^2/||rho||^2 in a depolarised norm, by name, where a run uses one."""
     return {} if norm is None else {"lindblad_norm2_depolarised": float(motion)}
 

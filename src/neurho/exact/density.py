@@ -41,9 +41,8 @@ def product_state(
 
     **Returns** shape `(2^sites, 2^sites)`.
     """
-    bloch = bloch_vectors(bloch, sites)
+    vectors = as_reals(bloch_vectors(bloch, sites), "bloch")
     sites = sites.sites if isinstance(sites, Lattice) else sites
-    vectors = as_reals(bloch, "bloch")
     require(vectors.shape in ((3,), (sites, 3)), "bloch", f"have shape (3,) or ({sites}, 3)", f"it is {vectors.shape}")
     length = np.max(np.linalg.norm(vectors, axis=-1))
     require(length <= 1 + 1e-12, "bloch", "have vectors of length <= 1", f"one has length {length}")

@@ -1,12 +1,12 @@
 """The network nearest to another one: an implicit step of length zero, by Gauss-Newton corrections on samples."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from neurho._types import require, require_whole
+from neurho._types import Numbers, require, require_whole
 from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import comparison
 from neurho.matrix_elements.generator import lindbladian_map
@@ -84,15 +84,15 @@ class Fitted(NamedTuple):
 
 
 def fitted_product(
-    ansatz: Any,
-    bloch: Any,
+    ansatz: AbstractAnsatz,
+    bloch: str | Numbers,
     sites: int | Lattice | None = None,
     *,
     corrections: int = 30,
     tilt: float = 1e-3,
     metric: float = 1.0,
     samplers: tuple[AbstractSampler, AbstractSampler] | None = None,
-    key: Any = 0,
+    key: PRNGKeyArray | int = 0,
 ) -> Fitted:
     """A network of spins 1/2, of any kind, moved as close to a product state as `corrections` take it.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, Numbers, require
 
 AXES = {f"{sign}{axis}": (float(f"{sign}1"), k) for sign in "+-" for k, axis in enumerate("xyz")}
 NAMED_STATES = ("up", "down", "neel", *AXES, "mixed")
@@ -274,7 +274,7 @@ def _bravais(
     )
 
 
-def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
+def bloch_vectors(bloch: str | Numbers, where: Lattice | int) -> Numbers:
     """Bloch vectors `(sites, 3)` of a product state with a name (`NAMED_STATES`); anything else comes back as it is.
 
     "neel" alternates along bonds, site 0 up; for a number of sites in place of a lattice, from site to site. "mixed" is

@@ -143,7 +143,7 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
         if (moves := moves_of(config, sites)) is None:
             prepared = product_state(key, bloch, sites.sites, **sizes)
         else:
-            bloch = _site_average(bloch) if asked.kind == "mean-field" else bloch
+            bloch = _site_average(np.asarray(bloch)) if asked.kind == "mean-field" else bloch
             prepared = uniform_product_state(key, bloch, moves, **sizes)
     start, target = prepared.ansatz, prepared.target
     if labels:

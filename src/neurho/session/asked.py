@@ -42,14 +42,14 @@ def problem_of(
     model: Lindbladian,
     kind: str,
     *,
-    initial: Any,
+    initial: object,
     times: Any,
-    observables: Any,
-    method: Any,
-    ansatz: Any,
-    sampling: Any,
-    seed: Any,
-    output: Any,
+    observables: object,
+    method: str,
+    ansatz: object,
+    sampling: object,
+    seed: object,
+    output: object,
     kept: bool,
     options: Keys,
 ) -> Problem:
@@ -142,7 +142,7 @@ def _method(method: str, *, networked: bool) -> Record:
     return {"method": method}
 
 
-def _network(given: Any, sites: int) -> Any:
+def _network(given: Any, sites: int) -> Record:
     sizes = {"kind": "rbm", "hidden": UNITS * sites, "mixing": UNITS * sites}
     if given is None:
         return sizes
@@ -150,7 +150,7 @@ def _network(given: Any, sites: int) -> Any:
     return _plain({"kind": "rbm"} | dict(given))
 
 
-def _sampling(given: Any, configurations: int) -> Any:
+def _sampling(given: Any, configurations: int) -> Record:
     if given is None:
         few = configurations <= ENUMERATED
         return {"kind": "enumeration"} if few else {"kind": "metropolis", "samples": SAMPLES}
@@ -158,7 +158,7 @@ def _sampling(given: Any, configurations: int) -> Any:
     return _plain({"kind": "metropolis" if "samples" in given else "enumeration"} | dict(given))
 
 
-def _require_table(given: Any, name: str, example: str) -> None:
+def _require_table(given: object, name: str, example: str) -> None:
     require(isinstance(given, Mapping), name, f"be a table such as {example}", f"it is {brief(given)}")
 
 

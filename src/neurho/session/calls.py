@@ -29,10 +29,10 @@ Times: TypeAlias = Sequence[float] | np.ndarray | float | None
 
 def solve(
     model: Lindbladian | Config,
-    initial: Any = None,
+    initial: object = None,
     times: Times = None,
     *,
-    observables: Any = None,
+    observables: object = None,
     method: str = "auto",
     out: str | Path | None = None,
     ansatz: Mapping[str, object] | None = None,
@@ -90,10 +90,10 @@ def solve(
 
 def stationary(
     model: Lindbladian | Config,
-    initial: Any = None,
+    initial: object = None,
     *,
     times: Times = None,
-    observables: Any = None,
+    observables: object = None,
     method: str = "auto",
     out: str | Path | None = None,
     ansatz: Mapping[str, object] | None = None,

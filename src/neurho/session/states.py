@@ -1,6 +1,7 @@
 """Initial states as Python gives them, by name, Bloch vector, level, vector, matrix or result: the table [initial]."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def initial_of(given: Any, lattice: Lattice, local_dim: int, *, kept: bool) -> R
     return _of_array(given, lattice, local_dim)
 
 
-def _directory(result: Result, *, kept: bool) -> Any:
+def _directory(result: Result, *, kept: bool) -> Path:
     must = "be a result that is kept, of a call with `out`, for a run that is kept itself"
     require(not kept or result.path is not None, "initial", must, "it is one without")
     return result.directory
@@ -103,7 +104,7 @@ def _of_array(given: Any, lattice: Lattice, local_dim: int) -> Record:
     raise NeurhoError(f"Argument `initial` must {must}, but its shape is {array.shape}.")
 
 
-def _levels(levels: Any, local_dim: int) -> Record:
+def _levels(levels: np.ndarray | Sequence[int], local_dim: int) -> Record:
     """One level for each site."""
     require(
         all(0 <= level < local_dim for level in levels),

@@ -5,6 +5,7 @@ it gives an [`AbstractAmplitudes`][], which knows how to evaluate rho(x')/rho(x)
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -173,7 +174,7 @@ class ReevaluatedModuli(AbstractModuli):
         return cache
 
 
-def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any]:
+def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Callable[[Array], Any]]:
     """The real parameters as one vector, and the function that puts a vector back: `ansatz = restore(vector)`.
 
     **Raises** `NeurhoError` for a complex array among the fields.
@@ -190,12 +191,12 @@ def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any
 
 
 @jax.jit
-def _joined(leaves: Any) -> Array:
+def _joined(leaves: PyTree) -> Array:
     return ravel_pytree(leaves)[0]
 
 
 @jax.jit
-def _parted(vector: Array, like: Any) -> Any:
+def _parted(vector: Array, like: PyTree) -> PyTree:
     return ravel_pytree(like)[1](vector)
 
 
@@ -214,7 +215,7 @@ def network_of(given: Any, name: str = "ansatz") -> AbstractAnsatz:
     return found
 
 
-def as_key(key: Any, name: str = "key") -> PRNGKeyArray:
+def as_key(key: PRNGKeyArray | int, name: str = "key") -> PRNGKeyArray:
     """A random key: `jax.random.key(0)`, or 0 for short.
 
     **Raises** `NeurhoError` for what is neither a key nor a whole number >= 0.

@@ -1,7 +1,5 @@
 """The paper's ansatz: a complex restricted Boltzmann machine, Hermitian and positive by construction."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -118,7 +116,7 @@ def random_rbm(
     return RBM(**leaves, sites=sites, local_dim=local_dim, charge=charge)
 
 
-def require_units(**units: Any) -> None:
+def require_units(**units: object) -> None:
     """Check numbers of hidden units."""
     for name, count in units.items():
         require_whole(count, name)

@@ -18,6 +18,7 @@ from neurho.run.drivers import cumulants
 from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.correlator_ensemble import Ensemble
 from neurho.run.drivers.correlator_picture import Picture, Reading
+from neurho.run.drivers.correlators import make_correlators
 from neurho.run.setup import Setup
 from neurho.stationary_states.corrections import slowest_rate
 
@@ -231,7 +232,7 @@ def make(setup: Setup) -> Driver:
     """The driver of a problem by correlators: with a network of them, or by their hierarchy."""
     if not isinstance(setup.config.ansatz, StringNetwork):
         return cumulants.make(setup)
-    picture = Picture(setup, make)
+    picture = Picture(setup, make_correlators)
     co.require_terms(picture.terms, setup.lattice.sites)
     _ = picture.start, picture.measured  # what is wrong with them is said before the run
     return StringNetworks(Ensemble(picture))

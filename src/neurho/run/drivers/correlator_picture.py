@@ -13,7 +13,7 @@ from neurho.model.timescales import Schedule
 from neurho.observables import Estimate, Snapshot, State
 from neurho.observables.names import ENERGY, GLOBAL, PURITY, RENYI2
 from neurho.observables.readout import with_entropy
-from neurho.run.drivers.inherited import Ended, last_state
+from neurho.run.drivers.inherited import Ended, Strings, last_state
 from neurho.run.setup import Setup
 
 BYTES = 6000
@@ -55,7 +55,7 @@ class Picture:
     """A problem in the coordinates of operator strings."""
 
     setup: Setup
-    make: Callable[[Setup], Any]
+    make: Callable[[Setup], Strings]
     """What makes the driver of another problem by correlators: its last state may be where this one begins."""
 
     @cached_property

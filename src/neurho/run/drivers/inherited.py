@@ -1,7 +1,7 @@
 """The last state of another run as the start of one without a network: a quench."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from neurho._types import NeurhoError
 from neurho.config import WITHOUT_NETWORK, fingerprint, loads
 from neurho.config.string_networks import StringNetwork
 from neurho.matrix_elements.networks import density_matrix
+from neurho.observables import State
 from neurho.records import PROBLEM, read_problem, read_state
 from neurho.run.assembly import make_lattice, make_lindbladian
 from neurho.run.inheritance import last_network
@@ -32,10 +33,22 @@ class Ended(NamedTuple):
         return self.coarse is None
 
 
-def last_state(setup: Setup, make: Callable[[Setup], Any]) -> Ended:
+class Strings(Protocol):
+    """A driver of a problem with `task.method = "correlators"`."""
+
+    def blank(self) -> State:
+        """A state of the right structure."""
+        ...
+
+    def ended(self, state: State) -> Ended:
+        """What a run of it ended with."""
+        ...
+
+
+def last_state(setup: Setup, make: Callable[[Setup], Strings]) -> Ended:
     """The last state of the run `initial.run`.
 
-    - `make`: the driver of a problem with `task.method = "correlators"`, which has `blank` and `ended`.
+    - `make`: the driver of a problem with `task.method = "correlators"`.
 
     **Raises** `NeurhoError` if there is no such state or if it does not fit.
     """
@@ -51,7 +64,7 @@ def last_state(setup: Setup, make: Callable[[Setup], Any]) -> Ended:
         raise NeurhoError(f"Key `initial.run` must be a run whose last state fits this problem: {error}") from None
 
 
-def last_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
+def last_matrix(setup: Setup, make: Callable[[Setup], Strings]) -> np.ndarray:
     """The density matrix of the last state of the run `initial.run`.
 
     **Raises** `NeurhoError` if there is none, or if that run cut its strings.
@@ -66,7 +79,7 @@ def last_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
     return co.from_correlators(co.all_values(found.fine))
 
 
-def matrix_of(run: str, setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
+def matrix_of(run: str, setup: Setup, make: Callable[[Setup], Strings]) -> np.ndarray:
     """The density matrix of the last state of a run of the problem `setup`, trace one.
 
     **Raises** `NeurhoError` for methods that keep neither a density matrix nor a network, and where strings are cut.
@@ -94,7 +107,7 @@ def _require_same(old: Setup, new: Setup) -> None:
         raise NeurhoError(f"its sites have {before} levels, those of this problem {now}.")
 
 
-def _read(run: str, old: Setup, make: Callable[[Setup], Any]) -> Ended:
+def _read(run: str, old: Setup, make: Callable[[Setup], Strings]) -> Ended:
     method, sites, dim = old.config.task.method, old.lattice.sites, old.lindbladian.local_dim
     if method in ("trajectories", "matrix-product", "outcomes"):
         raise NeurhoError(f'the run `{run}` has task.method = "{method}", which leaves no strings of operators.')
