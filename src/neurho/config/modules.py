@@ -9,8 +9,8 @@ from pydantic import Field, JsonValue, Strict
 
 from neurho._types import NeurhoError, Record
 from neurho.config.messages import Refusal, shown
-from neurho.config.tables import Table
 from neurho.config.tasks import WITHOUT_NETWORK
+from neurho.config.values import Table
 
 GIVEN = frozenset({"sites", "local_dim", "key"})
 """Arguments that every maker of a network is called with."""

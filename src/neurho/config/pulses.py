@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from neurho._types import NeurhoError, Record
 from neurho.config.messages import Refusal, shown
-from neurho.config.tables import Flag, Number, Positive, Real, Table
+from neurho.config.values import Flag, Number, Positive, Real, Table
 
 
 class _Window(Table):

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 
 from neurho._types import Keys, Record
 from neurho.config.modules import PythonModule
-from neurho.config.tables import Count, Flag, MaybeCount, Table
+from neurho.config.values import Count, Flag, MaybeCount, Table
 
 
 class Cumulants(Table):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from neurho._types import Record
 from neurho.config.messages import Refusal, refuse, shown
-from neurho.config.tables import Flag, MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
+from neurho.config.values import Flag, MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
 
 FIXED = ("euler", "heun", "midpoint", "rk4")
 

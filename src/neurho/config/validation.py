@@ -10,8 +10,8 @@ from neurho._types import Keys, Record
 from neurho.config.messages import Refusal, Refusals, ending, one_of, require_none, shown, suggest
 from neurho.config.schema import EXACT_BY_ITSELF, KINDS, NESTED, PLAIN, PULSES, Config, automatic_method
 from neurho.config.string_networks import with_defaults
-from neurho.config.tables import Index, Table
 from neurho.config.units import in_units
+from neurho.config.values import Index, Table
 
 WRITTEN = frozenset({"matrices", "matrix"})
 """Kinds that programs write: no sentence offers them to people."""

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from neurho._types import NeurhoError, as_reals, require, require_sites
-from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.bloch import bloch_vectors
+from neurho.model.lattice import Lattice
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, value_at
 from neurho.observables import pauli_quantities
 from neurho.observables.names import ENERGY

@@ -7,7 +7,8 @@ import numpy as np
 from neurho._types import NumericalError, require
 from neurho.exact.bounds import numerical_range
 from neurho.exact.density import require_memory
-from neurho.exact.generator import ExactLindbladian, active
+from neurho.exact.generator import ExactLindbladian
+from neurho.exact.jumps import active
 from neurho.exact.krylov import EffectiveInverse, arnoldi, fixed_point
 from neurho.model.operators import Lindbladian, evaluate
 

@@ -19,7 +19,8 @@ from neurho.matrix_elements.sampling import (
     enumerate_diagonal,
     start_chains,
 )
-from neurho.model.lattice import Lattice, bloch_vectors, chain
+from neurho.model.bloch import bloch_vectors
+from neurho.model.lattice import Lattice, chain
 from neurho.model.models import heisenberg
 
 INSTANT = 1e-9

@@ -5,7 +5,7 @@ from jaxtyping import PRNGKeyArray
 
 from neurho._types import NeurhoError, Record, given
 from neurho.config import Config, PythonModule, State, loads, require_trust
-from neurho.config.tables import Ndm, Rbm
+from neurho.config.networks import Ndm, Rbm
 from neurho.dynamics import integrate
 from neurho.dynamics.integrate import Method
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map

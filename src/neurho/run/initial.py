@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import shortest_path
 from neurho import exact
 from neurho._types import NeurhoError, Record, given
 from neurho.config import Config, Levels, Product
-from neurho.config.tables import MeanField, Random, Rbm
+from neurho.config.networks import Rbm
+from neurho.config.tables import MeanField, Random
 from neurho.matrix_elements.generator import LabelMap
 from neurho.matrix_elements.networks import (
     AbstractAnsatz,
@@ -27,8 +28,9 @@ from neurho.matrix_elements.networks import (
 )
 from neurho.matrix_elements.networks.translated_rbm import filters_of
 from neurho.matrix_elements.symmetry import Charge, require_invariant
+from neurho.model.bloch import bloch_vectors
 from neurho.model.interchange.matrices import matrix_from
-from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.lattice import Lattice
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
 from neurho.run.assembly import moves_of, random_network
 from neurho.run.inheritance import inherited

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from neurho._types import NeurhoError, Record, brief, require
+from neurho.model.bloch import NAMED_STATES, bloch_vector
 from neurho.model.interchange.matrices import entries_of
-from neurho.model.lattice import NAMED_STATES, Lattice, bloch_vector
+from neurho.model.lattice import Lattice
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.run.initial import require_state
 from neurho.session.result import Result

@@ -15,7 +15,8 @@ from neurho.matrix_elements.networks.liouville import LiouvilleRBM
 from neurho.matrix_elements.networks.rbm import RBM, random_rbm
 from neurho.matrix_elements.networks.translated_rbm import TiedRBM, random_tied
 from neurho.matrix_elements.symmetry import Charge
-from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.bloch import bloch_vectors
+from neurho.model.lattice import Lattice
 
 Network = TypeVar("Network", RBM, TiedRBM)
 
