@@ -65,7 +65,14 @@ class NeurhoError(ValueError):
 
 
 class NumericalError(NeurhoError):
-    """A run that met NaN, overflow or a state it cannot continue from; the message names the cause."""
+    """A run that met NaN, overflow or a state it cannot continue from; the message names the cause.
+
+    ```python
+    import neurho
+
+    assert issubclass(neurho.NumericalError, neurho.NeurhoError)
+    ```
+    """
 
 
 def given(value: T | None) -> T:

@@ -91,7 +91,15 @@ class RunState(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """How to move: the right-hand side, the method of integration with its control, and what to measure."""
+    """How to move: the right-hand side, the method of integration with its control, and what to measure.
+
+    ```python
+    import neurho
+
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), tolerance=1e-4)
+    assert flow.control.tolerance == 1e-4 and flow.method.adaptive
+    ```
+    """
 
     tdvp: TDVP
     method: Method

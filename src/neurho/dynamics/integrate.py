@@ -22,6 +22,13 @@ class Tableau(NamedTuple):
 
     `a[i]` has the `i` coefficients of stage `i`; `error` = b - b_embedded, or None for a method without an embedded
     one; `order` is that of the solution, `error_order` the power of dt with which the error estimate of one step falls.
+
+    ```python
+    import neurho
+
+    midpoint = neurho.methods.Tableau(a=((), (0.5,)), b=(0.0, 1.0), c=(0.0, 0.5), order=2)
+    assert sum(midpoint.b) == 1 and midpoint.error is None
+    ```
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -152,6 +159,13 @@ class StepControl(NamedTuple):
     In the Fubini-Study norm that error is an angle in radians between density matrices. `tolerance=None` keeps dt
     fixed. The next step is dt safety (tolerance/error)^(1/order), within the factors 0.2 and 3 and below `dt_max`.
     A step below `dt_min` ends the run; runs shorter than 1 take it as a share of their length, whatever their units.
+
+    ```python
+    import neurho
+
+    control = neurho.methods.StepControl(tolerance=1e-3, dt_max=0.1)
+    assert control.over(0.01).dt_min < 1e-10  # a share of a short run
+    ```
     """
 
     tolerance: float | None = None

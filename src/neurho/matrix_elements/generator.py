@@ -70,6 +70,13 @@ class LabelMap(eqx.Module):
 
     With `channels` > 1 the map is sum_c f_c(t) L_c (time-dependent coefficients), or a list of observables. `check` is
     called with every time at which coefficients are evaluated.
+
+    ```python
+    import neurho
+
+    generator = neurho.methods.lindbladian_map(neurho.xyz(neurho.chain(2)))
+    assert generator.label_dim == 4 and generator.sites == 2
+    ```
     """
 
     groups: tuple[Group, ...]

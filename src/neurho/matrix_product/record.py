@@ -28,6 +28,14 @@ Reader: TypeAlias = Callable[[Means, float], dict[str, np.ndarray]]
 class Record(NamedTuple):
     """A matrix-product density matrix at one time.
 
+    ```python
+    import neurho
+
+    model, start = neurho.xyz(neurho.chain(2)), [[[1, 0], [0, 0]]] * 2
+    *_, last = neurho.matrix_product.evolve(model, start, [0, 0.1], bond=4)
+    assert last.t == 0.1 and last.diagnostics["bond_dimension"] <= 4
+    ```
+
     - `t`: time, in units of 1/rate.
     - `observables`: name to mean and error, as asked for; `purity` and `renyi2` = -ln(purity) always.
     - `diagnostics`: `bond_dimension`, the largest; `discarded_weight`, the sum of what was cut so far, each in units of

@@ -27,6 +27,14 @@ PAULI = {"x": sx, "y": sy, "z": sz}
 class Snapshot(NamedTuple):
     """What a run says at one time.
 
+    ```python
+    import neurho
+
+    seen = []
+    neurho.solve(neurho.xyz(neurho.chain(2)), "down", [0, 0.5], callback=seen.append)
+    assert [snapshot.t for snapshot in seen] == [0, 0.5]
+    ```
+
     - `step`, `t`: accepted steps so far, time in units of 1/gamma.
     - `observables`: name to [`Estimate`][neurho.observables.Estimate] (NumPy).
     - `diagnostics`: name to number.

@@ -28,6 +28,14 @@ class GroupConvolution(AbstractAnsatz):
     invariant, and Hermitian, for all parameters. Its populations are positive, its eigenvalues can be negative. The
     complex units let an amplitude pass through zero, which the exponential of a real network cannot.
 
+    ```python
+    import neurho
+
+    ring = neurho.chain(3, periodic=True)
+    network = neurho.networks.random_convolution(0, ring.translations, channels=2)
+    assert network.hermitian
+    ```
+
     **Attributes**
 
     - `visible`: a, `(features,)`.

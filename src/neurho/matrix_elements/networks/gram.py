@@ -27,6 +27,13 @@ class GramHadamard(AbstractAnsatz):
     case without layers in which two chi are exponentials. For d > 2 each site has d-1 features in place of +-1 (see
     [`level_features`][neurho.matrix_elements.networks.rbm.level_features]).
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_gram(0, 2, width=2, factors=1)
+    assert network.hermitian
+    ```
+
     **Attributes** (`features` = sites (d-1), `seen` = features + width; the leading axis 2 is (re, im))
 
     - `first_weights`, `weights`: W^1 `(width, features)` and the others `(depth-1, width, width)`.

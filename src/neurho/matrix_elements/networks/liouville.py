@@ -52,6 +52,13 @@ class LiouvilleRBM(AbstractAnsatz):
     translations. Hermitian for all parameters, since phi(r, l) = phi(l, r)*, with populations rho(l, l) > 0;
     eigenvalues can be negative.
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_liouville(0, 2, hidden=2, mixing=2)
+    assert network.visible.shape == (2, 3)  # even, and two odd functions of each label
+    ```
+
     **Attributes** (`features` = d^2 - 1, `hidden`, `mixing`: units, or filters with translations)
 
     - `visible`: a, `(sites, features)`, or `(1, features)` with translations.

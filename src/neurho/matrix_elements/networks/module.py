@@ -28,6 +28,14 @@ NEAR = 1e-6
 class ModuleAnsatz(AbstractAnsatz):
     """log rho(l, r) = f(l, r) with a module f, made by [`from_module`][neurho.matrix_elements.networks.from_module].
 
+    ```python
+    import jax.numpy as jnp
+    import neurho
+
+    network = neurho.networks.from_module(lambda a, l, r: a @ (l + r), jnp.zeros(2), sites=2)
+    assert isinstance(network, neurho.networks.ModuleAnsatz) and network.spins
+    ```
+
     **Attributes**
 
     - `parameters`: real arrays by name; of complex ones real and imaginary part, `(2, ...)`.

@@ -35,6 +35,13 @@ class NDM(AbstractAnsatz):
     Hermitian and positive semidefinite for all parameters. The leading axis 2 is (G, F), or (U, V) of the mixing part.
     For d > 2 each site has d-1 features in place of +-1, as in [`neurho.networks.RBM`][].
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_ndm(0, 2, hidden=2, mixing=2)
+    assert network.hidden_weights.shape == (2, 2, 2)
+    ```
+
     **Attributes** (`features` = sites (d-1), `hidden` = M, `mixing` = Mtilde)
 
     - `visible`: a, `(2, features)`.

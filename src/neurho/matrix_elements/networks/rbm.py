@@ -29,6 +29,13 @@ class RBM(AbstractAnsatz):
     d > 2 each site has d-1 features in place of +-1 (see
     [`level_features`][neurho.matrix_elements.networks.rbm.level_features]).
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_rbm(0, 2, hidden=2, mixing=2)
+    assert network.visible.shape == (2, 2) and network.mixing_bias.shape == (2,)
+    ```
+
     **Attributes** (`features` = sites (d-1), `hidden` = M, `mixing` = Mtilde)
 
     - `visible`: a, `(2, features)`.

@@ -79,6 +79,14 @@ class Symmetrised(AbstractAnsatz):
     [`translated`][neurho.matrix_elements.networks.translated] and
     [`with_point_group`][neurho.matrix_elements.networks.with_point_group].
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_rbm(0, 3, hidden=2, mixing=2)
+    mean = neurho.networks.Symmetrised(network, neurho.chain(3, periodic=True).translations)
+    assert mean.moves.shape == (3, 3)
+    ```
+
     - `moves`: `(moves, sites)`, as `Lattice.translations` and `Lattice.symmetries`; a group.
     """
 
@@ -159,6 +167,14 @@ class InSector(AbstractAnsatz):
     A `charge` of rows alone, such as `strong_charge(generator)` gives, keeps (l, r) where l and r both have the charge
     `sector`; one that compares rows and columns, `number()` or `parity()`, those where they have the same. Elsewhere
     rho is smaller by exp(-300).
+
+    ```python
+    import neurho
+    from neurho.matrix_elements.symmetry import parity
+
+    network = neurho.networks.random_rbm(0, 3, hidden=2, mixing=2)
+    assert neurho.networks.InSector(network, parity(2)).sites == 3
+    ```
     """
 
     ansatz: AbstractAnsatz
