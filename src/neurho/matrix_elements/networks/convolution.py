@@ -31,7 +31,7 @@ class GroupConvolution(AbstractAnsatz):
     ```python
     import neurho
 
-    ring = neurho.chain(3, periodic=True)
+    ring = neurho.chain(4, periodic=True)
     network = neurho.networks.random_convolution(0, ring.translations, channels=2)
     assert network.hermitian
     ```
