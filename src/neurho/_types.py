@@ -22,6 +22,15 @@ class SupportsArray(Protocol):
         ...
 
 
+@runtime_checkable
+class SupportsFull(Protocol):
+    """A state or an operator of QuTiP."""
+
+    def full(self) -> np.ndarray:
+        """The array."""
+        ...
+
+
 Numbers: TypeAlias = complex | Sequence[complex] | Sequence[Sequence[complex]] | SupportsArray
 """A number, a list of numbers, a list of such lists, or an array."""
 

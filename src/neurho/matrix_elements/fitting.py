@@ -11,6 +11,7 @@ from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import comparison
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import AbstractAnsatz, as_key, network_of, parameters, product_state
+from neurho.matrix_elements.networks.base import Network
 from neurho.matrix_elements.projection import Implicit
 from neurho.matrix_elements.sampling import (
     AbstractSampler,
@@ -85,7 +86,7 @@ class Fitted(NamedTuple):
 
 
 def fitted_product(
-    ansatz: AbstractAnsatz,
+    ansatz: Network,
     bloch: str | Numbers,
     sites: int | Lattice | None = None,
     *,

@@ -6,7 +6,7 @@ it gives an [`AbstractAmplitudes`][], which knows how to evaluate rho(x')/rho(x)
 
 import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -200,6 +200,19 @@ def _parted(vector: Array, like: PyTree) -> PyTree:
     return ravel_pytree(like)[1](vector)
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """What holds a network: a prepared state, or the state of a run."""
+
+    @property
+    def ansatz(self) -> AbstractAnsatz:
+        """The network."""
+        ...
+
+
+Network: TypeAlias = AbstractAnsatz | Prepares
+
+
 def network_of(given: Any, name: str = "ansatz") -> AbstractAnsatz:
     """The network that a user gives: by itself, or with what was prepared or reached (`product_state`, a run's state).
 
@@ -245,7 +258,7 @@ def _normal_arrays(
     return [scale * jax.random.normal(k, shape, dtype=float) for k, shape in zip(keys, shapes, strict=True)]
 
 
-def parameter_count(ansatz: AbstractAnsatz) -> int:
+def parameter_count(ansatz: Network) -> int:
     """Number of real parameters.
 
     ```python
@@ -265,7 +278,7 @@ def log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Co
     return jax.vmap(ansatz.log_amplitude)(x)
 
 
-def density_matrix(ansatz: AbstractAnsatz) -> np.ndarray:
+def density_matrix(ansatz: Network) -> np.ndarray:
     """The full density matrix `(d^sites, d^sites)`, trace one; for small systems.
 
     ```python

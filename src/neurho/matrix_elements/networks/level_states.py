@@ -60,7 +60,7 @@ def level_amplitudes(populations: Numbers, sites: int, phases: Numbers | None = 
 
 
 def level_state(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     populations: Numbers,
     sites: int,
     *,

@@ -141,7 +141,7 @@ class LiouvilleRBM(AbstractAnsatz):
 
 
 def random_liouville(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     sites: int,
     *,
     hidden: int,

@@ -202,7 +202,7 @@ class PoweredUnits(AbstractAmplitudes):
 
 
 def random_ndm(
-    key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float = 0.01, local_dim: int = 2
+    key: PRNGKeyArray | int, sites: int, *, hidden: int, mixing: int, scale: float = 0.01, local_dim: int = 2
 ) -> NDM:
     """An NDM whose parameters are normal numbers of standard deviation `scale`: close to |+x><+x| on every site.
 

@@ -39,7 +39,7 @@ class Prepared(NamedTuple, Generic[Network]):
 
 
 def product_state(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     bloch: str | Numbers,
     sites: int | Lattice,
     *,
@@ -128,7 +128,7 @@ def product_state(
 
 
 def uniform_product_state(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     bloch: str | Numbers,
     translations: np.ndarray,
     *,
@@ -190,7 +190,7 @@ def uniform_product_state(
 
 
 def disturbed(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     network: TiedRBM,
     noise: float,
     *,
@@ -207,7 +207,7 @@ def disturbed(
 
 
 def disturbed_liouville(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     network: LiouvilleRBM,
     noise: float,
     *,

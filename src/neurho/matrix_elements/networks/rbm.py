@@ -93,7 +93,7 @@ class RBM(AbstractAnsatz):
 
 
 def random_rbm(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     sites: int,
     *,
     hidden: int,
@@ -129,7 +129,9 @@ def require_units(**units: object) -> None:
         require_whole(count, name)
 
 
-def normal_leaves(key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int) -> Record:
+def normal_leaves(
+    key: PRNGKeyArray | int, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int
+) -> Record:
     """Normal numbers of standard deviation `scale` in the shapes that the RBM and the NDM share."""
     require_units(hidden=hidden, mixing=mixing)
     require_whole(sites, "sites", 1)

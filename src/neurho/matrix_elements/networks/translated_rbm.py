@@ -146,7 +146,7 @@ def require_translations(translations: np.ndarray) -> None:
 
 
 def random_tied(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     translations: np.ndarray,
     *,
     hidden: int,

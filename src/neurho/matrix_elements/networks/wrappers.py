@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Int
 
 from neurho._types import NeurhoError, Numbers, require
-from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated, network_of
+from neurho.matrix_elements.networks.base import AbstractAnsatz, Network, Reevaluated, network_of
 from neurho.matrix_elements.symmetry import Charge
 from neurho.model.lattice import Lattice
 
@@ -55,7 +55,7 @@ class Hermitian(AbstractAnsatz):
     local_dim: int = eqx.field(static=True)
     hermitian: bool = eqx.field(static=True, default=True)
 
-    def __init__(self, ansatz: AbstractAnsatz) -> None:
+    def __init__(self, ansatz: Network) -> None:
         self.ansatz = network_of(ansatz)
         self.sites, self.local_dim, self.hermitian = self.ansatz.sites, self.ansatz.local_dim, True
 
@@ -97,7 +97,7 @@ class Symmetrised(AbstractAnsatz):
     hermitian: bool = eqx.field(static=True)
     logarithms: bool = eqx.field(static=True)
 
-    def __init__(self, ansatz: AbstractAnsatz, moves: Numbers, *, logarithms: bool = False) -> None:
+    def __init__(self, ansatz: Network, moves: Numbers, *, logarithms: bool = False) -> None:
         self.ansatz = network_of(ansatz)
         self.sites, self.local_dim = self.ansatz.sites, self.ansatz.local_dim
         self.hermitian, self.logarithms = self.ansatz.hermitian, logarithms
@@ -113,7 +113,7 @@ class Symmetrised(AbstractAnsatz):
         return Reevaluated(self)
 
 
-def translated(ansatz: AbstractAnsatz, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
+def translated(ansatz: Network, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
     """The mean of a network over the translations of a periodic lattice.
 
     ```python
@@ -128,7 +128,7 @@ def translated(ansatz: AbstractAnsatz, lattice: Lattice, *, logarithms: bool = F
     return Symmetrised(ansatz, _lattice(lattice).translations, logarithms=logarithms)
 
 
-def with_point_group(ansatz: AbstractAnsatz, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
+def with_point_group(ansatz: Network, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
     """The mean of a network over translations, rotations and reflections of a periodic lattice.
 
     ```python
@@ -184,7 +184,7 @@ class InSector(AbstractAnsatz):
     local_dim: int = eqx.field(static=True)
     hermitian: bool = eqx.field(static=True)
 
-    def __init__(self, ansatz: AbstractAnsatz, charge: Charge, sector: int = 0) -> None:
+    def __init__(self, ansatz: Network, charge: Charge, sector: int = 0) -> None:
         self.ansatz, self.charge, self.sector = network_of(ansatz), charge, int(sector)
         self.sites, self.local_dim, self.hermitian = self.ansatz.sites, self.ansatz.local_dim, self.ansatz.hermitian
         self._check()

@@ -172,7 +172,7 @@ def require_same_dim(a: Operator, b: Operator) -> None:
     require(a.local_dim == b.local_dim, "other", f"have local dimension {a.local_dim}", f"it has {b.local_dim}")
 
 
-def local(matrix: Numbers, sites: int | Sequence[int], *, local_dim: int = 2) -> Operator:
+def local(matrix: Numbers, sites: int | Sequence[int] | np.ndarray, *, local_dim: int = 2) -> Operator:
     """An operator from its matrix on a few sites.
 
     ```python
