@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._types import brief, require, require_whole
-from neurho.matrix_elements.networks.base import AbstractAnsatz, network_of, random_leaves
+from neurho.matrix_elements.networks.base import AbstractAnsatz, Prepares, network_of, random_leaves
 from neurho.matrix_elements.networks.hidden_units import HiddenUnits, log_cosh, outside_is_zero
 from neurho.matrix_elements.networks.rbm import RBM, level_features, require_units
 from neurho.matrix_elements.networks.translated_rbm import TiedRBM, along_moves, filters_of, require_translations
@@ -190,7 +190,7 @@ def random_liouville(
     return LiouvilleRBM(**random_leaves(key, scale, shapes), translations=jnp.asarray(moves, dtype=jnp.int32), **fixed)
 
 
-def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
+def as_liouville(network: RBM | TiedRBM | Prepares) -> LiouvilleRBM:
     """The same density matrix: W.l = W.(even + odd)/2, and U.l + U*.r = Re U.even + i Im U.odd.
 
     ```python
