@@ -252,7 +252,8 @@ def public_calls():
             function = callable(found) and not inspect.isclass(found) and made_here and not name.startswith("_")
             function = function and path != IN_PARTS
             short = f"{path}.{name}".removeprefix("neurho.")
-            if (function or "```python" in (found.__doc__ or "")) and short not in COMPILED_BY_HAND:
+            shown = (inspect.isclass(found) or inspect.isfunction(found)) and "```python" in (found.__doc__ or "")
+            if (function or shown) and short not in COMPILED_BY_HAND:
                 yield pytest.param(f"{path}.{name}", marks=pytest.mark.slow if short in LONG else ())
 
 
