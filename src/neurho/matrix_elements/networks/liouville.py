@@ -203,11 +203,10 @@ def as_liouville(network: RBM | TiedRBM | Prepares) -> LiouvilleRBM:
     assert np.allclose(neurho.networks.density_matrix(same), neurho.networks.density_matrix(network))
     ```
     """
-    given: Any = network_of(network, "network")
-    require(isinstance(given, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(given)}")
-    network = given
-    d, sites = network.local_dim, network.sites
-    tied = isinstance(network, TiedRBM)
+    found: Any = network_of(network, "network")
+    require(isinstance(found, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(found)}")
+    d, sites = found.local_dim, found.sites
+    tied = isinstance(found, TiedRBM)
     even, odd = (table.shape[1] for table in label_features(d))
 
     def spread(of_even: Array, of_odd: Array) -> Array:
@@ -220,17 +219,17 @@ def as_liouville(network: RBM | TiedRBM | Prepares) -> LiouvilleRBM:
     def split(weights: Array) -> Array:
         return weights.reshape(*weights.shape[:-1], weights.shape[-1] // (d - 1), d - 1)
 
-    w_re, w_im = split(network.hidden_filters if tied else network.hidden_weights) / 2
-    u_re, u_im = split(network.mixing_filters if tied else network.mixing_weights)
-    moves = network.translations if tied else jnp.arange(sites, dtype=jnp.int32)[None]
+    w_re, w_im = split(found.hidden_filters if tied else found.hidden_weights) / 2
+    u_re, u_im = split(found.mixing_filters if tied else found.mixing_weights)
+    moves = found.translations if tied else jnp.arange(sites, dtype=jnp.int32)[None]
     return LiouvilleRBM(
-        visible=spread(*split(network.visible)),
-        hidden_bias=network.hidden_bias,
+        visible=spread(*split(found.visible)),
+        hidden_bias=found.hidden_bias,
         hidden_weights=jnp.stack([spread(w_re, w_im), spread(w_im, -w_re)]),
-        mixing_bias=2 * network.mixing_bias,
+        mixing_bias=2 * found.mixing_bias,
         mixing_weights=spread(u_re, u_im),
         translations=moves,
         sites=sites,
         local_dim=d,
-        charge=network.charge,
+        charge=found.charge,
     )
