@@ -27,7 +27,6 @@ from neurho.certificate import ERRORS, WORDS
 from neurho.matrix_elements.networks import density_matrix
 from neurho.records.summary import prefer_corrected
 from neurho.run.initial import product_matrix
-from neurho.run.quantities import exact_values
 from neurho.stationary_states.corrections import slowest_rate
 from neurho.sweep.run import run_point
 
@@ -286,10 +285,7 @@ def exact_means(settings: Any, times: np.ndarray) -> dict[str, np.ndarray]:
         grid = times if len(times) > 1 else np.array([0.0, 1e-9])
         begin = product_matrix(settings.initial, settings.sites)
         rows = list(zip(times, exact.evolve(built.lindbladian, begin, grid), strict=False))
-    means = [
-        exact.expectations(rho, built.lindbladian, t=float(t)) | exact_values(rho, built.named, settings.sites)
-        for t, rho in rows
-    ]
+    means = [built.exact_values(rho, float(t)) for t, rho in rows]
     kept = [key for key in means[0] if key not in ("purity", "renyi2", "energy")]
     columns = {key: np.stack([row[key] for row in means]) for key in kept}
     return {k: v[0] for k, v in columns.items()} if settings.task.kind == "stationary" else columns

@@ -1,13 +1,46 @@
 """Shape names, argument checks in one sentence, and the one exception that users see."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
-Coefficient: TypeAlias = Callable[[Any], Any]
+Value: TypeAlias = Any
+"""A number or an array of numbers, of Python, NumPy, JAX or mpmath: what functions of time take and give."""
+
+Coefficient: TypeAlias = Callable[[Value], Value]
 """A real or complex function of time, f(t), called with a float."""
+
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """An array of NumPy, or what becomes one."""
+
+    def __array__(self) -> np.ndarray:
+        """The array."""
+        ...
+
+
+@runtime_checkable
+class SupportsFull(Protocol):
+    """A state or an operator of QuTiP."""
+
+    def full(self) -> np.ndarray:
+        """The array."""
+        ...
+
+
+Numbers: TypeAlias = complex | Sequence[complex] | Sequence[Sequence[complex]] | SupportsArray
+"""A number, a list of numbers, a list of such lists, or an array."""
+
+Keys: TypeAlias = Mapping[str, Any]
+"""Values by key: a table of a problem file, or arguments of a call."""
+
+Record: TypeAlias = dict[str, Any]
+"""An object of a TOML or JSON file, such as a summary: numbers, words, lists and further objects by name."""
+
+T = TypeVar("T")
 
 GAMMA = "1/gamma"
 """The unit of time where none has a name."""
@@ -41,7 +74,21 @@ class NeurhoError(ValueError):
 
 
 class NumericalError(NeurhoError):
-    """A run that met NaN, overflow or a state it cannot continue from; the message names the cause."""
+    """A run that met NaN, overflow or a state it cannot continue from; the message names the cause.
+
+    ```python
+    import neurho
+
+    assert issubclass(neurho.NumericalError, neurho.NeurhoError)
+    ```
+    """
+
+
+def given(value: T | None) -> T:
+    """The value itself, of what is never None where it is asked for: a key that the method of a problem has."""
+    if value is None:
+        raise TypeError("What the method of this problem needs is missing.")
+    return value
 
 
 def require(condition: object, name: str, must: str, but: str) -> None:
@@ -63,7 +110,7 @@ def require_whole(value: object, name: str, least: int = 0) -> None:
     require(whole, name, f"be a whole number >= {least}", f"it is {brief(value)}")
 
 
-def require_positive(value: Any, name: str, must: str = "be a number > 0") -> None:
+def require_positive(value: Value, name: str, must: str = "be a number > 0") -> None:
     """Check that a number is real and above zero; infinity is."""
     real = (isinstance(value, int | float) or hasattr(value, "dtype")) and np.ndim(value) == 0
     require(real and not np.iscomplexobj(value) and value > 0, name, must, f"it is {brief(value)}")

@@ -7,9 +7,10 @@ ask: networks, correlators, trajectories and matrix products alike. `docs/verdic
 from collections.abc import Iterable, Mapping
 from math import hypot, isfinite
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from neurho.observables.names import GLOBAL, parse
+from neurho._types import Keys
+from neurho.observables.names import ENERGY, GLOBAL, parse
 
 GOOD, USABLE, USELESS = WORDS = ("good", "usable", "do not use")
 """From best to worst. Good: means of one and two sites are meant to be within 0.02; usable: within 0.1."""
@@ -167,7 +168,7 @@ def _counts(name: str) -> bool:
     """Whether a quantity counts for the whole: means over sites and bonds do. Single places, of which some one is
     always far off, and sums over all sites speak for themselves.
     """
-    return name not in GLOBAL | {"energy"} and not parse(name).place
+    return name not in GLOBAL | {ENERGY} and not parse(name).place
 
 
 def _error_of_means(figures: Mapping[str, float]) -> dict[str, float]:
@@ -182,7 +183,7 @@ def _error_of_means(figures: Mapping[str, float]) -> dict[str, float]:
     return {"error_means": max(begun, figures.get("error_estimate", 0.0))}
 
 
-def sentence(summary: Mapping[str, Any]) -> str:
+def sentence(summary: Keys) -> str:
     """The verdict of a summary with its reasons, or ""; the same words everywhere."""
     word = summary.get("verdict")
     if word is None:

@@ -1,5 +1,6 @@
 """Notebooks of the documentation run from top to bottom, each in a kernel of its own."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,21 @@ def test_a_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
-    assert any(cell.get("outputs") for cell in notebook.cells)
+    solved = [cell for cell in notebook.cells if re.search(r"neurho\.(solve|stationary)\(", cell.source)]
+    assert len(solved) >= 2
+    for cell in solved:
+        assert all('value="1.0000"' in bar for bar in bars(cell))
+        assert len(bars(cell)) == 1 or "for " in cell.source
+        assert not any(output.get("name") == "stderr" for output in cell.outputs)
+    tables = [output["data"]["text/html"] for output in solved[0].outputs if output.output_type == "execute_result"]
+    assert len(tables) == 1
+    assert "<table>" in tables[0]
+
+
+def bars(cell):
+    """Progress bars that a cell shows in the end."""
+    shown = [output["data"].get("text/html", "") for output in cell.outputs if output.output_type == "display_data"]
+    return [html for html in shown if "<progress" in html]
 
 
 def test_notebooks_are_kept_without_what_they_printed():

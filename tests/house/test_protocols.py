@@ -230,6 +230,8 @@ def test_public_names_exist_once():
 
 
 ROOMS = ("exact", "pulses", "networks", "samplers", "solvers", "methods", "outcomes", "matrix_product", "trajectories")
+IN_PARTS = "neurho.correlators"
+"""Its functions are the steps of one calculation; those have an example that can be said without the others."""
 LONG = (
     *("networks.fitted_product", "networks.last_network", "methods.evolve", "methods.stationary_state"),
     *("samplers.metropolis", "trajectories.evolve", "trajectories.stationary_state"),
@@ -242,13 +244,16 @@ COMPILED_BY_HAND = {"trajectories.make_evolution", "trajectories.make_stationary
 def public_calls():
     """Functions of the namespaces, and those classes that have an example."""
     rooms = {"neurho": neurho} | {f"neurho.{room}": getattr(neurho, room) for room in (*ROOMS, "interchange")}
+    rooms |= {IN_PARTS: neurho.correlators}
     for path, room in rooms.items():
         for name in getattr(room, "__all__", None) or [n for n, v in vars(room).items() if inspect.isfunction(v)]:
             found = getattr(room, name)
             made_here = path != "neurho.pulses" or getattr(found, "__module__", "") == "neurho.model.pulses"
             function = callable(found) and not inspect.isclass(found) and made_here and not name.startswith("_")
+            function = function and path != IN_PARTS
             short = f"{path}.{name}".removeprefix("neurho.")
-            if (function or "```python" in (found.__doc__ or "")) and short not in COMPILED_BY_HAND:
+            shown = (inspect.isclass(found) or inspect.isfunction(found)) and "```python" in (found.__doc__ or "")
+            if (function or shown) and short not in COMPILED_BY_HAND:
                 yield pytest.param(f"{path}.{name}", marks=pytest.mark.slow if short in LONG else ())
 
 

@@ -1,6 +1,8 @@
 """Operators and Lindbladians of NetKet, which lives in an environment of its own: `make netket`."""
 
 import importlib.util
+import inspect
+import re
 
 import jax
 import numpy as np
@@ -108,3 +110,9 @@ def test_strangers_are_refused_with_a_sentence(monkeypatch):
     monkeypatch.setattr("neurho.model.interchange.netket.find_spec", lambda _: "there")
     with pytest.raises(neurho.NeurhoError, match=r"but it is a LocalOperator\.$"):  # of another library
         neurho.interchange.from_netket(type("LocalOperator", (), {})())
+
+
+def test_the_example_of_the_docstring_runs():
+    pytest.importorskip("netket")
+    (example,) = re.findall(r"```python\n(.*?)```", inspect.getdoc(neurho.interchange.from_netket), re.DOTALL)
+    exec(example, {})

@@ -153,7 +153,10 @@ def test_profile_shows_corrected_values_beside_those_of_the_network():
 
 
 def test_diagnostics_show_what_there_is():
-    assert labels(report.diagnostics(oscillation(TIMES))) == [MEANINGS[n].symbol for n in ("delta_L", "r_hat")]
+    run = oscillation(TIMES)
+    assert labels(report.diagnostics(run)) == [MEANINGS[n].symbol for n in ("delta_L", "r_hat")]
+    reached = run.assign(fidelity=("t", np.exp(-TIMES)), fidelity_error=("t", 0 * TIMES))
+    assert MEANINGS["fidelity"].symbol in labels(report.diagnostics(reached))
     with pytest.raises(NeurhoError, match="no diagnostics"):
         report.diagnostics(xr.Dataset({"sx": ("t", TIMES)}, coords={"t": TIMES}))
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import neurho
 from neurho import NeurhoError, config, exact
-from neurho.model.lattice import NAMED_STATES
+from neurho.model.bloch import NAMED_STATES
 from neurho.records import read_problem, read_series, read_summary
 from walks import call
 

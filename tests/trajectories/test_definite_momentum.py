@@ -13,6 +13,7 @@ from neurho import config, exact, models
 from neurho import trajectories as tr
 from neurho._types import NeurhoError
 from neurho.model import lattice
+from neurho.model.bloch import bloch_vectors
 from neurho.model.operators import Lindbladian, local, sm, sp, sx, sy, sz, total
 from neurho.run import memory
 from neurho.run.problem import build
@@ -192,7 +193,7 @@ def test_both_kinds_resume_bit_for_bit(tmp_path):
 
 def test_momentum_is_taken_where_it_serves():
     """Of the model and the start; large enough."""
-    up, neel = (0, 0, 1.0), lattice.bloch_vectors("neel", lattice.chain(12, periodic=True))
+    up, neel = (0, 0, 1.0), bloch_vectors("neel", lattice.chain(12, periodic=True))
     large = models.xyz(lattice.chain(12, periodic=True))
     assert isinstance(engine_of(large, up, [sz(0)], momentum=None), Collective)
     assert not isinstance(engine_of(large, up, [sz(0)], momentum=False), Collective)

@@ -15,8 +15,9 @@ from typing import Any
 import equinox as eqx
 import jax
 from jax.core import Tracer
+from jaxtyping import PyTree
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, T
 
 # An option that XLA does not know is an error: only for the versions on which it was tried.
 _KNOWN = version("jaxlib").startswith("0.10.")
@@ -56,7 +57,7 @@ def require_double() -> None:
         )
 
 
-def is_traced(tree: Any) -> bool:
+def is_traced(tree: PyTree) -> bool:
     """Whether this is part of what JAX is tracing now."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
@@ -66,7 +67,7 @@ def _compiler() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="compiler")
 
 
-def beside(task: Callable[[], Any]) -> Callable[[], Any]:
+def beside(task: Callable[[], T]) -> Callable[[], T]:
     """Begin `task` in a second thread, so that what it compiles is compiled at the same time; call the result for its
     value.
 

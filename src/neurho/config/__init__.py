@@ -11,7 +11,7 @@ from neurho.config.grid import Grid, grid
 from neurho.config.messages import shown
 from neurho.config.modules import PythonModule, require_trust
 from neurho.config.schema import ENUMERATION_SITES, EXACT_SITES, KINDS, PLAIN, TABLE_SITES, Config
-from neurho.config.tables import REFERENCES, Enumeration, Metropolis, Observables, Output, Product, Random, State, Table
+from neurho.config.tables import REFERENCES, Enumeration, Metropolis, Observables, Output, Product, Random, State
 from neurho.config.tasks import (
     ADAPTIVE,
     CHOSEN,
@@ -25,6 +25,7 @@ from neurho.config.tasks import (
     unused,
 )
 from neurho.config.validation import validate
+from neurho.config.values import Table
 
 __all__ = [
     "ADAPTIVE",

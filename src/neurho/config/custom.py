@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, Strict
 
 from neurho.config.messages import Refusal, shown
-from neurho.config.tables import Flag, Index, NotNegative, Number, Rate, Table, Whole
+from neurho.config.values import Flag, Index, NotNegative, Number, Rate, Table, Whole
 
 Text: TypeAlias = Annotated[str, Strict(), Field(min_length=1, description='an operator, as in "0.5 * sx(i) * sx(j)"')]
 

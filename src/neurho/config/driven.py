@@ -6,7 +6,8 @@ from typing import Any
 from neurho.config.messages import Refusal, shown
 from neurho.config.processor import Processor
 from neurho.config.pulses import Tabulated
-from neurho.config.tables import Dephasing, Heisenberg, Ising, Table, Xyz
+from neurho.config.tables import Dephasing, Heisenberg, Ising, Xyz
+from neurho.config.values import Table
 
 AXES = ("", "_x", "_y", "_z")
 DRIVEN: dict[type[Table], tuple[str, ...]] = {

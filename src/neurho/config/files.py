@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from neurho._types import NeurhoError, brief
+from neurho._types import Keys, NeurhoError, Record, brief
 from neurho.config.messages import ending, shown, suggest
 from neurho.config.modules import with_module
 from neurho.config.pulses import with_tables
@@ -20,7 +20,7 @@ from neurho.config.tasks import CHOSEN, SOLVER_DEFAULTS, WITHOUT_NETWORK, unused
 from neurho.config.validation import validate
 
 
-def load(source: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Config:
+def load(source: str | Path, overrides: Iterable[str] | Keys = ()) -> Config:
     """The problem in a TOML file, or the shipped problem of that name.
 
     ```python
@@ -57,7 +57,7 @@ def loads(text: str, where: str = "the problem") -> Config:
     return validate(_with_files(_parse(text, where), Path(), where), where)
 
 
-def _with_files(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+def _with_files(data: Record, folder: Path, where: str) -> Record:
     """Problem data with what the files that it names say."""
     return with_module(with_tables(data, folder, where), folder, where)
 
@@ -88,7 +88,7 @@ def fingerprint(config: Config) -> str:
     return hashlib.sha256(json.dumps(identity(config), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def identity(config: Config) -> dict[str, Any]:
+def identity(config: Config) -> Record:
     """What a problem says beyond defaults: a new key with a default leaves runs of earlier versions what they are.
 
     Without what no number depends on: [output], and why `method = "auto"` has taken a method.
@@ -132,14 +132,14 @@ def _read(source: str | Path) -> tuple[str, str]:
     raise NeurhoError(f"There is no problem file and no shipped problem `{source}`{ending(hint)}")
 
 
-def _parse(text: str, where: str) -> dict[str, Any]:
+def _parse(text: str, where: str) -> Record:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise NeurhoError(f"In `{where}`, the TOML is not valid: {error}.") from None
 
 
-def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[str, Any]:
+def _override(data: Record, overrides: list[str], where: str) -> Record:
     data = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
     method = _method(data)
     given: dict[str, set[str]] = {}
@@ -164,13 +164,13 @@ def _override(data: dict[str, Any], overrides: list[str], where: str) -> dict[st
     return data
 
 
-def _method(data: Mapping[str, Any]) -> str | None:
+def _method(data: Keys) -> str | None:
     """The method that a problem asks for, if it names one."""
     task = data.get("task")
     return str(task["method"]) if isinstance(task, Mapping) and "method" in task else None
 
 
-def _change(data: dict[str, Any], given: dict[str, set[str]], item: str, where: str) -> None:
+def _change(data: Record, given: dict[str, set[str]], item: str, where: str) -> None:
     """Make one change, and note in `given` which key of which table it is about."""
     path, equals, text = (part.strip() for part in item.partition("="))
     table, dot, rest = path.partition(".")
@@ -199,7 +199,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _default(data: Mapping[str, Any], table: str, key: str) -> Any:
+def _default(data: Keys, table: str, key: str) -> Any:
     """The default of a key, as TOML would hold it; None if there is none."""
     kind = PLAIN.get(table) or KINDS.get(table, {}).get(str(data[table].get("kind")))
     field = kind.model_fields.get(key) if kind is not None else None
@@ -219,7 +219,7 @@ def _replaced(whole: Any, path: list[str], value: Any, name: str, where: str) ->
     return whole
 
 
-def _applies(table: str, key: str, data: Mapping[str, Any]) -> bool:
+def _applies(table: str, key: str, data: Keys) -> bool:
     kind = KINDS.get(table, {}).get(str(data.get("kind")))
     method, solver = data.get("method"), str(data.get("solver", "ridge"))
     if kind is None:

@@ -2,13 +2,13 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurho._types import NeurhoError
+from neurho._types import Keys, NeurhoError
 from neurho.config.files import dumps, load
 
 MOST = 100_000
@@ -58,7 +58,7 @@ def grid(source: str | Path, changes: Iterable[str]) -> Grid:
     return Grid(axes=axes, problems=problems)
 
 
-def _changes(point: Mapping[str, Any]) -> list[str]:
+def _changes(point: Keys) -> list[str]:
     return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in point.items()]
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from neurho.config.tables import Entries, Function, MatrixTerm, Rate, Table, Whole
+from neurho.config.tables import Entries, Function, MatrixTerm
+from neurho.config.values import Rate, Table, Whole
 
 
 class MatrixJump(Table):

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, Strict
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.config.messages import Refusal, shown
-from neurho.config.tables import Table
 from neurho.config.tasks import WITHOUT_NETWORK
+from neurho.config.values import Table
 
 GIVEN = frozenset({"sites", "local_dim", "key"})
 """Arguments that every maker of a network is called with."""
@@ -52,7 +52,7 @@ class PythonModule(Table):
             yield Refusal(f"ansatz.arguments.{key}", "be left out: the problem says it", "it is given")
 
 
-def with_module(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+def with_module(data: Record, folder: Path, where: str) -> Record:
     """Problem data in which the file of `ansatz.module`, relative to `folder`, has its whole path and its SHA-256.
 
     Nothing of it is run. A SHA-256 that is there, as in a run directory, stays: the file is then not even read.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, Strict, model_validator
 
 from neurho.config.messages import Refusal, refuse
-from neurho.config.tables import Index, Number, PerBond, PerSite, Positive, Pulsed, Real, Table
+from neurho.config.values import Index, Number, PerBond, PerSite, Positive, Pulsed, Real, Table
 
 _Positives: TypeAlias = Annotated[
     Positive | tuple[Positive, ...], Field(description="a finite number > 0, or one for each site of the lattice")

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.config.messages import Refusal, shown
-from neurho.config.tables import Flag, Number, Positive, Real, Table
+from neurho.config.values import Flag, Number, Positive, Real, Table
 
 
 class _Window(Table):
@@ -98,7 +98,7 @@ class Tabulated(Table):
 Pulse: TypeAlias = Constant | Ramp | Sine | Gaussian | Sin2 | Tabulated
 
 
-def with_tables(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+def with_tables(data: Record, folder: Path, where: str) -> Record:
     """Problem data in which every `file` of a tabulated pulse, relative to `folder`, has become its times and values.
 
     The numbers, not the file, are part of the problem: a run directory needs nothing from outside.

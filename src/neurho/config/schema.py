@@ -11,37 +11,30 @@ from neurho.config.driven import check_pulses
 from neurho.config.matrices import Matrices, Matrix, MatrixJump, MatrixTerm
 from neurho.config.messages import Refusal, refuse, shown
 from neurho.config.modules import PythonModule
+from neurho.config.networks import Convolution, ExactTable, Gram, Liouville, Mpdo, Ndm, Rbm
 from neurho.config.processor import Coupling, Drive, Gate, Processor, check_fidelity
 from neurho.config.pulses import Pulse
 from neurho.config.string_networks import PARTS, Combined, StringNetwork
 from neurho.config.tables import (
     Chain,
-    Convolution,
     Dephasing,
     Edges,
     Enumeration,
-    ExactTable,
-    Gram,
     Heisenberg,
-    Index,
     Ising,
-    Liouville,
     MeanField,
     Metropolis,
-    Mpdo,
-    Ndm,
     Observables,
     Output,
     Product,
     Random,
-    Rbm,
     Square,
     State,
-    Table,
     Triangular,
     Xyz,
 )
 from neurho.config.tasks import WITHOUT_NETWORK, Evolve, Stationary
+from neurho.config.values import Index, Table
 
 ENUMERATION_SITES = 7
 TIED_ENUMERATION_SITES = 9

@@ -1,12 +1,13 @@
 """Tables of networks of correlators: real functions of operator strings, for `task.method = "correlators"`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
+from neurho._types import Keys, Record
 from neurho.config.modules import PythonModule
-from neurho.config.tables import Count, Flag, MaybeCount, Table
+from neurho.config.values import Count, Flag, MaybeCount, Table
 
 
 class Cumulants(Table):
@@ -95,11 +96,11 @@ def asked_units(network: StringNetwork) -> int | None:
     return max(filter(None, given), default=None)
 
 
-DEFAULTS: dict[str, Any] = {"rows": 2000, "metric": 1 / 3, "tolerance": 1e-4}
+DEFAULTS: Record = {"rows": 2000, "metric": 1 / 3, "tolerance": 1e-4}
 """Keys of [task] where a network of correlators is asked for; a search has `max_steps`, too."""
 
 
-def with_defaults(task: Mapping[str, Any], ansatz: object) -> dict[str, Any]:
+def with_defaults(task: Keys, ansatz: object) -> Record:
     """The table [task] as a network of correlators needs it, where there is one and no other method is asked for."""
     kind = ansatz.get("kind") if isinstance(ansatz, Mapping) else None
     if kind not in STRING_KINDS or task.get("method", "auto") not in ("auto", "correlators"):

@@ -3,87 +3,33 @@
 import json
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
 from neurho._types import default_chains
 from neurho.config.messages import Refusal, refuse
+from neurho.config.values import (
+    Bloch,
+    Boolean,
+    Count,
+    Couplings,
+    Flag,
+    Index,
+    MaybeCount,
+    MaybeFlag,
+    MaybePositive,
+    NotNegative,
+    Number,
+    PerBond,
+    PerSite,
+    Positive,
+    Pulsed,
+    Rates,
+    Table,
+    Texts,
+    Vectors,
+    Whole,
+)
 from neurho.model.lattice import REACH, said_alone, unreached
-
-Number: TypeAlias = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Whole: TypeAlias = Annotated[int, Strict()]
-
-
-_Flag: TypeAlias = Annotated[bool, Strict()]
-Rate: TypeAlias = Annotated[Number, Field(ge=0)]
-
-
-_Vector: TypeAlias = tuple[Number, Number, Number]
-_Rows: TypeAlias = Annotated[tuple[_Vector, ...], Field(min_length=1)]
-Flag: TypeAlias = Annotated[bool, Strict(), Field(description="true or false")]
-
-
-Index: TypeAlias = Annotated[Whole, Field(ge=0, description="a whole number >= 0")]
-Count: TypeAlias = Annotated[Whole, Field(ge=1, description="a whole number >= 1")]
-
-
-MaybeCount: TypeAlias = Annotated[Count | None, Field(description="a whole number >= 1")]
-Real: TypeAlias = Annotated[Number, Field(description="a finite number")]
-
-
-NotNegative: TypeAlias = Annotated[Number, Field(ge=0, description="a finite number >= 0")]
-Positive: TypeAlias = Annotated[Number, Field(gt=0, description="a finite number > 0")]
-
-
-MaybePositive: TypeAlias = Annotated[Positive | None, Field(description="a finite number > 0")]
-MaybeFlag: TypeAlias = Annotated[Flag | None, Field(description="true or false")]
-Rates: TypeAlias = Annotated[
-    Rate | tuple[Rate, ...], Field(description="a finite number >= 0, or one for each site of the lattice")
-]
-
-
-PerSite: TypeAlias = Annotated[Number | tuple[Number, ...], Field(description="a finite number, or one for each site")]
-PerBond: TypeAlias = Annotated[
-    Number | tuple[Number, ...], Field(description="a finite number, or one for each bond of the lattice")
-]
-
-
-Vectors: TypeAlias = Annotated[_Vector | _Rows, Field(description="three numbers (x, y, z), or three for each site")]
-
-
-Bloch: TypeAlias = Annotated[
-    _Vector | _Rows | Literal["up", "down", "neel", "+x", "-x", "+y", "-y", "+z", "-z", "mixed"],
-    Field(
-        description='three numbers (x, y, z), or three for each site, or "up", "down", "neel", "+x", "-y" or the like, '
-        'or "mixed"'
-    ),
-]
-
-
-Couplings: TypeAlias = Annotated[
-    _Vector | _Rows, Field(description="three numbers (x, y, z), or three for each bond of the lattice")
-]
-
-
-Texts: TypeAlias = Annotated[
-    dict[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9]*$")], Annotated[str, Strict()]],
-    Field(description='operators by names of letters and digits, as in { Sz = "Sz(i)" }'),
-]
-
-
-_Name: TypeAlias = Annotated[str, Strict()]
-Pulsed: TypeAlias = Annotated[
-    dict[str, _Name | tuple[_Name, ...]],
-    Field(
-        description='names of pulses by key, as in { field_x = "kick" }, or lists of one ("" for none) for each site '
-        "or bond"
-    ),
-]
-
-
-class Table(BaseModel):
-    """One table of the problem file: frozen, no unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
 
 
 class Chain(Table):
@@ -91,18 +37,18 @@ class Chain(Table):
 
     kind: Literal["chain"]
     shape: Annotated[tuple[Count], Field(description="one whole number >= 1 in brackets, as in [16]")]
-    periodic: Annotated[_Flag | tuple[_Flag], Field(description="true or false")] = False
+    periodic: Annotated[Boolean | tuple[Boolean], Field(description="true or false")] = False
     multi_edges: Flag = False
 
 
 class Square(Table):
-    """_Rows and columns, numbered row-major."""
+    """Rows and columns, numbered row-major."""
 
     kind: Literal["square"]
     shape: Annotated[tuple[Count, Count], Field(description="two whole numbers >= 1, as in [4, 4]")]
-    periodic: Annotated[_Flag | tuple[_Flag, _Flag], Field(description="true, false or one of them per direction")] = (
-        False
-    )
+    periodic: Annotated[
+        Boolean | tuple[Boolean, Boolean], Field(description="true, false or one of them per direction")
+    ] = False
     multi_edges: Flag = False
 
 
@@ -170,80 +116,6 @@ class Dephasing(Table):
     coupling: Couplings = (1.0, 1.0, 0.0)
     dephasing: Rates = 1.0
     pulses: Pulsed = {}
-
-
-Symmetry: TypeAlias = Literal["auto", "none", "parity", "number"]
-
-
-class Rbm(Table):
-    """The paper's network (Eq. 2): M = `hidden` units per side, `mixing` units between rows and columns."""
-
-    kind: Literal["rbm"]
-    hidden: Index
-    mixing: Index
-    translations: Flag = False
-    point_group: Flag = False
-    symmetry: Symmetry = "auto"
-
-
-class Liouville(Rbm):
-    """Hidden units that see labels (l, r): Eq. 2 with more weights per unit, Hermitian but not always positive."""
-
-    kind: Literal["liouville"]  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-class Ndm(Table):
-    """The neural density matrix of Torlai and Melko, with as many parameters as the paper's network."""
-
-    kind: Literal["ndm"]
-    hidden: Index
-    mixing: Index
-
-
-class Gram(Table):
-    """The Gram-Hadamard density operator: `factors` Gram matrices of `rank` functions of each side, from `depth` layers
-    of `width` units; positive.
-    """
-
-    kind: Literal["gram"]
-    width: Count
-    factors: Index
-    depth: Count = 1
-    rank: Count = 2
-    symmetry: Symmetry = "auto"
-
-
-class Mpdo(Table):
-    """A matrix-product density operator, locally purified: `bond` by `bond` matrices, `kraus` purifying levels."""
-
-    kind: Literal["mpdo"]
-    bond: Count
-    kraus: Count = 2
-    periodic: Flag = False
-    translations: Flag = False
-    symmetry: Symmetry = "auto"
-
-
-class Convolution(Table):
-    """A convolutional network on labels (l, r), invariant under translations: Hermitian but not always positive."""
-
-    kind: Literal["convolution"]
-    channels: Count
-    depth: Count = 1
-    units: MaybeCount = None
-    point_group: Flag = False
-    symmetry: Symmetry = "auto"
-
-    @property
-    def translations(self) -> bool:
-        """Whether the network is invariant under translations: always."""
-        return True
-
-
-class ExactTable(Table):
-    """All d^(2N) entries of the density matrix as parameters."""
-
-    kind: Literal["table"]
 
 
 class Product(Table):

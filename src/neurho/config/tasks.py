@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from neurho._types import Record
 from neurho.config.messages import Refusal, refuse, shown
-from neurho.config.tables import Flag, MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
+from neurho.config.values import Flag, MaybeCount, MaybePositive, Number, Positive, Rate, Table, Whole
 
 FIXED = ("euler", "heun", "midpoint", "rk4")
 
@@ -75,7 +76,7 @@ PROJECTED_DEFAULTS: dict[str, float] = {
 """Keys of implicit projected steps."""
 
 
-CORRELATOR_DEFAULTS: dict[str, Any] = {
+CORRELATOR_DEFAULTS: Record = {
     "strings": 50_000,
     "weight": None,
     "tolerance": 1e-7,
@@ -85,7 +86,7 @@ CORRELATOR_DEFAULTS: dict[str, Any] = {
 """Keys of hierarchies of correlators, and of networks of them."""
 
 
-TRAJECTORY_DEFAULTS: dict[str, Any] = {
+TRAJECTORY_DEFAULTS: Record = {
     "precision": "double",
     "momentum": "auto",
     "trajectories": None,
@@ -96,11 +97,11 @@ TRAJECTORY_DEFAULTS: dict[str, Any] = {
 """Keys of quantum trajectories."""
 
 
-MATRIX_PRODUCT_DEFAULTS: dict[str, Any] = {"bond": 64, "cutoff": 1e-16, "dt": None}
+MATRIX_PRODUCT_DEFAULTS: Record = {"bond": 64, "cutoff": 1e-16, "dt": None}
 """Keys of matrix products; a search for a stationary state has `tolerance`, too."""
 
 
-OUTCOME_DEFAULTS: dict[str, Any] = {
+OUTCOME_DEFAULTS: Record = {
     "hidden": 12,
     "samples": None,
     "dt": 0.02,
@@ -116,7 +117,7 @@ LAST_ROW = 1e-9
 """The part of the series that results are taken from where every row is an average over all that came before."""
 
 
-OWN_DEFAULTS: dict[str, dict[str, Any]] = {
+OWN_DEFAULTS: dict[str, Record] = {
     "continuation": CONTINUATION_DEFAULTS,
     "projected": PROJECTED_DEFAULTS,
     "correlators": CORRELATOR_DEFAULTS | {"goal": 1e-3, "closure": "moments"},
@@ -192,7 +193,7 @@ class Flow(Table):
     def _resolve(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        filled: dict[str, Any] = {}
+        filled: Record = {}
         if data.get("method") == "continuation":
             return CONTINUATION_DEFAULTS | data
         own = OWN_DEFAULTS.get(str(data.get("method")), {})

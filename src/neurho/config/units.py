@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from math import pi
 from typing import Any
 
+from neurho._types import Keys, Record
 from neurho.config.messages import require_none, shown
 
 EXPONENTS = {"s": 0, "ms": -3, "us": -6, "\u00b5s": -6, "\u03bcs": -6, "ns": -9, "ps": -12}
@@ -36,14 +37,14 @@ DIMENSIONS = {
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\W\d][^\s\d]*)\s*")
 
 
-def in_units(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+def in_units(data: Keys, where: str) -> Record:
     """Problem data with numbers in place of quantities that have a unit: times in `model.unit`, frequencies in radians
     per `model.unit`, angles in radians.
 
     **Raises** `NeurhoError` with one sentence for each unit that is none, and for units without `model.unit`.
     """
     given = data.get("model")
-    model: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    model: Keys = given if isinstance(given, Mapping) else {}
     unit, wrong = model.get("unit"), list[str]()
     converted = dict(data)
     for path, keys in DIMENSIONS.items():

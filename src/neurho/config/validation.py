@@ -1,22 +1,23 @@
 """From parsed TOML to a `Config`, or to sentences on all that is wrong."""
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from neurho._types import Keys, Record
 from neurho.config.messages import Refusal, Refusals, ending, one_of, require_none, shown, suggest
 from neurho.config.schema import EXACT_BY_ITSELF, KINDS, NESTED, PLAIN, PULSES, Config, automatic_method
 from neurho.config.string_networks import with_defaults
-from neurho.config.tables import Index, Table
 from neurho.config.units import in_units
+from neurho.config.values import Index, Table
 
 WRITTEN = frozenset({"matrices", "matrix"})
 """Kinds that programs write: no sentence offers them to people."""
 
 
-def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
+def validate(data: Keys, where: str = "the problem") -> Config:
     """A `Config` from parsed TOML; `where` names it in error messages.
 
     **Raises** `NeurhoError`, with one sentence for each thing that is wrong: what tables must agree on is looked at
@@ -24,7 +25,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
     """
     data = in_units(data, where)
     wrong: list[str] = []
-    tables: dict[str, Any] = {}
+    tables: Record = {}
     meant = set()
     for name, raw in sorted(data.items(), key=lambda item: item[0] == "task"):  # the task may depend on all others
         if name not in Config.model_fields:
@@ -49,7 +50,7 @@ def validate(data: Mapping[str, Any], where: str = "the problem") -> Config:
     raise AssertionError  # a problem that is refused has a sentence
 
 
-def _with_method(raw: object, data: Mapping[str, Any], tables: Mapping[str, Any]) -> object:
+def _with_method(raw: object, data: Keys, tables: Keys) -> object:
     """The table [task] with a method, where there is no network and none, or "auto", is asked for."""
     lattice, model = tables.get("lattice"), tables.get("model")
     kind = raw.get("kind") if isinstance(raw, dict) else None
@@ -68,7 +69,7 @@ class _Seed(Table):
     seed: Index = 0
 
 
-def _wrong_seed(data: Mapping[str, Any]) -> list[str]:
+def _wrong_seed(data: Keys) -> list[str]:
     """What is wrong in the one key that stands in no table."""
     try:
         _Seed.model_validate({"seed": data.get("seed", 0)})
@@ -147,7 +148,7 @@ def _entries(path: str, model: type[Table] | dict[str, type[Table]], raw: object
     return len(wrong) > before
 
 
-def _kind(name: str, raw: dict[str, Any], kinds: dict[str, type[Table]], wrong: list[str]) -> type[Table] | None:
+def _kind(name: str, raw: Record, kinds: dict[str, type[Table]], wrong: list[str]) -> type[Table] | None:
     known = [kind for kind in kinds if kind not in WRITTEN]
     choices = one_of(known)
     if "kind" not in raw:
@@ -162,7 +163,7 @@ def _kind(name: str, raw: dict[str, Any], kinds: dict[str, type[Table]], wrong: 
 
 
 def _sentences(
-    prefix: str, model: type[Table], error: ValidationError, raw: Mapping[str, Any], told: Set[str] = frozenset()
+    prefix: str, model: type[Table], error: ValidationError, raw: Keys, told: Set[str] = frozenset()
 ) -> Iterator[str]:
     """One sentence for each key that is wrong, but for those of which all is `told`."""
     problems, known = error.errors(), list(model.model_fields)
@@ -188,7 +189,7 @@ def _sentences(
             yield f"key `{prefix}{key}` must be {_expected(model, key)}, but {but}"
 
 
-def _refusals(problem: Mapping[str, Any]) -> list[Refusal]:
+def _refusals(problem: Keys) -> list[Refusal]:
     """What a check of several keys has found."""
     found = problem.get("ctx", {}).get("error")
     return list(found.found) if isinstance(found, Refusals) else [found] if isinstance(found, Refusal) else []

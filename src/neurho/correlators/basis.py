@@ -21,6 +21,12 @@ def letters(dim: int) -> np.ndarray:
 
     Pauli X, Y, Z for d = 2, generalised Gell-Mann matrices above: for each pair of levels the symmetric and the
     antisymmetric one, then the diagonal ones.
+
+    ```python
+    import neurho
+
+    assert neurho.correlators.letters(2).shape == (4, 2, 2)  # 1, X, Y, Z
+    ```
     """
     found = [np.eye(dim, dtype=complex)]
     for m, n in combinations(range(dim), 2):
@@ -85,7 +91,15 @@ def _cleaned(matrices: np.ndarray, scale: float) -> np.ndarray:
 
 
 def operator_strings(operator: Operator) -> list[tuple[tuple[int, ...], tuple[int, ...], float]]:
-    """A Hermitian operator X as `(sites, letters, coefficient)` of strings: <X> = sum of coefficient c_P."""
+    """A Hermitian operator X as `(sites, letters, coefficient)` of strings: <X> = sum of coefficient c_P.
+
+    ```python
+    import neurho
+
+    found = neurho.correlators.operator_strings(neurho.sx(0) @ neurho.sz(2))
+    assert found == [((0, 2), (1, 3), 1.0)]  # sites, letters, factor
+    ```
+    """
     found: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
     matrices = letters(operator.local_dim)
     for term in operator.terms:
@@ -103,12 +117,29 @@ def operator_strings(operator: Operator) -> list[tuple[tuple[int, ...], tuple[in
 
 
 def product_letters(factors: np.ndarray) -> np.ndarray:
-    """Tr(B_a rho_j) of the density matrices of single sites `(sites, d, d)`, as `(sites, d^2)`."""
+    """Tr(B_a rho_j) of the density matrices of single sites `(sites, d, d)`, as `(sites, d^2)`.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    up = np.diag([1.0, 0.0])
+    assert neurho.correlators.product_letters(np.array([up, up])).tolist() == [[1, 0, 0, 1]] * 2
+    ```
+    """
     return np.real(np.einsum("aml,jlm->ja", letters(factors.shape[-1]), factors))
 
 
 def to_correlators(rho: np.ndarray, sites: int) -> np.ndarray:
-    """All c_P of a density matrix of a small system, `(d^2,) * sites`."""
+    """All c_P of a density matrix of a small system, `(d^2,) * sites`.
+
+    ```python
+    import neurho
+
+    c = neurho.correlators.to_correlators(neurho.exact.product_state("neel", 2), 2)
+    assert abs(c[3, 3] + 1) < 1e-12  # <ZZ>
+    ```
+    """
     dim = round(len(rho) ** (1 / sites))
     order = [axis for j in range(sites) for axis in (j, sites + j)]
     table = rho.reshape((dim,) * (2 * sites)).transpose(order).reshape((dim**2,) * sites)
@@ -119,7 +150,17 @@ def to_correlators(rho: np.ndarray, sites: int) -> np.ndarray:
 
 
 def from_correlators(table: np.ndarray) -> np.ndarray:
-    """The density matrix of all c_P of a small system, `(d^2,) * sites`."""
+    """The density matrix of all c_P of a small system, `(d^2,) * sites`.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    rho = neurho.exact.product_state("+x", 2)
+    table = neurho.correlators.to_correlators(rho, 2)
+    assert np.allclose(neurho.correlators.from_correlators(table), rho)
+    ```
+    """
     sites, dim = table.ndim, round(table.shape[0] ** 0.5)
     backward = letters(dim).reshape(dim**2, dim**2).T / dim
     for j in range(sites):

@@ -34,7 +34,15 @@ class StringTerms(NamedTuple):
 
 
 def string_terms(lindbladian: Lindbladian) -> StringTerms:
-    """The local terms of a Lindbladian on strings; every site has a term of its own, if only one of zeros."""
+    """The local terms of a Lindbladian on strings; every site has a term of its own, if only one of zeros.
+
+    ```python
+    import neurho
+
+    terms = neurho.correlators.string_terms(neurho.xyz(neurho.chain(3)))
+    assert terms.letters == 4 and [len(group.places) for group in terms.groups] == [3, 2]  # sites, bonds
+    ```
+    """
     merged, channels = real_terms(lindbladian)
     letters = lindbladian.local_dim**2
     for site in range(lindbladian.sites):
@@ -103,6 +111,13 @@ def sector_signs(terms: StringTerms, dim: int, start: np.ndarray | None = None) 
     Levels get signs s_m, and the letter of levels (m, n) the sign s_m s_n; for spins 1/2 that is the parity of the
     number of X and Y.
 
+    ```python
+    import neurho
+
+    terms = neurho.correlators.string_terms(neurho.xyz(neurho.chain(2)))
+    assert neurho.correlators.sector_signs(terms, dim=2).tolist() == [[0, 1, 1, 0]]  # odd: X, Y
+    ```
+
     - `start`: Tr(B_a rho_j) of a product start, `(sites, letters)`; None for a stationary state.
     """
     pairs = [(m, n) for m in range(dim) for n in range(m + 1, dim)]
@@ -125,7 +140,16 @@ def _conserves(group: TermGroup, signs: np.ndarray) -> bool:
 
 
 def invariant_moves(terms: StringTerms, moves: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-    """The permutations among `moves` that carry the local terms, and a product start, into themselves."""
+    """The permutations among `moves` that carry the local terms, and a product start, into themselves.
+
+    ```python
+    import neurho
+
+    ring = neurho.chain(3, periodic=True)
+    terms = neurho.correlators.string_terms(neurho.xyz(ring))
+    assert len(neurho.correlators.invariant_moves(terms, ring.symmetries)) == 6
+    ```
+    """
     return np.array([move for move in np.asarray(moves) if _is_invariant(terms, move, start)])
 
 

@@ -110,6 +110,15 @@ def build_hierarchy(terms: StringTerms, symmetry: Symmetry, parts: Sequence[Stri
     """The hierarchy of some strings (one for each orbit, the identity not among them).
 
     With `central` the pattern holds what any reference adds that has the symmetries; without, only m = 0 will do.
+
+    ```python
+    import neurho
+
+    terms = neurho.correlators.string_terms(neurho.xyz(neurho.chain(2)))
+    symmetry = neurho.correlators.Symmetry(neurho.chain(2).translations, letters=4)
+    parts = [neurho.correlators.all_strings(symmetry, weight) for weight in (1, 2)]
+    assert neurho.correlators.build_hierarchy(terms, symmetry, parts, central=False).size == 16
+    ```
     """
     strings = joined([IDENTITY, *parts])
     found = symmetry.keys(strings)

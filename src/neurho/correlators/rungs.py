@@ -41,6 +41,13 @@ def string_counts(symmetry: Symmetry, top: int) -> np.ndarray:
     By Burnside's lemma, (1/|G|) sum_g fix(g), where a string that g leaves as it is has one letter on each cycle of g:
     fix(g) = mean over products of signs s of prod over cycles l of (1 + x^l sum over letters a of s(a)^l), and x counts
     sites.
+
+    ```python
+    import neurho
+
+    symmetry = neurho.correlators.Symmetry(neurho.chain(3).translations, letters=4)
+    assert neurho.correlators.string_counts(symmetry, 2).tolist() == [1, 9, 27]
+    ```
     """
     signs = [
         np.prod([(-1.0) ** row for row in chosen], axis=0) if chosen else np.ones(symmetry.letters)

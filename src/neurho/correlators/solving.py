@@ -67,6 +67,17 @@ def stationary_state(
 ) -> Moments:
     """The stationary state: about zero, or with `begin` about the means that it has itself, found from there.
 
+    ```python
+    import neurho
+
+    terms = neurho.correlators.string_terms(neurho.heisenberg(neurho.chain(1)))
+    symmetry = neurho.correlators.Symmetry(neurho.chain(1).translations, letters=4)
+    parts = [neurho.correlators.all_strings(symmetry, 1)]
+    hierarchy = neurho.correlators.build_hierarchy(terms, symmetry, parts, central=False)
+    found = neurho.correlators.stationary_state(hierarchy, None)
+    assert abs(neurho.correlators.raw_means(hierarchy, found)[0, 3] + 1) < 1e-6  # down
+    ```
+
     **Raises** `NumericalError` if the equations, or those of the means, have no solution that is found.
     """
     if begin is None:

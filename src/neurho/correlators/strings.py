@@ -75,6 +75,13 @@ class Symmetry:
     A string is known by a key that all its images share: the smallest sum of random 64-bit numbers, one for each site
     and letter, among the images (Zobrist hashing). Two of 10^6 strings share one by accident with probability 3e-8.
 
+    ```python
+    import neurho
+
+    symmetry = neurho.correlators.Symmetry(neurho.chain(3, periodic=True).translations, letters=4)
+    assert neurho.correlators.all_strings(symmetry, 1).size == 3  # X, Y, Z, one for each orbit
+    ```
+
     **Arguments**
 
     - `moves`: `(permutations, sites)`, row g maps site j to `moves[g, j]`; the identity among them.
@@ -171,5 +178,13 @@ def strings_on(symmetry: Symmetry, supports: Iterable[Sequence[int]], weight: in
 
 
 def all_strings(symmetry: Symmetry, weight: int) -> Strings:
-    """All strings of exactly `weight` sites that do not vanish, one for each orbit."""
+    """All strings of exactly `weight` sites that do not vanish, one for each orbit.
+
+    ```python
+    import neurho
+
+    symmetry = neurho.correlators.Symmetry(neurho.chain(3).translations, letters=4)
+    assert neurho.correlators.all_strings(symmetry, 2).size == 27  # three pairs of nine words
+    ```
+    """
     return strings_on(symmetry, combinations(range(symmetry.sites), weight), weight)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, as_reals, brief, require, require_positive, require_whole
+from neurho._types import Keys, NeurhoError, Numbers, as_reals, brief, require, require_positive, require_whole
 from neurho.dynamics.integrate import Method, Tableau
 from neurho.matrix_elements.networks import AbstractAnsatz, network_of
 from neurho.matrix_elements.sampling import AbstractSampler
@@ -20,7 +20,7 @@ OTHER_NAMES = {"observables": "quantities", "operators": "quantities", "delta_L"
 """What arguments are called elsewhere, in problem files for one."""
 
 
-def network_on(lindbladian: Lindbladian, given: Any) -> AbstractAnsatz:
+def network_on(lindbladian: Lindbladian, given: object) -> AbstractAnsatz:
     """The network of a run, which lives on the sites of its Lindbladian."""
     require_lindbladian(lindbladian)
     network, sites, d = network_of(given), lindbladian.lattice.sites, lindbladian.local_dim
@@ -33,16 +33,16 @@ def network_on(lindbladian: Lindbladian, given: Any) -> AbstractAnsatz:
     return network
 
 
-def require_lindbladian(given: Any) -> None:
+def require_lindbladian(given: object) -> None:
     """Check that physics comes first."""
     must = "be a Lindbladian, as `Lindbladian(lattice, hamiltonian, jumps)` and `heisenberg(...)` give"
     require(isinstance(given, Lindbladian), "lindbladian", must, f"it is {brief(given)}")
 
 
-def as_times(times: Any) -> list[float]:
+def as_times(times: Numbers) -> list[float]:
     """Output times: finite, increasing, at least one."""
     must = "be a list of increasing numbers, as in [0, 0.5, 1]"
-    require(np.ndim(times) == 1 and len(times) > 0, "times", must, f"it is {brief(times)}")
+    require(np.ndim(times) == 1 and np.size(times) > 0, "times", must, f"it is {brief(times)}")
     values = as_reals(times, "times").tolist()
     require(all(a < b for a, b in pairwise(values)), "times", "increase", f"it is {times}")
     return values
@@ -74,7 +74,7 @@ def as_quantities(given: Any) -> list[Quantity]:
     return list(listed)
 
 
-def require_numerics(solver: Any, sampler: Any, diagonal: Any, **sizes: Any) -> None:
+def require_numerics(solver: object, sampler: object, diagonal: object, **sizes: object) -> None:
     """Check what a flow is made of; None stands for a default."""
     must = "be an object such as neurho.matrix_elements.tdvp.solvers.Ridge(1e-3)"
     require(solver is None or isinstance(solver, AbstractSolver), "solver", must, f"it is {brief(solver)}")
@@ -86,20 +86,20 @@ def require_numerics(solver: Any, sampler: Any, diagonal: Any, **sizes: Any) -> 
             require_whole(value, name, 1)
 
 
-def require_steps_of(dt: Any, seed: Any) -> None:
+def require_steps_of(dt: object, seed: object) -> None:
     """Check the first step and the seed of a run."""
     require_positive(dt, "dt")
     require_whole(seed, "seed")
 
 
-def require_control(tolerance: Any, dt_max: Any) -> None:
+def require_control(tolerance: object, dt_max: object) -> None:
     """Check what controls steps."""
     if tolerance is not None:
         require_positive(tolerance, "tolerance", "be a number > 0, or None for fixed steps")
     require_positive(dt_max, "dt_max")
 
 
-def require_options(options: Mapping[str, Any], function: Callable[..., Any]) -> None:
+def require_options(options: Keys, function: Callable[..., Any]) -> None:
     """Check that all options are arguments of `function`, which takes them by name."""
     known = [name for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY]
     for name in options:

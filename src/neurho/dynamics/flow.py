@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from neurho._types import default_chains, require, require_positive, require_whole
+from neurho._jax.scalars import Scalar
+from neurho._types import Keys, Record, default_chains, require, require_positive, require_whole
 from neurho.dynamics.arguments import (
     as_method,
     as_quantities,
@@ -90,7 +91,15 @@ class RunState(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """How to move: the right-hand side, the method of integration with its control, and what to measure."""
+    """How to move: the right-hand side, the method of integration with its control, and what to measure.
+
+    ```python
+    import neurho
+
+    flow = neurho.methods.make_flow(neurho.xyz(neurho.chain(2)), tolerance=1e-4)
+    assert flow.control.tolerance == 1e-4 and flow.method.adaptive
+    ```
+    """
 
     tdvp: TDVP
     method: Method
@@ -150,7 +159,7 @@ def follow(
     begin, end = span(state, times)
     plan, control = flow.tdvp.generator.schedule(begin, end), flow.control.over(float(end - begin))
 
-    def rhs(key: PRNGKeyArray, t: Any, y: Array, memory: tuple[Array, Array]) -> Rates:
+    def rhs(key: PRNGKeyArray, t: Scalar, y: Array, memory: tuple[Array, Array]) -> Rates:
         chains, velocity = memory
         rates = flow.tdvp(key, jnp.asarray(t, dtype=float), restore(y), chains, velocity)
         return rates._replace(chains=(rates.chains, rates.velocity))
@@ -196,7 +205,7 @@ def follow(
 
 def _losses(
     flow: Flow, state: RunState, step: Step, after: AbstractAnsatz, dt: float, key: PRNGKeyArray
-) -> tuple[dict[str, Any], float]:
+) -> tuple[Record, float]:
     """What is new in the state by what a step of length `dt` from it loses: what the network cannot follow, and the
     error of integration, on the samples of the step or on others, whichever is worse. And by how much rho has leapt
     astray, beyond all that is linear in the step.
@@ -272,7 +281,7 @@ def make_flow(
     method: Method | Tableau | None = None,
     tolerance: float | None = 1e-3,
     dt_max: float = math.inf,
-    quantities: Sequence[Quantity] | Mapping[str, Any] | None = None,
+    quantities: Sequence[Quantity] | Keys | None = None,
     centred: bool = True,
     metric: float = 1.0,
     certificate: bool = True,
@@ -319,7 +328,7 @@ def make_flow(
             diagonal or enumerate_diagonal(sites.sites, dim),
         )
     else:
-        sizes: dict[str, Any] = {"samples": samples, "chains": chains or default_chains(samples), "local_dim": dim}
+        sizes: Record = {"samples": samples, "chains": chains or default_chains(samples), "local_dim": dim}
         sampler = sampler or Blurred(chain=metropolis(sites, exponent=SAFE_EXPONENT, **sizes), fraction=SAFE_BLUR)
         diagonal = diagonal or metropolis_diagonal(sites, **sizes)
     if quantities is None:

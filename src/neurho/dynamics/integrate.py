@@ -5,13 +5,14 @@ The right-hand side is any function `(key, t, y, chains) -> rates` with `rates.v
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from neurho._jax.scalars import Scalar
 from neurho._types import NumericalError, require
 from neurho.model.timescales import within
 
@@ -21,6 +22,13 @@ class Tableau(NamedTuple):
 
     `a[i]` has the `i` coefficients of stage `i`; `error` = b - b_embedded, or None for a method without an embedded
     one; `order` is that of the solution, `error_order` the power of dt with which the error estimate of one step falls.
+
+    ```python
+    import neurho
+
+    midpoint = neurho.methods.Tableau(a=((), (0.5,)), b=(0.0, 1.0), c=(0.0, 0.5), order=2)
+    assert sum(midpoint.b) == 1 and midpoint.error is None
+    ```
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -72,15 +80,17 @@ class Step(NamedTuple):
     """A tried step: the new point, the chains, the error vector (None if not known), and the rates at the start."""
 
     y: Float[Array, " parameters"]
-    chains: Any
+    chains: PyTree
     error: Float[Array, " parameters"] | None
-    rates: Any
+    rates: PyTree
 
 
-Rhs = Callable[[PRNGKeyArray, Any, Any, Any], Any]
+Rhs = Callable[[PRNGKeyArray, Scalar, Array, PyTree], PyTree]
 
 
-def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
+def runge_kutta_step(
+    tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: PyTree
+) -> Step:
     """One step of an explicit method.
 
     All stages draw with the same key from the same chains: their differences, which make the error estimate, are then
@@ -99,7 +109,7 @@ def runge_kutta_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt
     return Step(y=y + dt * _combine(tableau.b, stages), chains=chains, error=error, rates=first)
 
 
-def doubled_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
+def doubled_step(tableau: Tableau, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: PyTree) -> Step:
     """Two half steps, with the difference to one whole step as the error: the paper's adaptive second-order scheme."""
     whole = runge_kutta_step(tableau, rhs, jax.random.fold_in(key, 0), t, dt, y, chains)
     half = runge_kutta_step(tableau, rhs, jax.random.fold_in(key, 1), t, dt / 2, y, whole.chains)
@@ -137,7 +147,7 @@ class Method(NamedTuple):
         """The power of dt with which the error estimate of one step falls."""
         return self.tableau.order + 1 if self.doubling else self.tableau.error_order
 
-    def step(self, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: Any) -> Step:
+    def step(self, rhs: Rhs, key: PRNGKeyArray, t: float, dt: float, y: Array, chains: PyTree) -> Step:
         """Try one step."""
         take = doubled_step if self.doubling else runge_kutta_step
         return take(self.tableau, rhs, key, t, dt, y, chains)
@@ -149,6 +159,13 @@ class StepControl(NamedTuple):
     In the Fubini-Study norm that error is an angle in radians between density matrices. `tolerance=None` keeps dt
     fixed. The next step is dt safety (tolerance/error)^(1/order), within the factors 0.2 and 3 and below `dt_max`.
     A step below `dt_min` ends the run; runs shorter than 1 take it as a share of their length, whatever their units.
+
+    ```python
+    import neurho
+
+    control = neurho.methods.StepControl(tolerance=1e-3, dt_max=0.1)
+    assert control.over(0.01).dt_min < 1e-10  # a share of a short run
+    ```
     """
 
     tolerance: float | None = None
@@ -186,7 +203,7 @@ def advance(
     t_stop: float,
     dt: float,
     y: Array,
-    chains: Any,
+    chains: PyTree,
 ) -> tuple[Step, float, float]:
     """One accepted step of at most `dt` that does not pass `t_stop`.
 

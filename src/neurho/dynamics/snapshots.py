@@ -1,17 +1,18 @@
 """From measurements to snapshots: numbers that can be kept, and the sentences that belong to them."""
 
 import math
-from typing import Any
 
 import numpy as np
 
+from neurho._jax.scalars import Scalar
 from neurho._types import NumericalError
 from neurho.certificate import ALWAYS, EVOLUTION
 from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.observables import Measurement, Observables
 from neurho.matrix_elements.estimation.strata import doubts, named_parts
 from neurho.matrix_elements.tdvp.equation import Certificate
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Estimate, Snapshot, State
+from neurho.observables.readout import as_values
 
 NORM2_ESS_LIMIT = 30.0
 BETTER_SAMPLES = "sampling.exponent = 1 with sampling.blur = 0.3"
@@ -21,7 +22,7 @@ def take(
     observables: Observables,
     measured: Measurement,
     certificate: Certificate | None,
-    state: Any,
+    state: State,
     diagnostics: dict[str, float],
     *,
     exact: bool,
@@ -53,12 +54,8 @@ def take(
 
 def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
     """The numbers of a certificate by name."""
-    values = {
-        "delta_L": float(certificate.delta_l.mean),
-        "delta_L_error": float(certificate.delta_l.error),
-        "lindblad_norm2": float(certificate.lindblad_norm2.mean),
-        "lindblad_norm2_error": float(certificate.lindblad_norm2.error),
-    }
+    estimates = {"delta_L": certificate.delta_l, "lindblad_norm2": certificate.lindblad_norm2}
+    values = {name: float(value) for name, value in as_values(estimates).items()}
     if exact:
         return values  # sums over all configurations have no chains to judge
     return values | {
@@ -70,7 +67,7 @@ def certified(certificate: Certificate, *, exact: bool) -> dict[str, float]:
     }
 
 
-def depolarised_part(norm: Depolarised | None, motion: Any) -> dict[str, float]:
+def depolarised_part(norm: Depolarised | None, motion: Scalar) -> dict[str, float]:
     """||L rho||^2/||rho||^2 in a depolarised norm, by name, where a run uses one."""
     return {} if norm is None else {"lindblad_norm2_depolarised": float(motion)}
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse.linalg import eigsh
 
-from neurho.exact.generator import LARGEST_SUPPORT, ExactLindbladian, active, on_support
+from neurho.exact.generator import LARGEST_SUPPORT, ExactLindbladian
+from neurho.exact.jumps import active, on_support
 from neurho.model.operators import Operator, evaluate
 
 LARGEST_NORM = 2**9

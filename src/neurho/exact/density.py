@@ -6,11 +6,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from neurho._types import NeurhoError, as_reals, require, require_sites
-from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.bloch import bloch_vectors
+from neurho.model.lattice import Lattice
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, value_at
-from neurho.observables.momentum import structure_weights
+from neurho.observables import pauli_quantities
+from neurho.observables.names import ENERGY
+from neurho.observables.readout import make_readout, with_entropy
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
@@ -38,9 +42,8 @@ def product_state(
 
     **Returns** shape `(2^sites, 2^sites)`.
     """
-    bloch = bloch_vectors(bloch, sites)
+    vectors = as_reals(bloch_vectors(bloch, sites), "bloch")
     sites = sites.sites if isinstance(sites, Lattice) else sites
-    vectors = as_reals(bloch, "bloch")
     require(vectors.shape in ((3,), (sites, 3)), "bloch", f"have shape (3,) or ({sites}, 3)", f"it is {vectors.shape}")
     length = np.max(np.linalg.norm(vectors, axis=-1))
     require(length <= 1 + 1e-12, "bloch", "have vectors of length <= 1", f"one has length {length}")
@@ -102,10 +105,26 @@ def expectation(rho: np.ndarray, operator: Operator, sites: int, t: float = 0.0)
     ```
     """
     require_shape(rho, operator.local_dim**sites)
+    return _mean(rho, operator, sites, t, {})
+
+
+def means(
+    rho: np.ndarray, operators: Sequence[Operator], sites: int, t: float = 0.0
+) -> Float[np.ndarray, " operators"]:
+    """<X> of Hermitian operators; of all that stand on the same sites the partial trace is taken once."""
+    known: dict[tuple[int, ...], np.ndarray] = {}
+    return np.array([_mean(rho, operator, sites, t, known).real for operator in operators])
+
+
+def _mean(
+    rho: np.ndarray, operator: Operator, sites: int, t: float, known: dict[tuple[int, ...], np.ndarray]
+) -> complex:
+    """<X>; `known` keeps the reduced density matrices."""
     total = 0j
     for term in operator.terms:
-        part = reduced(rho, term.sites, sites)
-        total += value_at(term.coefficient, t, "operator") * np.sum(term.matrix * part.T)
+        if term.sites not in known:
+            known[term.sites] = reduced(rho, term.sites, sites)
+        total += value_at(term.coefficient, t, "operator") * np.sum(term.matrix * known[term.sites].T)
     return complex(total / np.trace(rho))
 
 
@@ -181,34 +200,14 @@ def expectations(
     """
     sites = lindbladian.sites
     require_shape(rho, lindbladian.local_dim**sites)
-    pure = purity(rho)
-    out = {"purity": np.asarray(pure), "renyi2": np.asarray(-np.log(pure))}
+    out = with_entropy(purity(rho))
     if energy:
-        out["energy"] = np.asarray(expectation(rho, lindbladian.hamiltonian, sites, t).real)
+        out[ENERGY] = np.asarray(expectation(rho, lindbladian.hamiltonian, sites, t).real)
     if lindbladian.local_dim != 2:
         return out
-    bonds = lindbladian.lattice.bonds
-    every = correlations or structure or momenta
-    pairs = [(i, j) for i in range(sites) for j in range(i + 1, sites)] if every else bonds
-    rho = rho / np.trace(rho)
-    one = np.array([reduced(rho, (j,), sites) for j in range(sites)])
-    two = np.array([reduced(rho, (int(i), int(j)), sites) for i, j in pairs]).reshape(-1, 4, 4)
-    for axis, sigma in zip("xyz", PAULI, strict=True):
-        single = np.einsum("sab,ba->s", one, sigma).real
-        table = np.eye(sites)
-        for (i, j), value in zip(pairs, np.einsum("pab,ba->p", two, np.kron(sigma, sigma)).real, strict=True):
-            table[i, j] = table[j, i] = value
-        out |= {f"s{axis}_site": single, f"s{axis}": single.mean()}
-        if len(bonds):
-            values = table[bonds[:, 0], bonds[:, 1]]
-            out |= {f"s{axis}s{axis}_bond": values, f"s{axis}s{axis}": values.mean()}
-        if correlations:
-            out[f"s{axis}s{axis}_pair"] = table
-        if structure and sites > 1:
-            out[f"structure_{axis}{axis}"] = np.asarray((table.sum() - sites) / (sites * (sites - 1)))
-        if momenta and sites > 1:
-            out[f"structure_{axis}{axis}_k"] = structure_weights(lindbladian.lattice) @ table[np.triu_indices(sites, 1)]
-    return out
+    asked = pauli_quantities(lindbladian.lattice, correlations=correlations, structure=structure, momenta=momenta)
+    readout = make_readout(asked, sites)
+    return out | readout.combine(means(rho, readout.operators, sites))
 
 
 def _local_dim(rho: np.ndarray, sites: int) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, Numbers, SupportsFull, require
 from neurho.exact.bounds import numerical_range
 from neurho.exact.density import as_density_matrix, require_memory
 from neurho.exact.faber import ellipse, expand
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 def evolve(
     lindbladian: Lindbladian,
-    rho0: np.ndarray,
+    rho0: Numbers | SupportsFull,
     times: Sequence[float] | np.ndarray,
     *,
     tolerance: float = 1e-8,
@@ -65,7 +65,7 @@ def evolve(
 
 def follow(
     lindbladian: Lindbladian,
-    rho0: np.ndarray,
+    rho0: Numbers | SupportsFull,
     times: Sequence[float] | np.ndarray,
     *,
     place: Place | None = None,

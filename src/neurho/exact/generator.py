@@ -3,31 +3,33 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
 
 from neurho._types import Coefficient
 from neurho.exact.density import require_shape
+from neurho.exact.jumps import (
+    BlockMoves,
+    Parts,
+    Weighted,
+    active,
+    block_moves,
+    by_coefficient,
+    loss,
+    moves_itself,
+    on_support,
+)
 from neurho.exact.tables import compact, superoperator, turned, unpacking
-from neurho.model.operators import Jump, Lindbladian, LocalTerm, Operator, embed, evaluate, rate_at, value_at
+from neurho.model.operators import Lindbladian, Operator, evaluate, rate_at, value_at
 
-_Block: TypeAlias = tuple[int | slice, ...]
 LARGEST_TABLE = 2**10
 """Rows of rho up to which all entries that jumps move stand in one sparse table; above, jumps move blocks of rho."""
 SMALLEST = 2**5
 """Rows of rho up to which all that is constant in L is one sparse table."""
 LARGEST_SUPPORT = 2**5
 """Rows of a jump on its own sites up to which it moves blocks of rho, and its dissipator is diagonalised for bounds."""
-
-
-class _Moves(NamedTuple):
-    """A jump c rho c^+ as moves of blocks: `shape` splits rows and columns at the sites of c; (to, from, factor)."""
-
-    shape: tuple[int, ...]
-    moves: tuple[tuple[_Block, _Block, complex], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Generator:
     imag: sparse.csr_array | None = None
     table: sparse.csr_array | None = None
     shift: float = 0.0
-    moves: tuple[_Moves, ...] = ()
+    moves: tuple[BlockMoves, ...] = ()
     products: tuple[tuple[float, sparse.csr_array], ...] = ()
 
     def apply(self, rho: np.ndarray) -> np.ndarray:
@@ -157,7 +159,7 @@ class ExactLindbladian:
                 found = self._generator(1j * matrix if number % 2 else matrix, [])
             else:
                 jumps = [(1.0, c, c.to_sparse(sites)) for c in self._dissipators[number - 2 * len(drives)]]
-                found = self._generator(-1j * _loss(jumps, self.dimension), jumps)
+                found = self._generator(-1j * loss(jumps, self.dimension), jumps)
             self._channels[number] = found
         return self._channels[number]
 
@@ -201,10 +203,10 @@ class ExactLindbladian:
         """K = -i H - 1/2 sum_j gamma_j c_j^+ c_j, as far as it does not depend on time."""
         model = self.lindbladian
         fixed = Operator(model.local_dim, tuple(h for h in model.hamiltonian.terms if h.coefficient is None))
-        return (-1j * fixed.to_sparse(model.sites) - _loss(self._full, self.dimension)).tocsr()
+        return (-1j * fixed.to_sparse(model.sites) - loss(self._full, self.dimension)).tocsr()
 
     @cached_property
-    def _full(self) -> list["_Jump"]:
+    def _full(self) -> list[Weighted]:
         """Rates, operators and matrices of the jumps that do not depend on time."""
         model = self.lindbladian
         return [(float(evaluate(j.rate, 0.0)), j.operator, j.operator.to_sparse(model.sites)) for j in active(model)]
@@ -214,29 +216,29 @@ class ExactLindbladian:
         """The Hamiltonian as far as it depends on time, by coefficient."""
         model = self.lindbladian
         terms = tuple(h for h in model.hamiltonian.terms if h.coefficient is not None)
-        return dict(_by_coefficient(Operator(model.local_dim, terms)))  # pyright: ignore[reportReturnType]
+        return dict(by_coefficient(Operator(model.local_dim, terms)))  # pyright: ignore[reportReturnType]
 
     @cached_property
     def _driven_jumps(self) -> dict[int, list[Operator]]:
         """Constant jumps by the rate f(t) that they share, named by the number of the first of them."""
         found: dict[Any, tuple[int, list[Operator]]] = {}
         for number, jump in enumerate(self.lindbladian.jumps):
-            if callable(jump.rate) and not _moves_itself(jump):
+            if callable(jump.rate) and not moves_itself(jump):
                 found.setdefault(jump.rate, (number, []))[1].append(jump.operator)
         return dict(found.values())
 
     @cached_property
-    def _moving_jumps(self) -> dict[int, "_Parts"]:
+    def _moving_jumps(self) -> dict[int, Parts]:
         """Jumps whose operator depends on time, by their number."""
         jumps = enumerate(self.lindbladian.jumps)
-        return {n: _by_coefficient(j.operator) for n, j in jumps if _moves_itself(j)}
+        return {n: by_coefficient(j.operator) for n, j in jumps if moves_itself(j)}
 
     @cached_property
     def constant(self) -> Generator:
         """All that does not depend on time."""
         return self._generator(1j * self.effective, self._full)
 
-    def _generator(self, coherent: sparse.csr_array, jumps: Sequence["_Jump"]) -> Generator:
+    def _generator(self, coherent: sparse.csr_array, jumps: Sequence[Weighted]) -> Generator:
         """-i (M rho - rho M^+) + sum_j gamma_j c_j rho c_j^+ for a matrix M = i K and some jumps."""
         model, dim, size = self.lindbladian, self.lindbladian.local_dim, self.dimension
         sparse_jumps, moves, products = [], [], []
@@ -247,7 +249,7 @@ class ExactLindbladian:
             elif size <= LARGEST_TABLE:
                 sparse_jumps.append((rate, matrix, matrix))
             else:
-                moves.append(_block_moves(rate, on_support(operator), operator.support, model.sites, dim))
+                moves.append(block_moves(rate, on_support(operator), operator.support, model.sites, dim))
         if size > LARGEST_TABLE:
             table, rest = None, coherent
         else:
@@ -328,65 +330,6 @@ def _identity(size: int) -> sparse.csr_array:
     return sparse.csr_array(sparse.eye_array(size, format="csr"), dtype=complex)
 
 
-_Jump: TypeAlias = tuple[float, Operator, sparse.csr_array]
-"""A rate, the operator and its matrix."""
-_Parts: TypeAlias = tuple[tuple[Coefficient | None, Operator], ...]
-
-
-def _by_coefficient(operator: Operator) -> _Parts:
-    """The operator that belongs to each coefficient f(t); their sum with f(t) is the whole."""
-    terms: dict[Coefficient | None, tuple[LocalTerm, ...]] = {}
-    for term in operator.terms:
-        terms[term.coefficient] = (*terms.get(term.coefficient, ()), LocalTerm(term.sites, term.matrix))
-    return tuple((f, Operator(operator.local_dim, part)) for f, part in terms.items())
-
-
-def _moves_itself(jump: Jump) -> bool:
-    return any(term.coefficient is not None for term in jump.operator.terms)
-
-
-def _is_moving(jump: Jump) -> bool:
-    return callable(jump.rate) or _moves_itself(jump)
-
-
 def _is_sparse(count: float) -> bool:
     """Whether c rho c^+ is cheaper entry by entry than as two products, for `count` entries in a row of c."""
     return count**2 <= 2 * count + 2
-
-
-def active(model: Lindbladian) -> list[Jump]:
-    """The jumps that do not depend on time and do something."""
-    return [j for j in model.jumps if not _is_moving(j) and evaluate(j.rate, 0.0) > 0 and j.operator.terms]
-
-
-def on_support(operator: Operator) -> np.ndarray:
-    """The matrix of a constant operator on its own sites."""
-    support = operator.support
-    return np.sum([embed(term, support, operator.local_dim) for term in operator.terms], axis=0)
-
-
-def _loss(jumps: Sequence[_Jump], dimension: int) -> sparse.csr_array:
-    """1/2 sum_j gamma_j c_j^+ c_j."""
-    if not jumps:
-        return sparse.csr_array((dimension, dimension), dtype=complex)
-    stacked = sparse.csr_array(sparse.vstack([np.sqrt(rate / 2) * jump for rate, _, jump in jumps], format="csr"))
-    return (stacked.conj().T @ stacked).tocsr()
-
-
-def _block_moves(rate: float, matrix: np.ndarray, support: tuple[int, ...], sites: int, dim: int) -> _Moves:
-    """The moves of gamma c rho c^+ for a matrix c on a few sites."""
-    cuts = [-1, *support, sites]
-    gaps = [dim ** (b - a - 1) for a, b in pairwise(cuts)]
-    shape = [gaps[0], *[n for gap in gaps[1:] for n in (dim, gap)]]
-
-    def half(number: int) -> list[int | slice]:
-        digits = np.unravel_index(number, (dim,) * len(support))
-        return [slice(None), *[part for digit in digits for part in (int(digit), slice(None))]]
-
-    entries = [(int(to), int(origin), matrix[to, origin]) for to, origin in np.argwhere(matrix)]
-    moves = [
-        ((*half(to), *half(to_column)), (*half(origin), *half(column)), complex(rate * x * np.conj(y)))
-        for to, origin, x in entries
-        for to_column, column, y in entries
-    ]
-    return _Moves((*shape, *shape), tuple(moves))

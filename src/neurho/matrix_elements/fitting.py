@@ -1,16 +1,17 @@
 """The network nearest to another one: an implicit step of length zero, by Gauss-Newton corrections on samples."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
-from neurho._types import require, require_whole
+from neurho._types import Numbers, require, require_whole
 from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import comparison
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import AbstractAnsatz, as_key, network_of, parameters, product_state
+from neurho.matrix_elements.networks.base import Network
 from neurho.matrix_elements.projection import Implicit
 from neurho.matrix_elements.sampling import (
     AbstractSampler,
@@ -19,7 +20,8 @@ from neurho.matrix_elements.sampling import (
     enumerate_diagonal,
     start_chains,
 )
-from neurho.model.lattice import Lattice, bloch_vectors, chain
+from neurho.model.bloch import bloch_vectors
+from neurho.model.lattice import Lattice, chain
 from neurho.model.models import heisenberg
 
 INSTANT = 1e-9
@@ -84,15 +86,15 @@ class Fitted(NamedTuple):
 
 
 def fitted_product(
-    ansatz: Any,
-    bloch: Any,
+    ansatz: Network,
+    bloch: str | Numbers,
     sites: int | Lattice | None = None,
     *,
     corrections: int = 30,
     tilt: float = 1e-3,
     metric: float = 1.0,
     samplers: tuple[AbstractSampler, AbstractSampler] | None = None,
-    key: Any = 0,
+    key: PRNGKeyArray | int = 0,
 ) -> Fitted:
     """A network of spins 1/2, of any kind, moved as close to a product state as `corrections` take it.
 

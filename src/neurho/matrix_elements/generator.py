@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Array, Complex, Int
 
 from neurho._jax.compiling import program
-from neurho._types import Coefficient
+from neurho._jax.scalars import Scalar
+from neurho._types import Coefficient, Numbers
 from neurho.model.operators import Lindbladian, LocalTerm, Operator, embed, rate_at, require_bounded, value_at
 from neurho.model.timescales import Schedule, schedule
 
@@ -69,6 +70,13 @@ class LabelMap(eqx.Module):
 
     With `channels` > 1 the map is sum_c f_c(t) L_c (time-dependent coefficients), or a list of observables. `check` is
     called with every time at which coefficients are evaluated.
+
+    ```python
+    import neurho
+
+    generator = neurho.methods.lindbladian_map(neurho.xyz(neurho.chain(2)))
+    assert generator.label_dim == 4 and generator.sites == 2
+    ```
     """
 
     groups: tuple[Group, ...]
@@ -89,7 +97,7 @@ class LabelMap(eqx.Module):
         """
         return require_bounded(schedule(self.coefficients, t0, t1))
 
-    def at_time(self, t: Any) -> "LabelMap":
+    def at_time(self, t: Scalar) -> "LabelMap":
         """The single-channel map sum_c f_c(t) L_c.
 
         Coefficients are called with a float, outside of compiled programs: they may be any Python functions, and rates
@@ -149,7 +157,7 @@ def lindbladian_terms(lindbladian: Lindbladian) -> tuple[list[LabelTerm], list[C
     channels: dict[_ChannelCoefficient | None, int] = {None: 0}
     terms = []
 
-    def add(sites: tuple[int, ...], matrix: np.ndarray, coefficient: Any) -> None:
+    def add(sites: tuple[int, ...], matrix: np.ndarray, coefficient: _ChannelCoefficient | None) -> None:
         terms.append(LabelTerm(channels.setdefault(coefficient, len(channels)), sites, matrix))
 
     for term in lindbladian.hamiltonian.terms:
@@ -338,13 +346,13 @@ def to_dense(label_map: LabelMap) -> np.ndarray:
     return np.stack([np.asarray(apply(label_map, row)[0]) for row in jnp.eye(size, dtype=complex)], axis=1)
 
 
-def to_matrix(table: Any, sites: int, dim: int) -> np.ndarray:
+def to_matrix(table: Numbers, sites: int, dim: int) -> np.ndarray:
     """A table over configurations as the density matrix `(d^sites, d^sites)` it stands for."""
     order = [*range(0, 2 * sites, 2), *range(1, 2 * sites, 2)]
     return np.asarray(table).reshape((dim,) * (2 * sites)).transpose(order).reshape((dim**sites,) * 2)
 
 
-def to_table(matrix: Any, sites: int, dim: int) -> np.ndarray:
+def to_table(matrix: Numbers, sites: int, dim: int) -> np.ndarray:
     """The inverse of [`neurho.matrix_elements.generator.to_matrix`][]."""
     order = [axis for j in range(sites) for axis in (j, sites + j)]
     return np.asarray(matrix).reshape((dim,) * (2 * sites)).transpose(order).reshape(-1)

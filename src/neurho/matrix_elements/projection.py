@@ -20,7 +20,7 @@ All norms, Obar = Re <rho, rho O>/<rho, rho> included, are those of Hilbert and 
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -30,6 +30,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._jax.compiling import program, rehearse
 from neurho._jax.parallel import spread, sum_samples
+from neurho._jax.scalars import Scalar
 from neurho.matrix_elements.distinct import at_each, condense
 from neurho.matrix_elements.estimation.depolarised import Depolarised, parts
 from neurho.matrix_elements.estimation.derivatives import LocalDerivatives
@@ -99,12 +100,12 @@ class Implicit(eqx.Module):
         """The same problem with samples at another exponent and blur."""
         return dataclasses.replace(self, sampler=tuned(self.sampler, tuning))
 
-    def _at(self, t: Any) -> "Implicit":
+    def _at(self, t: Scalar) -> "Implicit":
         """The same problem with the generator at one time: its coefficients are no part of compiled programs."""
         return dataclasses.replace(self, generator=self.generator.at_time(t))
 
     def probe(
-        self, key: PRNGKeyArray, t: Any, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, chains: Array
+        self, key: PRNGKeyArray, t: Scalar, dt: Scalar, ansatz: AbstractAnsatz, origin: AbstractAnsatz, chains: Array
     ) -> Probe:
         """Fresh samples of `ansatz` and its misfit as the state a step `dt` after `origin`, with `t` between them."""
         draw, chains, info = draw_samples(self.sampler, key, ansatz, chains)
@@ -126,7 +127,7 @@ class Implicit(eqx.Module):
         """||L rho||^2/||rho||^2 in the depolarised norm."""
         return jnp.sum(self._seen(ansatz, x, local.reshape(-1, 1)) ** 2)
 
-    def rehearse(self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz) -> None:
+    def rehearse(self, t: Scalar, dt: Scalar, damping: Scalar, ansatz: AbstractAnsatz) -> None:
         """Have the programs of a step compiled that come after the samples."""
         if (draw := blank_draw(self.sampler)) is None:
             return
@@ -136,7 +137,7 @@ class Implicit(eqx.Module):
         rehearse(Implicit._correct, now, dt, damping, ansatz, ansatz, draw, local)
 
     @program
-    def _misfit(self, dt: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, draw: Draw, local: Array) -> Estimate:
+    def _misfit(self, dt: Scalar, ansatz: AbstractAnsatz, origin: AbstractAnsatz, draw: Draw, local: Array) -> Estimate:
         """F with respect to `origin`, with the best scale."""
         x, weight, local = draw.x.reshape(-1, draw.x.shape[-1]), draw.weight.reshape(-1), local.reshape(-1)
         row, column = self._rows(dt, ansatz, origin, x, weight, local)
@@ -157,7 +158,7 @@ class Implicit(eqx.Module):
         return rows.reshape(-1, rows.shape[-1]).T
 
     def correct(
-        self, t: Any, dt: Any, damping: Any, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
+        self, t: Scalar, dt: Scalar, damping: Scalar, ansatz: AbstractAnsatz, origin: AbstractAnsatz, probe: Probe
     ) -> Correction:
         """One Gauss-Newton correction of `ansatz` from its own samples."""
         return self._at(t)._correct(dt, damping, ansatz, origin, probe.draw, probe.local)
@@ -165,8 +166,8 @@ class Implicit(eqx.Module):
     @program
     def _correct(
         self,
-        dt: Any,
-        damping: Any,
+        dt: Scalar,
+        damping: Scalar,
         ansatz: AbstractAnsatz,
         origin: AbstractAnsatz,
         draw: Draw,
@@ -189,13 +190,13 @@ class Implicit(eqx.Module):
             predicted=misfit + 2 * force @ delta + delta @ normal @ delta,
         )
 
-    def _share(self, dt: Any) -> Any:
+    def _share(self, dt: Scalar) -> Scalar:
         """U = w dt/(1 + w dt)."""
         return 1 / (1 + 1 / (self.weight * dt))
 
     def _rows(
         self,
-        dt: Any,
+        dt: Scalar,
         ansatz: AbstractAnsatz,
         origin: AbstractAnsatz,
         x: Array,
@@ -233,7 +234,7 @@ class Implicit(eqx.Module):
         return self.norm.size(here, along - mean @ delta)
 
     def _gram(
-        self, dt: Any, ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, row: Array, column: Array
+        self, dt: Scalar, ansatz: AbstractAnsatz, x: Array, weight: Array, mean: Array, row: Array, column: Array
     ) -> Float[Array, "columns columns"]:
         """<[G h R]^T [G h R]>, accumulated over chunks; all rows at once where the norm mixes configurations."""
         u = self._share(dt)
@@ -261,7 +262,7 @@ def mean_derivative(ansatz: AbstractAnsatz, x: Array, weight: Array) -> Float[Ar
     return jax.grad(lambda v: jnp.sum(weight * jax.vmap(restore(v).log_amplitude)(spread(x)).real))(vector)
 
 
-def _without_scale(gram: Float[Array, "columns columns"], count: int, u: Any) -> tuple[Array, Array, Array]:
+def _without_scale(gram: Float[Array, "columns columns"], count: int, u: Scalar) -> tuple[Array, Array, Array]:
     """Normal matrix, gradient and F after the scale g has been eliminated."""
     h = gram[count, :]
     reduced = gram - jnp.outer(h, h) / (h[count] + u**2)

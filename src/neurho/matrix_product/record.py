@@ -11,8 +11,10 @@ from neurho.matrix_product.generator import LineGenerator
 from neurho.matrix_product.measure import Means
 from neurho.matrix_product.places import positions
 from neurho.matrix_product.state import State, is_even, product_state
-from neurho.model.operators import LocalTerm, Operator
+from neurho.model.operators import local
 from neurho.observables import Estimate, Quantity
+from neurho.observables.names import at, level
+from neurho.observables.readout import with_entropy
 from neurho.observables.reduced import REDUCED, as_matrices
 
 ROUNDING = 1e-13
@@ -25,6 +27,14 @@ Reader: TypeAlias = Callable[[Means, float], dict[str, np.ndarray]]
 
 class Record(NamedTuple):
     """A matrix-product density matrix at one time.
+
+    ```python
+    import neurho
+
+    model, start = neurho.xyz(neurho.chain(2)), [[[1, 0], [0, 0]]] * 2
+    *_, last = neurho.matrix_product.evolve(model, start, [0, 0.1], bond=4)
+    assert last.t == 0.1 and last.diagnostics["bond_dimension"] <= 4
+    ```
 
     - `t`: time, in units of 1/rate.
     - `observables`: name to mean and error, as asked for; `purity` and `renyi2` = -ln(purity) always.
@@ -115,8 +125,7 @@ def estimates_of(values: Mapping[str, np.ndarray], errors: Mapping[str, np.ndarr
 
 def measured(state: State, means: Means, read: Reader, t: float) -> dict[str, np.ndarray]:
     """All values of a state of trace 1."""
-    purity = state.norm**2
-    return read(means, t) | {"purity": np.asarray(purity), "renyi2": np.asarray(-np.log(purity))}
+    return read(means, t) | with_entropy(state.norm**2)
 
 
 def spreads(differences: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -129,7 +138,10 @@ def spreads(differences: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     found = {}
     for name, difference in differences.items():
         size = np.abs(difference)
-        parts = [size, *(np.abs(differences[key]) for key in (f"{name}_site", f"{name}_bond") if key in differences)]
+        parts = [
+            size,
+            *(np.abs(differences[key]) for key in (at(name, "site"), at(name, "bond")) if key in differences),
+        ]
         least = max(np.sqrt(np.mean(part**2) / (1 if part is size else part.size)) for part in parts)
         found[name] = np.where(size > 0, np.maximum(size, least), 0.0)
     return found
@@ -147,10 +159,8 @@ def diagnostics_of(state: State, trace: float, settings: Settings) -> dict[str, 
 
 def site_means(dim: int, sites: int) -> list[Quantity]:
     """The populations of all levels of all sites: what a run looks at if nothing is asked for."""
-    levels = [np.diag(row) for row in np.eye(dim)]
+    projectors = [np.diag(row) for row in np.eye(dim)]
     return [
-        Quantity(
-            f"p{level}_site", tuple(Operator(dim, (LocalTerm((j,), matrix.astype(complex)),)) for j in range(sites))
-        )
-        for level, matrix in enumerate(levels)
+        Quantity(at(level(n), "site"), tuple(local(matrix, j, local_dim=dim) for j in range(sites)))
+        for n, matrix in enumerate(projectors)
     ]

@@ -1,6 +1,6 @@
 """Lattices: sites, directed bonds (each pair once) and translations, as frozen NumPy data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from numbers import Real
@@ -9,10 +9,6 @@ from typing import Any
 import numpy as np
 
 from neurho._types import NeurhoError, require
-
-AXES = {f"{sign}{axis}": (float(f"{sign}1"), k) for sign in "+-" for k, axis in enumerate("xyz")}
-NAMED_STATES = ("up", "down", "neel", *AXES, "mixed")
-"""Product states of spins 1/2 that have a name; "mixed" is the state of infinite temperature."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +74,7 @@ def chain(length: int, *, periodic: bool = False, multi_edges: bool = False) -> 
     assert ring.sites == 4 and len(ring.bonds) == 4
     ```
     """
-    return _bravais("chain", (length,), (periodic,), np.eye(1), [(1,)], multi_edges=multi_edges)
+    return _bravais("chain", (length,), np.eye(1), [(1,)], periodic=(periodic,), multi_edges=multi_edges)
 
 
 def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, multi_edges: bool = False) -> Lattice:
@@ -96,7 +92,7 @@ def square(rows: int, columns: int, *, periodic: bool | Sequence[bool] = False, 
     assert torus.sites == 9 and len(torus.bonds) == 18
     ```
     """
-    return _bravais("square", (rows, columns), periodic, np.eye(2), [(1, 0), (0, 1)], multi_edges=multi_edges)
+    return _bravais("square", (rows, columns), np.eye(2), [(1, 0), (0, 1)], periodic=periodic, multi_edges=multi_edges)
 
 
 def triangular(
@@ -113,7 +109,7 @@ def triangular(
     """
     vectors = np.array([[0.5, np.sqrt(0.75)], [1.0, 0.0]])
     steps = [(1, 0), (0, 1), (1, -1)]
-    return _bravais("triangular", (rows, columns), periodic, vectors, steps, multi_edges=multi_edges)
+    return _bravais("triangular", (rows, columns), vectors, steps, periodic=periodic, multi_edges=multi_edges)
 
 
 def from_edges(edges: Iterable[Sequence[int]], *, sites: int | None = None, directed: bool = True) -> Lattice:
@@ -219,7 +215,7 @@ def from_networkx(graph: Any, *, drop_weights: bool = False) -> Lattice:
     return from_edges(edges, sites=len(numbers), directed=graph.is_directed())
 
 
-def _node_numbers(nodes: list[Any]) -> dict[Any, int]:
+def _node_numbers(nodes: list[Hashable]) -> dict[Hashable, int]:
     """The number of each node of a graph."""
     if any(isinstance(node, Real | np.number) for node in nodes):
         require(
@@ -228,24 +224,24 @@ def _node_numbers(nodes: list[Any]) -> dict[Any, int]:
             "have nodes 0 ... N-1, names or positions (networkx.convert_node_labels_to_integers makes numbers)",
             f"they are {nodes}"[:80],
         )
-        return {node: int(node) for node in nodes}
+        return {number: number for number in range(len(nodes))}
     return {node: number for number, node in enumerate(nodes)}
 
 
 def _bravais(
     name: str,
     shape: tuple[int, ...],
-    periodic: Any,
     vectors: np.ndarray,
     steps: list[tuple[int, ...]],
     *,
+    periodic: bool | Sequence[bool],
     multi_edges: bool,
 ) -> Lattice:
     for length in shape:
         require(
             isinstance(length, int | np.integer) and length >= 1, "shape", "be positive whole numbers", f"it is {shape}"
         )
-    flags: tuple[Any, ...] = (periodic,) * len(shape) if isinstance(periodic, bool | np.bool_) else tuple(periodic)
+    flags = (periodic,) * len(shape) if isinstance(periodic, bool | np.bool_) else tuple(periodic)
     require(
         all(isinstance(p, bool | np.bool_) for p in flags),
         "periodic",
@@ -274,67 +270,20 @@ def _bravais(
     )
 
 
-def bloch_vectors(bloch: Any, where: Lattice | int) -> Any:
-    """Bloch vectors `(sites, 3)` of a product state with a name (`NAMED_STATES`); anything else comes back as it is.
-
-    "neel" alternates along bonds, site 0 up; for a number of sites in place of a lattice, from site to site. "mixed" is
-    the state of infinite temperature.
-
-    **Raises** `NeurhoError` for other names, and for "neel" on a lattice with rings of an odd number of bonds.
-    """
-    if not isinstance(bloch, str):
-        return bloch
-    require(bloch in NAMED_STATES, "bloch", f"be numbers or one of {', '.join(NAMED_STATES)}", f"it is {bloch!r}")
-    count = where.sites if isinstance(where, Lattice) else where
-    if bloch != "neel":
-        return np.tile(bloch_vector(bloch), (count, 1))
-    signs = _two_colours(where) if isinstance(where, Lattice) else (-1.0) ** np.arange(count)
-    return signs[:, None] * np.array([0.0, 0.0, 1.0])
-
-
-def bloch_vector(name: str) -> np.ndarray:
-    """The Bloch vector `(3,)` of one spin in a state with a name, as of all spins in the product of that name."""
-    vector = np.zeros(3)
-    if name != "mixed":
-        sign, axis = AXES[{"up": "+z", "down": "-z"}.get(name, name)]
-        vector[axis] = sign
-    return vector
-
-
-def _two_colours(lattice: Lattice) -> np.ndarray:
-    """+1 and -1 on neighbouring sites."""
-    signs, neighbours = np.zeros(lattice.sites), [[] for _ in range(lattice.sites)]
-    for i, j in lattice.bonds:
-        neighbours[i].append(int(j))
-        neighbours[j].append(int(i))
-    for first in range(lattice.sites):
-        waiting = [] if signs[first] else [first]
-        signs[first] = signs[first] or 1.0
-        while waiting:
-            site = waiting.pop()
-            for other in neighbours[site]:
-                if not signs[other]:
-                    signs[other] = -signs[site]
-                    waiting.append(other)
-    frustrated = [(int(i), int(j)) for i, j in lattice.bonds if signs[i] == signs[j]]
-    require(not frustrated, "bloch", 'not be "neel" on a lattice with odd rings', f"bond {frustrated[:1]} closes one")
-    return signs
-
-
 def _point_group(
     cells: np.ndarray, shape: tuple[int, ...], flags: tuple[bool, ...], steps: list[tuple[int, ...]]
 ) -> np.ndarray:
     """Permutations of the sites by the linear maps that carry steps to steps, and the torus to itself."""
-    identity: Any = np.arange(len(cells))
+    identity = np.arange(len(cells))
     if not all(flags):
         return identity[None]
     around = {tuple(sign * np.array(step)) for step in steps for sign in (1, -1)}
-    found: list[Any] = [identity]
+    found: list[np.ndarray] = [identity]
     for columns in product(sorted(around), repeat=len(shape)):
         matrix = np.array(columns).T
         wraps = matrix * np.array(shape)  # where the periods go: they must be periods again
         if {tuple(matrix @ np.array(step)) for step in around} == around and not np.any(wraps.T % shape):
-            found.append(np.ravel_multi_index(tuple(((cells @ matrix.T) % shape).T), shape))
+            found.append(np.asarray(np.ravel_multi_index(tuple(((cells @ matrix.T) % shape).T), shape)))
     return np.unique(found, axis=0)
 
 

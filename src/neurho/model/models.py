@@ -1,12 +1,11 @@
 """Named physics: functions that return a Lindbladian on a lattice. Pauli matrices, each bond once, hbar = 1."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError, require, require_rate
+from neurho._types import Coefficient, Keys, NeurhoError, Numbers, Record, require, require_rate
 from neurho.model.lattice import Lattice
 from neurho.model.operators import (
     PAULI_X,
@@ -26,6 +25,7 @@ from neurho.model.operators import (
 )
 from neurho.model.processor import processor as processor
 from neurho.model.text import operators_on, rates_on
+from neurho.model.text.reader import Values
 
 PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 
@@ -33,11 +33,11 @@ PAULI = (PAULI_X, PAULI_Y, PAULI_Z)
 def heisenberg(
     lattice: Lattice,
     *,
-    field: Any = (0.0, 0.0, 0.0),
-    coupling: Any = (0.0, 0.0, 0.0),
-    decay: Any = 1.0,
-    pump: Any = 0.0,
-    dephasing: Any = 0.0,
+    field: Numbers = (0.0, 0.0, 0.0),
+    coupling: Numbers = (0.0, 0.0, 0.0),
+    decay: Numbers = 1.0,
+    pump: Numbers = 0.0,
+    dephasing: Numbers = 0.0,
     pulses: Pulses | None = None,
 ) -> Lindbladian:
     """The anisotropic Heisenberg model with local dissipation (Hartmann & Carleo, PRL 122, 250502, Eqs. 14, 15):
@@ -105,8 +105,8 @@ def driven_jump(rate: float, operator: Operator, pulse: Coefficient | None) -> J
 def xyz(
     lattice: Lattice,
     *,
-    coupling: Any = (0.9, 1.2, 1.0),
-    decay: Any = 1.0,
+    coupling: Numbers = (0.9, 1.2, 1.0),
+    decay: Numbers = 1.0,
     pulses: Pulses | None = None,
 ) -> Lindbladian:
     """The dissipative XYZ model, H = sum_<jl> sum_a J_a sigma^a_j sigma^a_l with decay sigma^-.
@@ -127,10 +127,10 @@ def xyz(
 def ising(
     lattice: Lattice,
     *,
-    interaction: Any = 2.0,
-    transverse: Any = 1.0,
-    decay: Any = 1.0,
-    dephasing: Any = 0.0,
+    interaction: Numbers = 2.0,
+    transverse: Numbers = 1.0,
+    decay: Numbers = 1.0,
+    dephasing: Numbers = 0.0,
     pulses: Pulses | None = None,
 ) -> Lindbladian:
     """The dissipative transverse-field Ising model, H = V/4 sum_<jl> sigma^z_j sigma^z_l + g/2 sum_j sigma^x_j.
@@ -157,8 +157,8 @@ def ising(
 def dephasing_chain(
     lattice: Lattice,
     *,
-    coupling: Any = (1.0, 1.0, 0.0),
-    dephasing: Any = 1.0,
+    coupling: Numbers = (1.0, 1.0, 0.0),
+    dephasing: Numbers = 1.0,
     pulses: Pulses | None = None,
 ) -> Lindbladian:
     """Spins coupled along bonds and dephased site by site; the infinite-temperature state is stationary.
@@ -176,7 +176,7 @@ def dephasing_chain(
     return heisenberg(lattice, coupling=coupling, decay=0.0, dephasing=dephasing, pulses=driven)
 
 
-def _per_item(name: str, value: Any, count: int, item: str) -> np.ndarray:
+def _per_item(name: str, value: Numbers, count: int, item: str) -> np.ndarray:
     try:
         array = np.asarray(value, dtype=float)
     except (TypeError, ValueError):
@@ -191,7 +191,7 @@ def _per_item(name: str, value: Any, count: int, item: str) -> np.ndarray:
     return np.broadcast_to(array, (count, 3))
 
 
-def _rates(name: str, value: Any, sites: int) -> np.ndarray:
+def _rates(name: str, value: Numbers, sites: int) -> np.ndarray:
     require_rate(value, name)
     rates = np.asarray(value, dtype=float)
     require(
@@ -203,9 +203,9 @@ def _rates(name: str, value: Any, sites: int) -> np.ndarray:
 def custom(
     lattice: Lattice,
     *,
-    hamiltonian: Sequence[Mapping[str, Any]] = (),
-    jumps: Sequence[Mapping[str, Any]] = (),
-    values: Mapping[str, Any] | None = None,
+    hamiltonian: Sequence[Keys] = (),
+    jumps: Sequence[Keys] = (),
+    values: Values | None = None,
     local_dim: int = 2,
 ) -> Lindbladian:
     """Any local model, written as text.
@@ -255,12 +255,12 @@ def custom(
 
 
 def _placed(
-    lattice: Lattice, term: Mapping[str, Any], values: Any, local_dim: int, *, up_to_sign: bool = False
+    lattice: Lattice, term: Keys, values: Values | None, local_dim: int, *, up_to_sign: bool = False
 ) -> list[Operator]:
     rest = {key: value for key, value in term.items() if key != "operator"}
     require("operator" in term, "operator", "be given as text", "it is missing")
     require(set(rest) <= {"on", "direction", "at"}, "on", "stand with direction and at only", f"there is {set(rest)}")
-    more: dict[str, Any] = {"values": values, "local_dim": local_dim, "up_to_sign": up_to_sign}
+    more: Record = {"values": values, "local_dim": local_dim, "up_to_sign": up_to_sign}
     return operators_on(lattice, term["operator"], **rest, **more)
 
 

@@ -1,12 +1,11 @@
 """Qubits of a quantum processor: relaxation, dephasing, crosstalk, drives, couplings and gates."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError, as_reals, require, require_sites
+from neurho._types import Coefficient, Keys, NeurhoError, Numbers, Value, as_reals, require, require_sites
 from neurho.model.lattice import Lattice
 from neurho.model.operators import (
     PAULI_X,
@@ -33,14 +32,14 @@ COUPLINGS = {"exchange": "(sx(i) * sx(j) + sy(i) * sy(j)) / 2", "zz": "sz(i) * s
 def processor(
     lattice: Lattice,
     *,
-    T1: Any,
-    T2: Any = None,
-    thermal: Any = 0.0,
-    crosstalk: Any = 0.0,
-    detuning: Any = 0.0,
-    drives: Sequence[Mapping[str, Any]] = (),
-    couplings: Sequence[Mapping[str, Any]] = (),
-    gates: Sequence[Mapping[str, Any]] = (),
+    T1: Numbers,
+    T2: Numbers | None = None,
+    thermal: Numbers = 0.0,
+    crosstalk: Numbers = 0.0,
+    detuning: Numbers = 0.0,
+    drives: Sequence[Keys] = (),
+    couplings: Sequence[Keys] = (),
+    gates: Sequence[Keys] = (),
     pulses: Pulses | None = None,
 ) -> Lindbladian:
     """Qubits of a quantum processor, each in the frame that rotates with its drive (rotating-wave approximation):
@@ -97,7 +96,7 @@ def processor(
     return Lindbladian(lattice, Operator(2, tuple(terms)), _noise(sites, T1, T2, thermal))
 
 
-def _noise(sites: int, T1: Any, T2: Any, thermal: Any) -> list[Jump]:
+def _noise(sites: int, T1: Numbers, T2: Numbers | None, thermal: Numbers) -> list[Jump]:
     """Relaxation to the thermal population, and dephasing."""
     long, short = each("T1", T1, sites, "site"), each("T2", 2 * as_reals(T1, "T1") if T2 is None else T2, sites, "site")
     excited = each("thermal", thermal, sites, "site")
@@ -111,7 +110,12 @@ def _noise(sites: int, T1: Any, T2: Any, thermal: Any) -> list[Jump]:
 
 
 def _drive(
-    sites: int, *, rabi: Any = 1.0, phase: Any = 0.0, pulse: Coefficient | None = None, at: Sequence[int] | None = None
+    sites: int,
+    *,
+    rabi: Numbers = 1.0,
+    phase: Numbers = 0.0,
+    pulse: Coefficient | None = None,
+    at: Sequence[int] | None = None,
 ) -> list[LocalTerm]:
     """f(t) Omega/2 (cos phi sigma^x + sin phi sigma^y) on some sites."""
     places = list(range(sites)) if at is None else list(at)
@@ -126,7 +130,12 @@ def _drive(
 
 
 def _coupling(
-    lattice: Lattice, *, coupling: str, strength: Any = 1.0, pulse: Coefficient | None = None, at: Any = None
+    lattice: Lattice,
+    *,
+    coupling: str,
+    strength: Numbers = 1.0,
+    pulse: Coefficient | None = None,
+    at: Sequence[Value] | None = None,
 ) -> list[LocalTerm]:
     """f(t) g X_ij on some pairs."""
     known = isinstance(coupling, str) and (coupling in COUPLINGS or not coupling.strip().isidentifier())

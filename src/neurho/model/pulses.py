@@ -5,17 +5,18 @@ Any Python function of time is a coefficient; these know besides when they chang
 units of the model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeAlias
+from types import ModuleType
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy
 
-from neurho._types import as_reals, require
+from neurho._types import Coefficient, Value, as_reals, require
 from neurho.model.timescales import CORNER, Partition, leaves, probe, straight
 
 TAILS = 8.0
@@ -33,7 +34,7 @@ class Constant:
     start: float
     end: float
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t, traced by JAX where t is."""
         return self.value * _inside(t, self.start, self.end)
 
@@ -51,7 +52,7 @@ class Ramp:
     start: float
     end: float
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t, traced by JAX where t is."""
         share = (t - self.start) / (self.end - self.start)
         return self.first + (self.last - self.first) * _library(t).clip(share, 0.0, 1.0)
@@ -70,7 +71,7 @@ class Sine:
     phase: float
     offset: float
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t, traced by JAX where t is."""
         return self.offset + self.amplitude * _library(t).sin(self.frequency * t + self.phase)
 
@@ -87,7 +88,7 @@ class Gaussian:
     centre: float
     width: float
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t, traced by JAX where t is."""
         return self.height * _library(t).exp(-(((t - self.centre) / self.width) ** 2) / 2)
 
@@ -104,7 +105,7 @@ class Sin2:
     start: float
     end: float
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t, traced by JAX where t is."""
         share = _library(t).clip((t - self.start) / (self.end - self.start), 0.0, 1.0)
         return self.height * _library(t).sin(np.pi * share) ** 2
@@ -125,7 +126,7 @@ class Tabulated:
     times: tuple[float, ...]
     coefficients: tuple[tuple[float, ...], ...] = field(repr=False)
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t, traced by JAX where t is."""
         library = _library(t)
         times, coefficients = map(library.asarray, self._arrays)
@@ -167,11 +168,11 @@ class Tabulated:
 class Function:
     """Any function of time that says when it changes."""
 
-    function: Callable[[Any], Any]
+    function: Coefficient
     breaks: tuple[float, ...]
     width: float | None
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t."""
         return self.function(t)
 
@@ -195,7 +196,7 @@ class Function:
 Pulse: TypeAlias = Constant | Ramp | Sine | Gaussian | Sin2 | Tabulated | Function
 
 
-def function(f: Callable[[Any], Any], *, breaks: Sequence[float] = (), width: float | None = None) -> Function:
+def function(f: Coefficient, *, breaks: Sequence[float] = (), width: float | None = None) -> Function:
     """A function of time together with when it changes, for those that a look at 2^14 equally spaced times may miss.
 
     ```python
@@ -336,11 +337,11 @@ def tabulated(times: Sequence[float], values: Sequence[float], *, smooth: bool =
     return Tabulated(tuple(map(float, t)), tuple(tuple(map(float, row)) for row in pieces))
 
 
-def _library(t: Any) -> Any:
+def _library(t: Value) -> ModuleType:
     return jnp if isinstance(t, jax.Array) else np
 
 
-def _inside(t: Any, start: float, end: float) -> Any:
+def _inside(t: Value, start: float, end: float) -> Value:
     return _library(t).where((t >= start) & (t < end), 1.0, 0.0)
 
 
@@ -351,12 +352,12 @@ def _stops(times: Sequence[float], t0: float, t1: float) -> Partition:
     return Partition(np.array([t0, *inside, t1]), np.array(hard))
 
 
-def _sampled(pulse: Callable[[Any], Any], times: np.ndarray, t0: float, t1: float) -> Partition:
+def _sampled(pulse: Coefficient, times: np.ndarray, t0: float, t1: float) -> Partition:
     """Leaves from values at times that show all changes of a pulse."""
     times = np.union1d(times[(times > t0) & (times < t1)], [t0, t1])
     return leaves(times, np.asarray(pulse(times), dtype=complex))
 
 
-def _require_reals(**values: Any) -> None:
+def _require_reals(**values: object) -> None:
     for name, value in values.items():
         require(as_reals(value, name).ndim == 0, name, "be one number", f"it is {value!r}")

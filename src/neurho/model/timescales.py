@@ -8,12 +8,13 @@ A coefficient that knows where it changes has a method `partitions(t0, t1)`, as 
 those written as text do; one that is made of others has `factors`. Any other function is looked at on a grid.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+
+from neurho._types import Coefficient, Value
 
 PROBES = 2**14
 """Intervals of the grid on which functions are looked at that do not know when they change."""
@@ -71,7 +72,7 @@ class Schedule:
     """The leaves of all coefficients of a model, and those that grow without bound, each with a time."""
 
     partitions: tuple[Partition, ...] = field(repr=False)
-    poles: tuple[tuple[Any, float], ...] = ()
+    poles: tuple[tuple[Coefficient, float], ...] = ()
 
     def stop(self, t: float, target: float) -> float:
         """The latest time, at most `target`, to which a step from t may go."""
@@ -96,7 +97,7 @@ class Schedule:
         )
 
 
-def schedule(coefficients: Iterable[Any], t0: float, t1: float) -> Schedule:
+def schedule(coefficients: Iterable[object], t0: float, t1: float) -> Schedule:
     """When some of the coefficients change between t0 and t1; None and numbers do not."""
     atoms = dict.fromkeys(_atoms(coefficients))
     if not t1 > t0:
@@ -106,7 +107,7 @@ def schedule(coefficients: Iterable[Any], t0: float, t1: float) -> Schedule:
     return Schedule(tuple(p for several in found.values() for p in several), poles)
 
 
-def partitions_of(function: Any, t0: float, t1: float) -> tuple[Partition, ...]:
+def partitions_of(function: Coefficient, t0: float, t1: float) -> tuple[Partition, ...]:
     """The leaves of one coefficient: those that it knows, or those that its values on a grid show."""
     known = getattr(function, "partitions", None)
     if known is not None:
@@ -125,7 +126,7 @@ def within(t: float, dt: float, share: float) -> float:
     return min(max(t + share * dt, t + nudge), end - nudge) if dt > 2 * nudge else t + dt / 2
 
 
-def probe(function: Callable[[Any], Any], t0: float, t1: float, near: Sequence[float] | np.ndarray = ()) -> Partition:
+def probe(function: Coefficient, t0: float, t1: float, near: Sequence[float] | np.ndarray = ()) -> Partition:
     """The leaves of any function, from a grid that is refined where neighbouring values differ.
 
     **Arguments**
@@ -155,7 +156,7 @@ def unbounded(t0: float, t1: float, pole: float) -> Partition:
     return Partition(np.array([t0, t1]), np.zeros(2, dtype=bool), pole=pole)
 
 
-def pole_near(function: Callable[[Any], Any], times: np.ndarray, values: np.ndarray) -> float | None:
+def pole_near(function: Coefficient, times: np.ndarray, values: np.ndarray) -> float | None:
     """A time inside at which a function grows without bound, or None, from values that show all changes.
 
     Towards it |f| at least doubles with every tenth of the distance, from 1e-9 to 1e-13 of the scale of time: as any
@@ -176,7 +177,7 @@ def pole_near(function: Callable[[Any], Any], times: np.ndarray, values: np.ndar
     return None
 
 
-def _highest(function: Callable[[Any], Any], low: float, high: float, scale: float) -> float:
+def _highest(function: Coefficient, low: float, high: float, scale: float) -> float:
     """Where |f| is largest between two times, as closely as floats of this scale tell; a pole may lie midway between
     two equal values, so that they do not show it.
     """
@@ -253,13 +254,13 @@ def straight(times: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.array([*kept, len(times) - 1])
 
 
-def values_at(function: Callable[[Any], Any], times: np.ndarray) -> np.ndarray:
+def values_at(function: Coefficient, times: np.ndarray) -> np.ndarray:
     """Values of a function at many times, at once where it can take them so; infinities and NaN become 0."""
     found = _raw(function, times)
     return np.where(np.isfinite(found), found, 0.0)
 
 
-def _raw(function: Callable[[Any], Any], times: np.ndarray) -> np.ndarray:
+def _raw(function: Coefficient, times: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         try:
             found = np.asarray(function(times), dtype=complex)
@@ -271,7 +272,7 @@ def _raw(function: Callable[[Any], Any], times: np.ndarray) -> np.ndarray:
         return found if good else np.array(list(_each(function, times)), dtype=complex)
 
 
-def _each(function: Callable[[Any], Any], times: np.ndarray) -> Iterator[complex]:
+def _each(function: Coefficient, times: np.ndarray) -> Iterator[complex]:
     for t in times:
         try:
             yield complex(function(float(t)))
@@ -281,7 +282,7 @@ def _each(function: Callable[[Any], Any], times: np.ndarray) -> Iterator[complex
             yield complex("inf")
 
 
-def _atoms(coefficients: Iterable[Any]) -> Iterator[Any]:
+def _atoms(coefficients: Iterable[object]) -> Iterator[Coefficient]:
     for f in coefficients:
         factors = getattr(f, "factors", None)
         if factors is not None:
@@ -290,7 +291,7 @@ def _atoms(coefficients: Iterable[Any]) -> Iterator[Any]:
             yield f
 
 
-def _slack(t: Any) -> Any:
+def _slack(t: Value) -> Value:
     """Times closer than this are one."""
     return 1e-14 * np.abs(t)
 

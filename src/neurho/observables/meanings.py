@@ -41,7 +41,11 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "ess": Meaning("effective sample size", "1", "effective samples", decades=True),
         "energy": Meaning("energy <H>", "gamma", r"$\langle H\rangle$ ($\gamma$)"),
         "purity": Meaning("purity tr rho^2", "1", r"$\mathrm{tr}\,\rho^2$"),
-        "fidelity": Meaning("fidelity with the state that ideal gates make of the start, <psi|rho|psi>", "1"),
+        "fidelity": Meaning(
+            "fidelity with the state that ideal gates make of the start, <psi|rho|psi>",
+            "1",
+            r"$\langle\psi|\rho|\psi\rangle$",
+        ),
         "equations_left": Meaning("what a network of correlators leaves of its equations, relative to c", "1"),
         "equations_fresh": Meaning("what it leaves of equations of one site more, which were not fitted", "1"),
         "renyi2": Meaning("Renyi-2 entropy -ln tr rho^2", "nats"),

@@ -20,12 +20,27 @@ CORRECTED = "_corrected"
 REDUCED = "reduced"
 """The quantity that holds the operators of reduced density matrices, of which two variables are made."""
 
-ONE_SITE = ("sx", "sy", "sz")
-TWO_SITE = ("sxsx", "sysy", "szsz")
+
+class Along(NamedTuple):
+    """The means along an axis: of one site, of two sites, and over all pairs, S(k=0)."""
+
+    one: str
+    two: str
+    structure: str
+
+
+ALONG: Mapping[str, Along] = MappingProxyType({a: Along(f"s{a}", f"s{a}s{a}", f"structure_{a}{a}") for a in "xyz"})
+"""Means of Pauli matrices by axis."""
+
+ONE_SITE = tuple(along.one for along in ALONG.values())
+TWO_SITE = tuple(along.two for along in ALONG.values())
 PAULI_NAMES = frozenset({*ONE_SITE, *TWO_SITE})
 
-GLOBAL = frozenset({"purity", "renyi2"})
+PURITY, RENYI2 = "purity", "renyi2"
+GLOBAL = frozenset({PURITY, RENYI2})
 """Functions of the whole density matrix."""
+
+ENERGY, FIDELITY = "energy", "fidelity"
 
 
 class Place(NamedTuple):
@@ -111,6 +126,11 @@ def corrected(name: str) -> str:
 def is_taken(name: str) -> bool:
     """Whether something that is measured without being named has this name."""
     return _OWN.fullmatch(name) is not None
+
+
+def level(number: int) -> str:
+    """The name of the population of a level: "p0"."""
+    return f"p{number}"
 
 
 def is_level(base: str) -> bool:

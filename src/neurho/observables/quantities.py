@@ -1,6 +1,6 @@
 """What can be measured, by name: lists of Hermitian operators, and what becomes of their means."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -13,16 +13,27 @@ from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, sx, sy, sz
 from neurho.observables.estimate import Estimate
 from neurho.observables.momentum import structure_weights
-from neurho.observables.names import at
+from neurho.observables.names import ALONG, at
 
 State: TypeAlias = PyTree
 """What a method goes on from: a tree of arrays and numbers with `t`, `step` and `dt`, kept in checkpoints."""
+
+Watch: TypeAlias = Callable[[State], None]
+"""Called with the state after every step between two outputs."""
 
 PAULI = {"x": sx, "y": sy, "z": sz}
 
 
 class Snapshot(NamedTuple):
     """What a run says at one time.
+
+    ```python
+    import neurho
+
+    seen = []
+    neurho.solve(neurho.xyz(neurho.chain(2)), "down", [0, 0.5], callback=seen.append)
+    assert [snapshot.t for snapshot in seen] == [0, 0.5]
+    ```
 
     - `step`, `t`: accepted steps so far, time in units of 1/gamma.
     - `observables`: name to [`Estimate`][neurho.observables.Estimate] (NumPy).
@@ -89,7 +100,7 @@ def pauli_quantities(
     weights = structure_weights(lattice) if momenta else None
     for axis, pauli in PAULI.items():
         one = tuple(pauli(j) for j in range(lattice.sites))
-        mean, product, factor = f"s{axis}", f"s{axis}s{axis}", f"structure_{axis}{axis}"
+        mean, product, factor = ALONG[axis]
         quantities += [Quantity(mean, one, average=True), Quantity(at(mean, "site"), one)]
         if bonds and len(lattice.bonds):
             two = tuple(pauli(int(i)) @ pauli(int(j)) for i, j in lattice.bonds)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from neurho._types import Coefficient
 from neurho.model.operators import Operator
 from neurho.observables import Estimate, Quantity, fingerprint
+from neurho.observables.names import ENERGY, PURITY, RENYI2, error_name
 from neurho.observables.reduced import arranged
 
 PART = "energy of part "
@@ -51,7 +52,7 @@ class Readout(NamedTuple):
         """The energy in place of its parts."""
         kept = {name: value for name, value in found.items() if not name.startswith(PART)}
         parts = [float(g(t)) * found[f"{PART}{number}"] for number, g in enumerate(self.energy)]
-        return kept | {"energy": np.sum(parts, axis=0)}
+        return kept | {ENERGY: np.sum(parts, axis=0)}
 
 
 def values_of(quantity: Quantity, means: Float[np.ndarray, "*batch operators"], sites: int) -> dict[str, np.ndarray]:
@@ -61,6 +62,25 @@ def values_of(quantity: Quantity, means: Float[np.ndarray, "*batch operators"], 
     single = Estimate(mean=means, error=np.zeros_like(means))
     local_dim = quantity.operators[0].local_dim if quantity.operators else 0
     return {name: np.asarray(e.mean) for name, e in arranged(quantity.name, single, sites, local_dim).items()}
+
+
+def with_entropy(purity: float | np.ndarray) -> dict[str, np.ndarray]:
+    """Purity and Renyi-2 entropy -ln(purity) in nats, by name."""
+    return {PURITY: np.asarray(purity), RENYI2: np.asarray(-np.log(purity))}
+
+
+def exactly(values: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
+    """Values without errors."""
+    return {name: Estimate(mean=value, error=np.zeros(np.shape(value))) for name, value in values.items()}
+
+
+def as_values(estimates: Mapping[str, Estimate]) -> dict[str, np.ndarray]:
+    """Means and errors by name, as a series holds them."""
+    values: dict[str, np.ndarray] = {}
+    for name, (mean, error) in estimates.items():
+        values[name] = np.asarray(mean, dtype=float)
+        values[error_name(name)] = np.broadcast_to(np.asarray(error, dtype=float), values[name].shape)
+    return values
 
 
 def make_readout(quantities: Sequence[Quantity], sites: int, energy: Sequence[Coefficient] = ()) -> Readout:

@@ -9,13 +9,11 @@ with s_a the four corners of a tetrahedron; on several sites products of these. 
 over Pauli strings P of |P| sites: the depolarised inner product with lambda = 1/3 (arXiv:2009.05580, 2104.00013).
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from neurho._types import require
+from neurho._types import Numbers, require
 from neurho.matrix_elements import generator
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
 
@@ -30,7 +28,7 @@ TO_LABELS = DUAL.reshape(4, 4).T
 """`(label, outcome)`: its inverse."""
 
 
-def at_every_site(matrix: Any, table: Any, sites: int) -> Array:
+def at_every_site(matrix: Array | np.ndarray, table: Array | np.ndarray, sites: int) -> Array:
     """The product of one-site matrices `(4, 4)` with a table over all 4^sites configurations, site 0 slowest."""
     matrix, table = jnp.asarray(matrix), jnp.asarray(table)
     for site in range(sites):
@@ -38,7 +36,7 @@ def at_every_site(matrix: Any, table: Any, sites: int) -> Array:
     return table.reshape(-1)
 
 
-def from_matrix(rho: Any, sites: int) -> np.ndarray:
+def from_matrix(rho: Numbers, sites: int) -> np.ndarray:
     """The probabilities of all outcomes `(4^sites,)` of a density matrix of spins, site 0 slowest.
 
     ```python
@@ -53,7 +51,7 @@ def from_matrix(rho: Any, sites: int) -> np.ndarray:
     return np.asarray(at_every_site(FROM_LABELS, generator.to_table(rho, sites, 2), sites).real)
 
 
-def to_matrix(p: Any, sites: int) -> np.ndarray:
+def to_matrix(p: Array | np.ndarray, sites: int) -> np.ndarray:
     """The Hermitian matrix `(2^sites, 2^sites)` whose outcomes have these probabilities; not always positive.
 
     ```python

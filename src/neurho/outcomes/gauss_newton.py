@@ -4,13 +4,13 @@ J is a matrix where rows are given one by one, which costs a derivative of each,
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from neurho._jax.compiling import program
 
@@ -20,11 +20,11 @@ SMALL = 1e-3
 LARGEST = 1e6
 """Damping at which a search gives up."""
 
-Residual = Callable[[Any, Any], Float[Array, " entries"]]
+Residual = Callable[[PyTree, PyTree], Float[Array, " entries"]]
 """r of the parameters (a pytree of real arrays) and of what does not move."""
 
 
-Row = Callable[[Any, Any, Any], Float[Array, ""]]
+Row = Callable[[PyTree, PyTree, PyTree], Float[Array, ""]]
 """One entry of r of the parameters, of what belongs to this entry, and of what all share."""
 
 BATCH = 128
@@ -34,15 +34,15 @@ BATCH = 128
 class Fit(NamedTuple):
     """The best parameters, their sum of squares, and the damping with which a similar search may begin."""
 
-    parameters: Any
+    parameters: PyTree
     cost: float
     damping: float
 
 
 def least_squares(
     residual: Residual,
-    parameters: Any,
-    data: Any,
+    parameters: PyTree,
+    data: PyTree,
     *,
     steps: int,
     row: Row | None = None,
@@ -83,8 +83,8 @@ def least_squares(
 
 @program
 def _attempt(
-    residual: Residual, row: Row | None, parameters: Any, data: Any, damping: Array, inner: int
-) -> tuple[Any, ...]:
+    residual: Residual, row: Row | None, parameters: PyTree, data: PyTree, damping: Array, inner: int
+) -> tuple[PyTree, ...]:
     """Parameters after one step, the cost before and after it, and by how much it should fall."""
     vector, restore = ravel_pytree(parameters)
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 from scipy import optimize
 
 from neurho._types import require
@@ -81,14 +81,14 @@ def outcome_residual(
 class Minimum(NamedTuple):
     """Parameters with the least cost, that cost, and whether the last search ended by itself."""
 
-    parameters: Any
+    parameters: PyTree
     cost: float
     converged: bool
 
 
 def minimised(
-    cost: Callable[[Any], Array],
-    *starts: Any,
+    cost: Callable[[PyTree], Array],
+    *starts: PyTree,
     iterations: int = 1000,
     stop: Callable[[], bool] = lambda: False,
     flat: tuple[int, float] | None = None,
@@ -125,7 +125,7 @@ def minimised(
 
 
 def _searched(
-    objective: Callable[[np.ndarray], Any],
+    objective: Callable[[np.ndarray], tuple[float, np.ndarray]],
     vector: np.ndarray,
     options: dict[str, float],
     stop: Callable[[], bool],
@@ -172,7 +172,7 @@ def stationary_outcomes(
     rates = outcome_rates(lindbladian)
     leaves, rest = eqx.partition(network, eqx.is_inexact_array)
 
-    def cost(leaves: Any) -> Array:
+    def cost(leaves: PyTree) -> Array:
         return outcome_residual(rates, jnp.exp(all_log_probabilities(eqx.combine(leaves, rest))), sites)
 
     best = minimised(cost, leaves, iterations=iterations)

@@ -7,11 +7,11 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NotRequired, TypeAlias, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from filelock import FileLock, Timeout
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 
 PROBLEM, PROVENANCE, SERIES, SUMMARY, CHECKPOINTS, STATUS, LOCK = (
     "problem.toml",
@@ -22,10 +22,6 @@ PROBLEM, PROVENANCE, SERIES, SUMMARY, CHECKPOINTS, STATUS, LOCK = (
     "status.json",
     ".lock",
 )
-
-
-Record: TypeAlias = dict[str, Any]
-"""An object of a JSON file, such as a summary: numbers, words, lists and further objects by name."""
 
 
 class Status(TypedDict):

@@ -38,6 +38,7 @@ from neurho.matrix_elements.networks import (
     network_of,
     parameter_count,
 )
+from neurho.matrix_elements.networks.base import Network
 from neurho.matrix_elements.symmetry import Charge
 from neurho.records.files import Record, disk, replace
 
@@ -54,7 +55,7 @@ KINDS: tuple[type[AbstractAnsatz], ...] = (
 )
 
 
-def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
+def save_parameters(path: str | Path, ansatz: Network) -> None:
     """Write the parameters of a network to a `.npz` file, in one step: a reader never meets half a file.
 
     `numpy.load(path)` gives the arrays by name; `json.loads(str(numpy.load(path)["header"]))` says what they are.
@@ -108,7 +109,7 @@ def save_parameters(path: str | Path, ansatz: AbstractAnsatz) -> None:
         "settings": settings,
     } | ({"nested": True} if nested else {})
     buffer = io.BytesIO()
-    content: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
+    content: Record = {"header": np.array(json.dumps(header)), **arrays}
     np.savez(buffer, **content)
     replace(Path(path), buffer.getvalue())
 

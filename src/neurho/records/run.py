@@ -16,7 +16,8 @@ import numpy as np
 import xarray as xr
 
 from neurho._types import GAMMA, NeurhoError, NumericalError
-from neurho.observables import State, names
+from neurho.observables import State
+from neurho.observables.readout import as_values
 from neurho.records.checkpoints import DamagedError, list_checkpoints, pack, unpack
 from neurho.records.disagreement import disagreement
 from neurho.records.files import (
@@ -84,11 +85,7 @@ class Run:
             raise NumericalError(f"The run stopped at t = {snapshot.t:g} (step {snapshot.step}): {culprit}.")
         values = {name: np.asarray(value, dtype=float) for name, value in snapshot.diagnostics.items()}
         values |= {name: np.asarray(table, dtype=float) for name, table in snapshot.tables.items()}
-        for name, estimate in snapshot.observables.items():
-            values[name] = np.asarray(estimate.mean, dtype=float)
-            values[names.error_name(name)] = np.broadcast_to(
-                np.asarray(estimate.error, dtype=float), values[name].shape
-            )
+        values |= as_values(snapshot.observables)
         self.rows.append(Row(int(snapshot.step), float(snapshot.t), self.wall_seconds, values))
         self._latest, self._step = snapshot.state, int(snapshot.step)
         if snapshot.message:

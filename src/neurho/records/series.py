@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from neurho._types import GAMMA, NeurhoError
+from neurho._types import GAMMA, NeurhoError, Record
 from neurho.observables import names
 from neurho.records.files import SERIES, checked
 
@@ -47,7 +47,7 @@ def as_dataset(
     rows: Sequence[Row], bonds: np.ndarray, pairs: np.ndarray | None = None, *, unit: str = GAMMA
 ) -> xr.Dataset:
     """Rows as a dataset along t, with units; `pairs` are those of reduced density matrices, `unit` that of time."""
-    columns: dict[str, Any] = {"step": ("t", np.array([row.step for row in rows], dtype=np.int64))}
+    columns: Record = {"step": ("t", np.array([row.step for row in rows], dtype=np.int64))}
     columns["wall_seconds"] = ("t", np.array([row.wall_seconds for row in rows]))
     shapes = {name: value.shape for row in rows for name, value in row.values.items()}
     for name, shape in shapes.items():

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neurho._types import Record
 from neurho.config import Config
-from neurho.observables.names import at, error_name
+from neurho.observables.names import ALONG, at, error_name
 
 _CHAINS = {
     ((0.0, 0.0, 10.0), (1.0, 0.0, 0.0)): "fig3_chain16.npz",
@@ -57,12 +58,12 @@ def _couplings(config: Config) -> Any:
 
 def _chain(couplings: Any) -> xr.Dataset:
     data, columns = _read(_CHAINS[couplings]), {}
-    for axis in "xyz":
-        columns[at(f"s{axis}", "site")] = ("site", data[f"s{axis}"])
-        columns[f"s{axis}"] = ((), data[f"s{axis}"].mean())
-        columns[at(f"s{axis}s{axis}", "bond")] = ("bond", data[f"nn_{axis}{axis}"])
-        columns[f"s{axis}s{axis}"] = ((), data[f"nn_{axis}{axis}"].mean())
-        columns[at(f"s{axis}s{axis}", "pair")] = (("site", "site_2"), data[f"C{axis}{axis}"])
+    for axis, (one, two, _) in ALONG.items():
+        columns[at(one, "site")] = ("site", data[f"s{axis}"])
+        columns[one] = ((), data[f"s{axis}"].mean())
+        columns[at(two, "bond")] = ("bond", data[f"nn_{axis}{axis}"])
+        columns[two] = ((), data[f"nn_{axis}{axis}"].mean())
+        columns[at(two, "pair")] = (("site", "site_2"), data[f"C{axis}{axis}"])
     return xr.Dataset(columns, attrs={"source": f"matrix-product state, bond dimension {int(data['chi'])}"})
 
 
@@ -92,6 +93,6 @@ def _is_up(initial: Any) -> bool:
     return initial.kind == "product" and initial.bloch in ("up", (0.0, 0.0, 1.0))
 
 
-def _read(file: str) -> dict[str, Any]:
+def _read(file: str) -> Record:
     with (resources.files(__name__) / file).open("rb") as stream, np.load(stream) as data:
         return dict(data)

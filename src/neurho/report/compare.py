@@ -1,12 +1,12 @@
 """Distances between runs and references."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy.interpolate import CubicSpline
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.observables import names
 from neurho.records import is_observable, time_average
 
@@ -96,7 +96,7 @@ def averaged(series: xr.Dataset, fraction: float) -> xr.Dataset:
     """Averages over the last part of the rows, without `t`; errors as in `records.time_average`."""
     rows = series.sizes["t"]
     window = series.isel(t=slice(-max(1, round(fraction * rows)), None))
-    columns: dict[str, Any] = {}
+    columns: Record = {}
     for name in map(str, series.data_vars):
         if not is_observable(series, name):
             continue

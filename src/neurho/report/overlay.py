@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.certificate import EVOLUTION
 from neurho.observables.names import ONE_SITE, PAULI_NAMES
 from neurho.report.compare import averaged, error_of
@@ -115,7 +115,7 @@ def _curve(axis: Axes, run: Shown, name: str, number: int) -> None:
         low, high = np.clip(values - estimate, -1, 1), np.clip(values + estimate, -1, 1)
         axis.fill_between(t, low, high, where=~lost, color=colour, alpha=0.12, linewidth=0, zorder=0)
     fill(axis, t, values, error, color=colour, alpha=0.3)
-    style: dict[str, Any] = {"color": colour, "linestyle": dashes}
+    style: Record = {"color": colour, "linestyle": dashes}
     axis.plot(t, np.where(lost, np.nan, values), **style)
     if np.any(lost):
         after = slice(max(int(np.argmax(lost)) - 1, 0), None)
@@ -134,7 +134,7 @@ def _title(name: str) -> str:
     return rf"$\langle\sigma^{a}\rangle$" if name in ONE_SITE else rf"$\langle\sigma^{a}\sigma^{a}\rangle$ on bonds"
 
 
-def _entries(runs: Sequence[Shown], label: str, style: dict[str, Any] | None) -> list[Artist]:
+def _entries(runs: Sequence[Shown], label: str, style: Record | None) -> list[Artist]:
     """The legend: the reference first, then each run with its method and verdict."""
     entries: list[Artist] = []
     if style is not None:

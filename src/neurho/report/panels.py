@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neurho._types import GAMMA
+from neurho._types import GAMMA, Record
 from neurho.certificate import EVOLUTION
 from neurho.observables.meanings import MEANINGS
 from neurho.observables.names import PAULI_NAMES, at, corrected, error_name, measured, parse, symbol
@@ -25,8 +25,8 @@ SOURCES = (("sz", GREEN, "network"), (corrected("sz"), ORANGE, "corrected"))
 SPARSE = 40
 """Points from which on a reference is a curve, however many outputs a run has."""
 
-DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 1.1, "zorder": 3}
-POINTS: dict[str, Any] = {
+DASHED: Record = {"linestyle": (0, (4, 2)), "linewidth": 1.1, "zorder": 3}
+POINTS: Record = {
     "linestyle": "none",
     "marker": "o",
     "markersize": 3.5,
@@ -115,7 +115,7 @@ def draw_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None, label
     sites, offset = np.arange(last.sizes["site"]), 1.0 if near_down else 0.0
     if reference is not None and own in reference:
         values, error = offset + reference[own].values, error_of(reference, own)
-        style: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 10}
+        style: Record = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 10}
         axis.errorbar(sites, values, error if np.any(error > 0) else None, markeredgewidth=1.3, label=label, **style)
     for name, colour, kind in SOURCES:
         if (there := at(name, "site")) in last:
@@ -134,7 +134,7 @@ def _draw_other_sites(axis: Axes, last: xr.Dataset, reference: xr.Dataset | None
     given = xr.Dataset() if reference is None else reference
     known = [name for name in names[: len(CYCLE)] if name in given]
     for name in known:
-        style: dict[str, Any] = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 12}
+        style: Record = {"color": GREY, "linestyle": "none", "marker": "_", "markersize": 12}
         error, first = error_of(given, name), name == known[0]
         bars = error if np.any(error > 0) else None
         axis.errorbar(np.arange(last.sizes["site"]), given[name], bars, label=label if first else None, **style)
@@ -222,7 +222,7 @@ def is_sparse(reference: xr.Dataset, times: np.ndarray) -> bool:
     return "t" in reference.dims and 2 * within(reference, times).sizes["t"] < min(len(times), 2 * SPARSE)
 
 
-def reference_style(reference: xr.Dataset, times: np.ndarray) -> dict[str, Any]:
+def reference_style(reference: xr.Dataset, times: np.ndarray) -> Record:
     """How a reference is drawn beside a run: dashed, or as points where it is sparse."""
     return POINTS if is_sparse(reference, times) else DASHED
 
@@ -245,7 +245,7 @@ def draw_reference(
         reference = within(reference, times)
     style = style | {"color": colour, "label": label}
     values, error = reference[name].values, error_of(reference, name)
-    band: dict[str, Any] = {"facecolor": "none", "edgecolor": colour, "hatch": "////", "linewidth": 0, "alpha": 0.5}
+    band: Record = {"facecolor": "none", "edgecolor": colour, "hatch": "////", "linewidth": 0, "alpha": 0.5}
     if sparse:
         axis.errorbar(reference.t, values, error if np.any(error > 0) else None, capsize=2, elinewidth=1.0, **style)
     elif "t" in reference[name].dims:

@@ -1,12 +1,11 @@
 """From the tables of a problem file to lattices, Lindbladians, networks and samplers."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record, given
 from neurho.config import Config, PythonModule, State, loads, require_trust
+from neurho.config.networks import Ndm, Rbm
 from neurho.dynamics import integrate
 from neurho.dynamics.integrate import Method
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
@@ -127,7 +126,7 @@ def _along_z(config: Config) -> bool:
 
 def moves_of(config: Config, sites: Lattice) -> np.ndarray | None:
     """The moves of the lattice that leave the network as it is, or None where there are none."""
-    network: Any = config.ansatz
+    network = config.ansatz
     if not getattr(network, "translations", False):
         return None
     return sites.symmetries if getattr(network, "point_group", False) else sites.translations
@@ -147,21 +146,22 @@ def random_network(
 
     **Raises** `NeurhoError` for a network of the user's own without `trust`.
     """
-    network: Any = config.ansatz
+    network = given(config.ansatz)
     count, moves = sites.sites, moves_of(config, sites)
     if isinstance(network, PythonModule):
         require_trust(config, trust=trust)
         where = (network.path, network.name, network.sha256, network.arguments)
         return network_of_code(*where, sites=count, local_dim=config.local_dim, key=key)
-    given: dict[str, Any] = {"scale": scale, "local_dim": config.local_dim}
+    common: Record = {"scale": scale, "local_dim": config.local_dim}
     if network.kind in ("gram", "convolution"):
-        given |= {"charge": charge} | network.model_dump(exclude={"kind", "symmetry", "point_group"})
-        return random_gram(key, count, **given) if moves is None else random_convolution(key, moves, **given)
+        common |= {"charge": charge} | network.model_dump(exclude={"kind", "symmetry", "point_group"})
+        return random_gram(key, count, **common) if moves is None else random_convolution(key, moves, **common)
     if network.kind == "mpdo":
         uniform = network.translations
-        given |= {"charge": charge, "periodic": network.periodic or uniform, "uniform": uniform}
-        return random_mpdo(key, count, bond=network.bond, kraus=network.kraus, **given)
-    sizes: dict[str, Any] = given | {"hidden": network.hidden, "mixing": network.mixing}
+        common |= {"charge": charge, "periodic": network.periodic or uniform, "uniform": uniform}
+        return random_mpdo(key, count, bond=network.bond, kraus=network.kraus, **common)
+    assert isinstance(network, Rbm | Ndm)
+    sizes: Record = common | {"hidden": network.hidden, "mixing": network.mixing}
     if network.kind == "ndm":
         return random_ndm(key, count, **sizes)
     if network.kind == "liouville":
@@ -173,7 +173,7 @@ def random_network(
 
 def units_of(config: Config, sites: Lattice) -> int:
     """How many hidden units take as much memory in a sample as what the network of a problem keeps for derivatives."""
-    network: Any = config.ansatz
+    network = given(config.ansatz)
     if network.kind == "gram":
         return 2 * (network.depth * network.width + network.factors * network.rank)
     if network.kind == "mpdo":
@@ -190,13 +190,13 @@ def make_samplers(
     config: Config, sites: Lattice, charge: Charge | None, *, hermitian: bool, more: int = 1
 ) -> tuple[AbstractSampler, AbstractSampler]:
     """Samplers of p(l, r) and of q(l), with `more` times the samples asked for, for a network that is `hermitian`."""
-    asked: Any = config.sampling
+    asked = given(config.sampling)
     if asked.kind == "enumeration":
         dim = config.local_dim
         moves = moves_of(config, sites)
         every = enumerate_all(sites.sites, dim, hermitian=hermitian, charge=charge, translations=moves)
         return every, enumerate_diagonal(sites.sites, dim)
-    chains: dict[str, Any] = {
+    chains: Record = {
         "chains": asked.chains,
         "sweeps": asked.sweeps,
         "warmup": asked.warmup,
@@ -211,5 +211,5 @@ def make_samplers(
 
 def automatic(config: Config) -> Automatic:
     """What of the sampling is chosen from step to step."""
-    asked: Any = config.sampling
+    asked = config.sampling
     return Automatic(*(getattr(asked, key, None) == "auto" for key in Automatic._fields))

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError
+from neurho._types import Coefficient, Keys, NeurhoError, Record
 from neurho.config import Config
 from neurho.model import pulses
 from neurho.model.operators import Lindbladian, LocalTerm, Operator, rate_at, shown, value_at
 from neurho.model.text import rates_on
 from neurho.model.timescales import schedule
 from neurho.observables import Estimate, Quantity
+from neurho.observables.names import ENERGY
 from neurho.observables.readout import PART
 
 CHECKS = 1000
@@ -33,7 +34,7 @@ def make_pulses(config: Config) -> dict[str, Coefficient]:
     return found
 
 
-def with_pulses(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
+def with_pulses(config: Config, given: Keys) -> Record:
     """The arguments of a model with functions of time in place of the names of pulses."""
     made = make_pulses(config)
     result = dict(given)
@@ -56,9 +57,9 @@ def _named(name: str | Sequence[str], made: Mapping[str, Coefficient]) -> Any:
     return made[name] if isinstance(name, str) else [made[one] if one else None for one in name]
 
 
-def moving_values(config: Config, made: Mapping[str, Coefficient]) -> dict[str, Any]:
+def moving_values(config: Config, made: Mapping[str, Coefficient]) -> Record:
     """The values of a model in texts, with functions of time in place of the names of pulses."""
-    given: Mapping[str, Any] = getattr(config.model, "values", {})
+    given: Keys = getattr(config.model, "values", {})
     return {
         name: [made[one] if isinstance(one, str) else one for one in value] if isinstance(value, tuple) else value
         for name, value in given.items()
@@ -106,7 +107,7 @@ def _rates(config: Config, lindbladian: Lindbladian) -> list[tuple[str, Coeffici
             rates += [(f"model.jumps[{number}].rate", rate) for rate in found]
     else:
         keys = ("decay", "pump", "dephasing")
-        named: Mapping[str, Any] = getattr(config.model, "pulses", {})
+        named: Keys = getattr(config.model, "pulses", {})
         for key in (key for key in keys if key in named):
             several = _named(named[key], made)
             listed = several if isinstance(several, list) else [several]
@@ -143,7 +144,7 @@ def with_energy(observables: Mapping[str, Estimate], weights: Sequence[Coefficie
     factors = [float(weight(t)) for weight in weights]
     mean = sum(f * float(part.mean) for f, part in zip(factors, parts, strict=True))
     error = sum(abs(f) * float(part.error) for f, part in zip(factors, parts, strict=True))
-    return result | {"energy": Estimate(mean=np.asarray(mean), error=np.asarray(error))}
+    return result | {ENERGY: Estimate(mean=np.asarray(mean), error=np.asarray(error))}
 
 
 class _Real:

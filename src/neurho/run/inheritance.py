@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import equinox as eqx
 import jax
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from neurho._jax.normals import normal_arrays
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, given
 from neurho.config import WITHOUT_NETWORK, Config, PythonModule, fingerprint, loads
+from neurho.config.schema import Ansatzes
 from neurho.matrix_elements.generator import lindbladian_map
 from neurho.matrix_elements.networks import (
     RBM,
@@ -31,7 +32,7 @@ from neurho.run.assembly import make_charge, make_lattice, make_lindbladian, mov
 SPIN_NETWORKS = (RBM, TiedRBM, LiouvilleRBM)
 """With parameters of units, and sectors."""
 
-KINDS: dict[str, Any] = {"rbm": (RBM, TiedRBM), "liouville": LiouvilleRBM, "table": Table}
+KINDS = {"rbm": (RBM, TiedRBM), "liouville": (LiouvilleRBM,), "table": (Table,)}
 """Which networks a problem takes over, by its `ansatz.kind`."""
 
 
@@ -46,7 +47,8 @@ def inherited(
 
     **Raises** `NeurhoError` if there is no such state or if it does not fit.
     """
-    asked: Any = config.initial
+    asked = config.initial
+    assert asked.kind == "state"
     try:
         source = loads(read_problem(asked.run), f"{asked.run}/{PROBLEM}")
         network = _last_network(asked.run, source, trust=trust)
@@ -119,7 +121,7 @@ def _by(source: Config) -> str:
 
 def _blank(source: Config) -> AbstractAnsatz:
     """A network with the shapes of a problem's."""
-    network: Any = source.ansatz
+    network = given(source.ansatz)
     sites, d = make_lattice(source), source.local_dim
     if network.kind == "table":
         return Table(elements=jnp.zeros((2, d ** (2 * sites.sites))), sites=sites.sites, local_dim=d)
@@ -128,7 +130,7 @@ def _blank(source: Config) -> AbstractAnsatz:
 
 def _fitted(network: AbstractAnsatz, old: Lattice, config: Config, new: Lattice) -> AbstractAnsatz:
     """The network on the lattice of this problem, in the sizes of this problem."""
-    asked: Any = config.ansatz
+    asked = given(config.ansatz)
     moves = moves_of(config, new)
     if asked.kind == "liouville" and isinstance(network, RBM | TiedRBM):
         network = as_liouville(network)
@@ -156,7 +158,7 @@ def _tied(network: AbstractAnsatz) -> TypeGuard[TiedRBM | LiouvilleRBM]:
     return isinstance(network, TiedRBM) or (isinstance(network, LiouvilleRBM) and network.tied)
 
 
-def _check_sizes(network: Any, asked: Any) -> None:
+def _check_sizes(network: RBM | TiedRBM | LiouvilleRBM, asked: Ansatzes) -> None:
     """As many filters (or units) as this problem asks for."""
     count = len(network.translations) if _tied(network) else 1
     for name, found in (("hidden", network.hidden_bias.shape[1]), ("mixing", len(network.mixing_bias))):

@@ -1,6 +1,6 @@
 """The network that a run begins with."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -9,8 +9,10 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
 from neurho import exact
-from neurho._types import NeurhoError
-from neurho.config import Config
+from neurho._types import NeurhoError, Record, given
+from neurho.config import Config, Levels, Product
+from neurho.config.networks import Rbm
+from neurho.config.tables import MeanField, Random
 from neurho.matrix_elements.generator import LabelMap
 from neurho.matrix_elements.networks import (
     AbstractAnsatz,
@@ -26,8 +28,9 @@ from neurho.matrix_elements.networks import (
 )
 from neurho.matrix_elements.networks.translated_rbm import filters_of
 from neurho.matrix_elements.symmetry import Charge, require_invariant
+from neurho.model.bloch import bloch_vectors
 from neurho.model.interchange.matrices import matrix_from
-from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.lattice import Lattice
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
 from neurho.run.assembly import moves_of, random_network
 from neurho.run.inheritance import inherited
@@ -75,8 +78,7 @@ def make_initial(
     a network of the user's own without `trust`.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), 3)
-    asked: Any = config.initial
-    network: Any = config.ansatz
+    asked, network = config.initial, given(config.ansatz)
     if (moves := moves_of(config, sites)) is not None:
         try:
             for name in ("hidden", "mixing"):
@@ -91,27 +93,29 @@ def make_initial(
     if asked.kind == "random":
         return Initial(ansatz=random_network(key, config, sites, charge, asked.scale, trust=trust), target=None)
     if network.kind in FITTED:
+        assert isinstance(asked, Product | Levels)
         return _to_be_fitted(random_network(key, config, sites, charge, trust=trust), asked, sites)
     return _product(key, config, sites, generator, charge)
 
 
 def _table(key: PRNGKeyArray, config: Config, sites: Lattice) -> Initial:
     """All entries of the density matrix."""
-    asked: Any = config.initial
+    asked = config.initial
     count, dim = sites.sites, config.local_dim
-    if asked.kind == "random":
+    if isinstance(asked, Random):
         small = random_rbm(key, count, hidden=count, mixing=count, scale=asked.scale, local_dim=dim)
         rho = density_matrix(small)
     else:
+        assert isinstance(asked, Product | Levels)
         rho = product_matrix(asked, sites)
     table = table_from_matrix(rho, sites=count, local_dim=dim)
     return Initial(ansatz=table, target=table)
 
 
-def _to_be_fitted(network: AbstractAnsatz, asked: Any, sites: Lattice) -> Initial:
+def _to_be_fitted(network: AbstractAnsatz, asked: Product | Levels, sites: Lattice) -> Initial:
     """A network that holds no product state by construction, and the one that `initial.fit` corrections take it to."""
     count, d = sites.sites, network.local_dim
-    sizes: dict[str, Any] = {"hidden": 0, "noise": 0.0, "tilt": asked.tilt}
+    sizes: Record = {"hidden": 0, "noise": 0.0, "tilt": asked.tilt}
     if asked.kind == "levels":
         sizes |= {"phases": asked.phases, "mixed": asked.mixed, "mixing": count * (d - 1).bit_length()}
         prepared = level_state(jax.random.key(0), asked.populations, count, **sizes)
@@ -122,12 +126,13 @@ def _to_be_fitted(network: AbstractAnsatz, asked: Any, sites: Lattice) -> Initia
 
 def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: LabelMap, charge: Charge | None) -> Initial:
     """A product state with noise."""
-    asked: Any = config.initial
-    network: Any = config.ansatz
-    sizes: dict[str, Any] = {"hidden": network.hidden, "mixing": network.mixing}
+    asked, network = config.initial, given(config.ansatz)
+    assert isinstance(network, Rbm)
+    assert isinstance(asked, Product | Levels | MeanField)
+    sizes: Record = {"hidden": network.hidden, "mixing": network.mixing}
     labels = network.kind == "liouville"
     sizes |= {"noise": 0.0 if labels else asked.noise, "tilt": asked.tilt}
-    near: dict[str, Any] = {"reach": getattr(asked, "reach", None), "distances": distances(sites)}
+    near: Record = {"reach": getattr(asked, "reach", None), "distances": distances(sites)}
     if asked.kind == "levels":
         prepared = level_state(key, asked.populations, sites.sites, phases=asked.phases, mixed=asked.mixed, **sizes)
     else:
@@ -140,7 +145,7 @@ def _product(key: PRNGKeyArray, config: Config, sites: Lattice, generator: Label
         if (moves := moves_of(config, sites)) is None:
             prepared = product_state(key, bloch, sites.sites, **sizes)
         else:
-            bloch = _site_average(bloch) if asked.kind == "mean-field" else bloch
+            bloch = _site_average(np.asarray(bloch)) if asked.kind == "mean-field" else bloch
             prepared = uniform_product_state(key, bloch, moves, **sizes)
     start, target = prepared.ansatz, prepared.target
     if labels:
@@ -176,7 +181,7 @@ def _site_average(bloch: np.ndarray) -> np.ndarray:
     return bloch.mean(axis=0)
 
 
-def product_matrix(asked: Any, sites: Lattice) -> np.ndarray:
+def product_matrix(asked: Product | Levels, sites: Lattice) -> np.ndarray:
     """The density matrix of a product state, without noise and tilt."""
     if asked.kind == "levels":
         rho = exact.product_of(level_amplitudes(asked.populations, sites.sites, asked.phases))
@@ -193,7 +198,7 @@ def exact_start(config: Config, lindbladian: Lindbladian) -> np.ndarray:
     size = lindbladian.local_dim**sites.sites
     if asked.kind == "matrix":
         return require_state(matrix_from(asked.entries, size), "Key `initial.entries`")
-    if asked.kind not in ("product", "levels"):
+    if not isinstance(asked, Product | Levels):
         method = config.task.method
         raise NeurhoError(f'Key `initial.kind` must not be "{asked.kind}" for task.method = "{method}", but it is.')
     return product_matrix(asked, sites)
@@ -214,7 +219,7 @@ def product_factors(config: Config, sites: Lattice) -> np.ndarray:
 
     **Raises** `NeurhoError` for a start that is no product.
     """
-    asked: Any = config.initial
+    asked = config.initial
     if asked.kind == "levels":
         amplitudes = level_amplitudes(asked.populations, sites.sites, asked.phases)
         factors = np.einsum("ja,jb->jab", amplitudes, np.conj(amplitudes))
@@ -230,8 +235,8 @@ def product_factors(config: Config, sites: Lattice) -> np.ndarray:
 
 def asked_matrix(config: Config, sites: Lattice, generator: LabelMap, prepared: Initial) -> np.ndarray:
     """The density matrix that a run was asked to begin with; that of the network where it is what was asked for."""
-    asked: Any = config.initial
-    if asked.kind in ("product", "levels"):
+    asked = config.initial
+    if isinstance(asked, Product | Levels):
         return product_matrix(asked, sites)
     if asked.kind == "mean-field":
         return exact.product_state(_inside_ball(mean_field(generator).bloch()), sites)

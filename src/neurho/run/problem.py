@@ -14,12 +14,13 @@ from neurho._types import NeurhoError, brief
 from neurho.config import Config, PythonModule
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
-from neurho.observables import Estimate, Snapshot, names
+from neurho.observables import Estimate, Snapshot, State, Watch, names
 from neurho.run import memory
 from neurho.run.assembly import make_lattice, make_lindbladian
 from neurho.run.drive import require_drive
 from neurho.run.drivers import DRIVERS, Driver
-from neurho.run.quantities import exact_values, named_quantities
+from neurho.run.drivers.base import Facts
+from neurho.run.quantities import named_quantities
 from neurho.run.setup import Setup
 
 REFERENCE_DIMENSION = 2**8
@@ -56,11 +57,11 @@ class Problem(Setup):
         """The method."""
         return (self.method or DRIVERS[self.config.task.method])(self)
 
-    def template(self) -> Any:
+    def template(self) -> State:
         """A state of the right structure, to read a checkpoint into."""
         return self.driver.template()
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """Run from the beginning, or from an earlier state (whose snapshot is not yielded again).
 
         `watch` is called with the state after every step between outputs.
@@ -68,7 +69,7 @@ class Problem(Setup):
         self.require_memory()
         yield from self.driver.snapshots(state, watch=watch)
 
-    def glance(self, state: Any) -> dict[str, Estimate]:
+    def glance(self, state: State) -> dict[str, Estimate]:
         """What a method knows between two outputs: of trajectories the means so far; of others nothing."""
         return self.driver.glance(state)
 
@@ -84,14 +85,14 @@ class Problem(Setup):
         """
         memory.require(self.peak_bytes, getattr(self.config.sampling, "memory_gb", None), list(self.driver.remedies))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes, and the predicted peak of the memory that a run takes."""
-        facts: dict[str, Any] = {
+        facts: dict[str, int | str] = {
             "sites": self.lattice.sites,
             "bonds": len(self.lattice.bonds),
             "method": self.config.task.method,
         }
-        return facts | self.driver.describe() | {"memory_bytes": int(self.peak_bytes)}
+        return {**facts, **self.driver.describe(), "memory_bytes": int(self.peak_bytes)}
 
     def reference(self) -> xr.Dataset | None:
         """Exact curves (or values) of a small system, or values shipped for this problem, or None."""
@@ -100,16 +101,11 @@ class Problem(Setup):
         task = self.config.task
         if self.lindbladian.local_dim**self.lattice.sites > REFERENCE_DIMENSION:
             return None
-        asked = {key: getattr(self.config.observables, key) for key in ("correlations", "structure", "momenta")}
         try:
             states = list(self._reference_states())
         except NeurhoError:  # a start that is not wholly known, as that of a run that cut its strings
             return None
-        rows = [
-            exact.expectations(rho, self.lindbladian, t=float(t), **asked)
-            | exact_values(rho, self.named, self.lattice.sites)
-            for t, rho in states
-        ]
+        rows = [self.exact_values(rho, float(t)) for t, rho in states]
         steady = task.kind == "stationary"
         columns = {}
         for name, first in rows[0].items():

@@ -5,7 +5,6 @@ from functools import reduce
 
 import numpy as np
 
-from neurho import exact
 from neurho._types import NeurhoError, require, require_sites
 from neurho.config import Config
 from neurho.model.interchange.matrices import operator_from
@@ -13,8 +12,7 @@ from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, gates_unitary, local
 from neurho.model.text import operators_on
 from neurho.observables import Quantity, pauli_quantities
-from neurho.observables.names import REDUCED, at
-from neurho.observables.readout import values_of
+from neurho.observables.names import FIDELITY, REDUCED, at, level
 from neurho.observables.reduced import pair_operators
 
 
@@ -49,9 +47,9 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
     quantities: list[Quantity] = []
     wrong: list[str] = []
     if asked.populations or (asked.populations is None and d > 2):
-        for level in range(d):
-            projector = np.diag(np.eye(d)[level])
-            quantities += _both(f"p{level}", "site", [local(projector, j, local_dim=d) for j in range(lattice.sites)])
+        for number in range(d):
+            projector = np.diag(np.eye(d)[number])
+            quantities += _both(level(number), "site", [local(projector, j, local_dim=d) for j in range(lattice.sites)])
     for place, texts in (("site", asked.on_sites), ("bond", asked.on_bonds)):
         for name, text in texts.items():
             try:
@@ -85,16 +83,7 @@ def fidelity_quantity(config: Config, factors: np.ndarray) -> list[Quantity]:
         raise NeurhoError("Key `observables.fidelity` must be false unless the start is pure, but it is true.")
     gates = [gate.model_dump() for gate in getattr(config.model, "gates", ())]
     psi = gates_unitary(gates, len(factors)) @ reduce(np.kron, vectors[:, :, -1])
-    return [Quantity("fidelity", (local(np.outer(psi, psi.conj()), range(len(factors))),), average=True)]
-
-
-def exact_values(rho: np.ndarray, quantities: Sequence[Quantity], sites: int) -> dict[str, np.ndarray]:
-    """Exact values of quantities in a density matrix `(d^sites, d^sites)`."""
-    found: dict[str, np.ndarray] = {}
-    for quantity in quantities:
-        values = np.array([exact.expectation(rho, operator, sites).real for operator in quantity.operators])
-        found |= values_of(quantity, values, sites)
-    return found
+    return [Quantity(FIDELITY, (local(np.outer(psi, psi.conj()), range(len(factors))),), average=True)]
 
 
 def _listed(name: str, operators: Sequence[Operator], lattice: Lattice) -> list[Quantity]:

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from neurho import exact
 from neurho._types import Coefficient
 from neurho.config import Config
+from neurho.exact.density import means
 from neurho.matrix_elements.generator import LabelMap, lindbladian_map
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Lindbladian
 from neurho.observables import Quantity
-from neurho.observables.readout import Readout, make_readout
+from neurho.observables.names import ENERGY
+from neurho.observables.readout import Readout, make_readout, with_entropy
 from neurho.run.drive import energy_parts
 from neurho.run.initial import exact_start, product_factors
 from neurho.run.quantities import fidelity_quantity, named_quantities, pauli_of
@@ -32,6 +35,11 @@ class Setup:
     trust: bool = False
     """Whether code that the problem names may run."""
     client: Any = None
+
+    @property
+    def task(self) -> Any:
+        """The table [task]: each method has keys of its own, and those are never None where it runs."""
+        return self.config.task
 
     @cached_property
     def times(self) -> np.ndarray:
@@ -74,8 +82,13 @@ class Setup:
         if moving is not None:
             return make_readout(quantities + moving[0], self.lattice.sites, moving[1])
         if self.config.observables.energy:
-            quantities = [*quantities, Quantity("energy", (self.lindbladian.hamiltonian,), average=True)]
+            quantities = [*quantities, Quantity(ENERGY, (self.lindbladian.hamiltonian,), average=True)]
         return make_readout(quantities, self.lattice.sites)
+
+    def exact_values(self, rho: np.ndarray, t: float) -> dict[str, np.ndarray]:
+        """What is measured, and the purity, in a density matrix `(d^N, d^N)`."""
+        found = self.readout.combine(means(rho, self.readout.operators, self.lattice.sites), t)
+        return found | with_entropy(exact.purity(rho))
 
     @cached_property
     def factors(self) -> np.ndarray:

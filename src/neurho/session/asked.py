@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, brief, require
+from neurho._types import Keys, NeurhoError, Record, brief, require
 from neurho.config import ADAPTIVE, FIXED, Config, validate
 from neurho.config.string_networks import STRING_KINDS
 from neurho.dynamics.arguments import as_times
@@ -42,16 +42,16 @@ def problem_of(
     model: Lindbladian,
     kind: str,
     *,
-    initial: Any,
+    initial: object,
     times: Any,
-    observables: Any,
-    method: Any,
-    ansatz: Any,
-    sampling: Any,
-    seed: Any,
-    output: Any,
+    observables: object,
+    method: str,
+    ansatz: object,
+    sampling: object,
+    seed: object,
+    output: object,
     kept: bool,
-    options: Mapping[str, Any],
+    options: Keys,
 ) -> Problem:
     """The problem that a call asks for.
 
@@ -62,7 +62,7 @@ def problem_of(
     sites, dim = model.lattice, model.local_dim
     networked = method in NETWORKED or ansatz is not None or sampling is not None
     timed = _times(times, kind)
-    data: dict[str, Any] = {
+    data: Record = {
         "seed": seed,
         "lattice": lattice_of(sites),
         "model": model_of(model, digest_until(timed.get("t", FOREVER))),
@@ -90,7 +90,7 @@ def built(config: Config, kind: str) -> Problem:
     return build(config)
 
 
-def lattice_of(sites: Lattice) -> dict[str, Any]:
+def lattice_of(sites: Lattice) -> Record:
     """The table [lattice] of a lattice.
 
     **Raises** `NeurhoError` for one that no table stands for.
@@ -119,7 +119,7 @@ def _same(a: Lattice, b: Lattice) -> bool:
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
 
 
-def _times(times: Any, kind: str) -> dict[str, Any]:
+def _times(times: Any, kind: str) -> Record:
     """The keys of [task] that say when to measure: a last time, or a list of times."""
     if kind == "stationary":
         return {} if times is None else {"times": as_times(times)}
@@ -134,7 +134,7 @@ def _times(times: Any, kind: str) -> dict[str, Any]:
     return {"t": listed[-1], "times": listed}
 
 
-def _method(method: str, *, networked: bool) -> dict[str, Any]:
+def _method(method: str, *, networked: bool) -> Record:
     if method == "flow":
         return {"method": FLOW}
     if method == "auto" and networked:
@@ -142,7 +142,7 @@ def _method(method: str, *, networked: bool) -> dict[str, Any]:
     return {"method": method}
 
 
-def _network(given: Any, sites: int) -> Any:
+def _network(given: Any, sites: int) -> Record:
     sizes = {"kind": "rbm", "hidden": UNITS * sites, "mixing": UNITS * sites}
     if given is None:
         return sizes
@@ -150,7 +150,7 @@ def _network(given: Any, sites: int) -> Any:
     return _plain({"kind": "rbm"} | dict(given))
 
 
-def _sampling(given: Any, configurations: int) -> Any:
+def _sampling(given: Any, configurations: int) -> Record:
     if given is None:
         few = configurations <= ENUMERATED
         return {"kind": "enumeration"} if few else {"kind": "metropolis", "samples": SAMPLES}
@@ -158,7 +158,7 @@ def _sampling(given: Any, configurations: int) -> Any:
     return _plain({"kind": "metropolis" if "samples" in given else "enumeration"} | dict(given))
 
 
-def _require_table(given: Any, name: str, example: str) -> None:
+def _require_table(given: object, name: str, example: str) -> None:
     require(isinstance(given, Mapping), name, f"be a table such as {example}", f"it is {brief(given)}")
 
 

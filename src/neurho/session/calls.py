@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from neurho import records
-from neurho._types import NeurhoError, brief, require
+from neurho._types import NeurhoError, Record, brief, require
 from neurho.config import Config, dumps, fingerprint, loads
 from neurho.config.files import identity
 from neurho.model.operators import Lindbladian
@@ -29,10 +29,10 @@ Times: TypeAlias = Sequence[float] | np.ndarray | float | None
 
 def solve(
     model: Lindbladian | Config,
-    initial: Any = None,
+    initial: object = None,
     times: Times = None,
     *,
-    observables: Any = None,
+    observables: object = None,
     method: str = "auto",
     out: str | Path | None = None,
     ansatz: Mapping[str, object] | None = None,
@@ -90,10 +90,10 @@ def solve(
 
 def stationary(
     model: Lindbladian | Config,
-    initial: Any = None,
+    initial: object = None,
     *,
     times: Times = None,
-    observables: Any = None,
+    observables: object = None,
     method: str = "auto",
     out: str | Path | None = None,
     ansatz: Mapping[str, object] | None = None,
@@ -135,7 +135,7 @@ def _call(
     *,
     method: str,
     seed: int,
-    run: dict[str, Any],
+    run: Record,
 ) -> Result:
     _require_run(**run)
     jax.config.update("jax_enable_x64", val=True)

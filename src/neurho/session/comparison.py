@@ -20,6 +20,15 @@ METHODS = tuple(name for name in REFERENCES if name != "none")
 class Comparison(NamedTuple):
     """How far a run lies from a reference.
 
+    ```python
+    import neurho
+
+    model = neurho.xyz(neurho.chain(2))
+    first, second = (neurho.solve(model, start, [0, 0.5]) for start in ("up", (0, 0, 0.9)))
+    found = first.compare(second)
+    assert max(deviation.max for deviation in found.deviations) > 0.05
+    ```
+
     - `deviations`: for each observable that both have the largest and the root mean square difference, also in units of
       the combined standard errors.
     - `series`, `reference`: what was compared, as datasets; `label` says what the reference is.
@@ -51,7 +60,7 @@ class Comparison(NamedTuple):
 def compared(problem: Problem, series: xr.Dataset, other: Any) -> Comparison:
     """The comparison of a series with a method ("auto" chooses), a dataset, or a run or curves in a file."""
     reference, label, remarks = _reference(problem, other)
-    task: Any = problem.config.task
+    task = problem.config.task
     part = task.average if task.kind == "stationary" else None
     if part is not None and "t" in reference.dims:
         reference = report.averaged(reference, part)

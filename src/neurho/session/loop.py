@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from neurho._jax.parallel import agree, largest
 from neurho._types import NeurhoError
-from neurho.config import WITHOUT_NETWORK, Config, fingerprint
+from neurho.config import WITHOUT_NETWORK, Config, Stationary, Table, fingerprint
 from neurho.config.string_networks import StringNetwork
 from neurho.observables import Snapshot, State
 from neurho.records import Record, Run
@@ -142,21 +142,25 @@ def _take(
 
 def _finish(config: Config, run: Run, last: Snapshot | None, remark: str, *, once: bool) -> Record:
     reached = reached_goal(config, run, last)
-    if not remark and not reached and config.task.kind == "stationary" and (sentence := missed(config)):
+    if (
+        not remark
+        and not reached
+        and config.task.kind == "stationary"
+        and (sentence := missed(config.task, config.ansatz))
+    ):
         run.note(sentence)
     done = not remark and reached
-    facts: dict[str, Any] = {"average": average_of(config), "kind": config.task.kind}
+    facts: Record = {"average": average_of(config), "kind": config.task.kind}
     return run.finish(converged=done, remark=remark, complete=once and not remark, **facts)
 
 
-def missed(config: Config) -> str:
+def missed(task: Stationary, ansatz: Table | None) -> str:
     """What a search for a stationary state has not reached; "" for trajectories, which say so themselves."""
-    task: Any = config.task
     if task.method == "trajectories":
         return ""
     if getattr(task, "closure", None) == "cumulants":
         return f"The largest error has not fallen below task.goal = {task.goal:g}; there is no larger order to solve."
-    if isinstance(config.ansatz, StringNetwork) and task.goal is not None:
+    if isinstance(ansatz, StringNetwork) and task.goal is not None:
         return (
             f"Networks of different sizes differ by more than task.goal = {task.goal:g}, which is in the errors; a "
             "larger task.weight, or a larger network, goes further."
@@ -182,10 +186,10 @@ def reached_goal(config: Config, run: Run, last: Snapshot | None) -> bool:
     return run.rows[-1].t >= last_time(config) * (1 - 1e-9)
 
 
-def facts_of(problem: "Problem") -> dict[str, Any]:
+def facts_of(problem: "Problem") -> Record:
     """What the record of a run is told of its problem."""
     config = problem.config
-    facts: dict[str, Any] = {"fingerprint": fingerprint(config), "keep": config.output.keep}
+    facts: Record = {"fingerprint": fingerprint(config), "keep": config.output.keep}
     return facts | {"bonds": problem.lattice.bonds, "pairs": config.observables.pairs}
 
 
@@ -195,5 +199,5 @@ def _place(run: Run) -> str:
 
 def average_of(config: Config) -> float | None:
     """The part of the series that results are averaged over, or None for the last row."""
-    task: Any = config.task
+    task = config.task
     return task.average if task.kind == "stationary" and task.method not in WITHOUT_NETWORK else None

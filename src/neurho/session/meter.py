@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
-from typing import Any, SupportsFloat, TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 
-from neurho._types import closing_steps
+from neurho._types import closing_steps, given
 from neurho.config import Config
 from neurho.observables import Estimate, Snapshot, State
 from neurho.observables.names import error_name
@@ -35,12 +35,14 @@ class Meter:
 
     def __init__(self, config: Config, rows: Sequence[Row]) -> None:
         self.end = last_time(config)
-        task: Any = config.task
+        task = config.task
         sampled = config.sampling is not None and config.sampling.kind == "metropolis"
-        self.search: int = task.max_steps if task.method == "continuation" else 0
-        self.slower: int = task.refine if self.search and sampled else 1
-        self.steps = self.search + closing_steps(task.average, self.search) if self.search else None
-        self.at_most = config.task.kind == "stationary"
+        self.search, self.slower, self.steps = 0, 1, None
+        if task.kind == "stationary" and task.method == "continuation":
+            self.search = given(task.max_steps)
+            self.slower = given(task.refine) if sampled else 1
+            self.steps = self.search + closing_steps(task.average, self.search)
+        self.at_most = task.kind == "stationary"
         self.began = time.monotonic()
         self.start: tuple[float, float] | None = None
         self.step_before: int | None = None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neurho._types import brief, require
+from neurho._types import Record, brief, require
 from neurho.config import PLAIN
 from neurho.model.interchange.matrices import terms_of
 from neurho.model.operators import Operator
@@ -14,7 +14,7 @@ KEYS = frozenset(PLAIN["observables"].model_fields)
 MUST = 'be names such as ["structure"], or a table such as {"n": sp(0) @ sm(0), "structure": True}'
 
 
-def observables_of(given: Any, local_dim: int) -> dict[str, Any]:
+def observables_of(given: Any, local_dim: int) -> Record:
     """The table [observables] of a problem.
 
     **Arguments**
@@ -35,7 +35,7 @@ def observables_of(given: Any, local_dim: int) -> dict[str, Any]:
             )
         return dict.fromkeys(given, True)
     require(isinstance(given, Mapping), "observables", MUST, f"it is {brief(given)}")
-    table: dict[str, Any] = {}
+    table: Record = {}
     for name, value in given.items():
         if name in KEYS or isinstance(value, bool):
             table[name] = value

@@ -1,13 +1,15 @@
 """Initial states as Python gives them, by name, Bloch vector, level, vector, matrix or result: the table [initial]."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, brief, require
+from neurho._types import NeurhoError, Record, brief, require
+from neurho.model.bloch import NAMED_STATES, bloch_vector
 from neurho.model.interchange.matrices import entries_of
-from neurho.model.lattice import NAMED_STATES, Lattice, bloch_vector
+from neurho.model.lattice import Lattice
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.run.initial import require_state
 from neurho.session.result import Result
@@ -24,7 +26,7 @@ MUST = (
 )
 
 
-def initial_of(given: Any, lattice: Lattice, local_dim: int, *, kept: bool) -> dict[str, Any]:
+def initial_of(given: Any, lattice: Lattice, local_dim: int, *, kept: bool) -> Record:
     """The table [initial] of a problem.
 
     **Arguments**
@@ -46,13 +48,13 @@ def initial_of(given: Any, lattice: Lattice, local_dim: int, *, kept: bool) -> d
     return _of_array(given, lattice, local_dim)
 
 
-def _directory(result: Result, *, kept: bool) -> Any:
+def _directory(result: Result, *, kept: bool) -> Path:
     must = "be a result that is kept, of a call with `out`, for a run that is kept itself"
     require(not kept or result.path is not None, "initial", must, "it is one without")
     return result.directory
 
 
-def _named(name: str, lattice: Lattice, local_dim: int) -> dict[str, Any]:
+def _named(name: str, lattice: Lattice, local_dim: int) -> Record:
     """A product state by its name."""
     if name == "mixed" and local_dim > 2:
         return {"kind": "levels", "populations": [1.0 / local_dim] * local_dim, "mixed": True}
@@ -80,7 +82,7 @@ def _of_sites(given: Sequence[Any], lattice: Lattice, local_dim: int) -> list[li
     return found
 
 
-def _of_array(given: Any, lattice: Lattice, local_dim: int) -> dict[str, Any]:
+def _of_array(given: Any, lattice: Lattice, local_dim: int) -> Record:
     """Numbers: Bloch vectors, levels, a state vector or a density matrix."""
     try:
         array = np.asarray(given)
@@ -103,7 +105,7 @@ def _of_array(given: Any, lattice: Lattice, local_dim: int) -> dict[str, Any]:
     raise NeurhoError(f"Argument `initial` must {must}, but its shape is {array.shape}.")
 
 
-def _levels(levels: Any, local_dim: int) -> dict[str, Any]:
+def _levels(levels: np.ndarray | Sequence[int], local_dim: int) -> Record:
     """One level for each site."""
     require(
         all(0 <= level < local_dim for level in levels),
@@ -116,7 +118,7 @@ def _levels(levels: Any, local_dim: int) -> dict[str, Any]:
     return {"kind": "levels", "populations": np.eye(local_dim)[list(levels)].tolist()}
 
 
-def _of_matrix(rho: np.ndarray, sites: int, local_dim: int) -> dict[str, Any]:
+def _of_matrix(rho: np.ndarray, sites: int, local_dim: int) -> Record:
     """A density matrix: the product that it is, or its entries."""
     require_state(rho, "Argument `initial`")
     factors = _factors(rho, sites, local_dim)
@@ -140,7 +142,7 @@ def _factors(rho: np.ndarray, sites: int, local_dim: int) -> list[np.ndarray]:
     return found
 
 
-def _of_factors(factors: Sequence[np.ndarray], local_dim: int) -> dict[str, Any] | None:
+def _of_factors(factors: Sequence[np.ndarray], local_dim: int) -> Record | None:
     """The table of a product; None where the tables of product states do not hold it."""
     if local_dim == 2:
         paulis = (PAULI_X, PAULI_Y, PAULI_Z)

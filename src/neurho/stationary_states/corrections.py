@@ -159,12 +159,12 @@ def stationary_quantities(
         every = []
     for axis, pauli in PAULI.items():
         one = tuple(averaged(lindbladian, pauli(j), size) for j in range(lattice.sites))
-        mean = names.corrected(f"s{axis}")
+        mean, product, structure_factor = map(names.corrected, names.ALONG[axis])
         quantities += [Quantity(mean, one, average=True), Quantity(names.at(mean, "site"), one)]
         if pairs:
             two = tuple(averaged(lindbladian, pauli(i) @ pauli(j), size) for i, j in pairs)
-            quantities.append(Quantity(names.corrected(f"s{axis}s{axis}"), two, average=True))
+            quantities.append(Quantity(product, two, average=True))
         if every:
             factor = total(averaged(lindbladian, pauli(i) @ pauli(j), 2) for i, j in every) / len(every)
-            quantities.append(Quantity(names.corrected(f"structure_{axis}{axis}"), (factor.merged(),), average=True))
+            quantities.append(Quantity(structure_factor, (factor.merged(),), average=True))
     return quantities

@@ -1,13 +1,12 @@
 """One dataset of all points of a sweep."""
 
 from math import prod
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neurho import config, records
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.report import averaged
 from neurho.sweep.directory import DATASET, Sweep
 
@@ -25,7 +24,7 @@ def collect(sweep: Sweep) -> xr.Dataset:
         raise NeurhoError(f"The sweep `{sweep.path}` has no results yet.")
     names = list(sweep.grid.axes)
     widest = max(found.values(), key=lambda data: data.sizes.get("t", 0))
-    columns: dict[str, Any] = {}
+    columns: Record = {}
     for name in map(str, widest.data_vars):
         dims, shape = widest[name].dims, widest[name].shape
         values = np.full((len(sweep.grid.problems), *shape), np.nan)

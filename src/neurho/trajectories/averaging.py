@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
-from neurho._types import require
+from neurho._types import Numbers, require
 from neurho.model.operators import Lindbladian, Operator
 from neurho.trajectories.engine import Engine
 from neurho.trajectories.ensemble import Observed, observed
 from neurho.trajectories.evolution import Ends, Record
 from neurho.trajectories.making import make_engine
-from neurho.trajectories.spread import Device, spread
+from neurho.trajectories.spread import Client, Device, spread
 from neurho.trajectories.start import site_matrices
 from neurho.trajectories.statistics import Settled, settle
 from neurho.trajectories.system import DOUBLE, Accuracy, loss_of, require_model, require_rates
@@ -42,7 +42,7 @@ class StationaryState(NamedTuple):
     length: int
     filled: int
     part: int
-    walk: Any
+    walk: PyTree
     sums: np.ndarray
     squares: np.ndarray
 
@@ -80,7 +80,7 @@ class StationaryRun:
         size = (self.blocks, self.trajectories, self.observed.size)
         return StationaryState(0, 0.0, self.spacing, 0.0, 1, 0, 0, walk, np.zeros(size), np.zeros(size))
 
-    def states(self, state: StationaryState | None = None, client: Any = None) -> Iterator[StationaryState]:
+    def states(self, state: StationaryState | None = None, client: Client = None) -> Iterator[StationaryState]:
         """The state after every round of samples, up to the end; from the beginning, or from another one.
 
         With `client`, a `dask.distributed.Client`, the workers of its cluster follow the groups.
@@ -154,7 +154,7 @@ class StationaryRun:
             )
         return " ".join(words)
 
-    def work(self, task: tuple[Any, np.ndarray], device: Device) -> tuple[Any, np.ndarray]:
+    def work(self, task: tuple[PyTree, np.ndarray], device: Device) -> tuple[PyTree, np.ndarray]:
         """A group at the next times, and all its named values, `(times, lanes, values)`."""
         walk, times = task
         moved, means = self.engine.follow(walk, times, device)
@@ -165,7 +165,7 @@ class StationaryRun:
         return replace(self, engine=self.engine.portable())
 
 
-def _groups(walk: Any) -> Iterator[Any]:
+def _groups(walk: PyTree) -> Iterator[PyTree]:
     """The groups of trajectories one by one."""
     return (jax.tree.map(lambda part, g=g: part[g], walk) for g in range(len(walk.t)))
 
@@ -202,7 +202,7 @@ def make_stationary(
     *,
     key: PRNGKeyArray,
     ends: Ends | Callable[[int], Ends],
-    initial: Any = None,
+    initial: Numbers | None = None,
     t_end: float = np.inf,
     spacing: float | None = None,
     accuracy: Accuracy = DOUBLE,
@@ -257,7 +257,7 @@ def stationary_state(
     *,
     observables: Mapping[str, Operator | Sequence[Operator]],
     key: PRNGKeyArray,
-    initial: Any = None,
+    initial: Numbers | None = None,
     trajectories: int | None = None,
     t_end: float = np.inf,
     seconds: float = np.inf,
@@ -267,7 +267,7 @@ def stationary_state(
     momentum: bool | None = None,
     state: StationaryState | None = None,
     progress: Callable[[Record], None] | None = None,
-    client: Any = None,
+    client: Client = None,
 ) -> Record:
     """Means in the stationary state that is reached from a product state, by averages over time and trajectories.
 

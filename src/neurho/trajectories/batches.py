@@ -33,7 +33,7 @@ class Batches:
         return self.system.space
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, int | str]:
         """Amplitudes of a wave function."""
         return {"configurations": self.space.dimension, "parity": self.space.halved, "momenta": 1}
 

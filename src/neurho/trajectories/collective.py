@@ -74,7 +74,7 @@ class Collective:
     lanes: int = field(default=1)
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, int | str]:
         """Amplitudes of a wave function."""
         orbits = self.momenta.orbits
         return {"configurations": orbits.dimension, "parity": orbits.space.halved, "momenta": orbits.group.size}

@@ -1,8 +1,9 @@
 """What moves wave functions: all amplitudes, many trajectories at a time; or one momentum, one after the other."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+from jaxtyping import PyTree
 
 from neurho.trajectories.spread import Device
 
@@ -16,7 +17,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> dict[str, int | str]:
         """Amplitudes of a wave function, whether parity halves them, and the momenta that are told apart."""
         ...
 
@@ -30,11 +31,11 @@ class Engine(Protocol):
         """Bytes that the groups take that are worked on at the same time, with what they share."""
         ...
 
-    def start(self, trajectories: np.ndarray, t0: float) -> Any:
+    def start(self, trajectories: np.ndarray, t0: float) -> PyTree:
         """Trajectories by their numbers at their beginning: a tuple of arrays, the state of a group."""
         ...
 
-    def follow(self, walk: Any, times: np.ndarray, device: Device) -> tuple[Any, np.ndarray]:
+    def follow(self, walk: PyTree, times: np.ndarray, device: Device) -> tuple[PyTree, np.ndarray]:
         """A group at the last of `times`, and the means of all operators at each, `(times, lanes, operators)`."""
         ...
 

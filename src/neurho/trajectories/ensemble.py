@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from neurho._types import require
+from neurho._types import Record, require
 from neurho.model.operators import Operator
 from neurho.observables import Estimate
 
@@ -79,7 +79,7 @@ def observed(observables: Mapping[str, Operator | Sequence[Operator]]) -> Observ
     """
     require(len(observables) > 0, "observables", "name at least one operator", "it is empty")
     operators: list[Operator] = []
-    places: dict[str, Any] = {}
+    places: Record = {}
     for name, given in observables.items():
         several = () if isinstance(given, Operator) else tuple(given)
         places[name] = len(operators) if isinstance(given, Operator) else np.arange(len(several)) + len(operators)

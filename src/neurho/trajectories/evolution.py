@@ -4,18 +4,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import PRNGKeyArray, PyTree
 
-from neurho._types import as_reals, require
+from neurho._types import Numbers, as_reals, require
 from neurho.model.operators import Lindbladian, Operator
 from neurho.observables import Estimate
 from neurho.trajectories.engine import Engine
 from neurho.trajectories.ensemble import Observed, observed
 from neurho.trajectories.making import make_engine
-from neurho.trajectories.spread import Device, spread
+from neurho.trajectories.spread import Client, Device, spread
 from neurho.trajectories.start import site_matrices
 from neurho.trajectories.statistics import Moments, with_samples
 from neurho.trajectories.system import DOUBLE, Accuracy, require_model, require_rates
@@ -90,7 +90,7 @@ class Evolution:
         """Groups of trajectories at most."""
         return -(-self.ends.trajectories // self.lanes)
 
-    def states(self, state: EvolutionState | None = None, client: Any = None) -> Iterator[EvolutionState]:
+    def states(self, state: EvolutionState | None = None, client: Client = None) -> Iterator[EvolutionState]:
         """The state after every group of trajectories, up to the end; from the beginning, or from another one.
 
         With `client`, a `dask.distributed.Client`, the workers of its cluster follow the groups.
@@ -164,7 +164,7 @@ class Evolution:
 
 def make_evolution(
     model: Lindbladian,
-    initial: Any,
+    initial: Numbers,
     times: Sequence[float] | np.ndarray,
     observed_: Observed,
     *,
@@ -202,12 +202,12 @@ class Record(NamedTuple):
     trajectories: int
     seconds: float
     message: str
-    state: Any
+    state: PyTree
 
 
 def evolve(
     model: Lindbladian,
-    initial: Any,
+    initial: Numbers,
     times: Sequence[float] | np.ndarray,
     *,
     observables: Mapping[str, Operator | Sequence[Operator]],
@@ -219,7 +219,7 @@ def evolve(
     momentum: bool | None = None,
     state: EvolutionState | None = None,
     progress: Callable[[Record], None] | None = None,
-    client: Any = None,
+    client: Client = None,
 ) -> Record:
     """Means at `times`, from a product state at times[0], by Monte-Carlo wave functions (hbar = 1).
 

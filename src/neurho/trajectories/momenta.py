@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 import scipy.special
 
+from neurho._types import Record, T
 from neurho.model.operators import Lindbladian, Operator
 from neurho.trajectories.orbits import Orbits, Table, make_orbits, operator_table, projections, spread_table
 from neurho.trajectories.propagation import chebyshev_order
@@ -30,7 +31,7 @@ MARGIN = 0.02
 class Block(NamedTuple):
     """(H_eff - c)/R of one parity and momentum, with R and c; `width`: the largest imaginary part, in units of R."""
 
-    matrix: Any
+    matrix: sparse.csr_array
     radius: float
     centre: complex
     width: float
@@ -80,7 +81,7 @@ class Momenta:
     others: tuple[tuple[Table, ...], ...]
     places: np.ndarray
     span: tuple[float, float]
-    known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    known: dict[tuple[str | int, ...], object] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def kept(self) -> dict[str, float]:
@@ -100,10 +101,10 @@ class Momenta:
         own = sum(18.0 * len(t.values) + 12.0 * len(t.starts) + 4.0 * len(t.pointers) for t in tables)
         return own + sum(d.nbytes for d in self.diagonal) + 15.0 * len(self.orbits.number)
 
-    def _kept(self, name: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    def _kept(self, name: tuple[str | int, ...], make: Callable[[], T]) -> T:
         """What is made once if all of its kind are kept."""
         if name in self.known:
-            return self.known[name]
+            return self.known[name]  # pyright: ignore[reportReturnType]
         found = make()
         if name[0] in self.kept or name[0] == "energies":
             self.known[name] = found
@@ -124,12 +125,12 @@ class Momenta:
 
     def _energies(self, h: Any, parity: int, k: int) -> tuple[float, float]:
         """Least and largest eigenvalue of the Hermitian part, from the same start in every process."""
-        hermitian: Any = (h + h.conj().T) / 2
+        hermitian = (h + h.conj().T) / 2
         if h.shape[0] <= DENSE:
             values = np.linalg.eigvalsh(hermitian.toarray())
         else:
             start = np.random.default_rng(0).normal(size=h.shape[0]) * self.orbits.sectors[parity].compatible[k]
-            options: dict[str, Any] = {"v0": start, "tol": 1e-3, "return_eigenvectors": False}
+            options: Record = {"v0": start, "tol": 1e-3, "return_eigenvectors": False}
             values = [sparse.linalg.eigsh(hermitian, 1, which=end, **options)[0] for end in ("SA", "LA")]
         return float(values[0]), float(values[-1])
 

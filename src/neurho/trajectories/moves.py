@@ -8,12 +8,13 @@ is kept as a small tensor that is broadcast; all terms that move nothing make on
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise, product
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from neurho.model.operators import LocalTerm, Operator
@@ -142,7 +143,7 @@ class _Part(NamedTuple):
     minus: np.ndarray
 
 
-def moves_of(operator: Operator, space: Space, dtype: Any, *, change: int = 0) -> Moves:
+def moves_of(operator: Operator, space: Space, dtype: DTypeLike, *, change: int = 0) -> Moves:
     """The moves of an operator whose coefficients are left aside (taken as 1).
 
     Where the space is halved, elements that do not change parity by `change` are left out: their means are zero.
@@ -173,7 +174,7 @@ def _parts(term: LocalTerm, space: Space, change: int) -> Iterable[tuple[tuple[t
             yield key, _Part(term.sites, elements, elements)
 
 
-def _move(key: tuple[tuple[int, int], ...], parts: Sequence[_Part], space: Space, dtype: Any) -> Move | None:
+def _move(key: tuple[tuple[int, int], ...], parts: Sequence[_Part], space: Space, dtype: DTypeLike) -> Move | None:
     """All elements of one move added up."""
     turned = {site for site, _ in key}
     sites = tuple(sorted({j for part in parts for j in part.sites} | turned))

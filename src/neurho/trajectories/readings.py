@@ -1,10 +1,10 @@
 """Means of many operators in pure states, read off the vectors without matrices."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from neurho._types import require, require_sites
@@ -42,7 +42,7 @@ def require_operators(operators: Sequence[Operator], space: Space) -> None:
         require(operator.is_hermitian(), "operators", "be Hermitian", "one is not")
 
 
-def make_readings(operators: Sequence[Operator], space: Space, dtype: Any) -> Readings:
+def make_readings(operators: Sequence[Operator], space: Space, dtype: DTypeLike) -> Readings:
     """Compile operators.
 
     **Raises** `NeurhoError` for those that `require_operators` refuses.

@@ -6,19 +6,27 @@ A group is told by its numbers alone, and results are taken in the order of grou
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import jax
+from jaxtyping import PyTree
 
 from neurho._types import NeurhoError
 
 Device: TypeAlias = Any
 """One of `jax.devices()`."""
 
-Spread: TypeAlias = Callable[[Iterable[Any]], Iterator[Any]]
+Task: TypeAlias = PyTree
+Found: TypeAlias = PyTree
+"""What is to be done, and what it gives: arrays that travel between processes."""
+
+Spread: TypeAlias = Callable[[Iterable[Task]], Iterator[Found]]
 """From tasks to their results, in order."""
+
+Client: TypeAlias = Any
+"""A `dask.distributed.Client`, which need not be installed."""
 
 AHEAD = 2
 """Tasks for each worker of a cluster that are begun or wait there, so that none waits for the network."""
@@ -31,12 +39,12 @@ class Run(Protocol):
         """The same for another process."""
         ...
 
-    def work(self, task: Any, device: Device) -> Any:
+    def work(self, task: Task, device: Device) -> Found:
         """The result of one task."""
         ...
 
 
-def spread(run: Run, client: Any = None) -> Spread:
+def spread(run: Run, client: Client = None) -> Spread:
     """How the tasks of a run are worked on: here, or by the workers of `client`, a `dask.distributed.Client`."""
     return partial(_here, run) if client is None else _Cluster(run, client)
 
@@ -51,14 +59,14 @@ def workers() -> list[Device]:
     return devices
 
 
-def _here(run: Run, tasks: Iterable[Any]) -> Iterator[Any]:
+def _here(run: Run, tasks: Iterable[Task]) -> Iterator[Found]:
     """By threads, one for each device; the next tasks are begun ahead."""
     places = workers()
     if len(places) == 1:
         for task in tasks:
             yield run.work(task, places[0])
         return
-    pending: deque[Any] = deque()
+    pending: deque[Future[Found]] = deque()
     with ThreadPoolExecutor(len(places)) as pool:
         try:
             for number, task in enumerate(tasks):
@@ -77,11 +85,11 @@ class _Cluster:
     one does that again.
     """
 
-    def __init__(self, run: Run, client: Any) -> None:
+    def __init__(self, run: Run, client: Client) -> None:
         self.client = client
         self.run = client.scatter(run.portable(), broadcast=True, hash=False)
 
-    def __call__(self, tasks: Iterable[Any]) -> Iterator[Any]:
+    def __call__(self, tasks: Iterable[Task]) -> Iterator[Found]:
         most = AHEAD * max(1, sum(self.client.nthreads().values()))
         pending: deque[Any] = deque()
         try:
@@ -95,7 +103,7 @@ class _Cluster:
             self.client.cancel(list(pending))
 
 
-def _result(future: Any) -> Any:
+def _result(future: "Future[Found]") -> Found:
     try:
         return future.result()
     except NeurhoError:
@@ -104,7 +112,7 @@ def _result(future: Any) -> Any:
         raise NeurhoError(f"The cluster has lost a group of trajectories: {type(error).__name__}: {error}") from None
 
 
-def _work(run: Run, task: Any) -> Any:
+def _work(run: Run, task: Task) -> Found:
     """One task on a worker."""
     jax.config.update("jax_enable_x64", val=True)
     return run.work(task, jax.local_devices()[0])

@@ -1,20 +1,20 @@
 """Wave functions to start from: product states; mixed sites are drawn from their eigenvectors."""
 
 from functools import reduce
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import require
+from neurho._types import Numbers, require
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian
 from neurho.trajectories.space import Space, keeps_parity
 from neurho.trajectories.walk import Walk, uniforms
 
 
-def site_matrices(initial: Any, sites: int, local_dim: int) -> np.ndarray:
+def site_matrices(initial: Numbers, sites: int, local_dim: int) -> np.ndarray:
     """The density matrices of the single sites of a product state, `(sites, d, d)`.
 
     **Arguments**
@@ -55,7 +55,7 @@ def space_of(model: Lindbladian, matrices: np.ndarray) -> Space:
 
 
 def start_walk(
-    matrices: np.ndarray, space: Space, key: PRNGKeyArray, trajectories: np.ndarray, dtype: Any, t0: float = 0.0
+    matrices: np.ndarray, space: Space, key: PRNGKeyArray, trajectories: np.ndarray, dtype: DTypeLike, t0: float = 0.0
 ) -> Walk:
     """Trajectories at their beginning, one for each number in `trajectories`."""
     values, vectors = mixtures(matrices)

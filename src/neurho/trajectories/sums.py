@@ -1,12 +1,12 @@
 """Operators with coefficients that depend on time, sum_n f_n(t) X_n; every lane of a vector has its own clock."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Complex, Float
 
 from neurho._types import Coefficient
@@ -56,7 +56,7 @@ def times(factor: Complex[Array, " lanes"], psi: Vector) -> Vector:
     return a * psi[0] - b * psi[1], b * psi[0] + a * psi[1]
 
 
-def sum_of(operator: Operator, space: Space, dtype: Any, *, change: int = 0) -> Sum:
+def sum_of(operator: Operator, space: Space, dtype: DTypeLike, *, change: int = 0) -> Sum:
     """The moves of an operator, coefficient by coefficient."""
     groups = by_coefficient(operator)
     made = [(f, moves_of(part, space, dtype, change=change)) for f, part in groups.items()]

@@ -1,13 +1,14 @@
 """A Lindbladian as Monte-Carlo wave functions need it: H_eff = H - i/2 sum_j gamma_j c_j^+ c_j, and the jumps."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from neurho._types import Coefficient, require
@@ -85,7 +86,7 @@ class System(eqx.Module):
 class Accuracy(NamedTuple):
     """The real type of vectors, and the error that is allowed of one step, relative to the norm."""
 
-    dtype: Any
+    dtype: DTypeLike
     tolerance: float
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from neurho import reference
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.config import Config, validate
 from neurho.run.problem import REFERENCE_DIMENSION, Problem, build
 
@@ -117,17 +117,17 @@ def asked_of(config: Config, method: str) -> Config:
     return validate(data | {"seed": 0}, f'the reference by "{method}"')
 
 
-def _settings(config: Config, method: str) -> dict[str, Any]:
+def _settings(config: Config, method: str) -> Record:
     if method != "trajectories":
         return {}
     kind = config.task.kind
-    settings: dict[str, Any] = {"seconds": LONGEST[kind]}
+    settings: Record = {"seconds": LONGEST[kind]}
     if kind == "evolve":
         return settings | {"trajectories": TRAJECTORIES}
     return settings | ({"error_of": "sz", "error_goal": ERROR_OF_SZ} if config.local_dim == 2 else {})
 
 
-def _start(initial: dict[str, Any], kind: str) -> dict[str, Any]:
+def _start(initial: Record, kind: str) -> Record:
     """The start without noise and tilt; of a stationary state, which all starts lead to, any."""
     with suppress(KeyError):
         return {key: initial[key] for key in START[initial["kind"]] if key in initial}

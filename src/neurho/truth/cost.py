@@ -4,10 +4,12 @@ Every constant is a time that was measured on a virtual machine (AMD EPYC, 2.4 G
 how far the sum of them is from what runs take.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from neurho._types import given
+from neurho.config.schema import Tasks
 from neurho.exact import ExactLindbladian
 from neurho.exact.bounds import numerical_range
 from neurho.exact.faber import ellipse
@@ -59,7 +61,7 @@ class Cost(NamedTuple):
 
 def cost_of(problem: Problem) -> Cost:
     """The cost of a run without a network, starting the program left out."""
-    task: Any = problem.config.task
+    task = problem.config.task
     if task.method == "exact":
         seconds = _of_exact(problem)
     elif task.method == "matrix-product":
@@ -67,7 +69,7 @@ def cost_of(problem: Problem) -> Cost:
     elif task.method == "trajectories":
         return _of_trajectories(problem, task)
     else:
-        seconds = STRING * problem.describe()["strings"]
+        seconds = STRING * int(problem.describe()["strings"])
     return Cost(float(seconds), problem.peak_bytes)
 
 
@@ -89,17 +91,17 @@ def _of_exact(problem: Problem) -> float:
     )
 
 
-def _of_matrix_products(problem: Problem, task: Any) -> float:
+def _of_matrix_products(problem: Problem, task: Tasks) -> float:
     """All gates of all steps, with bonds as wide as they may be."""
-    generator = line_generator(problem.lindbladian)
+    generator, bond = line_generator(problem.lindbladian), given(task.bond)
     splitting = Splitting(generator)
     step = task.dt or automatic_step(splitting, problem.times if task.kind == "evolve" else np.zeros(1))
     if task.kind == "evolve":
         steps = float(np.sum(np.ceil(np.diff(problem.times) / step)))
         rising = (problem.times[-1] - problem.times[0]) * REACH / step / RISE
         wide = 1 - 0.5 / rising if rising > 1 else rising / 2
-        return 2 * len(problem.times) * OUTPUT + steps * _step(splitting, task.bond) * wide * (1 + COARSE)
-    stages = stages_of(Settings(Cut(task.bond, task.cutoff), step))
+        return 2 * len(problem.times) * OUTPUT + steps * _step(splitting, bond) * wide * (1 + COARSE)
+    stages = stages_of(Settings(Cut(bond, given(task.cutoff)), step))
     return sum(UNITS / settings.step * _step(splitting, settings.cut.bond) for settings in stages)
 
 
@@ -120,11 +122,11 @@ def _step(splitting: Splitting, bond: int) -> float:
     return sum(layers[stage.layer] for stage in splitting.stages)
 
 
-def _of_trajectories(problem: Problem, task: Any) -> Cost:
+def _of_trajectories(problem: Problem, task: Tasks) -> Cost:
     """Compiling, and all trajectories unless the time is up before."""
     span = float(problem.times[-1]) if task.kind == "evolve" else np.inf
     levels = float(problem.lindbladian.local_dim) ** problem.lattice.sites
-    momenta = problem.describe()["momenta"]  # a block of momentum and parity is half as large again
+    momenta = int(problem.describe()["momenta"])  # a block of momentum and parity is half as large again
     size = (len(problem.lattice.bonds) + problem.lattice.sites) * levels / momenta / (2 if momenta > 1 else 1)
     seconds = TRAJECTORY * size * span * (task.trajectories or np.inf)
     limit = np.inf if task.seconds is None else float(task.seconds)

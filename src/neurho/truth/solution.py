@@ -1,14 +1,13 @@
 """The run of a reference method from its beginning to its end."""
 
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from neurho._types import NeurhoError
 from neurho.config import dumps
-from neurho.observables import Snapshot
+from neurho.observables import Snapshot, Watch
+from neurho.observables.readout import as_values
 from neurho.records import Row
 from neurho.records.series import as_dataset
 from neurho.run.problem import Problem
@@ -16,7 +15,7 @@ from neurho.truth.cache import place_of, read, write
 from neurho.truth.choice import Choice
 
 
-def obtain(owner: Problem, choice: Choice, *, watch: Callable[[Any], None], say: Callable[[str], None]) -> xr.Dataset:
+def obtain(owner: Problem, choice: Choice, *, watch: Watch, say: Callable[[str], None]) -> xr.Dataset:
     """The reference that was chosen for the problem `owner`: from the cache, or computed and kept there.
 
     `watch` is called with states (`t`, `step`) as they come, `say` with sentences.
@@ -36,7 +35,7 @@ def obtain(owner: Problem, choice: Choice, *, watch: Callable[[Any], None], say:
     return kept
 
 
-def solve(problem: Problem, *, watch: Callable[[Any], None]) -> xr.Dataset:
+def solve(problem: Problem, *, watch: Watch) -> xr.Dataset:
     """Means with errors by a method without a network, along `t`, or at the end of a search for a stationary state.
 
     The attributes are `source` (the method), `problem` (as TOML) and `message` (what the method says of itself).
@@ -58,8 +57,5 @@ def solve(problem: Problem, *, watch: Callable[[Any], None]) -> xr.Dataset:
 
 
 def _row(snapshot: Snapshot) -> Row:
-    values: dict[str, np.ndarray] = {}
-    for name, estimate in snapshot.observables.items():
-        values[name] = np.asarray(estimate.mean, dtype=float)
-        values[f"{name}_error"] = np.broadcast_to(np.asarray(estimate.error, dtype=float), values[name].shape)
+    values = as_values(snapshot.observables)
     return Row(step=int(snapshot.step), t=float(snapshot.t), wall_seconds=0.0, values=values)

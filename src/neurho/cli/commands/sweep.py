@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurho._types import Record
 from neurho.cli.cluster import client_of
 from neurho.cli.opened import free_directory
 from neurho.cli.options import Plainly, Quiet, Trust
@@ -37,7 +38,7 @@ def sweep(
     from neurho.config import problem_name
 
     directory = out if out is not None else free_directory(f"{problem_name(problem)}-sweep")
-    options: dict[str, Any] = {
+    options: Record = {
         "scheduler": scheduler,
         "workers": workers,
         "retries": retries,

@@ -18,7 +18,7 @@ Along the flow F = dt (L_loc - O v), v the velocity and O the derivatives of log
 import dataclasses
 from collections.abc import Callable
 from itertools import product
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import equinox as eqx
 import jax
@@ -28,6 +28,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._jax.compiling import program
 from neurho._jax.parallel import collect
+from neurho._jax.scalars import Scalar
 from neurho.matrix_elements.estimation.estimators import CHUNK, lindblad_values
 from neurho.matrix_elements.generator import LabelMap
 from neurho.matrix_elements.networks import AbstractAnsatz, log_amplitudes, parameters
@@ -97,8 +98,8 @@ class Defects(eqx.Module):
     def of_flow(
         self,
         key: PRNGKeyArray,
-        t: Any,
-        dt: Any,
+        t: Scalar,
+        dt: Scalar,
         ansatz: AbstractAnsatz,
         tangents: Float[Array, "2 parameters"],
         chains: tuple[Array, Array],
@@ -115,8 +116,8 @@ class Defects(eqx.Module):
     def of_step(
         self,
         key: PRNGKeyArray,
-        t: Any,
-        dt: Any,
+        t: Scalar,
+        dt: Scalar,
         origin: AbstractAnsatz,
         ansatz: AbstractAnsatz,
         chains: tuple[Array, Array],
@@ -134,8 +135,8 @@ class Defects(eqx.Module):
     def jump(
         self,
         key: PRNGKeyArray,
-        t: Any,
-        dt: Any,
+        t: Scalar,
+        dt: Scalar,
         origin: AbstractAnsatz,
         ansatz: AbstractAnsatz,
         diagonal_chains: Array,
@@ -197,7 +198,7 @@ def _beside(full: AbstractSampler) -> AbstractSampler | None:
     return Blurred(chain=gentle, fraction=BLUR)
 
 
-def _shorter(sampler: Any) -> Any:
+def _shorter(sampler: AbstractSampler) -> AbstractSampler:
     if not isinstance(sampler, Metropolis):
         return sampler
     draws = min(sampler.draws, max(1, SAMPLES // sampler.chains))
@@ -234,7 +235,9 @@ def _shifted(
 
 
 @program
-def _along(ansatz: AbstractAnsatz, x: Array, local: Array, tangents: Float[Array, "2 parameters"], dt: Any) -> Fields:
+def _along(
+    ansatz: AbstractAnsatz, x: Array, local: Array, tangents: Float[Array, "2 parameters"], dt: Scalar
+) -> Fields:
     """The fields dt (L_loc - O v), and O e."""
     vector, restore = parameters(ansatz)
     _, forward = jax.linearize(lambda v: jax.vmap(restore(v).log_amplitude)(x), vector)
@@ -243,7 +246,7 @@ def _along(ansatz: AbstractAnsatz, x: Array, local: Array, tangents: Float[Array
 
 @program
 def _between(
-    origin: AbstractAnsatz, ansatz: AbstractAnsatz, x: Array, before: Array, after: Array, dt: Any, scale: Array
+    origin: AbstractAnsatz, ansatz: AbstractAnsatz, x: Array, before: Array, after: Array, dt: Scalar, scale: Array
 ) -> Fields:
     """1 - (1 + dt/2 L_loc,0) rho_0/rho_1 - dt/2 L_loc,1 with both traces one."""
     logs = log_amplitudes(ansatz, x)

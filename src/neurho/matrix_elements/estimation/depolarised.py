@@ -16,7 +16,7 @@ norm; 1/3 is that of classical shadows of random local bases (Huang et al., Nat.
 D mixes configurations, so all of them must be there: this is for exact sums.
 """
 
-from typing import Any, Self
+from typing import Self
 
 import equinox as eqx
 import jax
@@ -24,9 +24,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
-from neurho._types import require
+from neurho._jax.scalars import Scalar
+from neurho._types import NeurhoError, require
 from neurho.matrix_elements.generator import all_labels, place_values
-from neurho.matrix_elements.sampling import Enumeration
+from neurho.matrix_elements.sampling import AbstractSampler, Enumeration
 from neurho.matrix_elements.sampling.enumeration import mirrored, representatives
 
 TABLE_FLOATS = 2**20
@@ -34,7 +35,7 @@ TABLE_FLOATS = 2**20
 
 
 def depolarised(
-    table: Float[Array, "configurations *columns"], strength: Any, sites: int, local_dim: int
+    table: Float[Array, "configurations *columns"], strength: Scalar, sites: int, local_dim: int
 ) -> Float[Array, "configurations *columns"]:
     """D on every site of tables over all configurations, real or complex; `strength` is lambda."""
     shape, label_dim, root = table.shape, local_dim**2, jnp.sqrt(strength)
@@ -67,7 +68,7 @@ class Depolarised(eqx.Module):
     hermitian: bool = eqx.field(static=True)
 
     @classmethod
-    def build(cls, strength: float, sampler: Any, local_dim: int = 2) -> Self:
+    def build(cls, strength: float, sampler: AbstractSampler, local_dim: int = 2) -> Self:
         """For the configurations that `sampler` goes through.
 
         **Raises** `NeurhoError` unless 0 < `strength` <= 1, and for a sampler that does not go through all
@@ -75,9 +76,9 @@ class Depolarised(eqx.Module):
         """
         good = isinstance(strength, float | int) and 0 < strength <= 1
         require(good, "metric", "be a number > 0 and <= 1", f"it is {strength}")
-        every = isinstance(sampler, Enumeration) and sampler.moves is not None
-        must = "be 1 unless all configurations are summed: the depolarised norm mixes configurations"
-        require(every, "metric", must, f"it is {strength} with samples")
+        if not isinstance(sampler, Enumeration) or sampler.moves is None:
+            must = "be 1 unless all configurations are summed: the depolarised norm mixes configurations"
+            raise NeurhoError(f"Argument `metric` must {must}, but it is {strength} with samples.")
         x = np.asarray(sampler.configurations)
         sites, labels = x.shape[1], all_labels(x.shape[1], local_dim**2)
         kept = x @ place_values(sites, local_dim**2)
@@ -112,7 +113,9 @@ class Depolarised(eqx.Module):
         mixed = self._mixed(parts(jnp.exp(log_rho - largest))[:, :, None])
         return largest + jnp.log(jnp.sum(self.multiplicity[:, None, None] * mixed**2)) / 2
 
-    def size(self, log_rho: Complex[Array, " configurations"], values: Complex[Array, " configurations"]) -> Any:
+    def size(
+        self, log_rho: Complex[Array, " configurations"], values: Complex[Array, " configurations"]
+    ) -> Float[Array, ""]:
         """||D (rho f)||/||D rho||."""
         return jnp.sqrt(jnp.sum(self(log_rho, parts(values)[:, :, None]) ** 2))
 

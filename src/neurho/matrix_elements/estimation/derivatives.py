@@ -41,7 +41,7 @@ class LocalDerivatives(eqx.Module):
     """The map x -> `Derivatives` of one single-channel generator at fixed parameters."""
 
     ansatz: AbstractAnsatz
-    amplitudes: Any
+    amplitudes: PyTree
     generator: LabelMap
     changes: tuple[PyTree[Array], ...]
 
@@ -80,7 +80,7 @@ class LocalDerivatives(eqx.Module):
         return Derivatives(local=total[-1], o=log_derivatives(self.ansatz, x), moved=pulled)
 
     def _group(
-        self, group: Group, table: PyTree[Array], cache: Any, x: Array, local: Array, sums: tuple[Array, Array]
+        self, group: Group, table: PyTree[Array], cache: PyTree, x: Array, local: Array, sums: tuple[Array, Array]
     ) -> tuple[Array, Array]:
         """Add sum_x' L[x, x'] rho(x')/rho(x) (tanh theta(x'), 1): in all, and by which labels changed to which."""
         label_dim = self.generator.label_dim
@@ -89,7 +89,7 @@ class LocalDerivatives(eqx.Module):
             sites, rows, labels, elements, c = inputs
             rows = jax.tree.map(lambda a: a[c], rows)
 
-            def connected(change: Any) -> tuple[Array, Array]:
+            def connected(change: PyTree) -> tuple[Array, Array]:
                 new = self.amplitudes.update(cache, change)
                 return self.amplitudes.ratio(cache, change).value(), _angles(new.q_re - new.p_re, new.q_im - new.p_im)
 

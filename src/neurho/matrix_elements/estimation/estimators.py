@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from jaxtyping import Array, Complex, Float, Int, PyTree, Shaped
 
 from neurho._jax.compiling import program
 from neurho._jax.parallel import map_samples
+from neurho._jax.scalars import Scalar
 from neurho.matrix_elements.distinct import at_each
 from neurho.matrix_elements.generator import Group, LabelMap, Side
 from neurho.matrix_elements.networks.base import AbstractAmplitudes, AbstractAnsatz, prepare_changes
@@ -101,7 +102,7 @@ def _over_instances(
     group: Group,
     changes: PyTree[Array],
     local: Int[Array, " instances"],
-    ratios: Callable[[Any], list[Complex[Array, " moves"]]],
+    ratios: Callable[[PyTree], list[Complex[Array, " moves"]]],
 ) -> Complex[Array, "instances channels"]:
     """Diagonal elements, and elements times ratios, of every instance."""
 
@@ -128,7 +129,7 @@ def local_values(
 
 
 def lindblad_values(
-    ansatz: AbstractAnsatz, generator: LabelMap, t: Any, x: Int[Array, "samples sites"], chunk: int
+    ansatz: AbstractAnsatz, generator: LabelMap, t: Scalar, x: Int[Array, "samples sites"], chunk: int
 ) -> Complex[Array, " samples"]:
     """L_loc of a Lindbladian at time `t` by one program, which all that needs it in a run shares."""
     return fixed_values(ansatz, generator.at_time(t), x, chunk)

@@ -34,6 +34,7 @@ from neurho.matrix_elements.estimation.estimators import (
 from neurho.matrix_elements.estimation.purity import Purity, estimate_purity, is_known, missing_sentence, with_entropy
 from neurho.matrix_elements.generator import Group, row_groups
 from neurho.matrix_elements.networks import AbstractAnsatz, network_of
+from neurho.matrix_elements.networks.base import Network
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, blank_draw, draw_samples, enumerate_diagonal
 from neurho.model.operators import LocalTerm, Operator
 from neurho.observables import Estimate, Quantity, fingerprint
@@ -231,7 +232,7 @@ def _listed(quantity: Quantity) -> Quantity:
 
 
 def reduced_density_matrix(
-    ansatz: AbstractAnsatz,
+    ansatz: Network,
     sites: int | Sequence[int],
     sampler: AbstractSampler | None = None,
     *,

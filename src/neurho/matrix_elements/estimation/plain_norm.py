@@ -4,14 +4,13 @@ Both estimate the same number. Plain samples miss configurations where rho is sm
 not; where the two disagree such configurations matter, and all averages over p(l, r) without enough blur are too small.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Int, PRNGKeyArray
 
 from neurho._jax.compiling import program
 from neurho._jax.parallel import collect
+from neurho._jax.scalars import Scalar
 from neurho.matrix_elements.estimation.estimators import CHUNK, estimate, lindblad_values
 from neurho.matrix_elements.generator import LabelMap
 from neurho.matrix_elements.networks import AbstractAnsatz
@@ -27,7 +26,7 @@ class PlainNorm(eqx.Module):
     chunk: int = eqx.field(static=True, default=CHUNK)
 
     def __call__(
-        self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
+        self, key: PRNGKeyArray, t: Scalar, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
     ) -> Estimate:
         """The estimate with its error; the chains of the run are read and not moved."""
         draw, _, _ = draw_samples(self.sampler, key, ansatz, chains)

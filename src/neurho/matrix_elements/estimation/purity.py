@@ -19,6 +19,7 @@ from neurho.matrix_elements.estimation.estimators import estimate
 from neurho.matrix_elements.networks import AbstractAnsatz
 from neurho.matrix_elements.sampling import Draw
 from neurho.observables import Estimate
+from neurho.observables.names import PURITY, RENYI2
 
 GROUP = 16
 """Chains that are paired with each other: larger groups give more pairs, smaller ones more independent blocks."""
@@ -87,7 +88,7 @@ def with_entropy(purity: Purity) -> dict[str, Estimate]:
     """`purity` and `renyi2` = -ln(purity) in nats, with errors to first order."""
     mean, error = (np.asarray(a) for a in purity.value)
     entropy = Estimate(mean=-np.log(mean), error=error / mean)
-    return {"purity": Estimate(mean=mean, error=error), "renyi2": entropy}
+    return {PURITY: Estimate(mean=mean, error=error), RENYI2: entropy}
 
 
 def missing_sentence(purity: Purity) -> str:

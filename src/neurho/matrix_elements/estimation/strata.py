@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from neurho.matrix_elements.sampling import Draw
+from neurho.observables.names import at
 
 CARRIES = 0.01
 """Share of the samples' weight, or of ||L rho||^2, from which on a part counts."""
@@ -65,7 +66,7 @@ def named_parts(sectors: Sectors, *, exact: bool) -> dict[str, np.ndarray]:
     """The numbers by name, as `share_raised`; exact sums have no effective samples."""
     kinds = [name for name in Parts._fields if not (exact and name == "ess")]
     return {
-        f"{name}_{division}": np.asarray(getattr(parts, name))
+        at(name, division): np.asarray(getattr(parts, name))
         for division, parts in zip(Sectors._fields, sectors, strict=True)
         for name in kinds
     }

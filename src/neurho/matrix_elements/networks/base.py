@@ -5,7 +5,8 @@ it gives an [`AbstractAmplitudes`][], which knows how to evaluate rho(x')/rho(x)
 """
 
 import abc
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -16,7 +17,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray, PyTree
 
 from neurho._jax.compiling import program
 from neurho._jax.normals import normal_arrays
-from neurho._types import brief, require
+from neurho._types import Record, brief, require
 from neurho.matrix_elements.generator import Side, all_labels, to_matrix
 from neurho.matrix_elements.networks.acceptance import AbstractModuli
 
@@ -174,7 +175,7 @@ class ReevaluatedModuli(AbstractModuli):
         return cache
 
 
-def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any]:
+def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Callable[[Array], Any]]:
     """The real parameters as one vector, and the function that puts a vector back: `ansatz = restore(vector)`.
 
     **Raises** `NeurhoError` for a complex array among the fields.
@@ -191,13 +192,26 @@ def parameters(ansatz: AbstractAnsatz) -> tuple[Float[Array, " parameters"], Any
 
 
 @jax.jit
-def _joined(leaves: Any) -> Array:
+def _joined(leaves: PyTree) -> Array:
     return ravel_pytree(leaves)[0]
 
 
 @jax.jit
-def _parted(vector: Array, like: Any) -> Any:
+def _parted(vector: Array, like: PyTree) -> PyTree:
     return ravel_pytree(like)[1](vector)
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """What holds a network: a prepared state, or the state of a run."""
+
+    @property
+    def ansatz(self) -> AbstractAnsatz:
+        """The network."""
+        ...
+
+
+Network: TypeAlias = AbstractAnsatz | Prepares
 
 
 def network_of(given: Any, name: str = "ansatz") -> AbstractAnsatz:
@@ -215,7 +229,7 @@ def network_of(given: Any, name: str = "ansatz") -> AbstractAnsatz:
     return found
 
 
-def as_key(key: Any, name: str = "key") -> PRNGKeyArray:
+def as_key(key: PRNGKeyArray | int, name: str = "key") -> PRNGKeyArray:
     """A random key: `jax.random.key(0)`, or 0 for short.
 
     **Raises** `NeurhoError` for what is neither a key nor a whole number >= 0.
@@ -231,13 +245,13 @@ def as_key(key: Any, name: str = "key") -> PRNGKeyArray:
     return given
 
 
-def random_leaves(key: PRNGKeyArray | int, scale: float, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+def random_leaves(key: PRNGKeyArray | int, scale: float, shapes: dict[str, tuple[int, ...]]) -> Record:
     """Normal numbers of standard deviation `scale` in arrays of these shapes."""
     drawn = normal_arrays(as_key(key), tuple(shapes.values()))
     return {name: jnp.asarray(scale * one) for name, one in zip(shapes, drawn, strict=True)}
 
 
-def parameter_count(ansatz: AbstractAnsatz) -> int:
+def parameter_count(ansatz: Network) -> int:
     """Number of real parameters.
 
     ```python
@@ -257,7 +271,7 @@ def log_amplitudes(ansatz: AbstractAnsatz, x: Int[Array, "samples sites"]) -> Co
     return jax.vmap(ansatz.log_amplitude)(x)
 
 
-def density_matrix(ansatz: AbstractAnsatz) -> np.ndarray:
+def density_matrix(ansatz: Network) -> np.ndarray:
     """The full density matrix `(d^sites, d^sites)`, trace one; for small systems.
 
     ```python

@@ -1,14 +1,12 @@
 """A group-equivariant convolutional network on labels (l, r): Hermitian and invariant, but not always positive."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import NeurhoError, require, require_whole
+from neurho._types import NeurhoError, Record, require, require_whole
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated, as_key, random_leaves
 from neurho.matrix_elements.networks.hidden_units import log_cosh, outside_is_zero
 from neurho.matrix_elements.networks.liouville import label_features
@@ -29,6 +27,14 @@ class GroupConvolution(AbstractAnsatz):
     where x~ = (r, l) and phi~ = (even, i odd). Moving x by a symmetry moves y, and the sum over g forgets it: rho is
     invariant, and Hermitian, for all parameters. Its populations are positive, its eigenvalues can be negative. The
     complex units let an amplitude pass through zero, which the exponential of a real network cannot.
+
+    ```python
+    import neurho
+
+    ring = neurho.chain(4, periodic=True)
+    network = neurho.networks.random_convolution(0, ring.translations, channels=2)
+    assert network.hermitian
+    ```
 
     **Attributes**
 
@@ -128,7 +134,7 @@ def random_convolution(
     require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
     (count, sites), features = np.shape(moves), local_dim**2 - 1
     layers, rest = jax.random.split(as_key(key))
-    deep: dict[str, Any] = random_leaves(
+    deep: Record = random_leaves(
         layers,
         1.0,
         {"first_weights": (channels, sites, features), "weights": (depth - 1, channels, channels, count)},

@@ -1,14 +1,12 @@
 """The Gram-Hadamard density operator: positive by construction, with a deep network on each side."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import require, require_whole
+from neurho._types import Record, require, require_whole
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated, as_key, random_leaves
 from neurho.matrix_elements.networks.hidden_units import outside_is_zero
 from neurho.matrix_elements.networks.rbm import level_features
@@ -28,6 +26,13 @@ class GramHadamard(AbstractAnsatz):
     Each Gram matrix is positive semidefinite, and so are entrywise products of such matrices (Schur). The NDM is the
     case without layers in which two chi are exponentials. For d > 2 each site has d-1 features in place of +-1 (see
     [`level_features`][neurho.matrix_elements.networks.rbm.level_features]).
+
+    ```python
+    import neurho
+
+    network = neurho.networks.random_gram(0, 2, width=2, factors=1)
+    assert network.hermitian
+    ```
 
     **Attributes** (`features` = sites (d-1), `seen` = features + width; the leading axis 2 is (re, im))
 
@@ -114,7 +119,7 @@ def random_gram(
     require(scale >= 0, "scale", "be >= 0", f"it is {scale}")
     features = sites * (local_dim - 1)
     seen, layers, rest = features + width, *jax.random.split(as_key(key))
-    deep: dict[str, Any] = random_leaves(
+    deep: Record = random_leaves(
         layers, 1.0, {"first_weights": (width, features), "weights": (depth - 1, width, width)}
     )
     shapes = {

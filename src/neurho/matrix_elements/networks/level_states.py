@@ -1,6 +1,6 @@
 """Product states of sites with any number of levels, inside the paper's ansatz."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from neurho._types import as_reals, require, require_whole
+from neurho._types import Numbers, as_reals, require, require_whole
 from neurho.matrix_elements.networks.rbm import RBM, level_features, random_rbm
 
 
@@ -26,7 +26,7 @@ class PreparedLevels(NamedTuple):
     overlap: float
 
 
-def level_amplitudes(populations: Any, sites: int, phases: Any = None) -> np.ndarray:
+def level_amplitudes(populations: Numbers, sites: int, phases: Numbers | None = None) -> np.ndarray:
     """psi_j(l) = sqrt(p_j(l)) exp(i phi_j(l)), `(sites, levels)`.
 
     ```python
@@ -60,13 +60,13 @@ def level_amplitudes(populations: Any, sites: int, phases: Any = None) -> np.nda
 
 
 def level_state(
-    key: PRNGKeyArray,
-    populations: Any,
+    key: PRNGKeyArray | int,
+    populations: Numbers,
     sites: int,
     *,
     hidden: int,
     mixing: int,
-    phases: Any = None,
+    phases: Numbers | None = None,
     noise: float = 0.01,
     tilt: float = 1e-3,
     mixed: bool = False,

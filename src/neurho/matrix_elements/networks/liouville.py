@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._types import brief, require, require_whole
-from neurho.matrix_elements.networks.base import AbstractAnsatz, network_of, random_leaves
+from neurho.matrix_elements.networks.base import AbstractAnsatz, Prepares, network_of, random_leaves
 from neurho.matrix_elements.networks.hidden_units import HiddenUnits, log_cosh, outside_is_zero
 from neurho.matrix_elements.networks.rbm import RBM, level_features, require_units
 from neurho.matrix_elements.networks.translated_rbm import TiedRBM, along_moves, filters_of, require_translations
@@ -51,6 +51,13 @@ class LiouvilleRBM(AbstractAnsatz):
     and, where `translations` are all those of a lattice (or all its symmetries), each unit stands with all its
     translations. Hermitian for all parameters, since phi(r, l) = phi(l, r)*, with populations rho(l, l) > 0;
     eigenvalues can be negative.
+
+    ```python
+    import neurho
+
+    network = neurho.networks.random_liouville(0, 2, hidden=2, mixing=2)
+    assert network.visible.shape == (2, 3)  # even, and two odd functions of each label
+    ```
 
     **Attributes** (`features` = d^2 - 1, `hidden`, `mixing`: units, or filters with translations)
 
@@ -134,7 +141,7 @@ class LiouvilleRBM(AbstractAnsatz):
 
 
 def random_liouville(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     sites: int,
     *,
     hidden: int,
@@ -183,7 +190,7 @@ def random_liouville(
     return LiouvilleRBM(**random_leaves(key, scale, shapes), translations=jnp.asarray(moves, dtype=jnp.int32), **fixed)
 
 
-def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
+def as_liouville(network: RBM | TiedRBM | Prepares) -> LiouvilleRBM:
     """The same density matrix: W.l = W.(even + odd)/2, and U.l + U*.r = Re U.even + i Im U.odd.
 
     ```python
@@ -196,11 +203,10 @@ def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
     assert np.allclose(neurho.networks.density_matrix(same), neurho.networks.density_matrix(network))
     ```
     """
-    given: Any = network_of(network, "network")
-    require(isinstance(given, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(given)}")
-    network = given
-    d, sites = network.local_dim, network.sites
-    tied = isinstance(network, TiedRBM)
+    found: Any = network_of(network, "network")
+    require(isinstance(found, RBM | TiedRBM), "network", "be an RBM", f"it is {brief(found)}")
+    d, sites = found.local_dim, found.sites
+    tied = isinstance(found, TiedRBM)
     even, odd = (table.shape[1] for table in label_features(d))
 
     def spread(of_even: Array, of_odd: Array) -> Array:
@@ -213,17 +219,17 @@ def as_liouville(network: RBM | TiedRBM) -> LiouvilleRBM:
     def split(weights: Array) -> Array:
         return weights.reshape(*weights.shape[:-1], weights.shape[-1] // (d - 1), d - 1)
 
-    w_re, w_im = split(network.hidden_filters if tied else network.hidden_weights) / 2
-    u_re, u_im = split(network.mixing_filters if tied else network.mixing_weights)
-    moves = network.translations if tied else jnp.arange(sites, dtype=jnp.int32)[None]
+    w_re, w_im = split(found.hidden_filters if tied else found.hidden_weights) / 2
+    u_re, u_im = split(found.mixing_filters if tied else found.mixing_weights)
+    moves = found.translations if tied else jnp.arange(sites, dtype=jnp.int32)[None]
     return LiouvilleRBM(
-        visible=spread(*split(network.visible)),
-        hidden_bias=network.hidden_bias,
+        visible=spread(*split(found.visible)),
+        hidden_bias=found.hidden_bias,
         hidden_weights=jnp.stack([spread(w_re, w_im), spread(w_im, -w_re)]),
-        mixing_bias=2 * network.mixing_bias,
+        mixing_bias=2 * found.mixing_bias,
         mixing_weights=spread(u_re, u_im),
         translations=moves,
         sites=sites,
         local_dim=d,
-        charge=network.charge,
+        charge=found.charge,
     )

@@ -8,12 +8,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int
+from jaxtyping import Array, Complex, Float, Int, PyTree
 
-from neurho._types import NeurhoError, NumericalError, require, require_whole
+from neurho._types import NeurhoError, NumericalError, T, require, require_whole
 from neurho.matrix_elements.generator import all_labels
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated, log_amplitudes, parameters
-from neurho.matrix_elements.networks.recipe import Recipe, require_logarithm, taken_apart
+from neurho.matrix_elements.networks.recipe import Module, Recipe, require_logarithm, taken_apart
 
 LOOKED_AT = 128
 """Configurations at which claims about a module are checked; as many again of the diagonal."""
@@ -27,6 +27,14 @@ NEAR = 1e-6
 
 class ModuleAnsatz(AbstractAnsatz):
     """log rho(l, r) = f(l, r) with a module f, made by [`from_module`][neurho.matrix_elements.networks.from_module].
+
+    ```python
+    import jax.numpy as jnp
+    import neurho
+
+    network = neurho.networks.from_module(lambda a, l, r: a @ (l + r), jnp.zeros(2), sites=2)
+    assert isinstance(network, neurho.networks.ModuleAnsatz) and network.spins
+    ```
 
     **Attributes**
 
@@ -59,8 +67,8 @@ class ModuleAnsatz(AbstractAnsatz):
 
 
 def from_module(
-    module: Any,
-    parameters: Any = None,
+    module: Module,
+    parameters: PyTree = None,
     *,
     sites: int,
     local_dim: int = 2,
@@ -178,11 +186,11 @@ def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return ~zeros & ((np.abs(size) > NEAR * (1 + np.abs(np.real(one)))) | (np.abs(turn - 1) > NEAR))
 
 
-def names_module(follow: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+def names_module(follow: Callable[..., Iterator[T]]) -> Callable[..., Iterator[T]]:
     """A generator `follow(method, state, ...)` whose `NumericalError`s name the modules in `state.ansatz`, if any."""
 
     @wraps(follow)
-    def named(method: Any, state: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+    def named(method: object, state: PyTree, *arguments: object, **options: object) -> Iterator[T]:
         try:
             yield from follow(method, state, *arguments, **options)
         except NumericalError as error:
@@ -195,7 +203,7 @@ def names_module(follow: Callable[..., Iterator[Any]]) -> Callable[..., Iterator
     return named
 
 
-def _has_recipe(part: Any) -> bool:
+def _has_recipe(part: object) -> bool:
     return isinstance(getattr(part, "recipe", None), Recipe)
 
 
@@ -204,7 +212,7 @@ def not_logarithms(values: np.ndarray) -> np.ndarray:
     return np.isnan(values) | (np.real(values) == np.inf)
 
 
-def as_network(given: Any, *, sites: int, local_dim: int, name: str) -> AbstractAnsatz:
+def as_network(given: Module, *, sites: int, local_dim: int, name: str) -> AbstractAnsatz:
     """What a maker of networks has returned, as a network: one as it is, a module, or (module, parameters).
 
     **Raises** `NeurhoError` if it is anything else, or lives on other sites.

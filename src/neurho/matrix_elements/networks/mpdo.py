@@ -21,6 +21,13 @@ class MPDO(AbstractAnsatz):
     psi(l) psi(r)* over all purifying levels k, hence Hermitian and positive semidefinite for all parameters. Sites are
     in the order of their numbers. A site costs `kraus bond^3`, or `kraus bond^5` around a ring.
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_mpdo(0, 2, bond=3)
+    assert network.tensors.shape == (2, 2, 2, 2, 3, 3)
+    ```
+
     **Attributes**
 
     - `tensors`: A, `(2, cells, d, kraus, bond, bond)`, the leading axis (re, im); one cell for each site, or a single

@@ -35,6 +35,13 @@ class NDM(AbstractAnsatz):
     Hermitian and positive semidefinite for all parameters. The leading axis 2 is (G, F), or (U, V) of the mixing part.
     For d > 2 each site has d-1 features in place of +-1, as in [`neurho.networks.RBM`][].
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_ndm(0, 2, hidden=2, mixing=2)
+    assert network.hidden_weights.shape == (2, 2, 2)
+    ```
+
     **Attributes** (`features` = sites (d-1), `hidden` = M, `mixing` = Mtilde)
 
     - `visible`: a, `(2, features)`.
@@ -195,7 +202,7 @@ class PoweredUnits(AbstractAmplitudes):
 
 
 def random_ndm(
-    key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float = 0.01, local_dim: int = 2
+    key: PRNGKeyArray | int, sites: int, *, hidden: int, mixing: int, scale: float = 0.01, local_dim: int = 2
 ) -> NDM:
     """An NDM whose parameters are normal numbers of standard deviation `scale`: close to |+x><+x| on every site.
 

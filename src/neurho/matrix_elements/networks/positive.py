@@ -1,17 +1,15 @@
 """Positive by construction: a Gram matrix of any amplitude network."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, Int
+from jaxtyping import Array, Complex, Float, Int, PyTree
 
-from neurho._types import require, require_whole
+from neurho._types import Record, require, require_whole
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated
 from neurho.matrix_elements.networks.module import looked_at, not_logarithms
-from neurho.matrix_elements.networks.recipe import Recipe, require_logarithm, taken_apart
+from neurho.matrix_elements.networks.recipe import Module, Recipe, require_logarithm, taken_apart
 from neurho.matrix_elements.networks.wrappers import log_sum
 
 
@@ -49,8 +47,8 @@ class Positive(AbstractAnsatz):
 
 
 def from_amplitude(
-    module: Any,
-    parameters: Any = None,
+    module: Module,
+    parameters: PyTree = None,
     *,
     sites: int,
     ancillas: int,
@@ -88,7 +86,7 @@ def from_amplitude(
     spins = local_dim == 2 if spins is None else spins
     require(not spins or local_dim == 2, "spins", "be False for more than two levels", f"local_dim is {local_dim}")
     recipe, found = taken_apart(module, parameters, name)
-    sizes: Any = {"sites": sites, "local_dim": local_dim, "spins": spins, "ancillas": ancillas}
+    sizes: Record = {"sites": sites, "local_dim": local_dim, "spins": spins, "ancillas": ancillas}
     network = Positive(parameters=found, recipe=recipe, **sizes)
     l = jnp.zeros(sites, float if spins else jnp.int32)
     require_logarithm(recipe, found, l, jnp.zeros((), int), of="phi_k(l)")

@@ -1,6 +1,6 @@
 """Product states inside the paper's ansatz, exactly, and what the added noise costs."""
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from neurho._jax.normals import normal_arrays
-from neurho._types import NeurhoError, as_reals, require, require_whole
+from neurho._types import NeurhoError, Numbers, Record, as_reals, require, require_whole
 from neurho.matrix_elements.networks.base import as_key
 from neurho.matrix_elements.networks.liouville import LiouvilleRBM
 from neurho.matrix_elements.networks.rbm import RBM, random_rbm
 from neurho.matrix_elements.networks.translated_rbm import TiedRBM, random_tied
 from neurho.matrix_elements.symmetry import Charge
-from neurho.model.lattice import Lattice, bloch_vectors
+from neurho.model.bloch import bloch_vectors
+from neurho.model.lattice import Lattice
 
 Network = TypeVar("Network", RBM, TiedRBM)
 
@@ -38,8 +39,8 @@ class Prepared(NamedTuple, Generic[Network]):
 
 
 def product_state(
-    key: PRNGKeyArray,
-    bloch: Any,
+    key: PRNGKeyArray | int,
+    bloch: str | Numbers,
     sites: int | Lattice,
     *,
     hidden: int,
@@ -108,7 +109,7 @@ def product_state(
             f"Argument `mixing` must be at least {sites}, the number of sites, for a mixed product state (|r| < 1), "
             f"but it is {mixing}."
         )
-    sizes: Any = {"hidden": hidden, "mixing": mixing, "charge": charge}
+    sizes: Record = {"hidden": hidden, "mixing": mixing, "charge": charge}
     zero = random_rbm(key, sites, scale=0.0, **sizes)
     weights = np.zeros((2, mixing, sites))
     weights[1, np.arange(min(mixing, sites)), np.arange(min(mixing, sites))] = theta[:mixing]
@@ -127,8 +128,8 @@ def product_state(
 
 
 def uniform_product_state(
-    key: PRNGKeyArray,
-    bloch: Any,
+    key: PRNGKeyArray | int,
+    bloch: str | Numbers,
     translations: np.ndarray,
     *,
     hidden: int,
@@ -173,7 +174,7 @@ def uniform_product_state(
         "be the same on all sites for a translation-invariant network",
         f"its components differ by up to {spread:.3g}",
     )
-    sizes: Any = {"hidden": hidden, "mixing": mixing, "charge": charge}
+    sizes: Record = {"hidden": hidden, "mixing": mixing, "charge": charge}
     zero = random_tied(key, translations, scale=0.0, **sizes)
     plain = product_state(key, bloch, sites, hidden=0, mixing=mixing, noise=0.0, tilt=tilt, charge=charge)
     where = lambda r: (r.visible, r.mixing_filters)  # noqa: E731
@@ -189,7 +190,7 @@ def uniform_product_state(
 
 
 def disturbed(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     network: TiedRBM,
     noise: float,
     *,
@@ -206,7 +207,7 @@ def disturbed(
 
 
 def disturbed_liouville(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     network: LiouvilleRBM,
     noise: float,
     *,
@@ -216,7 +217,7 @@ def disturbed_liouville(
     """The same for a machine on labels; without translations its units have places spread evenly over the sites."""
     require(noise >= 0, "noise", "be >= 0", f"it is {noise}")
 
-    def envelope(units: int) -> Any:
+    def envelope(units: int) -> float | np.ndarray:
         places = np.zeros(units, dtype=int) if network.tied else _places(units, network.sites)
         return 1.0 if reach is None else _envelope(reach, distances, network.sites, places)[..., None]
 

@@ -1,14 +1,12 @@
 """The paper's ansatz: a complex restricted Boltzmann machine, Hermitian and positive by construction."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
-from neurho._types import require, require_whole
+from neurho._types import Record, require, require_whole
 from neurho.matrix_elements.networks.base import AbstractAnsatz, random_leaves
 from neurho.matrix_elements.networks.hidden_units import HiddenUnits, log_cosh, outside_is_zero
 from neurho.matrix_elements.symmetry import Charge
@@ -30,6 +28,13 @@ class RBM(AbstractAnsatz):
     Hermitian and positive semidefinite for all parameters. The leading axis 2 of complex parameters is (re, im). For
     d > 2 each site has d-1 features in place of +-1 (see
     [`level_features`][neurho.matrix_elements.networks.rbm.level_features]).
+
+    ```python
+    import neurho
+
+    network = neurho.networks.random_rbm(0, 2, hidden=2, mixing=2)
+    assert network.visible.shape == (2, 2) and network.mixing_bias.shape == (2,)
+    ```
 
     **Attributes** (`features` = sites (d-1), `hidden` = M, `mixing` = Mtilde)
 
@@ -88,7 +93,7 @@ class RBM(AbstractAnsatz):
 
 
 def random_rbm(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     sites: int,
     *,
     hidden: int,
@@ -118,15 +123,15 @@ def random_rbm(
     return RBM(**leaves, sites=sites, local_dim=local_dim, charge=charge)
 
 
-def require_units(**units: Any) -> None:
+def require_units(**units: object) -> None:
     """Check numbers of hidden units."""
     for name, count in units.items():
         require_whole(count, name)
 
 
 def normal_leaves(
-    key: PRNGKeyArray, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int
-) -> dict[str, Any]:
+    key: PRNGKeyArray | int, sites: int, *, hidden: int, mixing: int, scale: float, local_dim: int
+) -> Record:
     """Normal numbers of standard deviation `scale` in the shapes that the RBM and the NDM share."""
     require_units(hidden=hidden, mixing=mixing)
     require_whole(sites, "sites", 1)

@@ -1,20 +1,25 @@
 """Modules of equinox and flax, and plain functions, as real parameters and a recipe that puts them together again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jax.tree_util import KeyPath
+from jaxtyping import Array, Complex, Float, PyTree
 
 from neurho._types import NeurhoError, brief, require
 
 TRAINED = "params"
 """The part of the variables of a flax module that is trained."""
+
+
+Module: TypeAlias = Any
+"""A module of equinox or flax, or a function: what can be called, with parameters in it or beside it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +33,13 @@ class Recipe:
     """
 
     name: str
-    call: Callable[..., Any]
-    tree: Any
+    call: Callable[..., PyTree]
+    tree: PyTree
     names: tuple[str | None, ...]
-    fixed: tuple[Any, ...]
+    fixed: tuple[PyTree, ...]
     complex: frozenset[str]
 
-    def assembled(self, parameters: dict[str, Array]) -> Any:
+    def assembled(self, parameters: dict[str, Array]) -> Module:
         """The module with these parameters."""
         rest = iter(self.fixed)
         leaves = [next(rest) if name is None else self._leaf(name, parameters[name]) for name in self.names]
@@ -43,7 +48,7 @@ class Recipe:
     def _leaf(self, name: str, value: Array) -> Array:
         return jax.lax.complex(value[0], value[1]) if name in self.complex else value
 
-    def raw(self, parameters: dict[str, Array], *x: Array) -> Any:
+    def raw(self, parameters: dict[str, Array], *x: Array) -> PyTree:
         """What the module itself returns."""
         return self.call(self.assembled(parameters), *x)
 
@@ -61,7 +66,7 @@ class Recipe:
         return value.astype(complex)
 
     @cached_property
-    def _content(self) -> Any:
+    def _content(self) -> Hashable:
         """What equal recipes share; the recipe itself where its parts cannot be compared."""
         content = (self.name, self.call, self.tree, self.names, self.complex, tuple(map(_token, self.fixed)))
         try:
@@ -77,7 +82,7 @@ class Recipe:
         return isinstance(other, Recipe) and self._content == other._content
 
 
-def _token(leaf: Any) -> Any:
+def _token(leaf: PyTree) -> tuple[object, ...]:
     """What tells a fixed leaf apart from others."""
     if not eqx.is_array(leaf):
         return type(leaf), leaf
@@ -85,7 +90,9 @@ def _token(leaf: Any) -> Any:
     return leaf.shape, str(leaf.dtype), np.asarray(data).tobytes()
 
 
-def taken_apart(module: Any, parameters: Any = None, name: str = "") -> tuple[Recipe, dict[str, Float[Array, "..."]]]:
+def taken_apart(
+    module: Module, parameters: PyTree = None, name: str = ""
+) -> tuple[Recipe, dict[str, Float[Array, "..."]]]:
     """The recipe of a module, and its parameters as real arrays in double precision, by name.
 
     **Arguments**
@@ -115,7 +122,9 @@ def taken_apart(module: Any, parameters: Any = None, name: str = "") -> tuple[Re
     return recipe, {label: _real(leaf) for label, leaf in found.items()}
 
 
-def _kind_of(module: Any, parameters: Any, name: str) -> tuple[Callable[..., Any], Any, Callable[[Any, Any], bool]]:
+def _kind_of(
+    module: Module, parameters: PyTree, name: str
+) -> tuple[Callable[..., PyTree], PyTree, Callable[[KeyPath, PyTree], bool]]:
     """How to call, the pytree of everything, and which of its leaves are parameters."""
     if _is_of(module, "flax.linen.module"):
         good = hasattr(parameters, "keys") and TRAINED in parameters
@@ -138,52 +147,52 @@ def _kind_of(module: Any, parameters: Any, name: str) -> tuple[Callable[..., Any
     return module, parameters, lambda path, leaf: True
 
 
-def _called(module: Any, *x: Array) -> Any:
+def _called(module: Module, *x: Array) -> PyTree:
     return module(*x)
 
 
 @dataclass(frozen=True)
 class _Linen:
-    module: Any
+    module: Module
 
-    def __call__(self, variables: Any, *x: Array) -> Any:
+    def __call__(self, variables: PyTree, *x: Array) -> PyTree:
         return self.module.apply(variables, *x)
 
 
 @dataclass(frozen=True)
 class _Nnx:
-    merge: Callable[..., Any]
-    definition: Any
+    merge: Callable[..., PyTree]
+    definition: PyTree
 
-    def __call__(self, whole: Any, *x: Array) -> Any:
+    def __call__(self, whole: PyTree, *x: Array) -> PyTree:
         return self.merge(self.definition, whole[TRAINED], whole["rest"])(*x)
 
 
-def _require_alone(parameters: Any, name: str) -> None:
+def _require_alone(parameters: PyTree, name: str) -> None:
     must = "be left out for a module that has its own"
     require(parameters is None, "parameters", must, f"`{name}` is given with {brief(parameters)}")
 
 
-def _is_of(module: Any, where: str) -> bool:
+def _is_of(module: Module, where: str) -> bool:
     """Whether this is an instance of the class Module of a library, which need not be there."""
     return any((kind.__module__, kind.__name__) == (where, "Module") for kind in type(module).__mro__)
 
 
-def _name_of(module: Any) -> str:
+def _name_of(module: Module) -> str:
     return getattr(module, "__name__", "") or type(module).__name__
 
 
-def _first(path: Any) -> str:
+def _first(path: KeyPath) -> str:
     return jax.tree_util.keystr(path[:1], simple=True)
 
 
-def _label(path: Any) -> str:
+def _label(path: KeyPath) -> str:
     """The name of a leaf, as in `layers.0.weight`."""
     label = jax.tree_util.keystr(path, simple=True, separator=".")
     return label.removeprefix(f"{TRAINED}.") or "value"
 
 
-def _checked(leaf: Any, label: str, name: str) -> Array:
+def _checked(leaf: PyTree, label: str, name: str) -> Array:
     """A parameter, if it is an array of finite real or complex numbers."""
     dtype = getattr(leaf, "dtype", None)
     numeric = dtype is not None and eqx.is_array(leaf) and jnp.issubdtype(dtype, jnp.inexact)
@@ -195,7 +204,7 @@ def _checked(leaf: Any, label: str, name: str) -> Array:
     return leaf
 
 
-def _real(leaf: Any) -> Float[Array, "..."]:
+def _real(leaf: PyTree) -> Float[Array, "..."]:
     """An array in double precision; a complex one as its real and imaginary part."""
     array = np.asarray(leaf)
     parts = np.stack([np.real(array), np.imag(array)]) if np.iscomplexobj(array) else array
@@ -216,13 +225,13 @@ def require_logarithm(recipe: Recipe, parameters: dict[str, Array], *x: Array, o
     require(_is_logarithm(found), "module", must, f"`{recipe.name}` returns {_returned(found)}")
 
 
-def _is_logarithm(value: Any) -> bool:
+def _is_logarithm(value: PyTree) -> bool:
     """Whether this is one real or complex number, or (re, im)."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", np.dtype(object))
     number = shape == () and jnp.issubdtype(dtype, jnp.inexact)
     return number or (shape == (2,) and jnp.issubdtype(dtype, jnp.floating))
 
 
-def _returned(value: Any) -> str:
+def _returned(value: PyTree) -> str:
     shape = getattr(value, "shape", None)
     return brief(value) if shape is None else f"an array of shape {shape} and type {value.dtype}"

@@ -1,14 +1,12 @@
 """The exact ansatz: one complex number for every entry of rho. For small systems, as an oracle."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
-from neurho._types import NeurhoError, require, require_whole
+from neurho._types import NeurhoError, Numbers, require, require_whole
 from neurho.matrix_elements.generator import place_values, to_table
 from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated
 
@@ -52,7 +50,7 @@ class Table(AbstractAnsatz):
         return Reevaluated(self)
 
 
-def table_from_matrix(rho: Any, *, sites: int, local_dim: int = 2, floor: float = FLOOR) -> Table:
+def table_from_matrix(rho: Numbers, *, sites: int, local_dim: int = 2, floor: float = FLOOR) -> Table:
     """The table of a density matrix `(d^sites, d^sites)`; entries below `floor` times the largest are raised to it.
 
     ```python
@@ -74,7 +72,7 @@ def table_from_matrix(rho: Any, *, sites: int, local_dim: int = 2, floor: float 
         f"it gives {count}",
     )
     require_whole(sites, "sites", 1)
-    rho = rho.full() if hasattr(rho, "full") else rho  # of QuTiP
+    rho = getattr(rho, "full", lambda: rho)()  # of QuTiP
     side = local_dim**sites
     require(np.shape(rho) == (side, side), "rho", f"have shape ({side}, {side})", f"its shape is {np.shape(rho)}")
     entries = to_table(rho, sites, local_dim)

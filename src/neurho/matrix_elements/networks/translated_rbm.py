@@ -24,6 +24,14 @@ class TiedRBM(AbstractAnsatz):
     times fewer parameters. Filters are written around site 0. The leading axis 2 of complex parameters is (re, im).
     With the point group of the lattice g goes through the products of translations with rotations and reflections.
 
+    ```python
+    import neurho
+
+    ring = neurho.chain(4, periodic=True)
+    network = neurho.networks.random_tied(0, ring.translations, hidden=4, mixing=4)
+    assert network.sites == 4
+    ```
+
     **Attributes** (`features` = sites (d-1))
 
     - `visible`: a, `(2, d-1)`.
@@ -138,7 +146,7 @@ def require_translations(translations: np.ndarray) -> None:
 
 
 def random_tied(
-    key: PRNGKeyArray,
+    key: PRNGKeyArray | int,
     translations: np.ndarray,
     *,
     hidden: int,

@@ -4,16 +4,14 @@ Parameters are those of the network within.
 All evaluate log rho again for every ratio, as often as they have terms.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Int
 
-from neurho._types import NeurhoError, require
-from neurho.matrix_elements.networks.base import AbstractAnsatz, Reevaluated, network_of
+from neurho._types import NeurhoError, Numbers, require
+from neurho.matrix_elements.networks.base import AbstractAnsatz, Network, Reevaluated, network_of
 from neurho.matrix_elements.symmetry import Charge
 from neurho.model.lattice import Lattice
 
@@ -57,7 +55,7 @@ class Hermitian(AbstractAnsatz):
     local_dim: int = eqx.field(static=True)
     hermitian: bool = eqx.field(static=True, default=True)
 
-    def __init__(self, ansatz: Any) -> None:
+    def __init__(self, ansatz: Network) -> None:
         self.ansatz = network_of(ansatz)
         self.sites, self.local_dim, self.hermitian = self.ansatz.sites, self.ansatz.local_dim, True
 
@@ -81,6 +79,14 @@ class Symmetrised(AbstractAnsatz):
     [`translated`][neurho.matrix_elements.networks.translated] and
     [`with_point_group`][neurho.matrix_elements.networks.with_point_group].
 
+    ```python
+    import neurho
+
+    network = neurho.networks.random_rbm(0, 3, hidden=2, mixing=2)
+    mean = neurho.networks.Symmetrised(network, neurho.chain(3, periodic=True).translations)
+    assert mean.moves.shape == (3, 3)
+    ```
+
     - `moves`: `(moves, sites)`, as `Lattice.translations` and `Lattice.symmetries`; a group.
     """
 
@@ -91,7 +97,7 @@ class Symmetrised(AbstractAnsatz):
     hermitian: bool = eqx.field(static=True)
     logarithms: bool = eqx.field(static=True)
 
-    def __init__(self, ansatz: Any, moves: Any, *, logarithms: bool = False) -> None:
+    def __init__(self, ansatz: Network, moves: Numbers, *, logarithms: bool = False) -> None:
         self.ansatz = network_of(ansatz)
         self.sites, self.local_dim = self.ansatz.sites, self.ansatz.local_dim
         self.hermitian, self.logarithms = self.ansatz.hermitian, logarithms
@@ -107,7 +113,7 @@ class Symmetrised(AbstractAnsatz):
         return Reevaluated(self)
 
 
-def translated(ansatz: Any, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
+def translated(ansatz: Network, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
     """The mean of a network over the translations of a periodic lattice.
 
     ```python
@@ -122,7 +128,7 @@ def translated(ansatz: Any, lattice: Lattice, *, logarithms: bool = False) -> Sy
     return Symmetrised(ansatz, _lattice(lattice).translations, logarithms=logarithms)
 
 
-def with_point_group(ansatz: Any, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
+def with_point_group(ansatz: Network, lattice: Lattice, *, logarithms: bool = False) -> Symmetrised:
     """The mean of a network over translations, rotations and reflections of a periodic lattice.
 
     ```python
@@ -137,12 +143,12 @@ def with_point_group(ansatz: Any, lattice: Lattice, *, logarithms: bool = False)
     return Symmetrised(ansatz, _lattice(lattice).symmetries, logarithms=logarithms)
 
 
-def _lattice(given: Any) -> Lattice:
+def _lattice(given: Lattice) -> Lattice:
     require(isinstance(given, Lattice), "lattice", "be a Lattice, as chain(4, periodic=True) gives", f"it is {given!r}")
     return given
 
 
-def _group_of(moves: Any, sites: int) -> np.ndarray:
+def _group_of(moves: Numbers, sites: int) -> np.ndarray:
     """Moves of the sites, if they are a group."""
     array = np.asarray(moves)
     good = (
@@ -161,6 +167,14 @@ class InSector(AbstractAnsatz):
     A `charge` of rows alone, such as `strong_charge(generator)` gives, keeps (l, r) where l and r both have the charge
     `sector`; one that compares rows and columns, `number()` or `parity()`, those where they have the same. Elsewhere
     rho is smaller by exp(-300).
+
+    ```python
+    import neurho
+    from neurho.matrix_elements.symmetry import parity
+
+    network = neurho.networks.random_rbm(0, 3, hidden=2, mixing=2)
+    assert neurho.networks.InSector(network, parity(2)).sites == 3
+    ```
     """
 
     ansatz: AbstractAnsatz
@@ -170,7 +184,7 @@ class InSector(AbstractAnsatz):
     local_dim: int = eqx.field(static=True)
     hermitian: bool = eqx.field(static=True)
 
-    def __init__(self, ansatz: Any, charge: Charge, sector: int = 0) -> None:
+    def __init__(self, ansatz: Network, charge: Charge, sector: int = 0) -> None:
         self.ansatz, self.charge, self.sector = network_of(ansatz), charge, int(sector)
         self.sites, self.local_dim, self.hermitian = self.ansatz.sites, self.ansatz.local_dim, self.ansatz.hermitian
         self._check()

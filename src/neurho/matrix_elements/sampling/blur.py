@@ -10,13 +10,11 @@ probability q by the result of one random move. With symmetric moves of probabil
 and averages over |rho|^2 take the weights |rho(x)|^2/p~(x). (Cf. arXiv:2305.14294.)
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 from neurho._jax.parallel import map_samples
 from neurho._types import require
@@ -98,7 +96,7 @@ class Blurred(AbstractSampler):
         return moved
 
     def _neighbours(
-        self, amplitudes: AbstractAmplitudes, tables: list[Any], x: Int[Array, " sites"]
+        self, amplitudes: AbstractAmplitudes, tables: list[PyTree], x: Int[Array, " sites"]
     ) -> Float[Array, ""]:
         """sum_m P_m |rho(x_m)/rho(x)|^beta."""
         cache, total = amplitudes.cache(x), jnp.zeros(())

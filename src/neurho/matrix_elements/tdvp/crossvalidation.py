@@ -10,7 +10,7 @@ and f of all samples are their weighted means. The residual is flat around its m
 longer, and a flow less accurate. So the largest ridge is taken that comes within a tenth of the minimum.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,6 +19,7 @@ import jax.scipy.linalg as jsl
 from jaxtyping import Array, Float
 
 from neurho._jax.parallel import sum_samples
+from neurho._jax.scalars import Scalar
 from neurho._types import require
 from neurho.matrix_elements.networks import log_derivatives
 from neurho.matrix_elements.tdvp.metric import AbstractMetric, Metric, symmetric, upper_product
@@ -114,7 +115,7 @@ def _scores(seen: Normal, held_back: Normal, ridges: Float[Array, " ridges"]) ->
     return jnp.sum(v * (held_back.matrix @ v), axis=0) - 2 * held_back.force @ v
 
 
-def _largest(lost: Float[Array, " ridges"], ridges: Float[Array, " ridges"], factor: Any) -> Float[Array, ""]:
+def _largest(lost: Float[Array, " ridges"], ridges: Float[Array, " ridges"], factor: Scalar) -> Float[Array, ""]:
     """The largest ridge with at most `factor` times the smallest residual.
 
     Interpolated: a velocity that jumped from one value of the grid to the next would look like an error of integration.

@@ -3,7 +3,7 @@
 rho_alpha(t):   S(alpha) d alpha/dt = f(alpha)            Hartmann & Carleo, PRL 122, 250502, Eqs. 3-11
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,6 +13,7 @@ from jaxtyping import Array, Complex, Float, Int, PRNGKeyArray
 
 from neurho._jax.compiling import program, rehearse
 from neurho._jax.parallel import collect
+from neurho._jax.scalars import Scalar
 from neurho.matrix_elements.estimation.depolarised import Depolarised
 from neurho.matrix_elements.estimation.estimators import CHUNK, convergence, estimate, fixed_values, lindblad_values
 from neurho.matrix_elements.estimation.strata import Sectors, sectors_of
@@ -63,7 +64,7 @@ def certificate_of(
 
 
 def rehearse_local(
-    generator: LabelMap, sampler: AbstractSampler, t: Any, ansatz: AbstractAnsatz, draw: Draw, chunk: int
+    generator: LabelMap, sampler: AbstractSampler, t: Scalar, ansatz: AbstractAnsatz, draw: Draw, chunk: int
 ) -> Complex[Array, "draws chains"]:
     """Have the programs of L_loc and its certificate compiled for samples like `draw`; zeros in place of L_loc."""
     local = jax.device_put(np.zeros(draw.weight.shape, dtype=complex))
@@ -117,7 +118,7 @@ class TDVP(eqx.Module):
     def __call__(
         self,
         key: PRNGKeyArray,
-        t: Any,
+        t: Scalar,
         ansatz: AbstractAnsatz,
         chains: Int[Array, "chains sites"],
         guess: Float[Array, " parameters"] | None = None,
@@ -139,7 +140,7 @@ class TDVP(eqx.Module):
             ridge=solution.ridge,
         )
 
-    def rehearse(self, t: Any, ansatz: AbstractAnsatz) -> None:
+    def rehearse(self, t: Scalar, ansatz: AbstractAnsatz) -> None:
         """Have the programs of a right-hand side compiled that come after the samples."""
         if (draw := blank_draw(self.sampler)) is None:
             return
@@ -147,7 +148,7 @@ class TDVP(eqx.Module):
         rehearse(TDVP._solve, self, ansatz, draw, local, jax.device_put(np.zeros(parameter_count(ansatz))))
 
     def assemble(
-        self, t: Any, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
+        self, t: Scalar, ansatz: AbstractAnsatz, draw: Draw, guess: Float[Array, " parameters"] | None = None
     ) -> tuple[AbstractMetric, Certificate]:
         """The least-squares problem of one set of samples, and their certificate (its acceptance is not known here)."""
         local, certificate = self._estimate(t, ansatz, draw)
@@ -181,14 +182,14 @@ class TDVP(eqx.Module):
         )
 
     def certify(
-        self, key: PRNGKeyArray, t: Any, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
+        self, key: PRNGKeyArray, t: Scalar, ansatz: AbstractAnsatz, chains: Int[Array, "chains sites"]
     ) -> Certificate:
         """Only the certificate of a state."""
         draw, _, info = draw_samples(self.sampler, key, ansatz, chains)
         return self._estimate(t, ansatz, draw)[1]._replace(acceptance=info.acceptance)
 
     def _estimate(
-        self, t: Any, ansatz: AbstractAnsatz, draw: Draw
+        self, t: Scalar, ansatz: AbstractAnsatz, draw: Draw
     ) -> tuple[Complex[Array, "draws chains"], Certificate]:
         """Local values of the Lindbladian and what they say."""
         x = draw.x.reshape(-1, draw.x.shape[-1])

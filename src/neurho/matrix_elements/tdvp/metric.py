@@ -14,11 +14,12 @@ parameters^2 + chunk x parameters, or only applied to vectors, by derivatives of
 import abc
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, Self
+from typing import Self
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Complex, Float, Int
 
 from neurho._jax.compiling import program
@@ -282,7 +283,7 @@ def _log_amplitudes(
     return lambda vector: _stack(jax.vmap(restore(vector).log_amplitude)(x))
 
 
-def _cast(ansatz: AbstractAnsatz, kind: Any) -> AbstractAnsatz:
+def _cast(ansatz: AbstractAnsatz, kind: DTypeLike) -> AbstractAnsatz:
     """The same network with parameters of another precision."""
     return jax.tree.map(lambda a: a.astype(kind) if eqx.is_inexact_array(a) else a, ansatz)
 

@@ -9,12 +9,12 @@ costs a small Cholesky factor once and a product with m samples each time.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 
 from neurho._jax.parallel import collect, spread
+from neurho._jax.scalars import Scalar
 from neurho.matrix_elements.tdvp.metric import AbstractMetric, Metric, Vector
 
 MOST = 192
@@ -28,7 +28,7 @@ LEAST = 512
 
 
 def subsampled(
-    metric: AbstractMetric, shift: Any, *, count: int | None = None, single: bool = False
+    metric: AbstractMetric, shift: Scalar, *, count: int | None = None, single: bool = False
 ) -> Callable[[Vector], Vector]:
     """The map r -> M^-1 r with `count` samples; the identity for exact sums, of which no few say what all do."""
     if count is None:

@@ -5,12 +5,11 @@ told apart, and such a table cannot be read back.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError
+from neurho._types import Coefficient, Keys, NeurhoError, Record
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Jump, Lindbladian, LocalTerm, Operator
 
@@ -35,23 +34,23 @@ def digest_until(end: float) -> Digest:
     return digest
 
 
-def terms_of(operator: Operator, digest: Digest) -> list[dict[str, Any]]:
+def terms_of(operator: Operator, digest: Digest) -> list[Record]:
     """An operator as a list of tables with `sites`, `entries` and, where it depends on time, `function`."""
     found = []
     for term in operator.terms:
-        table: dict[str, Any] = {"sites": list(map(int, term.sites)), "entries": entries_of(term.matrix)}
+        table: Record = {"sites": list(map(int, term.sites)), "entries": entries_of(term.matrix)}
         found.append(table if term.coefficient is None else table | {"function": digest(term.coefficient)})
     return found
 
 
-def entries_of(matrix: np.ndarray) -> list[list[Any]]:
+def entries_of(matrix: np.ndarray) -> list[list[float]]:
     """The entries of a matrix that are not zero, each `[row, column, real part, imaginary part]`."""
     matrix = np.asarray(matrix, dtype=complex)
     values = ((int(a), int(b), complex(matrix[a, b])) for a, b in np.argwhere(matrix != 0))
     return [[row, column, value.real, value.imag] for row, column, value in values]
 
 
-def model_of(lindbladian: Lindbladian, digest: Digest) -> dict[str, Any]:
+def model_of(lindbladian: Lindbladian, digest: Digest) -> Record:
     """The table [model] of a Lindbladian, of kind "matrices"."""
     jumps = []
     for jump in lindbladian.jumps:
@@ -61,7 +60,7 @@ def model_of(lindbladian: Lindbladian, digest: Digest) -> dict[str, Any]:
     return {"kind": "matrices", "local_dim": lindbladian.local_dim, "hamiltonian": hamiltonian, "jumps": jumps}
 
 
-def matrix_from(entries: Sequence[Sequence[Any]], size: int) -> np.ndarray:
+def matrix_from(entries: Sequence[Sequence[float]], size: int) -> np.ndarray:
     """A matrix `(size, size)` from its entries.
 
     **Raises** `NeurhoError` for an entry outside.
@@ -70,11 +69,11 @@ def matrix_from(entries: Sequence[Sequence[Any]], size: int) -> np.ndarray:
     for row, column, real, imaginary in entries:
         if max(row, column) >= size:
             raise NeurhoError(f"Key `entries` must have rows and columns below {size}, but it has {[row, column]}.")
-        matrix[row, column] = complex(real, imaginary)
+        matrix[int(row), int(column)] = complex(real, imaginary)
     return matrix
 
 
-def operator_from(terms: Sequence[Mapping[str, Any]], local_dim: int) -> Operator:
+def operator_from(terms: Sequence[Keys], local_dim: int) -> Operator:
     """An operator from its tables.
 
     **Raises** `NeurhoError` for an entry outside its sites, sites that do not increase, and a function of time.
@@ -91,7 +90,7 @@ def operator_from(terms: Sequence[Mapping[str, Any]], local_dim: int) -> Operato
 
 
 def lindbladian_from(
-    lattice: Lattice, *, hamiltonian: Sequence[Any] = (), jumps: Sequence[Any] = (), local_dim: int = 2
+    lattice: Lattice, *, hamiltonian: Sequence[Keys] = (), jumps: Sequence[Keys] = (), local_dim: int = 2
 ) -> Lindbladian:
     """A Lindbladian from the table [model] of kind "matrices".
 

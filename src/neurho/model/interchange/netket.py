@@ -21,6 +21,15 @@ def from_netket(operator: Any, lattice: Lattice | None = None) -> Operator | Lin
     - Matrices are taken by index. Index 0 is up in NetKet (`sigmaz` is diag(1, -1), `sigmam` is |1><0|), whether its
       configurations call that state +1 or, with `inverted_ordering=True`, -1; so it is here. Sites of a `Spin(s)` are
       levels m = s, s-1, ..., -s, those of a `Fock(n)` have index = number of bosons.
+    ```python
+    import netket as nk  # which neurho does not need; `make netket` runs this
+    import neurho
+
+    spins = nk.hilbert.Spin(0.5, 2)
+    pair = nk.operator.spin.sigmaz(spins, 0) @ nk.operator.spin.sigmaz(spins, 1)
+    assert neurho.interchange.from_netket(pair).support == (0, 1)
+    ```
+
     - `sigmax`, ... of a `Spin(s)` have eigenvalues 2m: Pauli matrices for s = 1/2, twice the spin operators otherwise.
     - Rates are part of the jump operators: L = -i[H, .] + sum_j (c_j rho c_j^+ - {c_j^+ c_j, rho}/2), so every jump has
       rate 1 here, c_j with its sqrt(gamma_j) (NetKet's docstring omits the 1/2; its matrix has it).
@@ -72,6 +81,6 @@ def _operator(operator: Any, name: str) -> Operator:
     return total.merged()
 
 
-def _kinds(value: Any) -> set[str]:
+def _kinds(value: object) -> set[str]:
     """Names of the NetKet classes that a value is an instance of; none for a stranger."""
     return {kind.__name__ for kind in type(value).__mro__ if kind.__module__.partition(".")[0] == "netket"}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ MAX_ENTRIES = 2**24
 """Largest number of entries d^(2N) of an operator that is taken apart into local terms."""
 
 
-def operator_to_qutip(operator: Operator, sites: int, t: float = 0.0) -> Any:
+def operator_to_qutip(operator: Operator, sites: int, t: float = 0.0) -> qutip.Qobj:
     """The `qutip.Qobj` of an operator on `sites` sites at time `t`, with dims [[d]*sites, [d]*sites]; site 0 first.
 
     ```python
@@ -37,7 +36,7 @@ def operator_to_qutip(operator: Operator, sites: int, t: float = 0.0) -> Any:
     return qutip.Qobj(operator.to_sparse(sites, t).tocsr(), dims=dims)
 
 
-def to_qutip(lindbladian: Lindbladian, t: float | None = None) -> tuple[Any, list[Any]]:
+def to_qutip(lindbladian: Lindbladian, t: float | None = None) -> tuple[qutip.Qobj, list[qutip.Qobj]]:
     """H and the list of sqrt(gamma_j) c_j as `qutip.Qobj`, ready for `qutip.mesolve` or `qutip.steadystate`.
 
     ```python
@@ -69,7 +68,7 @@ def to_qutip(lindbladian: Lindbladian, t: float | None = None) -> tuple[Any, lis
     return operator_to_qutip(lindbladian.hamiltonian, sites, time), jumps
 
 
-def operator_from_qutip(qobj: Any) -> Operator:
+def operator_from_qutip(qobj: qutip.Qobj) -> Operator:
     """The sum of local terms of a `qutip.Qobj`, X = sum_A X_A over sets of sites A.
 
     X is expanded in products of an orthonormal one-site basis that holds the identity; X_A gathers the products that
@@ -114,7 +113,9 @@ def operator_from_qutip(qobj: Any) -> Operator:
     return Operator(local, tuple(terms))
 
 
-def from_qutip(hamiltonian: Any, c_ops: Sequence[Any] = (), lattice: Lattice | None = None) -> Lindbladian:
+def from_qutip(
+    hamiltonian: qutip.Qobj, c_ops: Sequence[qutip.Qobj] = (), lattice: Lattice | None = None
+) -> Lindbladian:
     """A Lindbladian from a Hamiltonian and collapse operators (all rates 1: they are part of the operators in QuTiP).
 
     ```python

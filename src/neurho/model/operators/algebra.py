@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from numbers import Number
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
 
-from neurho._types import Coefficient, as_matrix, require, require_sites
+from neurho._types import Coefficient, Numbers, as_matrix, require, require_sites
 from neurho.model.operators.coefficients import Conjugate, product, require_function, value_at
 from neurho.model.operators.hermitian import broken, conditions_of
 from neurho.model.operators.printing import as_text
@@ -161,11 +160,11 @@ class Operator:
         return Operator(self.local_dim, tuple(terms))
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     """Whether a value is one number: Python's, NumPy's, JAX's."""
     if isinstance(value, Number):
         return True
-    return hasattr(value, "__array__") and np.ndim(value) == 0 and np.asarray(value).dtype.kind in "biufc"
+    return hasattr(value, "__array__") and (array := np.asarray(value)).ndim == 0 and array.dtype.kind in "biufc"
 
 
 def require_same_dim(a: Operator, b: Operator) -> None:
@@ -173,7 +172,7 @@ def require_same_dim(a: Operator, b: Operator) -> None:
     require(a.local_dim == b.local_dim, "other", f"have local dimension {a.local_dim}", f"it has {b.local_dim}")
 
 
-def local(matrix: Any, sites: int | Sequence[int], *, local_dim: int = 2) -> Operator:
+def local(matrix: Numbers, sites: int | Sequence[int] | np.ndarray, *, local_dim: int = 2) -> Operator:
     """An operator from its matrix on a few sites.
 
     ```python

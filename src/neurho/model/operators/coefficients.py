@@ -4,15 +4,47 @@ import cmath
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError, require
+from neurho._types import Coefficient, NeurhoError, Value, require
 from neurho.model.timescales import Schedule
 
 SMALL = 1e-12
 """Rates may be negative or complex by this much of the largest of 1 and their size: rounding."""
+
+
+class Functions(Protocol):
+    """Functions of numbers of another kind than NumPy and JAX have."""
+
+    def __getattr__(self, name: str) -> Value:
+        """A function by its name in NumPy, or the number `one`."""
+        ...
+
+
+Library: TypeAlias = ModuleType | Functions
+"""What has the functions of numbers, by their names in NumPy."""
+
+
+class Term(Protocol):
+    """A matrix on a few sites with its coefficient, None for 1."""
+
+    @property
+    def sites(self) -> tuple[int, ...]:
+        """The first is the slowest index of the matrix."""
+        ...
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Shape `(d^k, d^k)`."""
+        ...
+
+    @property
+    def coefficient(self) -> Coefficient | None:
+        """What multiplies it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -22,14 +54,14 @@ class Product:
     left: Coefficient
     right: Coefficient
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t."""
         return self.left(t) * self.right(t)
 
     def __str__(self) -> str:
         return f"{shown(self.left)}*{shown(self.right)}"
 
-    def value_in(self, library: Any, t: Any, opaque: Callable[[Coefficient], Any]) -> Any:
+    def value_in(self, library: Library, t: Value, opaque: Callable[[Coefficient], Value]) -> Value:
         """The value where `library` has the functions of numbers and `opaque` the values of other functions of time."""
         return value_in(self.left, library, t, opaque) * value_in(self.right, library, t, opaque)
 
@@ -45,14 +77,14 @@ class Conjugate:
 
     function: Coefficient
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t."""
         return np.conj(self.function(t))
 
     def __str__(self) -> str:
         return f"conj({shown(self.function)})"
 
-    def value_in(self, library: Any, t: Any, opaque: Callable[[Coefficient], Any]) -> Any:
+    def value_in(self, library: Library, t: Value, opaque: Callable[[Coefficient], Value]) -> Value:
         """The value where `library` has the functions of numbers and `opaque` the values of other functions of time."""
         return value_in(self.function, library, t, opaque).conjugate()
 
@@ -69,7 +101,7 @@ def product(left: Coefficient | None, right: Coefficient | None) -> Coefficient 
     return Product(left, right)
 
 
-def shown(function: Any) -> str:
+def shown(function: object) -> str:
     """How messages and printed operators call a function of time."""
     plain = "__str__" not in vars(type(function))
     return str(getattr(function, "__name__", type(function).__name__ if plain else function))
@@ -83,7 +115,7 @@ def written(number: complex) -> str:
     return f"({z:.6g})" if z.real else f"{z.imag:.6g}j"
 
 
-def require_function(function: Any, name: str) -> None:
+def require_function(function: Value, name: str) -> None:
     """Check that a coefficient is a function of time alone."""
     require(callable(function), name, "be a function of time", f"it is {function!r}"[:80])
     try:
@@ -98,13 +130,13 @@ def require_function(function: Any, name: str) -> None:
         ) from None
 
 
-def value_in(function: Coefficient | None, library: Any, t: Any, opaque: Callable[[Coefficient], Any]) -> Any:
+def value_in(function: Coefficient | None, library: Library, t: Value, opaque: Callable[[Coefficient], Value]) -> Value:
     """The value of a coefficient in other numbers than floats: those of `library` at t, with `opaque(f)` for functions
     whose inside cannot be seen.
     """
     if function is None:
         return library.one
-    inside: Any = getattr(function, "value_in", None)
+    inside = getattr(function, "value_in", None)
     return opaque(function) if inside is None else inside(library, t, opaque)
 
 
@@ -119,7 +151,7 @@ def leaves(function: Coefficient) -> Iterator[Coefficient]:
                 yield from leaves(item)
 
 
-def evaluate(coefficient: float | Coefficient | None, t: Any) -> Any:
+def evaluate(coefficient: float | Coefficient | None, t: Value) -> Value:
     """The value at time t of a coefficient that may be absent (1), a number or a function."""
     if coefficient is None:
         return 1.0
@@ -183,5 +215,5 @@ def require_bounded(plan: Schedule) -> Schedule:
     return plan
 
 
-def _subject(rate: Any) -> str:
+def _subject(rate: object) -> str:
     return f"`{shown(rate)}`" if callable(rate) else "it"

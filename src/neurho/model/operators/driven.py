@@ -1,18 +1,18 @@
 """What multiplies parts of a model: one number or function of time for all sites or bonds, or one for each."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from neurho._types import Coefficient, as_reals, require
+from neurho._types import Coefficient, Numbers, as_reals, require
 from neurho.model.operators.coefficients import require_function
 
 Pulses: TypeAlias = Mapping[str, Coefficient | Sequence[Coefficient | None]]
 """Functions f(t) by the name of what they multiply, or lists of one (or None for 1) for each site or bond."""
 
 
-def each(name: str, value: Any, count: int, item: str) -> np.ndarray:
+def each(name: str, value: Numbers, count: int, item: str) -> np.ndarray:
     """One number for each of `count` items, from one for all or one for each."""
     array = as_reals(value, name)
     but = f"its shape is {array.shape}"

@@ -1,11 +1,11 @@
 """Gates of a quantum processor as pulses of the Hamiltonian that turn by a given angle."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from neurho._types import require, require_sites
+from neurho._types import Keys, Value, require, require_sites
 from neurho.model.operators.algebra import LocalTerm, Operator, local
 from neurho.model.operators.named import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.model.pulses import sin2
@@ -39,7 +39,7 @@ GATES = {
 """Gates by name; those of two sites have the first site as the slowest index."""
 
 
-def gate_terms(sites: int, *, duration: float, start: float = 0.0, **gate: Any) -> list[LocalTerm]:
+def gate_terms(sites: int, *, duration: float, start: float = 0.0, **gate: Value) -> list[LocalTerm]:
     """The terms f(t) angle G of a gate, with a pulse f = (2/duration) sin^2(pi (t - start)/duration) of area one.
 
     | gate | U = exp(-i angle G) |
@@ -84,7 +84,7 @@ def gate_generators(sites: int, *, gate: str, at: Sequence[int], angle: float | 
     return [local(turn * made.generator, places)]
 
 
-def gates_unitary(gates: Sequence[Mapping[str, Any]], sites: int) -> np.ndarray:
+def gates_unitary(gates: Sequence[Keys], sites: int) -> np.ndarray:
     """The unitary matrix of gates without noise and duration, `(2^sites, 2^sites)`, in the order of their `start`.
 
     Gates that overlap in time are taken one after the other, too.

@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mpmath
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError
-from neurho.model.operators.coefficients import shown, value_at
+from neurho._types import Coefficient, NeurhoError, Value
+from neurho.model.operators.coefficients import Term, shown, value_at
 from neurho.model.operators.numbers import ALIKE, FEWEST, SAMPLES, Sampled, samples_of
 
 
@@ -69,7 +69,7 @@ class HermitianAt:
         return tuple(int(n) for n in np.flatnonzero(np.any(rows[:, :count] != 0, axis=0)))
 
 
-def conditions_of(terms: Sequence[Any], tolerance: float) -> Conditions:
+def conditions_of(terms: Sequence[Term], tolerance: float) -> Conditions:
     """What the coefficients of terms must obey; conditions that constants obey by themselves are left out."""
     functions = list(dict.fromkeys(term.coefficient for term in terms))
     places = {f: n for n, f in enumerate(functions)}
@@ -119,7 +119,7 @@ class _Class(NamedTuple):
     phase: complex | None
 
 
-def _ratio(values: list[Any], others: list[Any]) -> complex | None:
+def _ratio(values: list[Value], others: list[Value]) -> complex | None:
     """The number c with values = c others at all samples at which both are known, or None."""
     both = [(a, b) for a, b in zip(values, others, strict=True) if a is not None and b is not None]
     if len(both) < FEWEST:
@@ -130,12 +130,12 @@ def _ratio(values: list[Any], others: list[Any]) -> complex | None:
     return complex(ratio) if constant else None
 
 
-def _conjugated(values: list[Any]) -> list[Any]:
+def _conjugated(values: list[Value]) -> list[Value]:
     return [None if v is None else v.conjugate() for v in values]
 
 
 def _classes(samples: list[Sampled]) -> list[_Class]:
-    found: list[tuple[tuple[float, float], list[Any], _Class]] = []
+    found: list[tuple[tuple[float, float], list[Value], _Class]] = []
     lost: list[_Class] = []
     for n, sampled in enumerate(samples):
         if not sampled.known:
@@ -152,7 +152,7 @@ def _near(mark: tuple[float, float], other: tuple[float, float]) -> bool:
     return all(abs(a - b) <= 1e-6 * max(1.0, abs(a)) for a, b in zip(mark, other, strict=True))
 
 
-def _mark(values: list[Any]) -> tuple[float, float]:
+def _mark(values: list[Value]) -> tuple[float, float]:
     """The same for all multiples of a function and of its conjugate: rules most pairs of functions out quickly."""
     first, second, *_ = (v for v in values if v is not None)
     ratio = second / first
@@ -160,7 +160,7 @@ def _mark(values: list[Any]) -> tuple[float, float]:
     return float(max(min(size, 1e300), -1e300)), float(abs(mpmath.arg(ratio)))
 
 
-def _joined(class_: _Class, n: int, values: list[Any], first: list[Any]) -> bool:
+def _joined(class_: _Class, n: int, values: list[Value], first: list[Value]) -> bool:
     """Whether function n is a multiple of the first of a class, or of its conjugate; it then is a member."""
     for conjugated in (False, True):
         if (factor := _ratio(values, _conjugated(first) if conjugated else first)) is not None:

@@ -6,12 +6,12 @@ each shape its own, and Python functions as their values at many times suggest.
 
 import random
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import mpmath
 import numpy as np
 
-from neurho._types import Coefficient
+from neurho._types import Coefficient, Value
 from neurho.model.operators.coefficients import evaluate, leaves, value_in
 from neurho.model.pulses import Pulse
 
@@ -34,7 +34,7 @@ ALIKE = 1e-9
 class Sampled(NamedTuple):
     """Values of a function at random times, None where it has none or is lost in rounding; whether it looks real."""
 
-    values: list[Any]
+    values: list[Value]
     real: bool
 
     @property
@@ -57,7 +57,7 @@ def samples_of(functions: Sequence[Coefficient | None]) -> list[Sampled]:
         return [_sampled(f, draws) for f in functions]
 
 
-def _sampled(function: Coefficient | None, draws: list[Any]) -> Sampled:
+def _sampled(function: Coefficient | None, draws: list[tuple[Value, "_Hidden"]]) -> Sampled:
     values = []
     for t, hidden in draws:
         try:
@@ -76,25 +76,25 @@ class _Numbers:
 
     one = mpmath.mpf(1)
 
-    def sqrt(self, x: Any) -> Any:
+    def sqrt(self, x: Value) -> Value:
         return mpmath.sqrt(_positive(_bounded(x)))
 
-    def power(self, a: Any, b: Any) -> Any:
+    def power(self, a: Value, b: Value) -> Value:
         whole = not isinstance(b, mpmath.mpc | complex) and mpmath.isint(b)
         return mpmath.power(_bounded(a) if whole else _positive(_bounded(a)), _bounded(b))
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Value:
         function = getattr(mpmath, name)
         return lambda x: function(_bounded(x))
 
 
-def _bounded(x: Any) -> Any:
+def _bounded(x: Value) -> Value:
     if x != 0 and mpmath.mag(x) > LARGEST:
         raise OverflowError
     return x
 
 
-def _positive(x: Any) -> Any:
+def _positive(x: Value) -> Value:
     if not isinstance(x, mpmath.mpc | complex) and x < 0:
         raise ValueError
     return x
@@ -108,15 +108,15 @@ class _Hidden:
 
     def __init__(self, probed: dict[Coefficient, np.ndarray], source: random.Random) -> None:
         self.probed, self.source = probed, source
-        self.values: dict[Coefficient, Any] = {}
+        self.values: dict[Coefficient, Value] = {}
         self.unseen = mpmath.mpf(source.uniform(0.5, 2))
 
-    def __call__(self, function: Coefficient) -> Any:
+    def __call__(self, function: Coefficient) -> Value:
         if function not in self.values:
             self.values[function] = self._new(function)
         return self.values[function]
 
-    def _new(self, function: Coefficient) -> Any:
+    def _new(self, function: Coefficient) -> Value:
         real, imag = (mpmath.mpf(self.source.uniform(0.5, 2)) for _ in range(2))
         seen = self.probed.get(function)
         if seen is None:

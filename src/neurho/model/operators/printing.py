@@ -3,11 +3,10 @@
 import itertools
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
 
 import numpy as np
 
-from neurho.model.operators.coefficients import shown, written
+from neurho.model.operators.coefficients import Term, shown, written
 
 MOST = 12
 """Summands that are written out."""
@@ -23,7 +22,7 @@ _PAULI = {
 _LADDER = {"": np.eye(2), "sz": np.diag([1.0, -1.0]), "sp": np.eye(2, k=1), "sm": np.eye(2, k=-1)}
 
 
-def as_text(terms: Sequence[Any], local_dim: int) -> str:
+def as_text(terms: Sequence[Term], local_dim: int) -> str:
     """The sum of local terms in the names of text expressions, whichever give the fewest summands: Pauli or ladder
     matrices for spins 1/2, otherwise bosons, spins, or matrices with a single 1.
     """
@@ -38,7 +37,7 @@ def as_text(terms: Sequence[Any], local_dim: int) -> str:
     return text.removeprefix("+ ").replace("- ", "-", text.startswith("- ")) or "0"
 
 
-def _summands(term: Any, dim: int) -> list[tuple[tuple[str, ...], complex]]:
+def _summands(term: Term, dim: int) -> list[tuple[tuple[str, ...], complex]]:
     """Products of named matrices and their factors, in the names that need the fewest."""
     expanded = (_expanded(term.matrix, len(term.sites), basis) for basis in _bases(dim))
     return min((parts for parts in expanded if parts is not None), key=len)

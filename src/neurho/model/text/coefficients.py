@@ -4,14 +4,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from neurho._types import Coefficient
+from neurho._types import Coefficient, Value
 from neurho.model.operators import value_in, written
+from neurho.model.operators.coefficients import Library
 from neurho.model.text import enclosures
 from neurho.model.text.enclosures import Ball
 from neurho.model.timescales import Partition, partitions_of, probe
@@ -20,20 +21,20 @@ FUNCTIONS = ("sqrt", "exp", "sin", "cos", "tanh")
 """Functions of one number, as NumPy calls them."""
 
 
-def _divided(a: Any, b: Any) -> Any:
+def _divided(a: Value, b: Value) -> Value:
     if isinstance(b, int | float | complex) and b == 0:
         raise ZeroDivisionError("0/0" if np.all(a == 0) else "division by zero")
     return a / b
 
 
-def _power(a: Any, b: Any) -> Any:
+def _power(a: Value, b: Value) -> Value:
     """NaN for a negative number to a fractional power, as NumPy's square root has it."""
     if isinstance(a, int | float) and isinstance(b, int | float) and a < 0 and b != int(b):
         return math.nan
     return a**b
 
 
-_BINARY: dict[str, Callable[[Any, Any], Any]] = {
+_BINARY: dict[str, Callable[[Value, Value], Value]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
@@ -51,20 +52,20 @@ class Moving:
     name: str
     arguments: tuple["complex | Moving | Coefficient | str", ...] = ()
 
-    def __call__(self, t: Any) -> Any:
+    def __call__(self, t: Value) -> Value:
         """The value at time t.
 
         **Raises** `ZeroDivisionError` where it divides by zero.
         """
         return self.value_in(jnp if isinstance(t, jax.Array) else np, t, lambda function: function(t))
 
-    def value_in(self, library: Any, t: Any, opaque: Callable[[Coefficient], Any]) -> Any:
+    def value_in(self, library: Library, t: Value, opaque: Callable[[Coefficient], Value]) -> Value:
         """The value where `library` has the functions of numbers and `opaque` the values of other functions of time."""
         if self.name == "t":
             return t
         if self.name == "call":
             return value_in(self.arguments[0], library, t, opaque)  # pyright: ignore[reportArgumentType]
-        values: list[Any] = [a.value_in(library, t, opaque) if isinstance(a, Moving) else a for a in self.arguments]
+        values: list[Value] = [a.value_in(library, t, opaque) if isinstance(a, Moving) else a for a in self.arguments]
         if self.name == "**":
             return _power(*values) if library in (np, jnp) else library.power(*values)
         return _BINARY[self.name](*values) if self.name in _BINARY else getattr(library, self.name)(values[0])
@@ -84,7 +85,7 @@ class Moving:
     def partitions(self, t0: float, t1: float) -> tuple[Partition, ...]:
         """The leaves of its summands, each enclosed over whole intervals of time; pulses in it know their own."""
         if self.name == "call":
-            return partitions_of(self.arguments[0], t0, t1)
+            return partitions_of(self.arguments[0], t0, t1)  # pyright: ignore[reportArgumentType]
         parts = [a for a in self.arguments if isinstance(a, Moving)]
         inside = _has_calls(self)
         if self.name in "+-" or (inside and self.name == "*"):
@@ -96,11 +97,11 @@ class Moving:
         return (*known, probe(self, t0, t1, np.concatenate([*near, [t0]])))
 
 
-def _has_calls(part: Any) -> bool:
+def _has_calls(part: object) -> bool:
     return isinstance(part, Moving) and (part.name == "call" or any(map(_has_calls, part.arguments)))
 
 
-def _enclosed(part: Any, t: Ball) -> Ball:
+def _enclosed(part: Value, t: Ball) -> Ball:
     """The values of a part without calls over intervals of time."""
     if not isinstance(part, Moving):
         return Ball(np.full(1, complex(part)), np.zeros(1))
@@ -144,7 +145,7 @@ def combine(name: str, *arguments: Scalar) -> Scalar:
         return tidy(getattr(np, name)(value if value.imag or value.real < 0 else value.real))
 
 
-def tidy(value: Any) -> complex:
+def tidy(value: Value) -> complex:
     """A float where the imaginary part is zero; integers never, so that no power takes forever."""
     number = complex(value)
     return number if number.imag else number.real

@@ -6,10 +6,11 @@ Jackson and G. Corliss, Appl. Math. Comput. 105, 21 (1999), use the same for ini
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from neurho._types import Coefficient
 from neurho.model.timescales import AREA, CHANGE, Partition, leaves, pole_near, unbounded, values_at
 
 MOST = 2**17
@@ -58,7 +59,7 @@ def logarithm(x: Ball) -> Ball:
     return Ball(np.log(x.centre), np.where(share < 1, -np.log1p(-np.minimum(share, 1)), np.inf))
 
 
-def _wave(function: Callable[[Any], Any]) -> Callable[[Ball], Ball]:
+def _wave(function: Coefficient) -> Callable[[Ball], Ball]:
     """A sine or cosine; its slope is at most cosh of the imaginary part."""
 
     def enclosed(x: Ball) -> Ball:
@@ -104,7 +105,7 @@ FUNCTIONS: dict[str, Callable[[Ball], Ball]] = {
 Enclosure: TypeAlias = Callable[[Ball], Ball]
 
 
-def partition(function: Callable[[Any], Any], enclosed: Enclosure, t0: float, t1: float) -> Partition:
+def partition(function: Coefficient, enclosed: Enclosure, t0: float, t1: float) -> Partition:
     """The leaves of a function whose values over intervals of time can be enclosed."""
     times, unseen = _cut(enclosed, t0, t1)
     values = values_at(function, times)

@@ -1,13 +1,13 @@
 """One text on many places: every site, every bond, every pair, or once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import Coefficient, NeurhoError, Value, require
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, require_function
 from neurho.model.text.coefficients import Moving, Scalar
@@ -99,25 +99,22 @@ def _require_symmetric(same: object, name: str, text: str, place: Place) -> None
 
 def rates_on(
     lattice: Lattice,
-    rate: Any,
+    rate: str | float | Coefficient | Sequence[float | Coefficient] | np.ndarray,
     *,
     on: str = "sites",
     direction: int | None = None,
     at: Sequence[int] | None = None,
     values: Values | None = None,
-) -> list[Any]:
+) -> list[Coefficient | float]:
     """Rates on every place: one number, one for each place, or a text that may depend on time."""
     places = find_places(lattice, on, direction=direction, at=at)
     if not isinstance(rate, str):
-        if callable(rate) or np.ndim(rate) == 0:
-            return [rate] * len(places)
-        require(
-            len(rate) == len(places),
-            "rate",
-            f"have one entry for each of the {len(places)} {on}",
-            f"it has {len(rate)}",
-        )
-        return list(rate)
+        several: Value = rate
+        if callable(rate) or np.ndim(several) == 0:
+            return [several] * len(places)
+        must = f"have one entry for each of the {len(places)} {on}"
+        require(len(several) == len(places), "rate", must, f"it has {len(several)}")
+        return list(several)
     tree, found = parse(rate), []
     for place, scope in zip(places, _scopes(lattice, places, on, values, 2), strict=True):
         value = _real(read_number(tree, rate, scope), rate)
@@ -128,7 +125,7 @@ def rates_on(
     return found
 
 
-def _real(value: Scalar, text: str) -> Any:
+def _real(value: Scalar, text: str) -> Moving | float:
     """A rate; what depends on time is looked at whenever it is evaluated."""
     if isinstance(value, complex):
         raise NeurhoError(f"The rate `{text}` must be real, but it is {value:.6g}.")
@@ -185,7 +182,7 @@ def _why_no_distance(lattice: Lattice, on: str) -> str:
 def _scopes(
     lattice: Lattice, places: Sequence[Place], on: str, values: Values | None, local_dim: int
 ) -> Iterator[Scope]:
-    given: Mapping[str, Any] = values or {}
+    given = values or {}
     for name, value in given.items():
         require(
             isinstance(name, str) and name.isidentifier() and name not in RESERVED,
@@ -212,7 +209,7 @@ def _scopes(
         )
 
 
-def _require_value(value: Any, name: str, *, dimensions: int) -> None:
+def _require_value(value: object, name: str, *, dimensions: int) -> None:
     """A number, a list of them with one dimension, or a function of time."""
     if callable(value):
         require_function(value, name)

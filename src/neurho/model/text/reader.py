@@ -7,11 +7,11 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError, require
+from neurho._types import Coefficient, NeurhoError, Value, require
 from neurho.model.operators import Operator, destroy, identity, local, sm, sp, spin, sx, sy, sz
 from neurho.model.text.coefficients import FUNCTIONS, Moving, Scalar, called, combine, tidy
 from neurho.model.text.sentences import named, plain, unknown_sign
@@ -209,7 +209,7 @@ class _Reader:
         return self.unknown(node, node.id, [*sites, *values, *CONSTANTS, *OPERATORS, *FUNCTIONS])
 
     def plain_value(self, node: ast.AST, name: str) -> Scalar:
-        value: Any = (self.scope.values or {})[name]
+        value: Value = (self.scope.values or {})[name]
         if callable(value):
             return called(value, name)
         if np.ndim(value) == 0:
@@ -226,7 +226,7 @@ class _Reader:
             self.refuse(node, "only a list of values can have an index")
         if node.value.id not in values:
             self.unknown(node.value, node.value.id, list(values))
-        array: Any = values[node.value.id]
+        array: Value = values[node.value.id]
         if callable(array) or np.ndim(array) != 1:
             self.refuse(node, f"`{node.value.id}` is one number and has no entries")
         index = self.whole(node.slice, "an index")
@@ -351,7 +351,7 @@ class _Reader:
         self.refuse(node, f"`{name}` is not known{hint}")
 
 
-def _apply(sign: str, left: Any, right: Any) -> Operator:
+def _apply(sign: str, left: Value, right: Value) -> Operator:
     return (left + right if sign == "+" else left - right if sign == "-" else left * right).merged()
 
 
@@ -359,7 +359,7 @@ def _support(value: Operator | Scalar) -> set[int]:
     return set(value.support) if isinstance(value, Operator) else set()
 
 
-def _entry(values: Any, index: int, name: str) -> Scalar:
+def _entry(values: Sequence[complex | Coefficient] | np.ndarray, index: int, name: str) -> Scalar:
     """One of a list of numbers and functions of time; a function is called by the first place at which it stands."""
     value = values[index]
     return called(value, f"{name}[{list(values).index(value)}]") if callable(value) else tidy(value)

@@ -1,11 +1,14 @@
 """What every method offers to the loop that runs it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Estimate, Snapshot, State, Watch
+
+Facts: TypeAlias = Mapping[str, int | str]
+"""Sizes and names, by name."""
 
 
 class Driver(Protocol):
@@ -30,13 +33,13 @@ class Driver(Protocol):
         **Raises** `NeurhoError` with the key that does not fit.
         """
 
-    def template(self) -> Any:
+    def template(self) -> State:
         """A state of the right structure, to read a checkpoint into: arrays, numbers and tuples of them with `step`
         and `t`.
         """
         ...
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state (whose snapshot is not yielded again), to the end.
 
         `watch` is called with the state after every step between snapshots; a run may be stopped and resumed there.
@@ -44,7 +47,7 @@ class Driver(Protocol):
         """
         ...
 
-    def glance(self, state: Any) -> dict[str, Estimate]:
+    def glance(self, state: State) -> dict[str, Estimate]:
         """Means that are known between two outputs."""
         return {}
 
@@ -52,6 +55,6 @@ class Driver(Protocol):
         """The density matrix that a small problem asks for at t = 0, where a network stands for it."""
         return None
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes, for `neurho run --check`."""
         ...

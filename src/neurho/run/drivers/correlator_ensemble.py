@@ -53,7 +53,7 @@ class Ensemble:
     @property
     def task(self) -> Any:
         """The table [task]."""
-        return self.picture.task
+        return self.picture.setup.task
 
     @property
     def ansatz(self) -> Any:
@@ -73,7 +73,7 @@ class Ensemble:
         picture = self.picture
         if picture.inherited is not None:
             return co.site_means(picture.inherited.fine)
-        if picture.task.kind == "evolve":
+        if picture.setup.task.kind == "evolve":
             assert isinstance(picture.start, np.ndarray)
             return picture.start
         parts = [co.all_strings(picture.symmetry, k) for k in (1, 2)[: picture.symmetry.sites]]

@@ -1,18 +1,18 @@
 """Evolutions of correlators: two cuts about two references, side by side."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from neurho import correlators as co
 from neurho._types import NumericalError
 from neurho.dynamics.snapshots import remarked
-from neurho.observables import Snapshot
-from neurho.run.drivers.base import Driver
+from neurho.observables import Snapshot, State, Watch
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.correlator_picture import (
     BYTES,
     MEMORY,
@@ -52,7 +52,7 @@ class CorrelatorFlow(Driver):
         """The density matrix at t = 0 of a run that begins where another one ended."""
         return asked_matrix(self.picture.setup, self.picture.make)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes."""
         return sizes_of(self.picture)
 
@@ -125,7 +125,7 @@ class CorrelatorFlow(Driver):
             score=np.zeros(len(self.references)),
         )
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """One output for each time."""
         self.picture.require_purity()
         here: Flowing = self.template() if state is None else state
@@ -150,15 +150,15 @@ class CorrelatorFlow(Driver):
     def _cut_earlier(self) -> str:
         """A sentence where the run that this one begins with kept less."""
         start, most = self.picture.start, self.sets[-1].weight
-        if not isinstance(start, Ended) or start.complete or start.fine.full >= most:
+        asked = self.picture.setup.config.initial
+        if asked.kind != "state" or not isinstance(start, Ended) or start.complete or start.fine.full >= most:
             return ""
-        asked: Any = self.picture.setup.config.initial
         return (
             f"The run `{asked.run}` kept all strings of at most {start.fine.full} sites, this one of {most}: the rest "
             "begins as that run took it to be, and how its two cuts differ counts as an error from the start."
         )
 
-    def _moved(self, number: int, here: Flowing, t: float, watch: Callable[[Any], None] | None) -> co.Moments:
+    def _moved(self, number: int, here: Flowing, t: float, watch: Watch | None) -> co.Moments:
         """The moments of a member at t; about its own means, a member that leaves its bounds is dropped (zeros)."""
         member, picture = self.members[number], self.picture
         moments = co.Moments(c=here.c[number], means=here.means[number], central=member.central)
@@ -170,7 +170,7 @@ class CorrelatorFlow(Driver):
                 moments,
                 here.t,
                 t,
-                tolerance=picture.task.tolerance,
+                tolerance=picture.setup.task.tolerance,
                 plan=self.picture.plan,
                 watch=None if watch is None else lambda _: watch(here),
             )

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from neurho._types import Record
 from neurho.config import require_trust
 from neurho.config.string_networks import Combined
 from neurho.correlators import networks as nets
@@ -30,7 +31,7 @@ def made_network(
         made = nets.convolution_network(key, group, product.shape[1], units, ansatz.depth)
     else:
         require_trust(setup.config, trust=setup.trust)
-        given: dict[str, Any] = {"sites": len(product), "local_dim": setup.config.local_dim, "key": key}
+        given: Record = {"sites": len(product), "local_dim": setup.config.local_dim, "key": key}
         where = (ansatz.path, ansatz.name, ansatz.sha256, ansatz.arguments)
         made = network_of_code(*where, **given, take=nets.as_string_network)
     return nets.departing(made, product, moves, connected=ansatz.connected)

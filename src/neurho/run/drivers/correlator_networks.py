@@ -1,6 +1,6 @@
 """The method "correlators" with a network: an ensemble of them, each by implicit steps of its own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,9 +14,9 @@ from neurho.config.string_networks import StringNetwork
 from neurho.correlators import networks as nets
 from neurho.dynamics.snapshots import remarked
 from neurho.model.timescales import within
-from neurho.observables import Snapshot
+from neurho.observables import Snapshot, State, Watch
 from neurho.run.drivers import cumulants
-from neurho.run.drivers.base import Driver
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.correlator_ensemble import Ensemble
 from neurho.run.drivers.correlator_picture import Picture, Reading
 from neurho.run.drivers.inherited import Ended, Family, asked_matrix
@@ -77,7 +77,7 @@ class StringNetworks(Driver):
     @property
     def task(self) -> Any:
         """The table [task]."""
-        return self.picture.task
+        return self.picture.setup.task
 
     @property
     def peak_bytes(self) -> float:
@@ -105,7 +105,7 @@ class StringNetworks(Driver):
         """The density matrix at t = 0 of a run that begins where another one ended."""
         return asked_matrix(self.picture.setup, self.picture.make)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes."""
         found = {
             "permutations": len(self.picture.symmetry.moves),
@@ -174,7 +174,7 @@ class StringNetworks(Driver):
     def _flow_start(self, network: nets.AbstractStringNetwork) -> co.Place:
         return co.flow_start(network, 1e-3 * float(self.picture.setup.times[-1]))
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """A search: an output every few steps, until means no longer change; an evolution: one at every time."""
         require_double()
         here, said = self._begun() if state is None else (state, "")
@@ -191,7 +191,7 @@ class StringNetworks(Driver):
             here, snapshot = self._observe(here)
             yield snapshot
 
-    def _search(self, here: Walking, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
+    def _search(self, here: Walking, watch: Watch | None) -> Iterator[Snapshot]:
         while here.step < self.task.max_steps:
             step = here.step + 1
             moved = [self._stepped(number, step, here) for number in range(len(here.places))]
@@ -224,7 +224,7 @@ class StringNetworks(Driver):
         stalls = 0 < place.left < moved.left / STALLED
         return moved, min(count + int(stalls), self.ensemble.sizes[number].units)
 
-    def _moved(self, here: Walking, t: float, watch: Callable[[Any], None] | None) -> Walking:
+    def _moved(self, here: Walking, t: float, watch: Watch | None) -> Walking:
         """All networks at t, one after the other."""
         places = list(here.places)
         for number, network in enumerate(self.ensemble.members):
@@ -238,7 +238,7 @@ class StringNetworks(Driver):
         place: co.Place,
         times: tuple[float, float],
         here: Walking,
-        watch: Callable[[Any], None] | None,
+        watch: Watch | None,
     ) -> co.Place:
         now, end = times
         least, step = 1e-6 * float(self.picture.setup.times[-1]), 0

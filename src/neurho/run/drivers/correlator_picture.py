@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neurho import correlators as co
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, Record
 from neurho.model.timescales import Schedule
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Estimate, Snapshot, State
+from neurho.observables.names import ENERGY, GLOBAL, PURITY, RENYI2
+from neurho.observables.readout import with_entropy
+from neurho.run.drivers.base import Driver
 from neurho.run.drivers.inherited import Ended, last_state
 from neurho.run.setup import Setup
 
@@ -29,7 +32,7 @@ FLOOR = 0.05
 UNTOLD = 1.0
 """What stands for an infinite error in `error_estimate`: as large as means of spins can be."""
 
-GLOBAL = ("purity", "renyi2")
+NO_MEAN = GLOBAL | {ENERGY}
 """What is no mean of an operator."""
 
 
@@ -53,13 +56,8 @@ class Picture:
     """A problem in the coordinates of operator strings."""
 
     setup: Setup
-    make: Callable[[Setup], Any]
+    make: Callable[[Setup], Driver]
     """What makes the driver of another problem by correlators: its last state may be where this one begins."""
-
-    @property
-    def task(self) -> Any:
-        """The table [task]."""
-        return self.setup.config.task
 
     @cached_property
     def terms(self) -> co.StringTerms:
@@ -69,7 +67,7 @@ class Picture:
     @cached_property
     def start(self) -> np.ndarray | Ended | None:
         """One-site means of the product start, or the last state of another run; None for a stationary state."""
-        if self.task.kind == "stationary":
+        if self.setup.task.kind == "stationary":
             return None
         if self.setup.config.initial.kind == "state":
             return self.inherited
@@ -105,13 +103,13 @@ class Picture:
     @cached_property
     def rungs(self) -> list[co.Rung]:
         """The ladder as far as it is climbed."""
-        limits = {"most": self.task.strings, "weight": self.task.weight}
+        limits = {"most": self.setup.task.strings, "weight": self.setup.task.weight}
         return list(co.ladder(self.terms, self.symmetry, self.measured.strings, **limits))
 
     @cached_property
     def expected(self) -> tuple[int, int]:
         """The largest weight up to which all strings fit, and how many strings there are at most."""
-        sites, most, asked = self.symmetry.sites, self.task.strings, self.task.weight
+        sites, most, asked = self.symmetry.sites, self.setup.task.strings, self.setup.task.weight
         sizes = np.cumsum(co.string_counts(self.symmetry, min(sites, co.MOST_WEIGHT))[1:])
         if asked is not None:
             weight = min(asked, len(sizes))
@@ -129,7 +127,7 @@ class Picture:
         means = co.string_means(member.blocks, self.measured.strings.size, moments.c, moments.reference)
         return self.reading(means, t, self.purity(member, moments))
 
-    def reading(self, means: np.ndarray, t: float, more: dict[str, Any] | None = None) -> Reading:
+    def reading(self, means: np.ndarray, t: float, more: Record | None = None) -> Reading:
         """All named values from c_P of the strings that are measured, and `more` of them by name."""
         means[~self.symmetry.holds(self.measured.strings)] = (
             0.0  # a state that breaks a parity stands for its even part
@@ -149,7 +147,9 @@ class Picture:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all named values, in order."""
         zero = self.setup.readout.combine(np.zeros(len(self.setup.readout.operators)))
-        return {name: np.shape(value) for name, value in zero.items()} | dict.fromkeys(GLOBAL * self.with_purity, ())
+        return {name: np.shape(value) for name, value in zero.items()} | dict.fromkeys(
+            (PURITY, RENYI2) * self.with_purity, ()
+        )
 
     @cached_property
     def count(self) -> int:
@@ -165,17 +165,14 @@ class Picture:
 
     def size_of(self, difference: np.ndarray) -> float:
         """Mean over all quantities, but energies and what is no mean, of the mean square of a difference."""
-        left_out = ("energy", *GLOBAL)
-        parts = [
-            np.mean(part**2) for name, part in self.split(difference).items() if name not in left_out and part.size
-        ]
+        parts = [np.mean(part**2) for name, part in self.split(difference).items() if name not in NO_MEAN and part.size]
         return float(np.mean(parts)) if parts else float(np.mean(difference**2))
 
     def errors(self, difference: np.ndarray, earlier: np.ndarray | float) -> np.ndarray:
         """Errors from how two cuts differ, and how much they differed before; values that vanish by symmetry have none
         but rounding.
         """
-        floor = FLOOR * np.sqrt(self.size_of(difference)) * (difference > 10 * self.task.tolerance)
+        floor = FLOOR * np.sqrt(self.size_of(difference)) * (difference > 10 * self.setup.task.tolerance)
         return np.maximum.reduce([difference, MEMORY * earlier * np.ones_like(difference), floor, self.rounding])
 
     @property
@@ -196,13 +193,13 @@ class Picture:
     @property
     def rounding(self) -> np.ndarray:
         """Errors of values without a cut."""
-        return np.full(self.count, 10 * self.task.tolerance)
+        return np.full(self.count, 10 * self.setup.task.tolerance)
 
-    def snapshot(self, state: Any, reading: Reading, errors: np.ndarray, rung: co.Rung, *, central: bool) -> Snapshot:
+    def snapshot(self, state: State, reading: Reading, errors: np.ndarray, rung: co.Rung, *, central: bool) -> Snapshot:
         """An output."""
         means, bars = self.split(reading.values), self.split(errors)
         worst = max(
-            (float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name not in ("energy", *GLOBAL)),
+            (float(np.max(bar, initial=0.0)) for name, bar in bars.items() if name not in NO_MEAN),
             default=0.0,
         )
         diagnostics = {
@@ -220,7 +217,7 @@ class Picture:
         """Whether purity and Renyi-2 entropy are asked for."""
         return self.setup.config.observables.purity
 
-    def purity(self, member: Member, moments: co.Moments) -> dict[str, Any]:
+    def purity(self, member: Member, moments: co.Moments) -> Record:
         """Purity and Renyi-2 entropy by name, where they are asked for."""
         if not self.with_purity:
             return {}
@@ -228,7 +225,7 @@ class Picture:
         order = hierarchy.order
         known = co.Kept(self.symmetry, hierarchy.keys, moments.c[order], moments.means, self.symmetry.sites)
         found = co.purity(known, hierarchy.strings, self.setup.lindbladian.local_dim)
-        return {"purity": found, "renyi2": -np.log(found)}
+        return with_entropy(found)
 
     def require_purity(self) -> None:
         """Refuse a purity where strings are missing, which is known before they are counted."""
@@ -249,7 +246,7 @@ def require_second(picture: Picture) -> None:
         )
 
 
-def sizes_of(picture: Picture) -> dict[str, Any]:
+def sizes_of(picture: Picture) -> Record:
     """Permutations, weight and strings, for `neurho run --check`."""
     weight, size = picture.expected
     return {"permutations": len(picture.symmetry.moves), "weight": weight, "strings": size}

@@ -1,15 +1,15 @@
 """Stationary correlators: cuts at one weight after the other, about two references."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from neurho import correlators as co
 from neurho._types import NeurhoError, NumericalError
-from neurho.observables import Snapshot
-from neurho.run.drivers.base import Driver
+from neurho.observables import Snapshot, State, Watch
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.correlator_picture import (
     BYTES,
     MEMORY,
@@ -75,7 +75,7 @@ class CorrelatorSearch(Driver):
         """Predicted bytes at the peak."""
         return BYTES * self.picture.expected[1]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes."""
         return sizes_of(self.picture)
 
@@ -123,7 +123,7 @@ class CorrelatorSearch(Driver):
         )
         return Ended(fine, None if last.complete else coarse)
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """One output for each rung but the first (if there is another), until errors are below `task.goal`; if the last
         rung is not the best one, the best once more.
         """
@@ -170,7 +170,7 @@ class CorrelatorSearch(Driver):
             member = self.picture.member(rung, central=central)
             try:
                 begin = means if central else None
-                moments = co.stationary_state(member.hierarchy, begin, tolerance=self.picture.task.tolerance)
+                moments = co.stationary_state(member.hierarchy, begin, tolerance=self.picture.setup.task.tolerance)
             except NumericalError as error:
                 alive[k], failure = 0.0, str(error)
                 continue
@@ -215,5 +215,5 @@ class CorrelatorSearch(Driver):
             )
             state = state._replace(best=found)
         snapshot = picture.snapshot(state, reading, errors, rung, central=REFERENCES[best])
-        reached = snapshot.diagnostics["error_estimate"] <= picture.task.goal
+        reached = snapshot.diagnostics["error_estimate"] <= picture.setup.task.goal
         return state, snapshot._replace(converged=reached and judged and (rung.complete or state.step > 2))

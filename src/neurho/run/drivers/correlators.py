@@ -6,16 +6,16 @@ products. That whose two sets agree better gives value and error.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from neurho import correlators as co
+from neurho.run.drivers.base import Driver
 from neurho.run.drivers.correlator_flow import CorrelatorFlow
 from neurho.run.drivers.correlator_picture import Picture
 from neurho.run.drivers.correlator_search import CorrelatorSearch
 from neurho.run.setup import Setup
 
 
-def make_correlators(setup: Setup, make: Callable[[Setup], Any]) -> CorrelatorFlow | CorrelatorSearch:
+def make_correlators(setup: Setup, make: Callable[[Setup], Driver]) -> CorrelatorFlow | CorrelatorSearch:
     """The driver of a problem; `make` is what makes that of another one by correlators, in whose state it may begin."""
     picture = Picture(setup, make)
     co.require_terms(picture.terms, setup.lattice.sites)

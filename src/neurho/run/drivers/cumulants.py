@@ -6,14 +6,14 @@ The unique stationary state is its even part, and so odd means vanish and even o
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from neurho import correlators as co
 from neurho._types import NeurhoError, NumericalError
-from neurho.observables import Snapshot
-from neurho.run.drivers.base import Driver
+from neurho.observables import Snapshot, State, Watch
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.correlator_flow import CorrelatorFlow
 from neurho.run.drivers.correlator_picture import BYTES, MEMORY, Member, Picture, Reading
 from neurho.run.drivers.correlator_search import CorrelatorSearch
@@ -49,7 +49,7 @@ class CumulantSearch(Driver):
         size = self.rungs[-1].size
         return 1e8 + 3 * 8 * size**2 + BYTES * size
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes."""
         last = self.rungs[-1]
         return {"permutations": len(self.picture.symmetry.moves), "weight": last.weight, "strings": last.size}
@@ -60,7 +60,7 @@ class CumulantSearch(Driver):
 
         **Raises** `NeurhoError` if `task.weight` asks for too many strings.
         """
-        full, task = self.picture.symmetry, self.picture.task
+        full, task = self.picture.symmetry, self.picture.setup.task
         symmetry = co.Symmetry(full.moves, full.letters, full.signs[:-1])
         most, asked = min(DENSE, task.strings), task.weight
         sizes = np.cumsum(co.string_counts(symmetry, symmetry.sites - 1)[1:])
@@ -77,7 +77,7 @@ class CumulantSearch(Driver):
         none = np.zeros(self.picture.count)
         return Expanding(step=0, t=0.0, dt=0.0, values=none, difference=none)
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """One output for each order from 2, until errors are below `task.goal` or an order has no solution.
 
         **Raises** `NumericalError` if mean field has no order, or cumulants of two sites have none.
@@ -126,7 +126,7 @@ class CumulantSearch(Driver):
             errors = np.where(errors > picture.rounding, np.maximum(errors, least), errors)
         state = state._replace(values=reading.values, difference=difference)
         row = picture.snapshot(state, reading, errors, rung, central=True)
-        reached = rung.weight > 2 and row.diagnostics["error_estimate"] <= picture.task.goal
+        reached = rung.weight > 2 and row.diagnostics["error_estimate"] <= picture.setup.task.goal
         diagnostics = row.diagnostics | {"order_decay": float(found.z[0])}
         return state, row._replace(diagnostics=diagnostics, converged=reached)
 
@@ -150,7 +150,7 @@ def _without(last: Snapshot, weight: int) -> Snapshot:
     )
 
 
-def make(setup: Setup, other: Callable[[Setup], Any]) -> CorrelatorFlow | CorrelatorSearch | CumulantSearch:
+def make(setup: Setup, other: Callable[[Setup], Driver]) -> CorrelatorFlow | CorrelatorSearch | CumulantSearch:
     """The driver of a problem by correlators; `other` makes that of another one, in whose last state it may begin."""
     plain, task = make_correlators(setup, other), setup.config.task
     if not isinstance(plain, CorrelatorSearch) or task.kind != "stationary" or task.closure != "cumulants":

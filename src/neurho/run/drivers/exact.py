@@ -1,18 +1,18 @@
 """The exact density matrix: the Lindbladian without approximation, for what is small."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from neurho import exact
-from neurho.observables import Estimate, Snapshot
+from neurho.observables import Snapshot, Watch
+from neurho.observables.readout import exactly
 from neurho.run import memory
 from neurho.run.drivers import correlator_networks
-from neurho.run.drivers.base import Driver
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.drivers.inherited import last_matrix
-from neurho.run.quantities import exact_values
 from neurho.run.setup import Setup
 
 
@@ -56,13 +56,11 @@ class ExactDriver(Driver):
             return last_matrix(self.setup, correlator_networks.make)
         return self.setup.start_matrix
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """No sizes but those of the lattice."""
         return {}
 
-    def snapshots(
-        self, state: ExactState | None = None, *, watch: Callable[[Any], None] | None = None
-    ) -> Iterator[Snapshot]:
+    def snapshots(self, state: ExactState | None = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """The stationary state, or those at the output times; there is nothing to watch between them."""
         del watch
         if not self._is_stationary:
@@ -83,22 +81,12 @@ class ExactDriver(Driver):
             yield self._snapshot(ExactState(step=step, t=t, rho=rho, place=here), message=assumed)
 
     def _snapshot(self, state: ExactState, message: str) -> Snapshot:
-        asked, model = self.setup.config.observables, self.setup.lindbladian
-        values = exact.expectations(
-            state.rho,
-            model,
-            t=state.t,
-            correlations=asked.correlations,
-            structure=asked.structure,
-            momenta=asked.momenta,
-            energy=asked.energy,
-        ) | exact_values(state.rho, self.setup.named, self.setup.lattice.sites)
-        moved = exact.ExactLindbladian(model).apply(state.rho, state.t)
+        moved = exact.ExactLindbladian(self.setup.lindbladian).apply(state.rho, state.t)
         norm2 = float(np.linalg.norm(moved) ** 2 / np.linalg.norm(state.rho) ** 2)
         return Snapshot(
             step=state.step,
             t=state.t,
-            observables={name: Estimate(mean=v, error=np.zeros_like(v)) for name, v in values.items()},
+            observables=exactly(self.setup.exact_values(state.rho, state.t)),
             diagnostics={"lindblad_norm2": norm2},
             state=state,
             message=message,

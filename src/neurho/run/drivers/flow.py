@@ -16,6 +16,7 @@ from neurho.matrix_elements.tdvp.solvers import AbstractSolver
 from neurho.observables import Snapshot
 from neurho.run import memory
 from neurho.run.assembly import METHODS
+from neurho.run.drivers.base import Facts
 from neurho.run.drivers.network import NetworkDriver
 from neurho.run.memory import Sizes
 
@@ -27,7 +28,7 @@ class FlowDriver(NetworkDriver):
     @cached_property
     def flow(self) -> Flow:
         """Right-hand side, method, control and observables."""
-        setup, task = self.setup, self._task
+        setup, task = self.setup, self.setup.task
         full, diagonal = self.samplers
         return make_flow(
             setup.lindbladian,
@@ -47,10 +48,6 @@ class FlowDriver(NetworkDriver):
         )
 
     @property
-    def _task(self) -> Any:
-        return self.setup.config.task
-
-    @property
     def observables(self) -> Observables:
         """What is measured."""
         return self.flow.observables
@@ -58,7 +55,7 @@ class FlowDriver(NetworkDriver):
     @cached_property
     def solver(self) -> AbstractSolver:
         """What solves S v = f."""
-        task, count = self._task, parameter_count(self.initial.ansatz)
+        task, count = self.setup.task, parameter_count(self.initial.ansatz)
         match task.solver:
             case "ridge":
                 return solvers.Ridge(task.ridge)
@@ -88,13 +85,13 @@ class FlowDriver(NetworkDriver):
 
     def begin(self, ansatz: AbstractAnsatz) -> RunState:
         """The state before the first step."""
-        error = 0.0 if self._task.kind == "evolve" else None
-        return start(self.flow, ansatz, self.setup.config.seed, self._task.dt or 1e-3, error=error)
+        error = 0.0 if self.setup.task.kind == "evolve" else None
+        return start(self.flow, ansatz, self.setup.config.seed, self.setup.task.dt or 1e-3, error=error)
 
     def run(self, state: RunState, **options: Any) -> Iterator[Snapshot]:
         """Snapshots at the output times; a stationary task ends at its goal."""
-        if self._task.kind == "stationary":
-            return relax(self.flow, state, self.setup.times, delta_l=self._task.delta_L, **options)
+        if self.setup.task.kind == "stationary":
+            return relax(self.flow, state, self.setup.times, delta_l=self.setup.task.delta_L, **options)
         return follow(self.flow, state, self.setup.times, **options)
 
     def need(self, sizes: Sizes) -> float:
@@ -109,6 +106,6 @@ class FlowDriver(NetworkDriver):
         iterative = isinstance(self.solver, solvers.ConjugateGradient)
         return (*super().remedies, *(() if iterative else ('task.solver = "cg"',)))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Samples, parameters and the solver."""
-        return {"solver": type(self.solver).__name__} | super().describe()
+        return {"solver": type(self.solver).__name__, **super().describe()}

@@ -26,7 +26,7 @@ class ProjectedDriver(NetworkDriver):
     @cached_property
     def evolution(self) -> Projected:
         """The steps, what they measure, and their control."""
-        task: Any = self.setup.config.task
+        task = self.setup.task
         return Projected(
             implicit=Implicit(
                 generator=self.setup.generator,
@@ -57,7 +57,7 @@ class ProjectedDriver(NetworkDriver):
 
     def begin(self, ansatz: AbstractAnsatz) -> ProjectedState:
         """The state before the first step."""
-        task: Any = self.setup.config.task
+        task = self.setup.task
         return begin_projected(self.evolution, ansatz, self.setup.config.seed, task.dt)
 
     def run(self, state: ProjectedState, **options: Any) -> Iterator[Snapshot]:
@@ -76,7 +76,7 @@ class ContinuationDriver(NetworkDriver):
     @cached_property
     def search(self) -> Continuation:
         """The steps, and more samples for the last of them."""
-        task: Any = self.setup.config.task
+        task = self.setup.task
         full, _ = self.samplers
         implicit = Implicit(
             generator=self.setup.generator, sampler=full, trust=task.trust, chunk=self.chunk, norm=self.norm
@@ -106,12 +106,12 @@ class ContinuationDriver(NetworkDriver):
 
     def begin(self, ansatz: AbstractAnsatz) -> SearchState:
         """The state before the first step."""
-        task: Any = self.setup.config.task
+        task = self.setup.task
         return begin(self.search, ansatz, self.setup.config.seed, dt=task.dt, damping=task.damping)
 
     def run(self, state: SearchState, **options: Any) -> Iterator[Snapshot]:
         """One snapshot for every accepted step; the last is the result."""
-        task: Any = self.setup.config.task
+        task = self.setup.task
         return search_stationary(self.search, state, delta_l=task.delta_L, **options)
 
     def need(self, sizes: Sizes) -> float:

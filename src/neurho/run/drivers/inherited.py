@@ -1,7 +1,7 @@
 """The last state of another run as the start of one without a network: a quench."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from neurho.config import WITHOUT_NETWORK, fingerprint, loads
 from neurho.config.string_networks import StringNetwork
 from neurho.correlators.networks import AbstractStringNetwork
 from neurho.matrix_elements.networks import density_matrix
+from neurho.observables import State
 from neurho.records import PROBLEM, read_problem, read_state
 from neurho.run.assembly import make_lattice, make_lindbladian
+from neurho.run.drivers.base import Driver
 from neurho.run.inheritance import last_network
 from neurho.run.setup import Setup
 
@@ -57,14 +59,28 @@ class Ended(NamedTuple):
         return self.coarse is None and self.networks is None
 
 
-def last_state(setup: Setup, make: Callable[[Setup], Any]) -> Ended:
+@runtime_checkable
+class Strings(Protocol):
+    """A driver whose states are known as correlators of strings."""
+
+    def blank(self) -> State:
+        """A state of the right structure."""
+        ...
+
+    def ended(self, state: State) -> Ended:
+        """What a run of it ended with."""
+        ...
+
+
+def last_state(setup: Setup, make: Callable[[Setup], Driver]) -> Ended:
     """The last state of the run `initial.run`.
 
-    - `make`: the driver of a problem with `task.method = "correlators"`, which has `blank` and `ended`.
+    - `make`: the driver of a problem with `task.method = "correlators"`.
 
     **Raises** `NeurhoError` if there is no such state or if it does not fit.
     """
-    asked: Any = setup.config.initial
+    asked = setup.config.initial
+    assert asked.kind == "state"
     try:
         source = loads(read_problem(asked.run), f"{asked.run}/{PROBLEM}")
         sites = make_lattice(source)
@@ -75,7 +91,7 @@ def last_state(setup: Setup, make: Callable[[Setup], Any]) -> Ended:
         raise NeurhoError(f"Key `initial.run` must be a run whose last state fits this problem: {error}") from None
 
 
-def last_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
+def last_matrix(setup: Setup, make: Callable[[Setup], Driver]) -> np.ndarray:
     """The density matrix of the last state of the run `initial.run`.
 
     **Raises** `NeurhoError` if there is none, or if that run cut its strings.
@@ -91,12 +107,12 @@ def last_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
     return co.from_correlators(co.all_values(found.fine))
 
 
-def asked_matrix(setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray | None:
+def asked_matrix(setup: Setup, make: Callable[[Setup], Driver]) -> np.ndarray | None:
     """The density matrix at t = 0 of a problem that begins where another run ended; None for another start."""
     return last_matrix(setup, make) if setup.config.initial.kind == "state" else None
 
 
-def matrix_of(run: str, setup: Setup, make: Callable[[Setup], Any]) -> np.ndarray:
+def matrix_of(run: str, setup: Setup, make: Callable[[Setup], Driver]) -> np.ndarray:
     """The density matrix of the last state of a run of the problem `setup`, trace one.
 
     **Raises** `NeurhoError` for methods that keep neither a density matrix nor a network, and where strings are cut.
@@ -123,7 +139,7 @@ def _require_same(old: Setup, new: Setup) -> None:
         raise NeurhoError(f"its sites have {before} levels, those of this problem {now}.")
 
 
-def _read(run: str, old: Setup, make: Callable[[Setup], Any]) -> Ended:
+def _read(run: str, old: Setup, make: Callable[[Setup], Driver]) -> Ended:
     method, sites, dim = old.config.task.method, old.lattice.sites, old.lindbladian.local_dim
     if method in ("trajectories", "matrix-product", "outcomes"):
         raise NeurhoError(f'the run `{run}` has task.method = "{method}", which leaves no strings of operators.')
@@ -131,6 +147,7 @@ def _read(run: str, old: Setup, make: Callable[[Setup], Any]) -> Ended:
         raise NeurhoError(f'the run `{run}` has task.closure = "cumulants", which keeps means and no state.')
     if method == "correlators":
         driver = make(old)
+        assert isinstance(driver, Strings)
         return driver.ended(read_state(run, driver.blank(), fingerprint(old.config)))
     if method == "exact":
         zeros = np.zeros((dim**sites, dim**sites), dtype=complex)

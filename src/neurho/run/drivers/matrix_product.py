@@ -1,6 +1,6 @@
 """Problems of open chains and narrow strips by matrix products."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,8 +14,9 @@ from neurho.matrix_product.layout import Packed, blank, pack, unpack
 from neurho.matrix_product.measure import Means
 from neurho.matrix_product.residual import operator_tensors
 from neurho.matrix_product.state import from_arrays, to_arrays
-from neurho.observables import Snapshot
-from neurho.run.drivers.base import Driver
+from neurho.observables import Snapshot, State, Watch
+from neurho.observables.names import PURITY, RENYI2
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.setup import Setup
 
 BACK = 2
@@ -71,7 +72,7 @@ class MatrixProduct(Driver):
 
     @property
     def _settings(self) -> dict[str, Any]:
-        task: Any = self.setup.config.task
+        task = self.setup.task
         return {"bond": task.bond, "cutoff": task.cutoff, "step": task.dt, "quantities": self._read}
 
     def _read(self, means: Means, t: float) -> dict[str, np.ndarray]:
@@ -80,11 +81,11 @@ class MatrixProduct(Driver):
 
     @property
     def _searches(self) -> bool:
-        return self.setup.config.task.kind == "stationary"
+        return self.setup.task.kind == "stationary"
 
     @property
     def _sizes(self) -> tuple[int, int, int]:
-        task: Any = self.setup.config.task
+        task = self.setup.task
         return self.generator.sites, self.generator.dim, task.bond
 
     @cached_property
@@ -92,7 +93,7 @@ class MatrixProduct(Driver):
         """The shapes of all values by name, in order."""
         zeros = np.zeros(len(self.setup.readout.operators))
         found = {name: value.shape for name, value in self.setup.readout.combine(zeros, 0.0).items()}
-        return found | {"purity": (), "renyi2": ()}
+        return found | {PURITY: (), RENYI2: ()}
 
     @property
     def peak_bytes(self) -> float:
@@ -107,7 +108,7 @@ class MatrixProduct(Driver):
             + (3 * channels**2 * site if self._searches else 0.0)
         )
 
-    def template(self) -> Any:
+    def template(self) -> State:
         """A state of the right structure, to read a checkpoint into."""
         sites, dim, bond = self._sizes
         empty = blank(sites, dim, bond)
@@ -128,7 +129,7 @@ class MatrixProduct(Driver):
             stages_ended=0,
         )
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state, to the end."""
         del watch  # every step worth keeping is a snapshot
         return self._search(state) if self._searches else self._evolution(state)
@@ -146,7 +147,7 @@ class MatrixProduct(Driver):
                 yield _snapshot(record, self._packed_evolution(record, step + number))
 
     def _search(self, state: SearchState | None) -> Iterator[Snapshot]:
-        task: Any = self.setup.config.task
+        task = self.setup.task
         begin: Any = None
         if state is not None:
             begin = self._arrays_of_search(state)
@@ -214,9 +215,9 @@ class MatrixProduct(Driver):
             start = stop
         return found
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes, for `neurho run --check`."""
-        task: Any = self.setup.config.task
+        task = self.setup.task
         return {"bond_dimension": task.bond, "parity": self.generator.keeps_parity()}
 
 
@@ -236,7 +237,7 @@ def _arrays_of_evolution(state: EvolutionState) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _snapshot(record: Record, state: Any) -> Snapshot:
+def _snapshot(record: Record, state: State) -> Snapshot:
     return Snapshot(
         step=state.step,
         t=record.t,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 
 from neurho import exact
 from neurho._jax.parallel import replicate
-from neurho._types import NeurhoError
+from neurho._types import NeurhoError, given
 from neurho.config import PythonModule
 from neurho.matrix_elements.estimation.defect import Defects
 from neurho.matrix_elements.estimation.depolarised import Depolarised
@@ -25,11 +25,13 @@ from neurho.matrix_elements.networks import AbstractAnsatz, density_matrix, para
 from neurho.matrix_elements.projection import Implicit
 from neurho.matrix_elements.sampling import AbstractSampler, Blurred, Enumeration, draw_samples, tuned
 from neurho.matrix_elements.symmetry import Charge
-from neurho.observables import Quantity, Snapshot
+from neurho.observables import Quantity, Snapshot, State, Watch
+from neurho.observables.names import ENERGY
+from neurho.observables.readout import as_values
 from neurho.run import memory
 from neurho.run.assembly import automatic, make_charge, make_samplers, units_of
 from neurho.run.drive import with_energy
-from neurho.run.drivers.base import Driver
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.initial import FITTED, Initial, asked_matrix, make_initial
 from neurho.run.memory import Sizes
 from neurho.run.quantities import pauli_of
@@ -62,7 +64,7 @@ class NetworkDriver(Driver):
         """The state before the first step, with `ansatz`, `chains`, `diagonal_chains`, `step` and `t`."""
 
     @abstractmethod
-    def run(self, state: Any, **options: Any) -> Iterator[Snapshot]:
+    def run(self, state: State, **options: Any) -> Iterator[Snapshot]:
         """Snapshots from `state` on; options are `seed`, `first`, `max_steps` and `watch`."""
 
     @abstractmethod
@@ -84,7 +86,7 @@ class NetworkDriver(Driver):
     @cached_property
     def norm(self) -> Depolarised | None:
         """The depolarised norm that is asked for; None for that of Hilbert and Schmidt."""
-        strength = getattr(self.setup.config.task, "metric", None) or 1.0
+        strength = getattr(self.setup.task, "metric", None) or 1.0
         return (
             None if strength == 1 else Depolarised.build(strength, self.samplers[0], self.setup.lindbladian.local_dim)
         )
@@ -128,7 +130,7 @@ class NetworkDriver(Driver):
         if setup.moving_energy is not None:
             quantities += setup.moving_energy[0]
         elif asked.energy:
-            quantities.append(Quantity("energy", (setup.lindbladian.hamiltonian,), average=True))
+            quantities.append(Quantity(ENERGY, (setup.lindbladian.hamiltonian,), average=True))
         return quantities
 
     @property
@@ -146,7 +148,7 @@ class NetworkDriver(Driver):
         """The sites of the clusters by which stationary values are corrected, or 0."""
         asked = self.setup.config.observables.corrected
         reason = ""
-        if self.setup.config.task.kind != "stationary":
+        if self.setup.task.kind != "stationary":
             reason = 'task.kind is not "stationary"'
         elif self.setup.lindbladian.local_dim != 2:
             reason = "the sites are not spins 1/2"
@@ -174,9 +176,9 @@ class NetworkDriver(Driver):
     def _sizes(self) -> Sizes:
         """What the memory of a network run follows from, with the largest chunk that it may take."""
         config, network = self.setup.config, self.setup.config.ansatz
-        sampling: Any = config.sampling
+        sampling = given(config.sampling)
         dim, refine = self.setup.lindbladian.local_dim, getattr(config.task, "refine", None)
-        exact = sampling.kind == "enumeration"
+        exact, states = sampling.kind == "enumeration", dim**self.setup.lattice.sites
         more = 1 if exact else refine or 1
         count = parameter_count(self.initial.ansatz)
         units = units_of(config, self.setup.lattice)
@@ -184,7 +186,7 @@ class NetworkDriver(Driver):
             parameters=count,
             units=count // (2 * self.setup.lattice.sites) if isinstance(network, PythonModule) else units,
             samples=more * self.samples,
-            diagonal=dim**self.setup.lattice.sites if exact else more * sampling.diagonal_samples,
+            diagonal=states if sampling.kind == "enumeration" else more * sampling.diagonal_samples,
             operators=sum(len(shared) for shared in {id(q.operators): q.operators for q in self.quantities}.values()),
             chunk=sampling.chunk or CHUNK,
         )
@@ -192,7 +194,7 @@ class NetworkDriver(Driver):
     @cached_property
     def chunk(self) -> int:
         """Samples worked on at once: as asked for, or as many as fit into the memory that a run may take."""
-        sampling: Any = self.setup.config.sampling
+        sampling = given(self.setup.config.sampling)
         if sampling.chunk or sampling.memory_gb is None:
             return self._sizes.chunk
         return memory.fitting_chunk(self._sizes, self.need, sampling.memory_gb * memory.GIGA)
@@ -212,7 +214,7 @@ class NetworkDriver(Driver):
         """The network and what is measured in it."""
         _ = self.initial, self.observables
 
-    def template(self) -> Any:
+    def template(self) -> State:
         """A state of the right structure, to read a checkpoint into."""
         return self._start()
 
@@ -229,9 +231,9 @@ class NetworkDriver(Driver):
         nearest = fitted(self.implicit, origin.ansatz, target, origin.chains, key, corrections=corrections)
         return self._start(nearest)
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state, and say beside every output how far to trust it."""
-        task: Any = self.setup.config.task
+        task = self.setup.task
         first, evolves = state is None, task.kind == "evolve"
         origin = self._fitted(self._start()) if state is None else state
         noise = self._cost_of_noise(origin) if first else Noise(0.0, 0.0)
@@ -275,14 +277,14 @@ class NetworkDriver(Driver):
         if self._plain is None or getattr(state, "left", 0) < 0:
             return {}
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(self.setup.config.seed), 3), snapshot.step)
-        t = jnp.asarray(snapshot.t if self.setup.config.task.kind == "evolve" else 0.0, dtype=float)
+        t = jnp.asarray(snapshot.t if self.setup.task.kind == "evolve" else 0.0, dtype=float)
         plain = self._plain
         if automatic(self.setup.config).exponent:
             plain = dataclasses.replace(plain, sampler=tuned(plain.sampler, state.tuning._replace(blur=0.0)))
         found = plain(key, t, state.ansatz, state.chains)
-        return {"lindblad_norm2_plain": float(found.mean), "lindblad_norm2_plain_error": float(found.error)}
+        return {name: float(value) for name, value in as_values({"lindblad_norm2_plain": found}).items()}
 
-    def _cost_of_noise(self, state: Any) -> Noise:
+    def _cost_of_noise(self, state: State) -> Noise:
         """What noise in the parameters takes from the prepared state."""
         if self.initial.target is None:
             return Noise(0.0, 0.0)
@@ -309,8 +311,7 @@ class NetworkDriver(Driver):
         if self.initial.target is None:
             return ""
         tilt = self.initial.tilt_loss
-        network: Any = self.setup.config.ansatz
-        cause = "its fit" if network.kind in FITTED else "noise"
+        cause = "its fit" if given(self.setup.config.ansatz).kind in FITTED else "noise"
         return (
             f"The prepared state is not quite the product state asked for: infidelity {lost:.1e} by {cause}, "
             f"{tilt:.1e} by tilt."
@@ -318,7 +319,7 @@ class NetworkDriver(Driver):
 
     def _truth(self, t: float, *, first: bool = True) -> Iterator[np.ndarray]:
         """Exact density matrices at the output times from `t` on."""
-        if self.setup.config.task.kind == "stationary":
+        if self.setup.task.kind == "stationary":
             rho = exact.stationary_state(self.setup.lindbladian).rho
             while True:
                 yield rho
@@ -333,9 +334,9 @@ class NetworkDriver(Driver):
             return self.setup.start_matrix  # without building a network
         return asked_matrix(self.setup.config, self.setup.lattice, self.setup.generator, self.initial)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Samples and parameters."""
-        sampling: Any = self.setup.config.sampling
+        sampling = given(self.setup.config.sampling)
         if sampling.kind == "metropolis":
             facts = {
                 "samples": sampling.samples,
@@ -345,7 +346,7 @@ class NetworkDriver(Driver):
         else:
             dim = self.setup.lindbladian.local_dim**self.setup.lattice.sites
             facts = {"configurations": self.samples, "diagonal_configurations": dim}
-        return facts | {"parameters": parameter_count(self.initial.ansatz), "chunk": self.chunk}
+        return {**facts, "parameters": parameter_count(self.initial.ansatz), "chunk": self.chunk}
 
 
 def _distances(ansatz: AbstractAnsatz, truth: np.ndarray) -> dict[str, float]:

@@ -1,10 +1,10 @@
 """Problems of spins by the outcomes of a measurement: `task.method = "outcomes"`."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,14 +15,14 @@ from neurho._jax.compiling import require_double
 from neurho._types import NeurhoError, NumericalError
 from neurho.dynamics.march import march
 from neurho.model.timescales import Schedule
-from neurho.observables import Estimate, Snapshot, pauli_quantities
-from neurho.observables.readout import Readout, make_readout
+from neurho.observables import Estimate, Snapshot, State, Watch, pauli_quantities
+from neurho.observables.readout import Readout, exactly, make_readout, with_entropy
 from neurho.outcomes import RecurrentOutcomes
 from neurho.outcomes.means import outcome_values
 from neurho.outcomes.stationary import MAX_SITES, Rate
 from neurho.outcomes.steps import Step, Weighted, at_product, implicit_step, velocity, weighted
 from neurho.run import memory
-from neurho.run.drivers.base import Driver
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.setup import Setup
 from neurho.stationary_states.corrections import slowest_rate
 
@@ -87,12 +87,8 @@ class OutcomesDriver(Driver):
     setup: Setup
 
     @property
-    def _task(self) -> Any:
-        return self.setup.config.task
-
-    @property
     def _searches(self) -> bool:
-        return self._task.kind == "stationary"
+        return self.setup.task.kind == "stationary"
 
     @property
     def _sites(self) -> int:
@@ -123,36 +119,36 @@ class OutcomesDriver(Driver):
             _ = self.setup.factors
         elif not self._searches:
             raise NeurhoError('Key `initial.kind` must be "product" for an evolution by outcomes, but it is "random".')
-        if self._task.samples is None and self._sites > MAX_SITES:
+        if self.setup.task.samples is None and self._sites > MAX_SITES:
             raise NeurhoError(
                 f"Key `task.samples` must be given for more than {MAX_SITES} sites, of which no sums over all outcomes "
                 f"are taken, but it is missing for {self._sites}."
             )
-        if self._task.samples is not None and self.setup.config.observables.purity:
+        if self.setup.task.samples is not None and self.setup.config.observables.purity:
             raise NeurhoError("Key `observables.purity` must be false where task.samples is given, but it is true.")
 
     @property
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak of a run: what derivatives keep of the cell at all steps."""
-        hidden, samples = self._task.hidden, self._task.samples
+        hidden, samples = self.setup.task.hidden, self.setup.task.samples
         if samples is None:
             return memory.PROGRAMS + 8.0 * 4**self._sites * (12 * hidden + 40)
         connected = sum(4 ** len(rate.sites) for rate in self.rates)
         return memory.PROGRAMS + 8.0 * 128 * connected * self._sites * 12 * hidden + 8e3 * samples
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes, for `neurho run --check`."""
         count = sum(leaf.size for leaf in jax.tree.leaves(self._random()))
-        return {"parameters": count, "samples": self._task.samples or f"all {4**self._sites}"}
+        return {"parameters": count, "samples": self.setup.task.samples or f"all {4**self._sites}"}
 
     def _key(self, what: int, step: int, attempt: int = 0) -> PRNGKeyArray:
         root = jax.random.fold_in(jax.random.key(self.setup.config.seed), what)
         return jax.random.fold_in(jax.random.fold_in(root, step), attempt)
 
     def _random(self) -> RecurrentOutcomes:
-        return outcomes.random_recurrent(self._key(START, 0), self._sites, hidden=self._task.hidden)
+        return outcomes.random_recurrent(self._key(START, 0), self._sites, hidden=self.setup.task.hidden)
 
-    def template(self) -> Any:
+    def template(self) -> State:
         """A state of the right structure, to read a checkpoint into."""
         if self._searches:
             return SearchState(self._random(), 0, 0.0, 0.0, 0.0, 0.0, 0, 0)
@@ -165,22 +161,22 @@ class OutcomesDriver(Driver):
     def _begin(self) -> tuple[RecurrentOutcomes, float]:
         if self.setup.config.initial.kind == "random":
             return self._random(), 0.0
-        samples = self._task.samples and MEASURED * self._task.samples
+        samples = self.setup.task.samples and MEASURED * self.setup.task.samples
         return at_product(self._random(), self.setup.factors, self._key(START, 1), samples)
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state, to the end."""
         require_double()
         return self._search(state, watch) if self._searches else self._evolution(state, watch)
 
     # Evolution
 
-    def _evolution(self, state: EvolutionState | None, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
+    def _evolution(self, state: EvolutionState | None, watch: Watch | None) -> Iterator[Snapshot]:
         first = state is None
         if state is None:
             network, began = self._begin()
             blank: EvolutionState = self.template()
-            state = blank._replace(network=network, began=began, dt=self._task.dt, damping=1e-4)
+            state = blank._replace(network=network, began=began, dt=self.setup.task.dt, damping=1e-4)
         yield from march(
             state,
             self.setup.times,
@@ -188,13 +184,13 @@ class OutcomesDriver(Driver):
             measure=self._evolved,
             plan=Schedule(()),
             first=first,
-            max_steps=self._task.max_steps,
+            max_steps=self.setup.task.max_steps,
             watch=watch,
         )
 
     def _advance(self, state: EvolutionState, stop: float) -> EvolutionState:
         """One accepted step that ends at `stop` at the latest."""
-        task = self._task
+        task = self.setup.task
         length = stop - state.t if state.t + state.dt * (1 + 1e-6) >= stop else state.dt
         for attempt in range(ATTEMPTS):
             step = implicit_step(
@@ -244,7 +240,7 @@ class OutcomesDriver(Driver):
 
     # Search
 
-    def _search(self, state: SearchState | None, watch: Callable[[Any], None] | None) -> Iterator[Snapshot]:
+    def _search(self, state: SearchState | None, watch: Watch | None) -> Iterator[Snapshot]:
         del watch  # every step worth keeping is a snapshot
         message = self.setup.several_states if state is None else ""
         here = self._unmoved() if state is None else state
@@ -256,7 +252,7 @@ class OutcomesDriver(Driver):
 
     def _unmoved(self) -> SearchState:
         blank: SearchState = self.template()
-        return blank._replace(network=self._begin()[0], dt=self._task.dt, distance=math.inf, least=math.inf)
+        return blank._replace(network=self._begin()[0], dt=self.setup.task.dt, distance=math.inf, least=math.inf)
 
     def _nearer(self, state: SearchState) -> SearchState:
         """One step; if it leads away, the network stays and dt shrinks."""
@@ -266,8 +262,8 @@ class OutcomesDriver(Driver):
             self._key(MOVE, state.step),
             state.dt,
             share=1.0,
-            samples=self._task.samples,
-            iterations=self._task.iterations,
+            samples=self.setup.task.samples,
+            iterations=self.setup.task.iterations,
         )
         distance, _ = self._rest(step.network, self._at(step.network, MOVE, state.step))
         number = state.step + 1
@@ -278,7 +274,7 @@ class OutcomesDriver(Driver):
             network=step.network,
             step=number,
             t=state.t + state.dt,
-            dt=min(state.dt * GROWTH, self._task.dt_max),
+            dt=min(state.dt * GROWTH, self.setup.task.dt_max),
             distance=distance,
             least=distance if better else state.least,
             since=number if better else state.since,
@@ -286,7 +282,7 @@ class OutcomesDriver(Driver):
         )
 
     def _at(self, network: RecurrentOutcomes, what: int, step: int) -> Weighted:
-        count = self._task.samples
+        count = self.setup.task.samples
         return weighted(network, self._key(what, step, 1), None if count is None else MEASURED * count)
 
     def _rest(self, network: RecurrentOutcomes, at: Weighted) -> tuple[float, float]:
@@ -298,9 +294,10 @@ class OutcomesDriver(Driver):
     def _searched(self, state: SearchState) -> Snapshot:
         found, at = self._measured(state.network, state.step, 0.0)
         distance, delta = self._rest(state.network, at)
-        goal = self._task.delta_L
+        task = self.setup.task
+        goal = task.delta_L
         reached = delta < goal and distance < 10 * goal
-        stuck = state.step - state.since >= self._task.patience or state.step >= (self._task.max_steps or math.inf)
+        stuck = state.step - state.since >= task.patience or state.step >= (task.max_steps or math.inf)
         state = state._replace(ended=int(reached or stuck))
         diagnostics = {"distance": distance, "delta_L": delta, "dt": float(state.dt)}
         return Snapshot(int(state.step), float(state.t), found, diagnostics, state, converged=reached)
@@ -314,8 +311,7 @@ class OutcomesDriver(Driver):
         values = (outcome_values(operator, a, t) for operator in readout.operators)
         if at.whole:
             found = readout.combine(np.array([one @ weights for one in values]), t)
-            estimates = {name: Estimate(mean=v, error=np.zeros_like(v)) for name, v in found.items()}
-            return estimates | (self._purity(weights) if self.setup.config.observables.purity else {}), at
+            return exactly(found) | (self._purity(weights) if self.setup.config.observables.purity else {}), at
         bins = np.array([one.reshape(BINS, -1).mean(axis=1) for one in values]).T
         found = readout.combine(bins, t)
         return {
@@ -324,6 +320,4 @@ class OutcomesDriver(Driver):
         }, at
 
     def _purity(self, p: np.ndarray) -> dict[str, Estimate]:
-        purity = np.asarray(np.linalg.norm(outcomes.to_matrix(p, self._sites)) ** 2)
-        none = np.zeros(())
-        return {"purity": Estimate(purity, none), "renyi2": Estimate(np.asarray(-np.log(purity)), none)}
+        return exactly(with_entropy(float(np.linalg.norm(outcomes.to_matrix(p, self._sites))) ** 2))

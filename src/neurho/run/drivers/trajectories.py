@@ -1,20 +1,20 @@
 """Quantum trajectories for a problem file: evolution and stationary means, up to 20 spins."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from neurho import trajectories
 from neurho._jax.compiling import require_double
-from neurho._types import NeurhoError
-from neurho.observables import Estimate, Snapshot
+from neurho._types import NeurhoError, Record
+from neurho.observables import Estimate, Snapshot, State, Watch
 from neurho.run import memory
-from neurho.run.drivers.base import Driver
+from neurho.run.drivers.base import Driver, Facts
 from neurho.run.setup import Setup
 from neurho.trajectories import (
     DOUBLE,
@@ -56,8 +56,8 @@ class Trajectories(Driver):
         return Observed(operators=readout.operators, combine=readout.combine)
 
     @cached_property
-    def _options(self) -> dict[str, Any]:
-        task: Any = self.setup.config.task
+    def _options(self) -> Record:
+        task = self.setup.task
         return {
             "key": jax.random.key(self.setup.config.seed),
             "accuracy": SINGLE if task.precision == "single" else DOUBLE,
@@ -65,13 +65,13 @@ class Trajectories(Driver):
         }
 
     def _ends(self, count: int) -> Ends:
-        task: Any = self.setup.config.task
+        task = self.setup.task
         goal = None if task.error_of is None else (task.error_of, task.error_goal)
         return Ends(trajectories=count, seconds=task.seconds or inf, goal=goal)
 
     @cached_property
     def _evolution(self) -> Evolution:
-        task: Any = self.setup.config.task
+        task = self.setup.task
         setup, ends = self.setup, self._ends(task.trajectories or 1000)
         try:
             return trajectories.make_evolution(
@@ -82,7 +82,7 @@ class Trajectories(Driver):
 
     @cached_property
     def _search(self) -> StationaryRun:
-        task: Any = self.setup.config.task
+        task = self.setup.task
         given = self.setup.config.initial.kind != "random"  # what a file without [initial] has
         try:
             return trajectories.make_stationary(
@@ -98,7 +98,7 @@ class Trajectories(Driver):
 
     @property
     def _is_search(self) -> bool:
-        return self.setup.config.task.kind == "stationary"
+        return self.setup.task.kind == "stationary"
 
     @property
     def peak_bytes(self) -> float:
@@ -113,7 +113,7 @@ class Trajectories(Driver):
     def _begin(self) -> Ensemble:
         return Ensemble(step=0, t=0.0, dt=0.0, row=0, run=self._evolution.template())
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Facts:
         """Sizes, for `neurho run --check`."""
         run = self._search if self._is_search else self._evolution
         return {
@@ -122,7 +122,7 @@ class Trajectories(Driver):
             "lanes": run.lanes,
         }
 
-    def snapshots(self, state: Any = None, *, watch: Callable[[Any], None] | None = None) -> Iterator[Snapshot]:
+    def snapshots(self, state: State = None, *, watch: Watch | None = None) -> Iterator[Snapshot]:
         """Go on from the beginning, or from an earlier state (whose snapshot is not yielded again), to the end."""
         if self._options["accuracy"] is DOUBLE:
             require_double()
@@ -139,7 +139,7 @@ class Trajectories(Driver):
             named = {name: Estimate(mean=e.mean[-1], error=e.error[-1]) for name, e in known.items()}
         return {name: e for name, e in named.items() if np.ndim(e.mean) == 0 and np.isfinite(e.error)}
 
-    def _evolution_snapshots(self, state: Ensemble | None, watch: Callable[[Any], None]) -> Iterator[Snapshot]:
+    def _evolution_snapshots(self, state: Ensemble | None, watch: Watch) -> Iterator[Snapshot]:
         run, now = self._evolution, self._begin() if state is None else state
         for step in run.states(now.run, self.setup.client):
             share = min(step.done / run.ends.trajectories, 1.0)
@@ -158,7 +158,7 @@ class Trajectories(Driver):
                 converged=row == last,
             )
 
-    def _search_snapshots(self, state: StationaryState | None, watch: Callable[[Any], None]) -> Iterator[Snapshot]:
+    def _search_snapshots(self, state: StationaryState | None, watch: Watch) -> Iterator[Snapshot]:
         run, first = self._search, state is None
         due = _row_after(0 if state is None else state.step)
         for now in run.states(state, self.setup.client):
