@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import require
+from neurho._types import Numbers, require
 from neurho.matrix_product.decompose import Cut
 from neurho.matrix_product.flow import Flow, Settings, automatic_step, intervals
 from neurho.matrix_product.generator import LineGenerator, line_generator
@@ -55,7 +55,7 @@ class _Run:
 
 def evolve(
     model: Lindbladian,
-    initial: np.ndarray | Mapping[str, np.ndarray],
+    initial: np.ndarray | Sequence[Numbers] | Mapping[str, np.ndarray],
     times: Sequence[float] | np.ndarray,
     *,
     quantities: Sequence[Quantity] | Reader | None = None,

@@ -49,12 +49,13 @@ def multiplied(*networks: AbstractStringNetwork) -> ProductNetwork:
     ```python
     import jax
     import numpy as np
-    from neurho.correlators import networks as of_strings
+    import neurho
+    from neurho.correlators.networks import cumulant_network, matrix_product_network
 
-    product, key = np.tile([1.0, 0.0, 0.0, -1.0], (4, 1)), jax.random.key(0)
-    cumulants = of_strings.cumulant_network(key, product, np.arange(4)[None], 2)
-    chain = of_strings.matrix_product_network(key, np.ones_like(product), 2)
-    both = of_strings.multiplied(cumulants, chain)
+    key, up = jax.random.key(0), np.tile([1.0, 0.0, 0.0, 1.0], (4, 1))
+    ones = np.ones_like(up)
+    cumulants, chain = cumulant_network(key, up, np.arange(4)[None], 2), matrix_product_network(key, ones, 2)
+    both = neurho.networks.multiplied(cumulants, chain)
     assert len(both.factors) == 2
     ```
 
@@ -66,6 +67,18 @@ def multiplied(*networks: AbstractStringNetwork) -> ProductNetwork:
 
 def added(*networks: AbstractStringNetwork) -> SumNetwork:
     """c_P = s_1 c_1(P) + s_2 c_2(P) + ... of networks of correlators, s_k > 0 of sum 1 and equal at first.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho.correlators.networks import matrix_product_network, mixture_network
+
+    key, up = jax.random.key(0), np.tile([1.0, 0.0, 0.0, 1.0], (4, 1))
+    mixture, chain = mixture_network(key, up, np.arange(4)[None], 2), matrix_product_network(key, up, 2)
+    both = neurho.networks.added(mixture, chain)
+    assert both.logits.shape == (1,)
+    ```
 
     **Raises** `NeurhoError` for less than two, or for what is no network of correlators.
     """
