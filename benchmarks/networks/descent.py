@@ -76,7 +76,7 @@ class Problem(NamedTuple):
         n, slope = self.size(v)
         r, state = self.residual(v), self.map.apply(v) / n
         g, h = normal_of(self.map.apply(matrix), r, state, slope.astype(matrix.dtype) @ matrix)
-        return float(r @ r), g / n, h / n**2
+        return float(r @ r), g / n, h / n / n
 
     def part(self, number: int) -> tuple[Array, Array]:
         """Configurations of all populations, of the blocks that weigh most in b, and of random others; and the weights
@@ -110,7 +110,7 @@ class Problem(NamedTuple):
         n, slope = float(space.trace[index] @ v), space.trace[index].astype(matrix.dtype)
         moved, state = here @ matrix, here @ v.astype(matrix.dtype) / n
         moved *= more.astype(matrix.dtype)[:, None]
-        return normal_of(moved, state, more * state, slope @ matrix)[1] / n**2
+        return normal_of(moved, state, more * state, slope @ matrix)[1] / n / n
 
     def gradient(self, vector: Array) -> tuple[float, Array]:
         """|r|^2 and its gradient, for L-BFGS."""
