@@ -37,7 +37,7 @@ NUMBERS = BeartypeConf(
 """Numbers of NumPy are numbers, and whole ones are real."""
 
 # Rooms whose tests have been looked at; all of them with NEURHO_SIGNATURES=all.
-ROOMS = ("config", "house", "model", "observables", "records", "report", "sweep", "systems")
+ROOMS = ("config", "dynamics", "exact", "house", "model", "observables", "records", "report", "sweep", "systems")
 
 
 class Switch:

@@ -53,7 +53,10 @@ def test_norms_and_lindbladian_are_those_of_matrices(name):
 WRITTEN_OUT = ("mpdo", "rbm, translations", "liouville, translations", "ndm")
 
 
-@pytest.mark.parametrize("network", [*WRITTEN_OUT, "mpdo, open", "gram", "outcomes"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("gram", "outcomes")]
+
+
+@pytest.mark.parametrize("network", [*WRITTEN_OUT, "mpdo, open", *SLOW])
 def test_jacobians_are_derivatives(network):
     name, system = network.removesuffix(", open"), "chain-4-B1" if network.endswith("open") else "ising-ring-4-g2"
     one = rows.case(prepared(system), name, 60, 1, rows.Store(None))

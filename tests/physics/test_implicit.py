@@ -219,6 +219,7 @@ def distance(network, other):
     return np.linalg.norm(a - b)
 
 
+@pytest.mark.slow
 def test_a_fit_undoes_what_noise_costs_and_keeps_the_noise():
     noise = 0.1
     prepared = product_state(jax.random.key(0), [1, 0, 0], 3, hidden=3, mixing=3, noise=noise)

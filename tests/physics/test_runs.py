@@ -47,6 +47,7 @@ def begin():
     return RunState(ansatz=ansatz, chains=chains, diagonal_chains=chains, step=0, t=0.0, dt=4e-3)
 
 
+@pytest.mark.slow
 def test_sampled_forces_and_velocities_are_those_of_exact_sums():
     """Averages over 100 evaluations, with errors from 20 batches: within five standard errors. The velocity is not
     linear in the samples: at 512 of them its bias is allowed 5 % of its size."""
