@@ -101,12 +101,12 @@ class Problem(Setup):
         task = self.config.task
         if self.lindbladian.local_dim**self.lattice.sites > REFERENCE_DIMENSION:
             return None
+        steady = task.kind == "stationary"
         try:
-            states = list(self._reference_states())
+            asked = None if steady else self.driver.asked_matrix()
         except NeurhoError:  # a start that is not wholly known, as that of a run that cut its strings
             return None
-        rows = [self.exact_values(rho, float(t)) for t, rho in states]
-        steady = task.kind == "stationary"
+        rows = [self.exact_values(rho, float(t)) for t, rho in self._reference_states(asked)]
         columns = {}
         for name, first in rows[0].items():
             axes = names.dims(name, first.ndim)
@@ -114,12 +114,12 @@ class Problem(Setup):
             columns[name] = (axes if steady else ("t", *axes), value)
         return xr.Dataset(columns, coords={} if steady else {"t": self.times}, attrs={"source": "exact"})
 
-    def _reference_states(self) -> Iterator[tuple[float, np.ndarray]]:
+    def _reference_states(self, asked: np.ndarray | None) -> Iterator[tuple[float, np.ndarray]]:
+        """Times and density matrices; `asked` is a start that only the method knows."""
         if self.config.task.kind == "stationary":
             yield 0.0, exact.stationary_state(self.lindbladian).rho
         else:
-            start = self.driver.asked_matrix()
-            start = self.start_matrix if start is None else start
+            start = self.start_matrix if asked is None else asked
             yield from zip(self.times, exact.evolve(self.lindbladian, start, self.times), strict=True)
 
 
