@@ -16,11 +16,6 @@ def from_netket(operator: Any, lattice: Lattice | None = None) -> Operator | Lin
     `to_local_operator()`, such as `nk.operator.Ising`), a [`Lindbladian`][neurho.Lindbladian]
     from a `LocalLiouvillian`. Checked with NetKet 3.23.
 
-    NetKet's conventions, and what becomes of them:
-
-    - Matrices are taken by index. Index 0 is up in NetKet (`sigmaz` is diag(1, -1), `sigmam` is |1><0|), whether its
-      configurations call that state +1 or, with `inverted_ordering=True`, -1; so it is here. Sites of a `Spin(s)` are
-      levels m = s, s-1, ..., -s, those of a `Fock(n)` have index = number of bosons.
     ```python
     import netket as nk  # which neurho does not need; `make netket` runs this
     import neurho
@@ -30,6 +25,11 @@ def from_netket(operator: Any, lattice: Lattice | None = None) -> Operator | Lin
     assert neurho.interchange.from_netket(pair).support == (0, 1)
     ```
 
+    NetKet's conventions, and what becomes of them:
+
+    - Matrices are taken by index. Index 0 is up in NetKet (`sigmaz` is diag(1, -1), `sigmam` is |1><0|), whether its
+      configurations call that state +1 or, with `inverted_ordering=True`, -1; so it is here. Sites of a `Spin(s)` are
+      levels m = s, s-1, ..., -s, those of a `Fock(n)` have index = number of bosons.
     - `sigmax`, ... of a `Spin(s)` have eigenvalues 2m: Pauli matrices for s = 1/2, twice the spin operators otherwise.
     - Rates are part of the jump operators: L = -i[H, .] + sum_j (c_j rho c_j^+ - {c_j^+ c_j, rho}/2), so every jump has
       rate 1 here, c_j with its sqrt(gamma_j) (NetKet's docstring omits the 1/2; its matrix has it).
