@@ -23,7 +23,15 @@ from neurho.correlators.reading import (
     string_means,
 )
 from neurho.correlators.rows import Equations, Rows, all_rows, build_equations, drawn_rows
-from neurho.correlators.rungs import MOST_WEIGHT, Rung, cumulant_ladder, ladder, require_terms, string_counts
+from neurho.correlators.rungs import (
+    MOST_WEIGHT,
+    Rung,
+    cumulant_ladder,
+    ladder,
+    require_terms,
+    string_counts,
+    wider_rung,
+)
 from neurho.correlators.solving import Moments, propagate, raw_means, start, stationary_state
 from neurho.correlators.starts import (
     Dense,
@@ -122,4 +130,5 @@ __all__ = [
     "string_means",
     "string_terms",
     "to_correlators",
+    "wider_rung",
 ]

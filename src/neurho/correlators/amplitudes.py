@@ -1,25 +1,22 @@
 """Solutions of the equations of an ordered branch by their amplitudes a, and which of them stands for the state.
 
-Exact even means and mu do not depend on a. Where cumulants are cut, a is chosen so that mu changes least with it, to
-first order not at all if it can be. If mu gets below zero on the way there from the mean-field state, as the exact mu
-cannot, how values differ from those where mu = 0 is an error. If no least change is found there, mu = 0 is chosen.
+Exact even means and mu do not depend on a. Where cumulants are cut, a is chosen so that little is left out: halfway
+between where the source of cumulants beyond the cut is least and where the cumulants are that it would make; half of
+how values differ between these two is an error. Of cumulants of two sites the second alone counts, since their source
+has its least value next to the mean-field state, whatever the correlations.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
-from scipy.optimize import brentq
 
 from neurho._types import NumericalError
-from neurho.correlators.ordered import Branch, Order, branch_moments, jacobian, residual
+from neurho.correlators.left_out import LeftOut, left_out, left_out_sizes, lifted
+from neurho.correlators.ordered import Branch, Order, jacobian, residual
 
 FIRST, STEP, LEAST = 0.95, 0.03, 0.3
 """Amplitudes relative to the mean-field state: the first, steps down from it, and the last that counts as order."""
-
-ENOUGH = 3e-4
-"""Accuracy of an amplitude; values change by about half of it."""
 
 RATE = 0.3
 """How much shorter than the one before a step by old factors must be, for these not to be taken again."""
@@ -33,26 +30,29 @@ class Point(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The unknowns at the amplitude that is chosen, at the other one that may be, and at the first one."""
+    """The unknowns at the amplitude that is chosen, where source and cumulants left out are least, and at the first."""
 
     z: np.ndarray
-    other: np.ndarray
+    others: tuple[np.ndarray, np.ndarray]
     first: np.ndarray
 
 
-def ordered_state(branch: Branch, order: Order, before: tuple[Branch, np.ndarray] | None) -> Solution:
+def ordered_state(branch: Branch, order: Order, before: tuple[Branch, np.ndarray] | None, wider: Branch) -> Solution:
     """The unknowns z at the amplitude that is chosen as said above, and at others that tell its error.
 
     - `before`: a branch of fewer strings and its z at the first amplitude.
+    - `wider`: a branch of more strings, which are those left out.
 
     **Raises** `NumericalError` if there are none.
     """
-    path = _Path(branch)
+    path = _Path(branch, left_out(branch, wider))
     path.follow(_guess(branch, order, before))
-    bends, flat = path.bends, path.flat()
-    zero = path.crossing() if path.crosses else flat
-    z, other = (flat, zero) if bends else (zero, flat)
-    return Solution(z=z, other=other, first=path.points[FIRST].z)
+    source, cumulants = path.least(0), path.least(1)
+    if branch.cumulants.hierarchy.strings.weights.max() == 2:
+        source = cumulants
+    first = path.points[FIRST].z
+    others = (path.at(source).z, path.at(cumulants).z)
+    return Solution(z=path.at(0.5 * (source + cumulants)).z, others=others, first=first)
 
 
 class _Newton:
@@ -105,30 +105,16 @@ class _Newton:
 
 
 class _Path:
-    """Solutions of a branch by their amplitudes."""
+    """Solutions of a branch by their amplitudes, and how large what they leave out is."""
 
-    def __init__(self, branch: Branch) -> None:
+    def __init__(self, branch: Branch, beyond: LeftOut) -> None:
         self.newton = _Newton(branch)
+        self.beyond = beyond
         self.points: dict[float, Point] = {}
-
-    @property
-    def crosses(self) -> bool:
-        """Whether mu gets below zero."""
-        return min(point.z[0] for point in self.points.values()) <= 0
-
-    @property
-    def bends(self) -> bool:
-        """Whether mu changes least somewhere between the first amplitude and the last."""
-        slopes = self._slopes
-        return slopes[0] <= 0 or (slopes[0] > slopes[1] and len(slopes) > 2)
-
-    @property
-    def _slopes(self) -> list[float]:
-        """How mu changes, from the smallest amplitude on."""
-        return [float(self.points[a].tangent[0]) for a in sorted(self.points)]
+        self.sizes: list[tuple[float, float]] = []
 
     def follow(self, guess: np.ndarray) -> None:
-        """Go down until mu rises again, or, below zero, falls faster again.
+        """Go down until both sizes of what is left out grow.
 
         **Raises** `NumericalError` if there is no such part of the path.
         """
@@ -138,19 +124,15 @@ class _Path:
             raise NumericalError(
                 "Cumulants of an ordered state have no stationary values next to the mean-field state."
             )
-        while True:
-            above, here = here, here - STEP
+        self.sizes.append(self._sizes(here))
+        grow = False
+        while not grow:
+            here -= STEP
             if here < LEAST:
                 raise NumericalError("Cumulants of an ordered state lose their order.")
-            try:
-                self.at(here)
-            except NumericalError:
-                if not self.crosses:
-                    raise
-                return  # what is beyond the crossing only tells an error
-            slope = self.points[here].tangent[0]
-            if slope <= 0 or (self.crosses and slope > self.points[above].tangent[0]):
-                return
+            self.at(here)
+            self.sizes.append(self._sizes(here))
+            grow = all(below > above for above, below in zip(*self.sizes[-2:], strict=True))
 
     def at(self, amplitude: float) -> Point:
         """The solution at an amplitude, from the nearest one."""
@@ -160,26 +142,17 @@ class _Path:
             self.points[amplitude] = self.newton.point(guess, amplitude)
         return self.points[amplitude]
 
-    def crossing(self) -> np.ndarray:
-        """Where mu = 0."""
-        below = max(a for a, point in self.points.items() if point.z[0] <= 0)
-        above = min(a for a in self.points if a > below)
-        return self._root(lambda a: float(self.at(a).z[0]), below, above)
+    def least(self, which: int) -> float:
+        """The amplitude at which one of the sizes is least, by a parabola through its squares; the first, or below."""
+        squares = np.array(self.sizes)[:, which] ** 2
+        k = int(np.argmin(squares))
+        if k == 0:
+            return FIRST
+        above, here, below = squares[k - 1 : k + 2]
+        return FIRST - STEP * (k + 0.5 * (above - below) / (above - 2 * here + below))
 
-    def flat(self) -> np.ndarray:
-        """Where mu changes least with the amplitude, on what was followed."""
-        amplitudes, slopes = sorted(self.points), self._slopes
-        if slopes[0] <= 0:
-            return self._root(lambda a: float(self.at(a).tangent[0]), amplitudes[0], amplitudes[1])
-        if slopes[0] > slopes[1] and len(slopes) > 2:
-            first, second, third = slopes[:3]
-            shift = 0.5 * (first - third) / (first - 2 * second + third)  # the vertex of a parabola
-            return self.at(amplitudes[1] + shift * STEP).z
-        return self.points[amplitudes[int(np.argmin(slopes))]].z
-
-    def _root(self, criterion: Callable[[float], float], low: float, high: float) -> np.ndarray:
-        root = float(brentq(criterion, low, high, xtol=ENOUGH))  # pyright: ignore[reportArgumentType]
-        return self.at(root).z
+    def _sizes(self, amplitude: float) -> tuple[float, float]:
+        return left_out_sizes(self.newton.branch, self.beyond, self.points[amplitude].z, amplitude)
 
 
 def _guess(branch: Branch, order: Order, before: tuple[Branch, np.ndarray] | None) -> np.ndarray:
@@ -187,16 +160,9 @@ def _guess(branch: Branch, order: Order, before: tuple[Branch, np.ndarray] | Non
     stay as they are.
     """
     hierarchy = branch.cumulants.hierarchy
-    z = np.zeros(hierarchy.size)
     if before is not None:
         earlier, known = before
-        places = hierarchy.places(earlier.cumulants.hierarchy.strings)
-        kappa = np.zeros(hierarchy.size + 1)
-        kappa[places] = earlier.cumulants.cumulants(branch_moments(earlier, known).c)[:-1]
-        z = branch.cumulants.moments(kappa)
-        fixed = [0, *earlier.singles]
-        z[places[fixed]] = known[fixed]
-        return z
-    used = hierarchy.singles > 0
+        return lifted(earlier, branch, hierarchy.places(earlier.cumulants.hierarchy.strings), known)
+    z, used = np.zeros(hierarchy.size), hierarchy.singles > 0
     z[hierarchy.singles[used]] = np.where(order.sign == 1, FIRST * order.means, order.means)[used]
     return z

@@ -138,8 +138,7 @@ def residual(branch: Branch, z: np.ndarray, amplitude: float) -> np.ndarray:
 def jacobian(branch: Branch, z: np.ndarray) -> Slope:
     """Its derivative. The few columns of means and of mu are central differences."""
     hierarchy, (c, means, _) = branch.cumulants.hierarchy, branch_moments(branch, z)
-    beyond = branch.cumulants.beyond(0.0, means) @ branch.cumulants.slope(c)
-    inside = csr_array(hierarchy.matrix(0.0, means) + z[0] * _odd_part(branch, means) + beyond)
+    inside = csr_array(_linear(branch, z) + branch.cumulants.beyond(0.0, means) @ branch.cumulants.slope(c))
     row, column, letter = hierarchy.lower
     single = hierarchy.singles.ravel()[letter]
     used = [single == place for place in branch.singles]
@@ -154,6 +153,18 @@ def jacobian(branch: Branch, z: np.ndarray) -> Slope:
     free = diags_array(1.0 - units.sum(axis=0))
     sparse = csr_array((inside - hierarchy.lowering(_change(branch, _moved(branch, z)))) @ free)
     return Slope(sparse, np.concatenate([left, columns]), np.concatenate([right, units]))
+
+
+def among(branch: Branch, z: np.ndarray, some: np.ndarray) -> csr_array:
+    """Its part among some strings of the most sites, on whose cumulants no closure depends."""
+    change = _change(branch, _moved(branch, z))
+    return csr_array((_linear(branch, z) - branch.cumulants.hierarchy.lowering(change))[some][:, some])
+
+
+def _linear(branch: Branch, z: np.ndarray) -> csr_array:
+    """L' with the term in mu, about means that stand still."""
+    _, means, _ = branch_moments(branch, z)
+    return csr_array(branch.cumulants.hierarchy.matrix(0.0, means) + z[0] * _odd_part(branch, means))
 
 
 def _moved(branch: Branch, z: np.ndarray) -> np.ndarray:

@@ -110,14 +110,32 @@ def cumulant_ladder(terms: StringTerms, symmetry: Symmetry, *, most: int, weight
     full = [all_strings(symmetry, k) for k in range(1, top + 1) if k < 3 or weight is not None or sizes[k] <= most]
     for k in range(2, len(full) + 1):
         yield Rung(k, k, tuple(full[:k]), complete=False)
-    if (k := len(full)) < top:
-        clusters, near = {(j,) for j in range(symmetry.sites)}, _near(terms, symmetry.sites, LINKS[-1])
-        words = (symmetry.letters - 1) ** (k + 1) / 2 ** len(symmetry.signs) / len(symmetry.moves)
-        for _ in range(k):
-            clusters = _grown(clusters, near)
-            if sizes[k] + len(clusters) * words > most:
-                return
-        yield Rung(k + 1, k, (*full, strings_on(symmetry, sorted(clusters), k + 1)), complete=False)
+    if (k := len(full)) < top and (more := _on_clusters(terms, symmetry, k + 1, LINKS[-1], most - sizes[k])):
+        yield Rung(k + 1, k, (*full, more), complete=False)
+
+
+def wider_rung(terms: StringTerms, symmetry: Symmetry, rung: Rung, *, most: int) -> Rung:
+    """A rung of cumulants and strings of one site more: all of them, or those on clusters whose neighbours are two
+    terms apart, or one, whatever is at most about `most` strings. Beside clusters of two terms those of one, which hold
+    their parts.
+    """
+    weight = rung.weight + 1
+    if rung.weight == rung.full and rung.size + string_counts(symmetry, weight)[-1] <= most:
+        return Rung(weight, weight, (*rung.parts, all_strings(symmetry, weight)), complete=False)
+    wide = _on_clusters(terms, symmetry, weight, LINKS[-1], most - rung.size) if rung.weight == rung.full else None
+    more = wide or _on_clusters(terms, symmetry, weight, LINKS[0], np.inf)
+    return Rung(weight, rung.full, rung.parts if more is None else (*rung.parts, more), complete=False)
+
+
+def _on_clusters(terms: StringTerms, symmetry: Symmetry, weight: int, link: int, most: float) -> Strings | None:
+    """The strings of some weight on clusters, if there are at most about `most`."""
+    clusters, near = {(j,) for j in range(symmetry.sites)}, _near(terms, symmetry.sites, link)
+    words = (symmetry.letters - 1) ** weight / 2 ** len(symmetry.signs) / len(symmetry.moves)
+    for _ in range(weight - 1):
+        clusters = _grown(clusters, near)
+        if len(clusters) * words > most:
+            return None
+    return strings_on(symmetry, sorted(clusters), weight)
 
 
 def _clusters(

@@ -6,6 +6,7 @@ The unique stationary state is its even part, and so odd means vanish and even o
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +24,8 @@ from neurho.run.setup import Setup
 DENSE = 7000
 """Strings at most: equations are solved with dense matrices."""
 
-UNCONFIRMED = 1.25
-"""By how much errors grow where the next order has no solution: chosen on five tori (docs/accuracy/error_bands.md)."""
+BEYOND = 25_000
+"""Strings at most with which the last set is compared, beside its own."""
 
 
 class Expanding(NamedTuple):
@@ -47,7 +48,7 @@ class CumulantSearch(Driver):
     def peak_bytes(self) -> float:
         """Predicted bytes at the peak."""
         size = self.rungs[-1].size
-        return 1e8 + 3 * 8 * size**2 + BYTES * size
+        return 1e8 + 3 * 8 * size**2 + BYTES * self.widest.size
 
     def describe(self) -> Facts:
         """Sizes."""
@@ -55,13 +56,23 @@ class CumulantSearch(Driver):
         return {"permutations": len(self.picture.symmetry.moves), "weight": last.weight, "strings": last.size}
 
     @cached_property
+    def symmetry(self) -> co.Symmetry:
+        """Permutations and the parities that the ordered state keeps."""
+        full = self.picture.symmetry
+        return co.Symmetry(full.moves, full.letters, full.signs[:-1])
+
+    @cached_property
+    def widest(self) -> co.Rung:
+        """The last set and strings beyond it."""
+        return co.wider_rung(self.picture.terms, self.symmetry, self.rungs[-1], most=BEYOND)
+
+    @cached_property
     def rungs(self) -> list[co.Rung]:
         """All strings of up to 2, 3, ... sites, without the parity that is broken, and the widest clusters that fit.
 
         **Raises** `NeurhoError` if `task.weight` asks for too many strings.
         """
-        full, task = self.picture.symmetry, self.picture.setup.task
-        symmetry = co.Symmetry(full.moves, full.letters, full.signs[:-1])
+        symmetry, task = self.symmetry, self.picture.setup.task
         most, asked = min(DENSE, task.strings), task.weight
         sizes = np.cumsum(co.string_counts(symmetry, symmetry.sites - 1)[1:])
         highest = max(2, int(np.searchsorted(sizes, most, side="right")))
@@ -87,10 +98,11 @@ class CumulantSearch(Driver):
         terms, dim = self.picture.terms, self.picture.setup.lindbladian.local_dim
         order = co.mean_field_order(terms, self.picture.symmetry.moves, dim)
         before, last = None, None
-        for number, rung in enumerate(self.rungs, start=1):
-            branch = co.ordered_branch(terms, order, rung.parts)
+        branch = co.ordered_branch(terms, order, self.rungs[0].parts)
+        for number, (rung, beyond) in enumerate(pairwise((*self.rungs, self.widest)), start=1):
+            wider = co.ordered_branch(terms, order, beyond.parts)
             try:
-                found = co.ordered_state(branch, order, before)
+                found = co.ordered_state(branch, order, before, wider)
             except NumericalError:
                 if last is None:
                     raise
@@ -108,6 +120,7 @@ class CumulantSearch(Driver):
                 return
             if watch is not None:
                 watch(here)
+            branch = wider
 
     def _read(self, branch: co.Branch, moments: co.Moments) -> Reading:
         hierarchy = branch.cumulants.hierarchy
@@ -118,8 +131,9 @@ class CumulantSearch(Driver):
         self, branch: co.Branch, rung: co.Rung, found: co.Solution, state: Expanding
     ) -> tuple[Expanding, Snapshot]:
         picture = self.picture
-        reading, other = (self._read(branch, co.branch_moments(branch, z)) for z in (found.z, found.other))
-        difference = np.maximum(np.abs(reading.values - state.values), np.abs(reading.values - other.values))
+        reading, *others = (self._read(branch, co.branch_moments(branch, z)) for z in (found.z, *found.others))
+        between = 0.5 * np.abs(others[0].values - others[1].values)
+        difference = np.maximum(np.abs(reading.values - state.values), between)
         errors = picture.errors(difference, state.difference)
         if rung.weight == 2:  # mean field alone may be near by chance
             least = MEMORY * np.sqrt(picture.size_of(difference))
@@ -135,19 +149,10 @@ def _without(last: Snapshot, weight: int) -> Snapshot:
     """The order before once more, where one has no solution."""
     step = last.step + 1
     message = (
-        f"Cumulants of up to {weight} sites have no ordered state: values are those of {weight - 1}, with twice their "
-        "errors, as no order after it bears them out."
+        f"Cumulants of up to {weight} sites have no ordered state: values are those of {weight - 1}, which no order "
+        "after it bears out."
     )
-    wider = {name: found._replace(error=UNCONFIRMED * found.error) for name, found in last.observables.items()}
-    worst = {"error_estimate": UNCONFIRMED * last.diagnostics["error_estimate"]}
-    return last._replace(
-        step=step,
-        t=float(step),
-        state=last.state._replace(step=step, t=float(step)),
-        observables=wider,
-        diagnostics=last.diagnostics | worst,
-        message=message,
-    )
+    return last._replace(step=step, t=float(step), state=last.state._replace(step=step, t=float(step)), message=message)
 
 
 def make(setup: Setup, other: Callable[[Setup], Driver]) -> CorrelatorFlow | CorrelatorSearch | CumulantSearch:
