@@ -42,6 +42,7 @@ COLUMNS: tuple[str, ...] = (
     "structure_xx",
     "smallest",
 )
+LAMBDAS = {"0.3333": "1/3"}
 KEY = ("system", "network", "n", "how", "lambda")
 SIZES = (200, 800, 3000)
 SYSTEMS = {
@@ -177,6 +178,7 @@ def search_table(rows: list[dict[str, str]]) -> str:
             row["network"],
             row["parameters"],
             row["how"],
+            LAMBDAS.get(row["lambda"], row["lambda"]),
             bounded(row, "residual") if row["residual"] else "",
             f"{float(row['distance']):.2g}",
             f"{float(row['trace_distance']):.2g}",
@@ -187,7 +189,7 @@ def search_table(rows: list[dict[str, str]]) -> str:
         ]
 
     titles = (
-        "system | network | parameters | search | ‖Lρ‖/‖ρ‖ | distance, λ = 1 | trace distance | m_z | S^xx(0) | "
+        "system | network | parameters | search | λ | ‖Lρ‖/‖ρ‖ | distance, λ = 1 | trace distance | m_z | S^xx(0) | "
         "smallest eigenvalue | seconds"
     )
     return lines(titles, map(cells, rows))
