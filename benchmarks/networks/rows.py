@@ -99,12 +99,12 @@ def fits(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
 
 
 def searches(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
-    """||D L rho||/||D rho||, which knows nothing of the exact state, in each norm D, the smallest lambda first; the
-    next begins with what those before found, too.
+    """||D L rho||/||D rho||, which knows nothing of the exact state, in each norm D, the smallest lambda first; each
+    begins with what others found, too.
     """
     tasks = [f"search {lam:.3g}" for lam in sorted(norms)]
-    for k, lam in enumerate(sorted(norms)):
-        found = solved(one, search_problem(one, lam), tasks[k], ends, tasks[:k])
+    for task, lam in zip(tasks, sorted(norms), strict=True):
+        found = solved(one, search_problem(one, lam), task, ends, tasks)
         yield one.row | {"how": "least squares of L rho", "lambda": round(lam, 4)} | described(one, found, ends)
 
 
