@@ -138,16 +138,17 @@ def lines(titles: str, cells: Iterable[Iterable[str]]) -> str:
 
 def fits_table(rows: list[dict[str, str]]) -> str:
     """One line for a network and size, with both norms, the closest in the norm of lambda = 1 first."""
-    pairs: dict[tuple[int, str], dict[str, dict[str, str]]] = {}
+    pairs: dict[tuple[int, str, str], dict[str, dict[str, str]]] = {}
     for row in rows:
-        pairs.setdefault((size_of(row), row["network"]), {})["one" if float(row["lambda"]) == 1 else "third"] = row
+        norm = "one" if float(row["lambda"]) == 1 else "third"
+        pairs.setdefault((size_of(row), row["network"], row["parameters"]), {})[norm] = row
 
     def closest(item: Any) -> tuple[int, float]:
-        (size, _), both = item
+        (size, *_), both = item
         return size, float(both["one"]["distance"]) if "one" in both else float("inf")
 
     def cells(item: Any) -> list[str]:
-        (_, network), both = item
+        (_, network, _), both = item
         one, third = both.get("one"), both.get("third")
         some = one or third
         return [
