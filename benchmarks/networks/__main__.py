@@ -6,8 +6,9 @@
 
 A fit minimises ||rho - sigma||^2/||sigma||^2 over all entries, sigma the exact state, both of trace one, in the norm
 that gives Pauli strings of w sites the weight lambda^w: lambda = 1 is the Hilbert-Schmidt norm. `--search` minimises
-||L rho||^2/||rho||^2, without knowledge of sigma, `--own-search` is the program's continuation with exact sums. By
-Levenberg-Marquardt steps with the whole Jacobian, or L-BFGS, for `--seconds` of processor time a row.
+||L rho||^2/||rho||^2 in these norms, without knowledge of sigma, `--own-search` is the program's continuation with
+exact sums and `task.metric`. By Levenberg-Marquardt steps with the whole Jacobian, or L-BFGS, for `--seconds` of
+processor time a row.
 """
 
 import argparse
@@ -54,8 +55,8 @@ def main() -> None:
             for size, seconds in sizes:
                 one = case(system, name, size, options.starts, store)
                 ends = Ends(seconds, options.by, options.starts)
-                move = searches if options.search else own_searches if options.own_search else None
-                for row in move(one, ends) if move else fits(one, options.norms, ends):
+                move = searches if options.search else own_searches if options.own_search else fits
+                for row in move(one, options.norms, ends):
                     print(json.dumps(row), flush=True)
                     if options.out:
                         with options.out.open("a") as file:

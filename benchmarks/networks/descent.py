@@ -1,7 +1,7 @@
 """Least squares of networks: Levenberg-Marquardt steps with the whole Jacobian, and L-BFGS to compare with.
 
-The residual is r = B v/n - b, with v the entries of the network, n = tr rho or ||rho||, B a linear map: for fits the
-norm and b = B sigma, for searches the Lindbladian and b = 0.
+The residual is r = B v/n - b, with v the entries of the network and B a linear map: for fits n = tr rho, B the norm and
+b = B sigma, for searches n = ||D rho||, B = D L and b = 0, D the norm.
 """
 
 import time
@@ -35,12 +35,12 @@ PART = 6000
 
 
 class Problem(NamedTuple):
-    """B, n and b; n is the trace t.v or, without `trace`, the norm of v."""
+    """B, b and n = |D v| of the linear map `norm`; without one n is the trace t.v."""
 
     entries: Entries
     map: Linear
     target: Array
-    trace: bool
+    norm: Linear | None
 
     @property
     def space(self) -> Space:
@@ -48,10 +48,11 @@ class Problem(NamedTuple):
 
     def size(self, v: Array) -> tuple[float, Array]:
         """N and dn/dv."""
-        if self.trace:
+        if self.norm is None:
             return float(self.space.trace @ v), self.space.trace
-        n = float(np.sqrt(np.sum(self.space.size * v**2)))
-        return n, self.space.size * v / n
+        moved = self.norm.apply(v)
+        n = float(np.linalg.norm(moved))
+        return n, self.norm.transposed(moved) / n
 
     def residual(self, v: Array) -> Array:
         found = self.map.apply(v) / self.size(v)[0]
@@ -65,7 +66,7 @@ class Problem(NamedTuple):
     @property
     def sampled(self) -> bool:
         """Whether J^T J comes from a random part of the blocks of B, in a quarter of the time; gradients are exact."""
-        return self.trace and self.space.block is not None and len(self.space.size) > MANY
+        return self.norm is None and self.space.block is not None and len(self.space.trace) > MANY
 
     def normal(self, vector: Array, number: int = 0) -> tuple[float, Array, Array]:
         """|r|^2, J^T r and J^T J."""

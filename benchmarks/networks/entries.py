@@ -79,7 +79,7 @@ def by_entry(space: Space, network: Any) -> Entries:
 
     def derivatives(vector: Array, some: Array | None = None) -> tuple[Array, Array]:
         vector = jnp.asarray(vector)
-        large = len(space.size) * len(vector) > LARGE
+        large = len(space.trace) * len(vector) > LARGE
         here = x if some is None else x[jnp.asarray(some)]
         found = rows(vector, here, jnp.max(logs(vector, here).real), jnp.float32 if large else jnp.float64)
         double = two if some is None else np.flatnonzero(np.isin(some, two))
@@ -98,7 +98,7 @@ def chunks(count: int) -> list[slice]:
 
 def empty(space: Space, rows: int, columns: int) -> Array:
     """A Jacobian that is to be filled."""
-    return np.empty((rows, columns), np.float32 if len(space.size) * columns > LARGE else np.float64)
+    return np.empty((rows, columns), np.float32 if len(space.trace) * columns > LARGE else np.float64)
 
 
 def fill(matrix: Array, here: slice, double: Array, count: int, found: Array) -> None:

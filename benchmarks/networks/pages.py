@@ -42,6 +42,7 @@ COLUMNS: tuple[str, ...] = (
     "structure_xx",
     "smallest",
 )
+LAMBDAS = {"0.3333": "1/3"}
 KEY = ("system", "network", "n", "how", "lambda")
 SIZES = (200, 800, 3000)
 SYSTEMS = {
@@ -137,16 +138,17 @@ def lines(titles: str, cells: Iterable[Iterable[str]]) -> str:
 
 def fits_table(rows: list[dict[str, str]]) -> str:
     """One line for a network and size, with both norms, the closest in the norm of lambda = 1 first."""
-    pairs: dict[tuple[int, str], dict[str, dict[str, str]]] = {}
+    pairs: dict[tuple[int, str, str], dict[str, dict[str, str]]] = {}
     for row in rows:
-        pairs.setdefault((size_of(row), row["network"]), {})["one" if float(row["lambda"]) == 1 else "third"] = row
+        norm = "one" if float(row["lambda"]) == 1 else "third"
+        pairs.setdefault((size_of(row), row["network"], row["parameters"]), {})[norm] = row
 
     def closest(item: Any) -> tuple[int, float]:
-        (size, _), both = item
+        (size, *_), both = item
         return size, float(both["one"]["distance"]) if "one" in both else float("inf")
 
     def cells(item: Any) -> list[str]:
-        (_, network), both = item
+        (_, network, _), both = item
         one, third = both.get("one"), both.get("third")
         some = one or third
         return [
@@ -177,6 +179,7 @@ def search_table(rows: list[dict[str, str]]) -> str:
             row["network"],
             row["parameters"],
             row["how"],
+            LAMBDAS.get(row["lambda"], row["lambda"]),
             bounded(row, "residual") if row["residual"] else "",
             f"{float(row['distance']):.2g}",
             f"{float(row['trace_distance']):.2g}",
@@ -187,7 +190,7 @@ def search_table(rows: list[dict[str, str]]) -> str:
         ]
 
     titles = (
-        "system | network | parameters | search | ‖Lρ‖/‖ρ‖ | distance, λ = 1 | trace distance | m_z | S^xx(0) | "
+        "system | network | parameters | search | λ | ‖Lρ‖/‖ρ‖ | distance, λ = 1 | trace distance | m_z | S^xx(0) | "
         "smallest eigenvalue | seconds"
     )
     return lines(titles, map(cells, rows))

@@ -93,16 +93,25 @@ def fits(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
         moved = one.space.norm(lam)
         target = moved.apply(sigma)
         size = float(np.linalg.norm(target))
-        asked = Problem(one.entries, moved.over(size), target / size, trace=True)
+        asked = Problem(one.entries, moved.over(size), target / size, None)
         found = solved(one, asked, f"{lam:.3g}", ends, near)
         yield one.row | {"how": "fit", "lambda": round(lam, 4)} | described(one, found, ends)
 
 
-def searches(one: Case, ends: Ends) -> Iterator[dict[str, Any]]:
-    """||L rho||/||rho||, which knows nothing of the exact state."""
-    asked = Problem(one.entries, one.space.rate(), None, trace=False)
-    found = solved(one, asked, "search", ends, [])
-    yield one.row | {"how": "least squares of L rho", "lambda": ""} | described(one, found, ends)
+def searches(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
+    """||D L rho||/||D rho||, which knows nothing of the exact state, in each norm D, the smallest lambda first; each
+    begins with what others found, too.
+    """
+    tasks = [f"search {lam:.3g}" for lam in sorted(norms)]
+    for task, lam in zip(tasks, sorted(norms), strict=True):
+        found = solved(one, search_problem(one, lam), task, ends, tasks)
+        yield one.row | {"how": "least squares of L rho", "lambda": round(lam, 4)} | described(one, found, ends)
+
+
+def search_problem(one: Case, lam: float) -> Problem:
+    """||D L rho||^2/||D rho||^2: L rho first, all of it, then D."""
+    norm = one.space.norm(lam)
+    return Problem(one.entries, norm.after(one.space.rate()), None, norm)
 
 
 def described(one: Case, found: Found, ends: Ends) -> dict[str, Any]:
@@ -135,8 +144,15 @@ def judged(system: System, rho: Array) -> dict[str, Any]:
     }
 
 
-def own_searches(one: Case, ends: Ends) -> Iterator[dict[str, Any]]:
-    """What the program itself does: its continuation with exact sums; for outcomes ||dp/dt||^2/||p||^2 by L-BFGS."""
+def own_searches(one: Case, norms: list[float], ends: Ends) -> Iterator[dict[str, Any]]:
+    """What the program itself does: its continuation with exact sums, in each norm."""
+    for lam in sorted(norms):
+        if KINDS[one.network].ansatz is not None or np.isclose(lam, 1 / 3):
+            yield one.row | {"how": "continuation", "lambda": round(lam, 4)} | own_search(one, lam, ends)
+
+
+def own_search(one: Case, lam: float, ends: Ends) -> dict[str, Any]:
+    """A continuation with `task.metric`; for outcomes ||dp/dt||^2/||p||^2, whose norm is that of 1/3, by L-BFGS."""
     began, ansatz = time.process_time(), KINDS[one.network].ansatz
     if ansatz is None:
         start = KINDS[one.network].make(jax.random.key(100), one.system, one.n, 0.1)
@@ -148,7 +164,7 @@ def own_searches(one: Case, ends: Ends) -> Iterator[dict[str, Any]]:
             ansatz=ansatz(one.system, one.n),
             initial={"kind": "random", "scale": 0.1},
             sampling={"kind": "enumeration"},
-            task={"kind": "stationary", "delta_L": 1e-6},
+            task={"kind": "stationary", "delta_L": 1e-6, "metric": lam},
         )
         last = None
         for snapshot in asked.snapshots():
@@ -161,4 +177,4 @@ def own_searches(one: Case, ends: Ends) -> Iterator[dict[str, Any]]:
         vector = flat(last.state.ansatz)[0]
     seconds = time.process_time() - began
     rho = one.space.to_matrix(one.entries.values(vector))
-    yield one.row | {"how": "continuation", "ended": ended, "seconds": seconds} | judged(one.system, rho)
+    return {"ended": ended, "seconds": seconds} | judged(one.system, rho)

@@ -34,22 +34,25 @@ class Linear(NamedTuple):
         matrix = None if self.matrix is None else self.matrix / size
         return Linear(lambda v: self.apply(v) / size, lambda v: self.transposed(v) / size, matrix)
 
+    def after(self, first: "Linear") -> "Linear":
+        """`first`, then this: one by one, since the product is far less sparse."""
+        return Linear(lambda v: self.apply(first.apply(v)), lambda v: first.transposed(self.transposed(v)))
+
 
 class Space(NamedTuple):
     """How real vectors v stand for Hermitian matrices.
 
     - `x`: configurations `(entries, sites)` of the first entries of v; of labels those of `twofold` have an imaginary
       part, too, which come behind all real parts.
-    - `trace`: the vector t of tr rho = t.v. `size`: weights of sum_i size_i v_i^2 = ||rho||^2 (outcomes: its norm 1/3).
+    - `trace`: the vector t of tr rho = t.v.
     - `of_matrix`, `to_matrix`: v of rho, and back.
-    - `norm(lambda)`: B with |B v| = ||rho||_lambda. `rate`: B with |B v| = ||L rho||, in the norm of `size`.
+    - `norm(lambda)`: D with |D v| = ||rho||_lambda, up to one factor. `rate`: v of L rho from v of rho.
     - `block`: for each configuration the block of B of all norms that it is in, 0 of populations; None: no blocks.
     """
 
     x: Array
     twofold: Array
     trace: Array
-    size: Array
     of_matrix: Map
     to_matrix: Map
     norm: Callable[[float], Linear]
@@ -100,7 +103,7 @@ def of_labels(system: System, *, tied: bool) -> Space:
     """Entries on labels: one for all translations where `tied`, one of (l, r) and (r, l), in the sector."""
     found = classes(system, system.moves if tied else None)
     two = np.flatnonzero(found.twofold)
-    size = np.concatenate([found.many, found.many[two]])
+    root = sparse.diags_array(np.sqrt(np.concatenate([found.many, found.many[two]])))
     index = found.x @ place_values(system.sites, 4)
 
     def of_matrix(rho: Array) -> Array:
@@ -115,16 +118,14 @@ def of_labels(system: System, *, tied: bool) -> Space:
 
     rows, columns = np.divmod(found.x, 2)
     trace = np.concatenate([np.all(rows == columns, axis=1) * found.many, np.zeros(len(two))])
-    weighted = partial(_real_matrix, found)
     return Space(
         x=found.x,
         twofold=two,
         trace=trace,
-        size=size,
         of_matrix=of_matrix,
         to_matrix=back,
-        norm=lambda lam: linear(weighted(_depolarising(found.x, lam))),
-        rate=lambda: linear(weighted(_lindbladian(found.x, system))),
+        norm=lambda lam: linear(root @ _real_matrix(found, _depolarising(found.x, lam))),
+        rate=lambda: linear(_real_matrix(found, _lindbladian(found.x, system))),
         block=_blocks(found.x),
     )
 
@@ -173,7 +174,7 @@ def _lindbladian(x: Array, system: System) -> Elements:
 
 
 def _real_matrix(found: Classes, elements: Elements) -> sparse.csr_array:
-    """The map between real vectors, its rows times sqrt(count), of elements between configurations."""
+    """The map between real vectors of elements between configurations."""
     kept = found.inside[elements.column]  # a charge is conserved: others are zero
     row, column, value = elements.row[kept], elements.column[kept], elements.value[kept].astype(complex)
     column, sign = found.place[column], np.where(found.conjugate[column], -1.0, 1.0)
@@ -191,8 +192,7 @@ def _real_matrix(found: Classes, elements: Elements) -> sparse.csr_array:
         there = (rows >= 0) & (columns >= 0) & (values != 0)
         pieces.append((rows[there], columns[there], values[there]))
     rows, columns, values = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    root = np.sqrt(np.concatenate([found.many, found.many[two]]))
-    matrix = sparse.coo_array((root[rows] * values, (rows, columns)), shape=(total, total)).tocsr()
+    matrix = sparse.coo_array((values, (rows, columns)), shape=(total, total)).tocsr()
     matrix.sum_duplicates()
     return matrix
 
@@ -226,7 +226,6 @@ def of_outcomes(system: System) -> Space:
         x=all_labels(sites, 4),
         twofold=np.zeros(0, int),
         trace=np.ones(4**sites),
-        size=np.ones(4**sites),
         of_matrix=lambda rho: outcomes.from_matrix(rho, sites),
         to_matrix=lambda v: outcomes.to_matrix(v, sites),
         norm=norm,

@@ -20,7 +20,7 @@ prepared = cache(cases.prepared)
 
 def random_state(space, seed=0):
     """A Hermitian matrix with the symmetries of the space."""
-    return space.to_matrix(np.random.default_rng(seed).normal(size=len(space.size)))
+    return space.to_matrix(np.random.default_rng(seed).normal(size=len(space.trace)))
 
 
 def norm_by_strings(rho, lam):
@@ -44,10 +44,7 @@ def test_norms_and_lindbladian_are_those_of_matrices(name):
     for lam in (1.0, 1 / 3):
         assert np.isclose(np.linalg.norm(space.norm(lam).apply(v)), norm_by_strings(rho, lam))
     moved = to_dense(lindbladian_map(system.model)) @ to_table(rho, 4, 2)
-    found = np.linalg.norm(space.rate().apply(v))
-    if name == "outcomes":
-        moved = np.sqrt(np.sum(spaces.outcomes.from_matrix(spaces.to_matrix(moved, 4, 2), 4) ** 2))
-    assert np.isclose(found, np.linalg.norm(moved))
+    assert np.allclose(space.to_matrix(space.rate().apply(v)), spaces.to_matrix(moved, 4, 2))
 
 
 WRITTEN_OUT = ("mpdo", "rbm, translations", "liouville, translations", "ndm")
@@ -70,10 +67,21 @@ def test_jacobians_are_derivatives(network):
     assert np.allclose(u @ matrix, scale * one.entries.pull(start, u), atol=1e-10 if exact else 1e-5)
 
 
-@pytest.mark.parametrize("trace", [True, False])
-def test_gradients_and_normal_matrices_are_those_of_the_residual(trace):
+def test_the_cost_of_a_search_is_that_of_matrices():
+    """||D L rho||^2/||D rho||^2 of a network, by all Pauli strings."""
+    one = rows.case(prepared("ising-ring-4-g2"), "liouville, translations", 60, 1, rows.Store(None))
+    rho = one.space.to_matrix(one.entries.values(one.starts[0]))
+    moved = spaces.to_matrix(to_dense(lindbladian_map(one.system.model)) @ to_table(rho, 4, 2), 4, 2)
+    for lam in (1.0, 1 / 3):
+        expected = norm_by_strings(moved, lam) / norm_by_strings(rho, lam)
+        assert np.isclose(rows.search_problem(one, lam).cost(one.starts[0]), expected**2)
+
+
+@pytest.mark.parametrize("search", [True, False])
+def test_gradients_and_normal_matrices_are_those_of_the_residual(search):
     one = rows.case(prepared("chain-4-B1"), "rbm", 60, 1, rows.Store(None))
-    asked = descent.Problem(one.entries, one.space.norm(1.0) if trace else one.space.rate(), None, trace)
+    norm = one.space.norm(1 / 3)
+    asked = rows.search_problem(one, 1 / 3) if search else descent.Problem(one.entries, norm, None, None)
     start, step = one.starts[0], 1e-4
     cost, g, h = asked.normal(start)
     d = g / np.linalg.norm(g)
@@ -88,7 +96,7 @@ def test_gradients_and_normal_matrices_are_those_of_the_residual(trace):
 def test_the_estimate_from_all_blocks_is_the_normal_matrix(monkeypatch):
     one = rows.case(prepared("chain-4-B1"), "rbm", 60, 1, rows.Store(None))
     norm = one.space.norm(1 / 3)
-    asked = descent.Problem(one.entries, norm, norm.apply(one.space.of_matrix(one.system.sigma)), trace=True)
+    asked = descent.Problem(one.entries, norm, norm.apply(one.space.of_matrix(one.system.sigma)), None)
     _, _, h = asked.normal(one.starts[0])
     monkeypatch.setattr(descent, "PART", 2 * len(one.space.x))
     assert np.allclose(asked.estimate(one.starts[0], 0), h)

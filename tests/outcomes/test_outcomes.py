@@ -15,7 +15,7 @@ from neurho import NeurhoError, exact, interchange, models, outcomes
 from neurho.model import lattice
 from neurho.model.operators import local, sx, sy, sz
 from neurho.outcomes.frame import DUAL, EFFECTS
-from neurho.outcomes.means import outcome_values
+from neurho.outcomes.means import outcome_values, smallest_eigenvalue
 from neurho.outcomes.stationary import applied
 
 SITES = 3
@@ -139,3 +139,27 @@ def test_a_stationary_state():
 def test_sentences(make, sentence):
     with pytest.raises(NeurhoError, match=sentence):
         make()
+
+
+def test_the_smallest_eigenvalue_of_pairs_and_sites():
+    """Against partial traces of a matrix that is not positive, and one that is."""
+    rng = np.random.default_rng(3)
+    rho = helpers.random_state(rng, 8)
+    singlet = np.zeros((8, 8))
+    singlet[2:6, 2:6] = np.kron([[1, -1], [-1, 1]], np.eye(2)) / 4  # of the first two sites
+    a = np.array(list(itertools.product(range(4), repeat=3)))
+    for matrix in (rho, 1.3 * rho - 0.3 * singlet):
+        outer = matrix.reshape([2] * 6)
+        pair, site = np.einsum("abcdbf->acdf", outer).reshape(4, 4), np.einsum("abcdbc->ad", outer)
+        p = outcomes.from_matrix(matrix, 3)
+        expected = min(np.linalg.eigvalsh(part)[0] for part in (pair, site))
+        np.testing.assert_allclose(smallest_eigenvalue(a, p, [(0, 2), (0,)])[0], expected, atol=1e-14)
+    assert smallest_eigenvalue(a, p, [(0, 1)])[0] < -0.03
+
+
+def test_the_spread_of_an_eigenvalue():
+    """Of |up up>, whose smallest eigenvalue is 0: <v|N_a|v> has the variance that sums over outcomes give."""
+    p = outcomes.from_matrix(exact.product_state("up", 1), 1)
+    values = np.array([outcomes.to_matrix(one, 1)[1, 1].real for one in np.eye(4)])
+    smallest, spread = smallest_eigenvalue(np.arange(4)[:, None], p, [(0,)])
+    np.testing.assert_allclose([smallest, spread], [0.0, float(np.sqrt(p @ values**2))], atol=1e-14)

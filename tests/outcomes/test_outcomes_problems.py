@@ -6,8 +6,8 @@ import pytest
 import scipy.optimize
 
 import neurho
-from neurho import NeurhoError, exact
-from neurho.model.operators import Lindbladian, sm
+from neurho import NeurhoError, exact, outcomes
+from neurho.model.operators import Lindbladian, sm, sx, sz
 from neurho.outcomes.gauss_newton import least_squares
 from neurho.records.checkpoints import pack, unpack
 
@@ -87,6 +87,12 @@ def test_an_evolution_by_draws(drawn):
         assert 0 < found.error < 0.05
         assert abs(found.mean - expected[name]) < 5 * found.error + end.diagnostics["error_local"]
     assert end.diagnostics["error_local"] < 0.1
+    pairs = [
+        np.trace(part, axis1=a, axis2=b)
+        for part, a, b in ((rho.reshape(4, 2, 4, 2), 1, 3), (rho.reshape(2, 4, 2, 4), 0, 2))
+    ]
+    assert abs(end.diagnostics["smallest_eigenvalue"] - min(np.linalg.eigvalsh(pair)[0] for pair in pairs)) < 0.05
+    assert end.diagnostics["negativity"] < 1
 
 
 @pytest.mark.parametrize("samples", [None, pytest.param(SAMPLES, marks=pytest.mark.slow)])
@@ -143,7 +149,28 @@ def test_sentences(data, sentence):
         neurho.build(neurho.config.validate(problem))
 
 
-def test_a_model_that_depends_on_time_is_refused():
-    pulsed = Lindbladian(neurho.chain(2), (lambda t: np.sin(t)) * neurho.sx(0), [(1.0, sm(0))])
-    with pytest.raises(NeurhoError, match=r'With method = "outcomes": .* not depend on time'):
-        neurho.solve(pulsed, "up", 0.1, method="outcomes", progress=False)
+def test_an_evolution_with_a_pulse():
+    """Switched on between outputs, then turning: within what the run says that it has lost, and close."""
+    sites = neurho.chain(3)
+    pulse = neurho.pulses.function(lambda t: (8 - 40 * t) * (t > 0.04), breaks=(0.04,))
+    energy = sz(0) @ sz(1) + sz(1) @ sz(2) + pulse * (sx(0) + sx(1) + sx(2))
+    model = Lindbladian(sites, energy, [(1.0, sm(site)) for site in range(3)])
+    times = np.array([0.0, 0.1])
+    result = neurho.solve(model, "+y", times, method="outcomes", hidden=HIDDEN, tolerance=1e-5, progress=False)
+    truth = [exact.expectations(rho, model) for rho in exact.evolve(model, exact.product_state("+y", sites), times)]
+    for k, expected in enumerate(truth):
+        found = result.dataset.isel(t=k)
+        off = max(abs(float(found[name]) - expected[name]) for name in NAMES)
+        assert off < found.error_local + 2 * found.preparation + 1e-9
+        assert off < 5e-4
+    assert abs(truth[-1]["sz"]) > 0.4  # what a run that stands still, or moves from the beginning, would miss
+    assert result.verdict == "good"
+
+
+def test_rates_need_a_time():
+    model = Lindbladian(neurho.chain(1), (lambda t: 2 * t) * sx(0), [(1.0, sm(0))])
+    still = Lindbladian(neurho.chain(1), 0.6 * sx(0), [(1.0, sm(0))])
+    found, expected = outcomes.outcome_rates(model, 0.3), outcomes.outcome_rates(still)
+    np.testing.assert_allclose(found[0].matrix, expected[0].matrix, atol=1e-15)
+    with pytest.raises(NeurhoError, match=r"`t` must be given where L depends on time"):
+        outcomes.outcome_rates(model)

@@ -69,6 +69,7 @@ MEANINGS: Mapping[str, Meaning] = MappingProxyType(
         "purity_network": Meaning("purity of the density matrix of the network", "1"),
         "purity_exact": Meaning("purity of the exact state", "1"),
         "smallest_eigenvalue": Meaning("smallest eigenvalue of the density matrix of the network", "1"),
+        "negativity": Meaning("by how many errors of means an eigenvalue of rho of one or two sites is negative", "1"),
         "trajectories": Meaning("number of trajectories", "1"),
         "burn_in": Meaning("time at the beginning that averages leave out", "1/gamma"),
         "tau_time": Meaning("longest integrated autocorrelation time of an average", "1/gamma"),

@@ -1,15 +1,16 @@
 """Means of operators from drawn outcomes, with errors."""
 
+from collections.abc import Iterable
 from functools import reduce
 
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from neurho._types import require
 from neurho.matrix_elements.generator import place_values
 from neurho.model.operators import Operator, value_at
 from neurho.observables import Estimate
-from neurho.outcomes.frame import DUAL
+from neurho.outcomes.frame import DUAL, to_matrix
 
 
 def outcome_values(
@@ -30,6 +31,28 @@ def outcome_values(
         place = outcomes[:, list(term.sites)] @ place_values(k, 4)
         total = total + (value_at(term.coefficient, t, "operator") * table[place]).real
     return total
+
+
+def smallest_eigenvalue(
+    outcomes: Int[np.ndarray | Array, "samples sites"],
+    weights: Float[np.ndarray | Array, " samples"],
+    groups: Iterable[tuple[int, ...]],
+) -> tuple[float, float]:
+    """The smallest eigenvalue of the reduced density matrices of groups of sites, and the spread of its value at one
+    outcome, <v|N_a|v> of its eigenvector v: nothing keeps it positive.
+
+    - `weights`: of sum one, p(a) of all outcomes or 1/M of M draws.
+    """
+    outcomes, least, spread = np.asarray(outcomes), np.inf, 0.0
+    for where in groups:
+        k = len(where)
+        p = np.bincount(outcomes[:, list(where)] @ place_values(k, 4), np.asarray(weights), minlength=4**k)
+        values, vectors = np.linalg.eigh(to_matrix(p, k))
+        if values[0] < least:
+            v = vectors[:, 0]
+            each = np.real([v.conj() @ to_matrix(one, k) @ v for one in np.eye(4**k)])
+            least, spread = float(values[0]), float(np.sqrt(p @ (each - p @ each) ** 2))
+    return least, spread
 
 
 def mean_of(operator: Operator, outcomes: Int[np.ndarray | Array, "samples sites"], t: float = 0.0) -> Estimate:

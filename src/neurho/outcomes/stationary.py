@@ -28,7 +28,7 @@ class Rate(NamedTuple):
     matrix: np.ndarray
 
 
-def outcome_rates(lindbladian: Lindbladian) -> tuple[Rate, ...]:
+def outcome_rates(lindbladian: Lindbladian, t: float | None = None) -> tuple[Rate, ...]:
     """The Lindbladian between outcomes, R[a, b] = Tr(M_a L[N_b]): real, terms with the same sites in one.
 
     ```python
@@ -38,16 +38,37 @@ def outcome_rates(lindbladian: Lindbladian) -> tuple[Rate, ...]:
     assert len(rates) == 3  # of the bond and of the decay of each site
     ```
 
-    **Raises** `NeurhoError` for sites that are no spins 1/2 and for coefficients that depend on time.
+    **Arguments**
+
+    - `t`: the time of coefficients, where they depend on it.
+
+    **Raises** `NeurhoError` for sites that are no spins 1/2, and where coefficients depend on time and `t` is missing.
     """
+    require(
+        t is not None or not lindbladian.is_time_dependent, "t", "be given where L depends on time", "it is missing"
+    )
+    return rates_in_time(lindbladian)(0.0 if t is None else t)
+
+
+def rates_in_time(lindbladian: Lindbladian) -> Callable[[float], tuple[Rate, ...]]:
+    """The Lindbladian between outcomes as a function of time; what belongs to every coefficient is made once."""
     dim = lindbladian.local_dim
     require(dim == 2, "lindbladian", "act on spins", f"its sites have {dim} levels")
-    require(not lindbladian.is_time_dependent, "lindbladian", "not depend on time", "it does")
+    terms, coefficients = lindbladian_terms(lindbladian)
     found: dict[tuple[int, ...], np.ndarray] = {}
-    for term in lindbladian_terms(lindbladian)[0]:
+    for term in terms:
         forward, backward = (reduce(np.kron, [m] * len(term.sites)) for m in (FROM_LABELS, TO_LABELS))
-        found[term.sites] = found.get(term.sites, 0) + (forward @ term.matrix @ backward).real
-    return tuple(Rate(sites, matrix) for sites, matrix in found.items())
+        moved = forward @ term.matrix @ backward
+        parts = found.setdefault(term.sites, np.zeros((len(coefficients), *moved.shape), complex))
+        parts[term.channel] += moved
+
+    def at(t: float) -> tuple[Rate, ...]:
+        if lindbladian.hermitian_at is not None:
+            lindbladian.hermitian_at(t)
+        values = np.array([1.0 if f is None else f(t) for f in coefficients], complex)
+        return tuple(Rate(sites, np.real(np.tensordot(values, parts, axes=1))) for sites, parts in found.items())
+
+    return at
 
 
 def applied(rates: tuple[Rate, ...], p: Float[Array, " outcomes"], sites: int) -> Float[Array, " outcomes"]:
@@ -168,6 +189,7 @@ def stationary_outcomes(
     """
     sites = network.sites
     require(sites <= MAX_SITES, "network", f"have at most {MAX_SITES} sites for exact sums", f"it has {sites}")
+    require(not lindbladian.is_time_dependent, "lindbladian", "not depend on time", "it has a coefficient f(t)")
     require(sites == lindbladian.sites, "network", f"have {lindbladian.sites} sites, as L", f"it has {sites}")
     rates = outcome_rates(lindbladian)
     leaves, rest = eqx.partition(network, eqx.is_inexact_array)

@@ -5,9 +5,10 @@ all of them, 1/M at M draws from p), a step of length dt makes
 
     sum_a w(a) r(a)^2,   r = [p' - p - dt ((1 - s) L p + s L p')]/p
 
-small by Gauss-Newton steps: s = 1/2 is the trapezoidal rule, s = 1 with dt growing the way to a stationary state. The
-norm is that of chi^2: sum_a (dp(a))^2/p(a), whose square root bounds the error of a mean of O by the spread of O(a).
-At draws a stationary p has E = 0 everywhere: no noise is left where the goal is reached.
+small by Gauss-Newton steps: s = 1/2 is the trapezoidal rule, s = 1 with dt growing the way to a stationary state.
+Where coefficients depend on time, L p is taken at the beginning of a step and L p' at its end. The norm is that of
+chi^2: sum_a (dp(a))^2/p(a), whose square root bounds the error of a mean of O by the spread of O(a). At draws a
+stationary p has E = 0 everywhere: no noise is left where the goal is reached.
 """
 
 from collections.abc import Sequence
@@ -159,6 +160,17 @@ def _left(network: RecurrentOutcomes, data: tuple[_Here, _Rule]) -> tuple[Array,
     return ratio - 1 - rule.dt * here.velocity - rule.share * change, change, turned
 
 
+@program
+def _driven(
+    origin: RecurrentOutcomes, network: RecurrentOutcomes, middle: tuple[Rate, ...], data: tuple[_Here, _Rule]
+) -> Array:
+    """dt^2 (2 L' p' + L'' p)/p: 4 [(L_begin - L_middle) p + (L_end - L_middle) p']/p."""
+    here, rule = data
+    parts = ((network, rule.rates), (network, middle), (origin, middle))
+    late, between, before = (relative(one, r, here.a, here.log_p, whole=rule.whole)[1] for one, r in parts)
+    return 4 * (here.velocity - before + late - between)
+
+
 def implicit_step(
     network: RecurrentOutcomes,
     rates: tuple[Rate, ...],
@@ -169,21 +181,25 @@ def implicit_step(
     samples: int | None,
     iterations: int,
     damping: float = 1e-4,
+    earlier: tuple[tuple[Rate, ...], tuple[Rate, ...]] | None = None,
 ) -> Step:
     """One implicit step (see [`neurho.outcomes.steps`][]), judged at draws that it was not fitted to.
 
+    - `rates`: of the end of the step. `earlier`: those of its beginning and its middle, where they are others.
     - `share`: s, 1/2 or 1. `samples`: draws to fit to, and as many to judge; None for sums over all outcomes.
     - `iterations`: Gauss-Newton steps at most.
 
-    The error of the trapezoidal rule is dt^3/12 p''' = dt/12 L d with d = dt (E' - E). At draws, where L d is not
-    known, it is estimated as if p'' grew as fast as p': |d|^2/(12 |dt E|), and doubled.
+    The error of the trapezoidal rule is dt^3/12 p''' = dt/12 [L d + dt^2 (2 L' p' + L'' p)] with d = dt (E' - E) and
+    the derivatives of L from its values at the beginning, the middle and the end. At draws, where L d is not known, it
+    is estimated as if p'' grew as fast as p': |d|^2/(12 |dt E|), and doubled.
     """
     fitted, fresh = jax.random.split(key)
+    begin, middle = earlier or (rates, rates)
     rule = _Rule(rates, jnp.asarray(dt, float), jnp.asarray(share, float), whole=samples is None)
 
     def drawn(key: PRNGKeyArray) -> tuple[Weighted, tuple[_Here, _Rule]]:
         at = weighted(network, key, samples)
-        return at, (_Here(at.a, at.weights, at.log_p, velocity(network, rates, at)), rule)
+        return at, (_Here(at.a, at.weights, at.log_p, velocity(network, begin, at)), rule)
 
     at, data = drawn(fitted)
     row = None if rule.whole else _row
@@ -191,11 +207,13 @@ def implicit_step(
     if not rule.whole:
         at, data = drawn(fresh)
     left, change, turned = (np.asarray(value) for value in _left(found.parameters, data))
+    driven = np.zeros_like(left) if earlier is None else np.asarray(_driven(network, found.parameters, middle, data))
     motion = _size(dt * np.asarray(data[0].velocity), at)
     if rule.whole:
-        truncation = dt / 12 * _size(turned, at)
+        truncation = dt / 12 * _size(turned + driven, at)
     else:
-        truncation = _size(change, at) ** 2 / (6 * motion) if motion > 0 else 0.0
+        growing = _size(change, at) ** 2 / (6 * motion) if motion > 0 else 0.0
+        truncation = dt / 12 * _size(driven, at) + growing
     return Step(found.parameters, left, at, _size(left, at), motion, truncation, found.damping)
 
 

@@ -1,9 +1,10 @@
 """Problems of spins by the outcomes of a measurement: `task.method = "outcomes"`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import NamedTuple
 
 import jax
@@ -13,13 +14,14 @@ from jaxtyping import PRNGKeyArray
 from neurho import outcomes
 from neurho._jax.compiling import require_double
 from neurho._types import NeurhoError, NumericalError
+from neurho.certificate import SHARE, SIGMAS
 from neurho.dynamics.march import march
-from neurho.model.timescales import Schedule
+from neurho.model.timescales import Schedule, within
 from neurho.observables import Estimate, Snapshot, State, Watch, pauli_quantities
 from neurho.observables.readout import Readout, exactly, make_readout, with_entropy
 from neurho.outcomes import RecurrentOutcomes
-from neurho.outcomes.means import outcome_values
-from neurho.outcomes.stationary import MAX_SITES, Rate
+from neurho.outcomes.means import outcome_values, smallest_eigenvalue
+from neurho.outcomes.stationary import MAX_SITES, Rate, rates_in_time
 from neurho.outcomes.steps import Step, Weighted, at_product, implicit_step, velocity, weighted
 from neurho.run import memory
 from neurho.run.drivers.base import Driver, Facts
@@ -43,6 +45,9 @@ LONG = 4.0
 
 GROWTH = 2.0
 """Factor by which steps grow at most."""
+
+ROUNDING = 1e-9
+"""Least error of a mean."""
 
 START, MOVE, MEASURE = range(3)
 """What random keys are for."""
@@ -95,12 +100,32 @@ class OutcomesDriver(Driver):
         return self.setup.lattice.sites
 
     @cached_property
-    def rates(self) -> tuple[Rate, ...]:
-        """The Lindbladian between outcomes."""
+    def rates_at(self) -> Callable[[float], tuple[Rate, ...]]:
+        """The Lindbladian between outcomes at any time."""
         try:
-            return outcomes.outcome_rates(self.setup.lindbladian)
+            return rates_in_time(self.setup.lindbladian)
         except NeurhoError as error:
             raise NeurhoError(f'With task.method = "outcomes": {error}') from None
+
+    @cached_property
+    def rates(self) -> tuple[Rate, ...]:
+        """The same at the first time, and at all where nothing depends on time."""
+        return self.rates_at(float(self.setup.times[0]) if self._driven else 0.0)
+
+    @property
+    def _driven(self) -> bool:
+        return self.setup.lindbladian.is_time_dependent
+
+    @cached_property
+    def _plan(self) -> Schedule:
+        times = self.setup.times
+        return self.setup.lindbladian.schedule(float(times[0]), float(times[-1]))
+
+    @cached_property
+    def _joined(self) -> list[tuple[int, ...]]:
+        """All sites, and all pairs that a term joins."""
+        pairs = {pair for rate in self.rates for pair in combinations(rate.sites, 2)}
+        return [(site,) for site in range(self._sites)] + sorted(pairs)
 
     @cached_property
     def followed(self) -> Readout:
@@ -111,8 +136,8 @@ class OutcomesDriver(Driver):
     def prepare(self) -> None:
         """Say what does not fit.
 
-        **Raises** `NeurhoError` for other sites than spins, coefficients that depend on time, a start that is no
-        product, more sites than sums take, and a purity from draws.
+        **Raises** `NeurhoError` for other sites than spins, a start that is no product, more sites than sums take, and
+        a purity from draws.
         """
         _ = self.rates
         if self.setup.config.initial.kind != "random":
@@ -182,7 +207,7 @@ class OutcomesDriver(Driver):
             self.setup.times,
             advance=self._advance,
             measure=self._evolved,
-            plan=Schedule(()),
+            plan=self._plan,
             first=first,
             max_steps=self.setup.task.max_steps,
             watch=watch,
@@ -193,15 +218,17 @@ class OutcomesDriver(Driver):
         task = self.setup.task
         length = stop - state.t if state.t + state.dt * (1 + 1e-6) >= stop else state.dt
         for attempt in range(ATTEMPTS):
+            begin, middle, end = self._rates_over(state.t, length)
             step = implicit_step(
                 state.network,
-                self.rates,
+                end,
                 self._key(MOVE, state.step, attempt),
                 length,
                 share=0.5,
                 samples=task.samples,
                 iterations=task.iterations,
                 damping=state.damping,
+                earlier=(begin, middle) if self._driven else None,
             )
             if step.truncation <= LONG * task.tolerance:
                 break
@@ -225,6 +252,12 @@ class OutcomesDriver(Driver):
             residual=step.defect / step.motion if step.motion > 0 else 0.0,
         )
 
+    def _rates_over(self, t: float, dt: float) -> list[tuple[Rate, ...]]:
+        """The rates at the beginning, in the middle and at the end of a step, seen from inside it."""
+        if not self._driven:
+            return [self.rates] * 3
+        return [self.rates_at(within(t, dt, share)) for share in (0.0, 0.5, 1.0)]
+
     def _lost(self, step: Step) -> np.ndarray:
         """What a step has lost in means, in the order of `_names`: sum_a w(a) O(a) r(a)."""
         a, weights = np.asarray(step.at.a), np.asarray(step.at.weights)
@@ -233,9 +266,10 @@ class OutcomesDriver(Driver):
 
     def _evolved(self, state: EvolutionState, target: float) -> Snapshot:
         state = state._replace(t=target)
-        found, _ = self._measured(state.network, state.step, target)
+        found, at = self._measured(state.network, state.step, target)
         diagnostics = {"preparation": float(state.began), "residual": float(state.residual), "dt": float(state.dt)}
         diagnostics["error_local"] = float(np.max(state.lost) + state.elsewhere)
+        diagnostics |= self._positivity(at, state.began + SHARE * diagnostics["error_local"])
         return Snapshot(int(state.step), target, found, diagnostics, state)
 
     # Search
@@ -299,7 +333,7 @@ class OutcomesDriver(Driver):
         reached = delta < goal and distance < 10 * goal
         stuck = state.step - state.since >= task.patience or state.step >= (task.max_steps or math.inf)
         state = state._replace(ended=int(reached or stuck))
-        diagnostics = {"distance": distance, "delta_L": delta, "dt": float(state.dt)}
+        diagnostics = {"distance": distance, "delta_L": delta, "dt": float(state.dt)} | self._positivity(at, distance)
         return Snapshot(int(state.step), float(state.t), found, diagnostics, state, converged=reached)
 
     # Means
@@ -318,6 +352,15 @@ class OutcomesDriver(Driver):
             name: Estimate(mean=v.mean(axis=0), error=v.std(axis=0, ddof=1) / np.sqrt(BINS))
             for name, v in found.items()
         }, at
+
+    def _positivity(self, at: Weighted, error: float) -> dict[str, float]:
+        """The smallest eigenvalue of rho of one and two sites, and by how many errors it is negative: `error` of means,
+        and that of draws.
+        """
+        smallest, spread = smallest_eigenvalue(at.a, at.weights, self._joined)
+        drawn = 0.0 if at.whole else SIGMAS * spread / math.sqrt(len(at.weights))
+        below = -smallest / max(math.hypot(error, drawn), ROUNDING)
+        return {"smallest_eigenvalue": smallest, "negativity": max(below, 0.0)}
 
     def _purity(self, p: np.ndarray) -> dict[str, Estimate]:
         return exactly(with_entropy(float(np.linalg.norm(outcomes.to_matrix(p, self._sites))) ** 2))
