@@ -33,7 +33,20 @@ class Point(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The unknowns at the amplitude that is chosen, at the other one that may be, and at the first one."""
+    """The unknowns at the amplitude that is chosen, at the other one that may be, and at the first one.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    branch = co.ordered_branch(terms, order, [co.all_strings(order.symmetry, k) for k in (1, 2)])
+    found = co.ordered_state(branch, order, None)
+    assert 0 < found.z[0] < found.first[0]  # mu, slower than at the first amplitude
+    ```
+    """
 
     z: np.ndarray
     other: np.ndarray
@@ -44,6 +57,19 @@ def ordered_state(branch: Branch, order: Order, before: tuple[Branch, np.ndarray
     """The unknowns z at the amplitude that is chosen as said above, and at others that tell its error.
 
     - `before`: a branch of fewer strings and its z at the first amplitude.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    branch = co.ordered_branch(terms, order, [co.all_strings(order.symmetry, k) for k in (1, 2)])
+    z = neurho.correlators.ordered_state(branch, order, None).z
+    sx = co.branch_moments(branch, z).means[0, 1]
+    assert order.means[0, 1] < sx < 0  # less order than mean field has
+    ```
 
     **Raises** `NumericalError` if there are none.
     """

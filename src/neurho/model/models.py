@@ -98,7 +98,16 @@ def _driven(lattice: Lattice, names: Iterable[str]) -> dict[str, tuple[int, str]
 
 
 def driven_jump(rate: float, operator: Operator, pulse: Coefficient | None) -> Jump:
-    """A jump at rate `rate` f(t): the constant goes into the operator, so that all that share f(t) are one channel."""
+    """A jump at rate `rate` f(t): the constant goes into the operator, so that all that share f(t) are one channel.
+
+    ```python
+    import neurho
+
+    pulse = neurho.pulses.sine(0.5, frequency=2.0, offset=1.0)
+    jump = neurho.models.driven_jump(0.3, neurho.sm(0), pulse)
+    assert jump.rate is pulse  # and sqrt(0.3) is in the operator
+    ```
+    """
     return Jump(rate, operator) if pulse is None else Jump(pulse, np.sqrt(rate) * operator)
 
 
