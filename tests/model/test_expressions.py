@@ -330,7 +330,13 @@ def test_custom_says_in_which_term():
         ({"jumps": [{**good, "rate": "sx(0)"}]}, "must be a number, but it contains an operator"),
         ({"hamiltonian": [{"on": "sites", "operator": "sp(i)"}]}, "`hamiltonian` must be Hermitian"),
         ({"hamiltonian": [good], "values": {"sx": 1.0}}, "be named by words that mean nothing else"),
-        ({"hamiltonian": [{"on": "sites"}]}, "In hamiltonian[0]: Argument `operator` must be given as text"),
+        ({"hamiltonian": [{"on": "sites"}]}, "In hamiltonian[0]: The key `operator` is missing."),
+        ({"jumps": [{**good, "rat": 1.0}]}, "In jumps[0]: There is no key `rat`; did you mean `rate`?"),
+        (
+            {"hamiltonian": [{**good, "when": 1.0}]},
+            "In hamiltonian[0]: There is no key `when`; known are on, direction",
+        ),
+        ({"hamiltonian": good}, "In hamiltonian[0]: It must be a mapping of keys to values, but it is 'on'."),
     ]:
         with pytest.raises(NeurhoError) as caught:
             models.custom(sites, **change)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypedDict
 
 import numpy as np
 
-from neurho._types import Coefficient, Keys, NeurhoError, Numbers, Record, require, require_rate
+from neurho._types import Coefficient, NeurhoError, Numbers, require, require_keys, require_rate
 from neurho.model.lattice import Lattice
 from neurho.model.operators import (
     PAULI_X,
@@ -209,11 +210,31 @@ def _rates(name: str, value: Numbers, sites: int) -> np.ndarray:
     return np.broadcast_to(rates, (sites,))
 
 
+class Places(TypedDict, total=False):
+    """Where terms stand, as [`neurho.operators_on`][] takes it."""
+
+    on: str
+    direction: int | None
+    at: Sequence[int] | None
+
+
+class TermTable(Places):
+    """Terms of a Hamiltonian as text."""
+
+    operator: str
+
+
+class JumpTable(TermTable, total=False):
+    """Jumps as text, and their rate."""
+
+    rate: str | float | Coefficient | Sequence[float | Coefficient] | np.ndarray
+
+
 def custom(
     lattice: Lattice,
     *,
-    hamiltonian: Sequence[Keys] = (),
-    jumps: Sequence[Keys] = (),
+    hamiltonian: Sequence[TermTable] = (),
+    jumps: Sequence[JumpTable] = (),
     values: Values | None = None,
     local_dim: int = 2,
 ) -> Lindbladian:
@@ -246,13 +267,13 @@ def custom(
     energy, pairs, wrong = Operator(local_dim, ()), [], []
     for number, term in enumerate(hamiltonian):
         with _noting(f"hamiltonian[{number}]", wrong):
+            require_keys(term, TermTable)
             energy = energy + total([Operator(local_dim, ()), *_placed(lattice, term, values, local_dim)])
     for number, term in enumerate(jumps):
         with _noting(f"jumps[{number}]", wrong):
-            rest = {key: value for key, value in term.items() if key != "rate"}
-            where = {key: value for key, value in rest.items() if key != "operator"}
-            rates = rates_on(lattice, term.get("rate", 1.0), **where, values=values)
-            found = zip(rates, _placed(lattice, rest, values, local_dim, up_to_sign=True), strict=True)
+            require_keys(term, JumpTable)
+            rates = rates_on(lattice, term.get("rate", 1.0), **_where(term), values=values)
+            found = zip(rates, _placed(lattice, term, values, local_dim, up_to_sign=True), strict=True)
             for rate, operator in found:
                 if not callable(rate):
                     require_rate(rate, "rate")
@@ -264,13 +285,14 @@ def custom(
 
 
 def _placed(
-    lattice: Lattice, term: Keys, values: Values | None, local_dim: int, *, up_to_sign: bool = False
+    lattice: Lattice, term: TermTable, values: Values | None, local_dim: int, *, up_to_sign: bool = False
 ) -> list[Operator]:
-    rest = {key: value for key, value in term.items() if key != "operator"}
-    require("operator" in term, "operator", "be given as text", "it is missing")
-    require(set(rest) <= {"on", "direction", "at"}, "on", "stand with direction and at only", f"there is {set(rest)}")
-    more: Record = {"values": values, "local_dim": local_dim, "up_to_sign": up_to_sign}
-    return operators_on(lattice, term["operator"], **rest, **more)
+    text, where = term["operator"], _where(term)
+    return operators_on(lattice, text, **where, values=values, local_dim=local_dim, up_to_sign=up_to_sign)
+
+
+def _where(term: TermTable) -> Places:
+    return {"on": term.get("on", "sites"), "direction": term.get("direction"), "at": term.get("at")}
 
 
 @contextmanager
