@@ -309,7 +309,9 @@ def test_networks_go_on_from_the_state_of_another_run(searched, left, source):
 
 
 def test_a_search_goes_on_from_the_networks_of_another_run(searched, left):
-    text = CHAIN.replace("[task]", f'[initial]\nrun = "{left["networks"]}"\n[task]').replace("max_steps = 25", "max_steps = 5")
+    text = CHAIN.replace("[task]", f'[initial]\nrun = "{left["networks"]}"\n[task]').replace(
+        "max_steps = 25", "max_steps = 5"
+    )
     *_, last = build(loads(text, "again")).snapshots()
     assert last.diagnostics["equations_left"] < 1.05 * searched[1][-1].diagnostics["equations_left"]
 
@@ -366,7 +368,9 @@ def test_a_module_in_a_file_runs_where_it_is_trusted(tmp_path):
 
 
 PARTS = CHAIN.replace('"mixture"', '"KIND"\n[[ansatz.parts]]\nkind = "mixture"').replace("filters = 4", "filters = 1")
-PARTS = PARTS.replace("[task]", '[[ansatz.parts]]\nkind = "matrix-product"\nbond = 1\n[task]').replace("max_steps = 25", "max_steps = 5")
+PARTS = PARTS.replace("[task]", '[[ansatz.parts]]\nkind = "matrix-product"\nbond = 1\n[task]').replace(
+    "max_steps = 25", "max_steps = 5"
+)
 
 
 @pytest.mark.parametrize(("kind", "made"), [("product", nets.ProductNetwork), ("sum", nets.SumNetwork)])
@@ -408,7 +412,12 @@ def test_another_filter_leaves_the_state_as_it_is():
 
 
 def test_a_search_takes_more_filters_where_it_no_longer_gets_better():
-    problem = build(loads(CHAIN.replace("filters = 4", "filters = 2\ngrow = true").replace("max_steps = 25", "max_steps = 15"), "chain"))
+    problem = build(
+        loads(
+            CHAIN.replace("filters = 4", "filters = 2\ngrow = true").replace("max_steps = 25", "max_steps = 15"),
+            "chain",
+        )
+    )
     found = list(problem.snapshots())
     sizes = [problem.driver.ensemble.parameters_of(units) for units in (1, 2)]
     assert found[-1].diagnostics["parameters"] == sizes[1] > sizes[0]
