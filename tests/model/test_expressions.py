@@ -244,7 +244,7 @@ def test_places():
         ({"on": "sites", "direction": 0}, "`direction` must be given only with bonds"),
         ({"on": "bonds", "at": [0]}, "`at` must be given only with sites"),
         ({"on": "sites", "at": [6]}, r"`at` must lie in 0\.\.5"),
-        ({"on": "once"}, "`i` is not known"),
+        ({"on": "once"}, '`i` is known with on = "sites", "bonds" and "pairs" only'),
     ]:
         with pytest.raises(NeurhoError, match=sentence):
             operators_on(sites, "sx(i)", **options)

@@ -7,7 +7,7 @@ from typing import TypedDict
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, Numbers, require, require_keys, require_rate
-from neurho.model.lattice import Lattice
+from neurho.model.lattice import Lattice, require_lattice
 from neurho.model.operators import (
     PAULI_X,
     PAULI_Y,
@@ -94,6 +94,7 @@ DRIVEN = (*FIELDS, *COUPLINGS, "decay", "pump", "dephasing")
 
 def _driven(lattice: Lattice, names: Iterable[str]) -> dict[str, tuple[int, str]]:
     """How many sites or bonds there are for each of `names` of what a pulse multiplies."""
+    require_lattice(lattice)
     sites, bonds = (lattice.sites, "site"), (len(lattice.bonds), "bond")
     return {name: bonds if name.startswith(("coupling", "interaction")) else sites for name in names}
 
@@ -156,6 +157,7 @@ def ising(
     assert model.hamiltonian.support == (0, 1, 2, 3)
     ```
     """
+    require_lattice(lattice)
     bonds, fields = np.zeros((len(lattice.bonds), 3)), np.zeros((lattice.sites, 3))
     bonds[:, 2] = each("interaction", interaction, len(bonds), "bond") / 4
     fields[:, 0] = each("transverse", transverse, len(fields), "site") / 2
@@ -264,6 +266,7 @@ def custom(
 
     **Raises** `NeurhoError` with the term and the character at which it goes wrong.
     """
+    require_lattice(lattice)
     energy, pairs, wrong = Operator(local_dim, ()), [], []
     for number, term in enumerate(hamiltonian):
         with _noting(f"hamiltonian[{number}]", wrong):

@@ -7,7 +7,7 @@ from typing import Required, TypedDict
 import numpy as np
 
 from neurho._types import Coefficient, NeurhoError, Numbers, Value, as_reals, require, require_keys, require_sites
-from neurho.model.lattice import Lattice
+from neurho.model.lattice import Lattice, require_lattice
 from neurho.model.operators import (
     PAULI_X,
     PAULI_Y,
@@ -96,6 +96,7 @@ def processor(
 
     **Raises** `NeurhoError` for wrong shapes, T2 > 2 T1 and populations outside [0, 1/2].
     """
+    require_lattice(lattice)
     sites, bonds = lattice.sites, len(lattice.bonds)
     driven = pulses_of(pulses, {"crosstalk": (bonds, "bond"), "detuning": (sites, "site")})
     strengths, shifts = each("crosstalk", crosstalk, bonds, "bond"), each("detuning", detuning, sites, "site")
