@@ -5,7 +5,7 @@ mixes the populations of a site, and leaves coherences where they are.
 """
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from scipy import sparse
 from neurho import outcomes
 from neurho.matrix_elements.generator import all_labels, lindbladian_terms, place_values, to_matrix, to_table
 from neurho.matrix_elements.sampling.enumeration import mirrored, representatives
-from neurho.outcomes.frame import TO_LABELS
+from neurho.outcomes.frame import TO_LABELS, at_every_site
 
 Map = Callable[[Array], Array]
 """A linear map of vectors, or of the columns of a matrix; `transposed` where L-BFGS needs it."""
@@ -208,7 +208,7 @@ def of_outcomes(system: System) -> Space:
         one = vectors * np.sqrt(strength) @ vectors.T
         if np.allclose(one, one[0, 0] * np.eye(4)):
             return Linear(lambda v: one[0, 0] ** sites * v, lambda v: one[0, 0] ** sites * v)
-        return Linear(*[partial(at_every_site, one, sites)] * 2)
+        return Linear(*[partial(at_every_site, one, sites=sites)] * 2)
 
     def rate() -> Linear:
         x, parts = all_labels(sites, 4), []
@@ -231,14 +231,3 @@ def of_outcomes(system: System) -> Space:
         norm=norm,
         rate=rate,
     )
-
-
-def at_every_site(matrix: Array, sites: int, table: Array) -> Array:
-    """The product of one-site matrices with a table over all configurations, or its columns: three sites at once."""
-    shape, done = table.shape, 0
-    while done < sites:
-        k = min(3, sites - done)
-        block = reduce(np.kron, [matrix] * k).astype(table.dtype)
-        table = np.matmul(block, table.reshape(4**done, 4**k, -1))
-        done += k
-    return table.reshape(shape)

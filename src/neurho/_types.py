@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
@@ -34,7 +35,7 @@ class SupportsFull(Protocol):
 Numbers: TypeAlias = complex | Sequence[complex] | Sequence[Sequence[complex]] | SupportsArray
 """A number, a list of numbers, a list of such lists, or an array."""
 
-Keys: TypeAlias = Mapping[str, Any]
+Keys: TypeAlias = Mapping[str, object]
 """Values by key: a table of a problem file, or arguments of a call."""
 
 Record: TypeAlias = dict[str, Any]
@@ -104,6 +105,21 @@ def brief(value: object) -> str:
     return text if short and not isinstance(value, np.ndarray) else f"an object of type {type(value).__name__}"
 
 
+def require_keys(table: object, kind: type) -> None:
+    """Check that a table has the keys that a `TypedDict` must have, and none that it does not know."""
+    if not isinstance(table, Mapping):
+        raise NeurhoError(f"It must be a mapping of keys to values, but it is {brief(table)}.")
+    known = kind.__annotations__
+    for key in map(str, table):
+        near = get_close_matches(key, known, 1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}."
+        if key not in known:
+            raise NeurhoError(f"There is no key `{key}`; {hint}")
+    for key in known:
+        if key in getattr(kind, "__required_keys__", ()) and key not in table:
+            raise NeurhoError(f"The key `{key}` is missing.")
+
+
 def require_whole(value: object, name: str, least: int = 0) -> None:
     """Check that a size is a whole number of at least `least`."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
@@ -118,6 +134,9 @@ def require_positive(value: Value, name: str, must: str = "be a number > 0") -> 
 
 def require_sites(sites: Sequence[int], count: int, name: str = "sites") -> None:
     """Check that `sites` are distinct and lie in 0..count-1."""
+    listed = isinstance(sites, Sequence | np.ndarray | range) and not isinstance(sites, str)
+    whole = listed and all(isinstance(j, int | np.integer) and not isinstance(j, bool) for j in sites)
+    require(whole, name, "be a list of whole numbers", f"it is {brief(sites)}")
     require(
         all(0 <= j < count for j in sites),
         name,
@@ -147,6 +166,13 @@ def as_reals(value: object, name: str) -> np.ndarray:
         good, array = False, np.zeros(0)
     require(good, name, "be finite real numbers", f"it is {value!r}"[:80])
     return array.astype(float)
+
+
+def as_real(value: object, name: str) -> float:
+    """One finite real number, or one sentence that says why not."""
+    array = as_reals(value, name)
+    require(array.ndim == 0, name, "be one number", f"it is {value!r}")
+    return float(array)
 
 
 def as_matrix(matrix: object, name: str = "matrix") -> np.ndarray:

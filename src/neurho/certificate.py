@@ -9,7 +9,7 @@ from math import hypot, isfinite
 from types import MappingProxyType
 from typing import NamedTuple
 
-from neurho._types import Keys
+from neurho._types import Record
 from neurho.observables.names import ENERGY, GLOBAL, parse
 
 GOOD, USABLE, USELESS = WORDS = ("good", "usable", "do not use")
@@ -183,7 +183,7 @@ def _error_of_means(figures: Mapping[str, float]) -> dict[str, float]:
     return {"error_means": max(begun, figures.get("error_estimate", 0.0))}
 
 
-def sentence(summary: Keys) -> str:
+def sentence(summary: Record) -> str:
     """The verdict of a summary with its reasons, or ""; the same words everywhere."""
     word = summary.get("verdict")
     if word is None:

@@ -17,9 +17,7 @@ from typer.testing import CliRunner
 from neurho import cli, config, records
 from neurho._types import NumericalError
 from neurho.session import interrupt
-from walks import Estimate, Snapshot, call, numbers
-
-HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
+from walks import Estimate, Snapshot, call, in_a_process, numbers
 
 PROBLEM = """
 [lattice]
@@ -321,27 +319,10 @@ def test_full_disk(place, capsys, monkeypatch):
     xr.testing.assert_identical(numbers("whole"), numbers("run"))
 
 
-SCRIPT = """
-import signal, sys
-sys.path[:0] = {here!r}
-{preamble}
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import test_cli, types
-module = types.ModuleType("neurho.run.problem")
-module.build = lambda settings, trust=False: test_cli.FakeProblem(settings, pause=0.3)
-sys.modules["neurho.run.problem"] = module
-from neurho import cli
-sys.argv = ["neurho", "run", "walk.toml", "--quiet", "--out", "cut", "--set", "output.checkpoint_seconds=0"]
-cli.main()
-"""
-
-
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
 def test_a_signal_saves_everything_and_says_how_to_go_on(place, number, code, name):
-    script = SCRIPT.format(here=HERE, preamble=os.environ.get("NEURHO_PREAMBLE", ""))
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    words = ("run", "walk.toml", "--quiet", "--out", "cut", "--set", "output.checkpoint_seconds=0")
+    process = in_a_process(FakeProblem, *words, pause=0.3)
     deadline = time.monotonic() + 60
     while not list(place.glob("cut/checkpoints/0000000[2-9].eqx")) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -25,9 +25,7 @@ from typer.testing import CliRunner
 from neurho import cli, config, records
 from neurho._types import NeurhoError
 from neurho.session import meter as meters
-from walks import Estimate, Snapshot, call, numbers
-
-HERE = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
+from walks import Estimate, Snapshot, call, in_a_process, numbers
 
 PROBLEM = """
 [lattice]
@@ -86,22 +84,8 @@ class Walk:
         return Snapshot(state.step, state.t, observables, {"delta_L": 1.0, "dt": 0.025}, state)
 
 
-SCRIPT = """
-import sys, types
-sys.path[:0] = {here!r}
-import test_overnight
-module = types.ModuleType("neurho.run.problem")
-module.build = lambda settings, trust=False: test_overnight.Walk(settings, pause={pause})
-sys.modules["neurho.run.problem"] = module
-from neurho import cli
-sys.argv = ["neurho", *{words!r}]
-cli.main()
-"""
-
-
 def start(*words, pause=0.02):
-    script = SCRIPT.format(here=HERE, pause=pause, words=list(words))
-    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return in_a_process(Walk, *words, pause=pause)
 
 
 def wait_for(condition, seconds=60):

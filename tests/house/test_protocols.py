@@ -229,43 +229,41 @@ def test_public_names_exist_once():
         assert not set(neurho.__all__) & set(vars(other).get("__all__", ()))
 
 
-ROOMS = ("exact", "pulses", "networks", "samplers", "solvers", "methods", "outcomes", "matrix_product", "trajectories")
-IN_PARTS = "neurho.correlators"
-"""Its functions are the steps of one calculation; those have an example that can be said without the others."""
+ROOMS = (
+    *("exact", "pulses", "models", "interchange", "networks", "samplers", "solvers", "methods", "outcomes"),
+    *("matrix_product", "trajectories", "correlators"),
+)
 LONG = (
     *("networks.fitted_product", "networks.last_network", "methods.evolve", "methods.stationary_state"),
-    *("samplers.metropolis", "trajectories.evolve", "trajectories.stationary_state"),
+    *("samplers.metropolis", "trajectories.evolve", "trajectories.stationary_state", "trajectories.Record"),
 )
 """Examples that compile for more than a few seconds; pages of the documentation use the same functions."""
-COMPILED_BY_HAND = {"trajectories.make_evolution", "trajectories.make_stationary"}
-"""Parts of `evolve` and `stationary_state`."""
 
 
 def public_calls():
-    """Functions of the namespaces, and those classes that have an example."""
-    rooms = {"neurho": neurho} | {f"neurho.{room}": getattr(neurho, room) for room in (*ROOMS, "interchange")}
-    rooms |= {IN_PARTS: neurho.correlators}
-    for path, room in rooms.items():
-        for name in getattr(room, "__all__", None) or [n for n, v in vars(room).items() if inspect.isfunction(v)]:
+    """Functions and classes of the namespaces, each where it is found first.
+
+    Left out are abstract classes, which pages of docs/extend show whole, and what pulses are made of: `sine` makes a
+    `Sine` and shows it.
+    """
+    for path, room in {"neurho": neurho, **{f"neurho.{name}": getattr(neurho, name) for name in ROOMS}}.items():
+        own = [n for n, v in vars(room).items() if inspect.isroutine(v) and v.__module__ == room.__name__]
+        for name in getattr(room, "__all__", None) or own:
             found = getattr(room, name)
-            made_here = path != "neurho.pulses" or getattr(found, "__module__", "") == "neurho.model.pulses"
-            function = callable(found) and not inspect.isclass(found) and made_here and not name.startswith("_")
-            function = function and path != IN_PARTS
-            short = f"{path}.{name}".removeprefix("neurho.")
-            shown = (inspect.isclass(found) or inspect.isfunction(found)) and "```python" in (found.__doc__ or "")
-            if (function or shown) and short not in COMPILED_BY_HAND:
+            elsewhere = room is not neurho and name in neurho.__all__
+            if callable(found) and not inspect.isabstract(found) and not elsewhere and not name.startswith("_"):
+                short = f"{path}.{name}".removeprefix("neurho.")
                 yield pytest.param(f"{path}.{name}", marks=pytest.mark.slow if short in LONG else ())
 
 
 @pytest.mark.parametrize("path", list(public_calls()))
-def test_public_functions_have_an_example_that_runs(path, tmp_path, monkeypatch):
+def test_public_functions_and_classes_have_an_example_that_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     if path.endswith("netket"):
         pytest.importorskip("netket")
     public = attrgetter(path.removeprefix("neurho."))(neurho)
-    doc = inspect.getdoc(public) or ""
-    found = re.findall(r"```python\n(.*?)```", doc, re.DOTALL)
+    found = re.findall(r"```python\n(.*?)```", inspect.cleandoc(public.__doc__ or ""), re.DOTALL)
     assert found, f"{path} has no example"
     for example in found:
         assert inspect.isclass(public) or f"{path}(" in example

@@ -244,7 +244,7 @@ def test_places():
         ({"on": "sites", "direction": 0}, "`direction` must be given only with bonds"),
         ({"on": "bonds", "at": [0]}, "`at` must be given only with sites"),
         ({"on": "sites", "at": [6]}, r"`at` must lie in 0\.\.5"),
-        ({"on": "once"}, "`i` is not known"),
+        ({"on": "once"}, '`i` is known with on = "sites", "bonds" and "pairs" only'),
     ]:
         with pytest.raises(NeurhoError, match=sentence):
             operators_on(sites, "sx(i)", **options)
@@ -330,7 +330,13 @@ def test_custom_says_in_which_term():
         ({"jumps": [{**good, "rate": "sx(0)"}]}, "must be a number, but it contains an operator"),
         ({"hamiltonian": [{"on": "sites", "operator": "sp(i)"}]}, "`hamiltonian` must be Hermitian"),
         ({"hamiltonian": [good], "values": {"sx": 1.0}}, "be named by words that mean nothing else"),
-        ({"hamiltonian": [{"on": "sites"}]}, "In hamiltonian[0]: Argument `operator` must be given as text"),
+        ({"hamiltonian": [{"on": "sites"}]}, "In hamiltonian[0]: The key `operator` is missing."),
+        ({"jumps": [{**good, "rat": 1.0}]}, "In jumps[0]: There is no key `rat`; did you mean `rate`?"),
+        (
+            {"hamiltonian": [{**good, "when": 1.0}]},
+            "In hamiltonian[0]: There is no key `when`; known are on, direction",
+        ),
+        ({"hamiltonian": good}, "In hamiltonian[0]: It must be a mapping of keys to values, but it is 'on'."),
     ]:
         with pytest.raises(NeurhoError) as caught:
             models.custom(sites, **change)

@@ -308,6 +308,14 @@ def test_named_operators_have_panels_where_they_are_measured():
         report.named_curves(oscillation(TIMES))
 
 
+def test_an_operator_that_stands_once_is_drawn():
+    run = oscillation(TIMES)
+    run["corner"] = run["corner_error"] = ("t", np.linspace(0, 1, len(TIMES)))
+    found = report.all_figures(run)["named"].axes
+    assert [axis.get_ylabel() for axis in found] == ["mean"]
+    assert_allclose(found[0].lines[0].get_ydata(), run.corner)
+
+
 def test_every_figure_that_makes_sense():
     dynamics = report.all_figures(grid(TIMES), shape=(2, 3))
     assert list(dynamics) == ["curves", "named", "sites", "lattice", "correlations", "diagnostics"]

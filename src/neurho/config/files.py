@@ -199,7 +199,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _default(data: Keys, table: str, key: str) -> Any:
+def _default(data: Record, table: str, key: str) -> Any:
     """The default of a key, as TOML would hold it; None if there is none."""
     kind = PLAIN.get(table) or KINDS.get(table, {}).get(str(data[table].get("kind")))
     field = kind.model_fields.get(key) if kind is not None else None

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Set
 from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from neurho._types import Keys, Record
 from neurho.config.messages import Refusal, Refusals, ending, one_of, require_none, shown, suggest
@@ -50,7 +51,7 @@ def validate(data: Keys, where: str = "the problem") -> Config:
     raise AssertionError  # a problem that is refused has a sentence
 
 
-def _with_method(raw: object, data: Keys, tables: Keys) -> object:
+def _with_method(raw: object, data: Keys, tables: Record) -> object:
     """The table [task] with a method, where there is no network and none, or "auto", is asked for."""
     lattice, model = tables.get("lattice"), tables.get("model")
     kind = raw.get("kind") if isinstance(raw, dict) else None
@@ -189,7 +190,7 @@ def _sentences(
             yield f"key `{prefix}{key}` must be {_expected(model, key)}, but {but}"
 
 
-def _refusals(problem: Keys) -> list[Refusal]:
+def _refusals(problem: ErrorDetails) -> list[Refusal]:
     """What a check of several keys has found."""
     found = problem.get("ctx", {}).get("error")
     return list(found.found) if isinstance(found, Refusals) else [found] if isinstance(found, Refusal) else []

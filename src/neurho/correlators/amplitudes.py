@@ -30,7 +30,21 @@ class Point(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """The unknowns at the amplitude that is chosen, where source and cumulants left out are least, and at the first."""
+    """The unknowns at the amplitude that is chosen, where source and cumulants left out are least, and at the first.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    parts = [co.all_strings(order.symmetry, weight) for weight in (1, 2, 3)]
+    branch, wider = (co.ordered_branch(terms, order, parts[:k]) for k in (2, 3))
+    found = co.ordered_state(branch, order, None, wider)
+    assert 0 < found.z[0] < found.first[0]  # mu, slower than at the first amplitude
+    ```
+    """
 
     z: np.ndarray
     others: tuple[np.ndarray, np.ndarray]
@@ -42,6 +56,20 @@ def ordered_state(branch: Branch, order: Order, before: tuple[Branch, np.ndarray
 
     - `before`: a branch of fewer strings and its z at the first amplitude.
     - `wider`: a branch of more strings, which are those left out.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    parts = [co.all_strings(order.symmetry, weight) for weight in (1, 2, 3)]
+    branch, wider = (co.ordered_branch(terms, order, parts[:k]) for k in (2, 3))
+    found = co.ordered_state(branch, order, None, wider)
+    sx = co.branch_moments(branch, found.z).means[0, 1]
+    assert order.means[0, 1] < sx < 0  # less order than mean field has
+    ```
 
     **Raises** `NumericalError` if there are none.
     """

@@ -57,6 +57,17 @@ class Cumulants(NamedTuple):
     - `reached`: how many those are.
     - `indptr`, `indices`, `source`: where L' leads to them, as in a hierarchy.
     - `inner`, `outer`: products for the strings that are kept and for those reached, of few sites first.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=True)
+    assert co.build_cumulants(hierarchy).reached == 8  # strings of three sites
+    ```
     """
 
     hierarchy: Hierarchy
@@ -109,7 +120,22 @@ class Cumulants(NamedTuple):
 
 
 def build_cumulants(hierarchy: Hierarchy) -> Cumulants:
-    """The closure of a hierarchy about its own means, which holds all parts of its strings."""
+    """The closure of a hierarchy about its own means, which holds all parts of its strings.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=True)
+    cumulants = neurho.correlators.build_cumulants(hierarchy)
+    c = np.append(1.0, np.linspace(-0.1, 0.1, hierarchy.size - 1))
+    assert np.allclose(cumulants.moments(cumulants.cumulants(c)), c)
+    ```
+    """
     strings, symmetry = hierarchy.strings, hierarchy.symmetry
     widest = strings.sites.shape[1] + max(group.places.shape[1] for group in hierarchy.terms.groups) - 1
     patterns, begin = entry_patterns(hierarchy.terms, symmetry, central=True)

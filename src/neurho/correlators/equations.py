@@ -25,6 +25,16 @@ class StringTerms(NamedTuple):
     """A Lindbladian on strings: dc_P/dt = sum over terms, channels n, letters b of g_n(t) R_n[P_S, b] c_{P, b on S}.
 
     `check` is called with every time at which coefficients are evaluated.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    terms = co.string_terms(neurho.xyz(neurho.chain(3), decay=2.0))
+    on_sites, on_bonds = terms.groups
+    assert on_sites.matrices.shape == (1, 3, 4, 4)  # channels, sites, and 1, X, Y, Z twice
+    assert on_sites.matrices[0, 0, 3].tolist() == [-2, 0, 0, -2]  # d<Z>/dt = -2 - 2 <Z>
+    ```
     """
 
     groups: tuple[TermGroup, ...]

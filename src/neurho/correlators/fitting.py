@@ -41,7 +41,22 @@ Solver: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
 class Fitted(NamedTuple):
-    """A network after an implicit step: with the damping that served, and |r|^2 before and after."""
+    """A network after an implicit step: with the damping that served, and |r|^2 before and after.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    up = np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    strings = co.all_strings(co.Symmetry(neurho.chain(2).translations, letters=4), 2)
+    found = co.fit_values(network, strings, np.full(9, 0.2), np.ones(9))
+    assert found.after < 1e-3 * found.before  # sums of squares
+    ```
+    """
 
     network: AbstractStringNetwork
     damping: float
@@ -50,12 +65,27 @@ class Fitted(NamedTuple):
 
 
 def dense_bytes(rows: int, parameters: int) -> float:
-    """Memory for normal equations: derivatives of all rows twice, J^T J, its diagonal and its factor."""
+    """Memory for normal equations: derivatives of all rows twice, J^T J, its diagonal and its factor.
+
+    ```python
+    import neurho
+
+    assert neurho.correlators.dense_bytes(rows=20_000, parameters=5_000) == 2.4e9
+    ```
+    """
     return 8.0 * (2 * rows * parameters + 4 * parameters**2)
 
 
 def is_matrix_free(rows: int, parameters: int) -> bool:
-    """Whether least squares of such a size are solved by products with J alone."""
+    """Whether least squares of such a size are solved by products with J alone.
+
+    ```python
+    import neurho
+
+    assert neurho.correlators.is_matrix_free(rows=20_000, parameters=6_000)
+    assert not neurho.correlators.is_matrix_free(rows=20_000, parameters=1_000)
+    ```
+    """
     return parameters > MOST_DENSE or dense_bytes(rows, parameters) > DENSE_BYTES
 
 
@@ -123,7 +153,23 @@ def _scale(diagonal: np.ndarray) -> np.ndarray:
 
 
 def fit_values(network: AbstractStringNetwork, strings: Strings, values: np.ndarray, scale: np.ndarray) -> Fitted:
-    """Min over theta of sum_P (scale_P (c_P(theta) - values_P))^2."""
+    """Min over theta of sum_P (scale_P (c_P(theta) - values_P))^2.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    up = np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    strings = co.all_strings(co.Symmetry(neurho.chain(2).translations, letters=4), 2)
+    singlet = np.where(strings.letters[:, 0] == strings.letters[:, 1], -1.0, 0.0)  # <XX> = <YY> = <ZZ> = -1
+    found = neurho.correlators.fit_values(network, strings, singlet, np.ones(9)).network
+    assert np.allclose(co.networks.string_values(found, strings), singlet, atol=1e-2)
+    ```
+    """
     return implicit_step(network, strings, csr_array(diags_array(scale)), scale * values, 1e-3, iterations=FITS)
 
 

@@ -28,6 +28,20 @@ class Hierarchy(NamedTuple):
     - `source`: the place of each entry's value among all entries of all terms.
     - `lower`: `(row, column, site letter)` of strings with one letter taken away.
     - `singles`: the string of each site and letter, `(sites, letters)`, 0 (the identity) where it vanishes.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2, 3)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=False)
+    assert hierarchy.size == 24 and hierarchy.matrix(0.0).shape == (24, 24)
+    up = hierarchy.product(np.tile([1.0, 0.0, 0.0, 1.0], (3, 1)))
+    assert hierarchy.rate(0.0, up, None)[0][hierarchy.singles[0, 3]] == -2  # d<Z>/dt
+    ```
     """
 
     terms: StringTerms

@@ -30,6 +30,17 @@ class Order(NamedTuple):
     - `symmetry`: permutations and the parities that are left.
     - `means`: one-site means of the letters, `(sites, letters)`, 0 for the identity.
     - `sign`: which letters are odd, `(letters,)`.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    assert order.sign.tolist() == [0, 1, 1, 0]  # X and Y are odd
+    assert len(order.symmetry.signs) == 0  # no parity is left
+    ```
     """
 
     symmetry: Symmetry
@@ -42,6 +53,20 @@ class Branch(NamedTuple):
 
     Unknowns z: central moments c' of the strings, with one-site means in the places of strings of one site (`singles`)
     and mu in that of the identity. `direction @ z` is the amplitude, 1 for the mean-field state.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    branch = co.ordered_branch(terms, order, [co.all_strings(order.symmetry, k) for k in (1, 2)])
+    z = np.zeros(16)
+    z[branch.cumulants.hierarchy.singles[0, 1:]] = order.means[0, 1:]
+    assert np.isclose(branch.direction @ z, 1)  # mean field has the amplitude 1
+    ```
     """
 
     cumulants: Cumulants
@@ -74,6 +99,16 @@ def mean_field_order(terms: StringTerms, moves: np.ndarray, dim: int) -> Order:
 
     - `moves`: the permutations of sites that the Lindbladian has.
 
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = neurho.correlators.mean_field_order(terms, torus.symmetries, dim=2)
+    assert abs(order.means[0, 1]) > 0.5 and abs(order.means[0, 2]) > 0.4  # <sx> and <sy> of each site
+    ```
+
     **Raises** `NumericalError` where it has the parities.
     """
     signs = sector_signs(terms, dim)
@@ -94,7 +129,20 @@ def mean_field_order(terms: StringTerms, moves: np.ndarray, dim: int) -> Order:
 
 
 def ordered_branch(terms: StringTerms, order: Order, parts: Sequence[Strings]) -> Branch:
-    """The equations of some strings, without the identity; all strings that are part of one are among them."""
+    """The equations of some strings, without the identity; all strings that are part of one are among them.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    strings = [co.all_strings(order.symmetry, k) for k in (1, 2)]
+    branch = neurho.correlators.ordered_branch(terms, order, strings)
+    assert branch.cumulants.hierarchy.size == 16  # 1, 3 letters, and 6 words on each of 2 kinds of pairs
+    ```
+    """
     hierarchy = build_hierarchy(terms, order.symmetry, parts, central=True)
     strings, places = hierarchy.strings, hierarchy.singles
     direction = np.zeros(hierarchy.size)
@@ -110,7 +158,23 @@ def ordered_branch(terms: StringTerms, order: Order, parts: Sequence[Strings]) -
 
 
 def branch_moments(branch: Branch, z: np.ndarray) -> Moments:
-    """The moments that the unknowns are, about their own means."""
+    """The moments that the unknowns are, about their own means.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    branch = co.ordered_branch(terms, order, [co.all_strings(order.symmetry, k) for k in (1, 2)])
+    z = np.zeros(16)
+    z[branch.cumulants.hierarchy.singles[0, 1:]] = order.means[0, 1:]
+    moments = neurho.correlators.branch_moments(branch, z)
+    assert np.allclose(moments.means, order.means) and moments.c[0] == 1
+    ```
+    """
     c = z.copy()
     c[0] = 1.0
     c[branch.singles] = 0.0
@@ -119,7 +183,21 @@ def branch_moments(branch: Branch, z: np.ndarray) -> Moments:
 
 
 def mean_field_moments(branch: Branch, order: Order) -> Moments:
-    """The mean-field state, without any correlation."""
+    """The mean-field state, without any correlation.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms = co.string_terms(neurho.xyz(torus))
+    order = co.mean_field_order(terms, torus.symmetries, dim=2)
+    branch = co.ordered_branch(terms, order, [co.all_strings(order.symmetry, k) for k in (1, 2)])
+    moments = neurho.correlators.mean_field_moments(branch, order)
+    assert np.array_equal(moments.means, order.means) and np.count_nonzero(moments.c) == 1
+    ```
+    """
     c = np.zeros(branch.cumulants.hierarchy.size)
     c[0] = 1.0
     return Moments(c=c, means=order.means, central=True)

@@ -14,7 +14,16 @@ from neurho.model.operators import Operator
 
 
 class Measured(NamedTuple):
-    """Operators as sums of strings: `matrix @ c` of the first `number` strings, one row for each operator."""
+    """Operators as sums of strings: `matrix @ c` of the first `number` strings, one row for each operator.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    found = co.measured([neurho.sz(0), neurho.sz(0) + 2 * neurho.sx(1)])
+    assert found.number == 2 and found.matrix.toarray().tolist() == [[1, 0], [1, 2]]
+    ```
+    """
 
     strings: Strings
     matrix: csr_array
@@ -31,7 +40,16 @@ class Block(NamedTuple):
 
 
 def measured(operators: Sequence[Operator]) -> Measured:
-    """The strings of some Hermitian operators."""
+    """The strings of some Hermitian operators.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    found = neurho.correlators.measured([neurho.sz(0) @ neurho.sz(1)])
+    assert found.strings.sites.tolist() == [[0, 1]] and found.strings.letters.tolist() == [[3, 3]]
+    ```
+    """
     known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
     rows, columns, values = [], [], []
     for number, operator in enumerate(operators):
@@ -49,6 +67,19 @@ def measured(operators: Sequence[Operator]) -> Measured:
 
 def blocks(hierarchy: Hierarchy, strings: Strings) -> tuple[Block, ...]:
     """The parts of some strings in a hierarchy.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2, 3)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=False)
+    zz = co.measured([neurho.sz(0) @ neurho.sz(1)]).strings
+    (block,) = neurho.correlators.blocks(hierarchy, zz)
+    assert block.parts.shape == (1, 4)  # 1, Z of one site, of the other, ZZ
+    ```
 
     **Raises** `NeurhoError` for a string that is not there.
     """
@@ -73,7 +104,22 @@ def blocks(hierarchy: Hierarchy, strings: Strings) -> tuple[Block, ...]:
 
 
 def string_means(found: tuple[Block, ...], count: int, c: np.ndarray, means: np.ndarray | None) -> np.ndarray:
-    """c_P of `count` strings in blocks, from central moments about `means` (None: about zero)."""
+    """c_P of `count` strings in blocks, from central moments about `means` (None: about zero).
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2, 3)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=False)
+    c = co.stationary_state(hierarchy, None).c
+    zz = co.measured([neurho.sz(0) @ neurho.sz(1)]).strings
+    found = neurho.correlators.string_means(co.blocks(hierarchy, zz), 1, c, None)
+    assert abs(found[0] - 0.449147) < 1e-6
+    ```
+    """
     values = np.empty(count)
     padded = np.append(c, 0.0)
     for rows, sites, word, parts in found:
@@ -89,7 +135,17 @@ def string_means(found: tuple[Block, ...], count: int, c: np.ndarray, means: np.
 
 
 def pair_strings(pairs: np.ndarray, letter_count: int) -> Strings:
-    """All strings on some pairs of sites, `(pairs letters^2)` of them, letter of the first site slowest."""
+    """All strings on some pairs of sites, `(pairs letters^2)` of them, letter of the first site slowest.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    strings = neurho.correlators.pair_strings(np.array([[0, 1], [1, 2]]), 4)
+    assert strings.size == 32 and strings.letters[15].tolist() == [3, 3]  # ZZ of the first pair
+    ```
+    """
     count = letter_count
     word = np.stack(np.divmod(np.arange(count**2), count), axis=1)
     sites = np.repeat(np.asarray(pairs, dtype=np.int32).reshape(-1, 2), count**2, axis=0)
@@ -100,7 +156,19 @@ def pair_strings(pairs: np.ndarray, letter_count: int) -> Strings:
 
 
 def smallest_eigenvalue(c: np.ndarray, dim: int) -> float:
-    """The smallest eigenvalue of reduced density matrices of pairs, from strings in the order of `pair_strings`."""
+    """The smallest eigenvalue of reduced density matrices of pairs, from strings in the order of `pair_strings`.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    c = co.to_correlators(neurho.exact.product_state("up", 2), 2).ravel()
+    assert abs(neurho.correlators.smallest_eigenvalue(c, dim=2)) < 1e-12
+    c[15] = 1.2  # <ZZ> that no state has
+    assert neurho.correlators.smallest_eigenvalue(c, dim=2) < -0.04
+    ```
+    """
     if not len(c):
         return 0.0
     one = letters(dim)

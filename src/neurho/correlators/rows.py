@@ -17,6 +17,15 @@ class Rows(NamedTuple):
     """Strings whose equations are asked for, and how many strings each of them stands for.
 
     - `counts`: those of its orbit, divided by the probability that it was drawn.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    symmetry = co.Symmetry(neurho.chain(3, periodic=True).translations, letters=4)
+    rows = co.all_rows(symmetry, 2)
+    assert rows.strings.size == 12 and rows.counts.sum() == 36  # each stands for three
+    ```
     """
 
     strings: Strings
@@ -29,6 +38,16 @@ class Equations(NamedTuple):
     - `columns`: one string of each orbit; the identity is the first.
     - `own`: the column of each row.
     - `indptr`, `indices`, `source`: the pattern of L, and the place of each entry among all entries of all terms.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    equations = co.build_equations(terms, symmetry, co.all_rows(symmetry, 2))
+    assert equations.matrix(0.0).shape == (12, 21)  # 1, the rows, and the strings of three sites that they reach
+    ```
     """
 
     terms: StringTerms
@@ -63,7 +82,16 @@ class Equations(NamedTuple):
 
 
 def all_rows(symmetry: Symmetry, weight: int) -> Rows:
-    """All strings of at most `weight` sites."""
+    """All strings of at most `weight` sites.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    symmetry = co.Symmetry(neurho.chain(3).translations, letters=4)
+    assert neurho.correlators.all_rows(symmetry, 3).strings.size == 4**3 - 1
+    ```
+    """
     strings = joined([all_strings(symmetry, k) for k in range(1, weight + 1)])
     return Rows(strings, symmetry.orbits(strings).astype(float))
 
@@ -73,6 +101,17 @@ def drawn_rows(symmetry: Symmetry, weight: int, most: int, rng: np.random.Genera
 
     A string of k sites is drawn by k sites, all sets alike, and letters, all words alike that no symmetry forbids; it
     stands for all of k sites divided by those drawn. Whole sets are taken as long as they need their share of the rows.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    symmetry = co.Symmetry(neurho.chain(10, periodic=True).translations, letters=4)
+    rows = neurho.correlators.drawn_rows(symmetry, 4, 500, np.random.default_rng(0))
+    assert rows.strings.size <= 500
+    assert abs(rows.counts.sum() - (30 + 45 * 9 + 120 * 27 + 210 * 81)) < 1  # all strings of up to 4 sites
+    ```
     """
     left, parts, counts, there = most, [], [], string_counts(symmetry, weight)
     for k in range(1, weight + 1):
@@ -98,7 +137,22 @@ def _drawn(symmetry: Symmetry, k: int, count: int, rng: np.random.Generator) -> 
 
 
 def build_equations(terms: StringTerms, symmetry: Symmetry, rows: Rows) -> Equations:
-    """The equations of some rows."""
+    """The equations of some rows.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    rows = co.all_rows(symmetry, 3)
+    equations = neurho.correlators.build_equations(terms, symmetry, rows)
+    rho = neurho.exact.stationary_state(neurho.xyz(ring)).rho
+    c = co.moments_about(co.dense(rho, 3), equations.columns, None)
+    assert np.abs(equations.matrix(0.0) @ c).max() < 1e-6
+    ```
+    """
     patterns, begin = entry_patterns(terms, symmetry, central=False)
     numbers, found, sources = [], [], []
     for part in connected(terms, patterns, rows.strings, symmetry.sites, symmetry.sites):

@@ -22,6 +22,16 @@ class Rung(NamedTuple):
     - `weight`: the largest number of sites; `full`: up to how many sites all strings are there.
     - `parts`: the strings, without the identity.
     - `complete`: whether no string is missing, so that nothing is cut.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    *_, last = co.ladder(terms, symmetry, co.all_strings(symmetry, 1), most=100)
+    assert last.complete and (last.weight, last.size) == (3, 23)
+    ```
     """
 
     weight: int
@@ -85,6 +95,16 @@ def ladder(
     All strings of up to 2, 3, ... sites as long as they fit; then, beside those, the strings of more sites on clusters,
     whose neighbours are at most one term of the Lindbladian apart, and two: how these differ says what strings farther
     apart would. `asked` are strings that stand on every rung.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(6, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    rungs = neurho.correlators.ladder(terms, symmetry, co.all_strings(symmetry, 1), most=150)
+    assert [(rung.weight, rung.size) for rung in rungs] == [(2, 27), (3, 119)]
+    ```
     """
     top = min(symmetry.sites, weight if weight is not None else MOST_WEIGHT)
     full: list[Strings] = []
@@ -104,6 +124,16 @@ def ladder(
 def cumulant_ladder(terms: StringTerms, symmetry: Symmetry, *, most: int, weight: int | None = None) -> Iterator[Rung]:
     """Rungs that hold all parts of their strings, as cumulants need: all strings of up to 2, 3, ... sites, fewer than
     the lattice has, and at last beside those the strings of one site more on clusters with neighbours two terms apart.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(6, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    rungs = neurho.correlators.cumulant_ladder(terms, symmetry, most=150)
+    assert [(rung.weight, rung.size) for rung in rungs] == [(2, 27), (3, 119)]
+    ```
     """
     top = min(symmetry.sites - 1, MOST_WEIGHT if weight is None else weight)
     sizes = np.cumsum(string_counts(symmetry, top)) - 1  # without the identity
@@ -118,6 +148,16 @@ def wider_rung(terms: StringTerms, symmetry: Symmetry, rung: Rung, *, most: int)
     """A rung of cumulants and strings of one site more: all of them, or those on clusters whose neighbours are two
     terms apart, or one, whatever is at most about `most` strings. Beside clusters of two terms those of one, which hold
     their parts.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    torus = neurho.square(3, 3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(torus)), co.Symmetry(torus.symmetries, letters=4)
+    *_, last = co.cumulant_ladder(terms, symmetry, most=500, weight=2)
+    assert co.wider_rung(terms, symmetry, last, most=500).weight == 3
+    ```
     """
     weight = rung.weight + 1
     if rung.weight == rung.full and rung.size + string_counts(symmetry, weight)[-1] <= most:
@@ -197,6 +237,15 @@ def _grown(supports: set[tuple[int, ...]], near: Sequence[Sequence[int]]) -> set
 
 
 def require_terms(terms: StringTerms, sites: int) -> None:
-    """Refuse terms that act on more sites than strings can have."""
+    """Refuse terms that act on more sites than strings can have.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    terms = co.string_terms(neurho.xyz(neurho.chain(2)))
+    neurho.correlators.require_terms(terms, sites=2)  # terms on two sites, strings of two
+    ```
+    """
     widest = max(group.places.shape[1] for group in terms.groups)
     require(widest <= min(sites, MOST_WEIGHT), "lindbladian", "have local terms", f"one acts on {widest} sites")

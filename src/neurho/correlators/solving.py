@@ -20,6 +20,19 @@ class Moments(NamedTuple):
     """Central moments c' of the strings of a hierarchy about a product state `means`, `(sites, letters)`.
 
     With `central` the means follow the state, so that c' of single sites is zero; otherwise they are zero.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2, 3)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=False)
+    found = co.stationary_state(hierarchy, None)
+    assert found.reference is None and found.c[0] == 1  # about zero, so that c holds means of strings
+    ```
     """
 
     c: np.ndarray
@@ -33,7 +46,22 @@ class Moments(NamedTuple):
 
 
 def start(hierarchy: Hierarchy, letters: np.ndarray, *, central: bool) -> Moments:
-    """A product state with one-site means `letters`, `(sites, letters)` with 1 for the identity; poles are exact."""
+    """A product state with one-site means `letters`, `(sites, letters)` with 1 for the identity; poles are exact.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2, 3)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=False)
+    up = np.tile([1.0, 0.0, 0.0, 1.0], (3, 1))  # 1, <X>, <Y>, <Z> of each site
+    moments = neurho.correlators.start(hierarchy, up, central=False)
+    assert np.allclose(co.raw_means(hierarchy, moments)[0], [0, 0, 0, 1])
+    ```
+    """
     if not central:
         return Moments(c=hierarchy.product(letters), means=np.zeros_like(letters), central=False)
     c = np.zeros(hierarchy.size)
@@ -98,7 +126,21 @@ def stationary_state(
 
 
 def raw_means(hierarchy: Hierarchy, moments: Moments) -> np.ndarray:
-    """One-site means of the letters, `(sites, letters)`, 0 for the identity."""
+    """One-site means of the letters, `(sites, letters)`, 0 for the identity.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2, 3)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=False)
+    found = co.stationary_state(hierarchy, None)
+    means = neurho.correlators.raw_means(hierarchy, found)
+    assert means.shape == (3, 4) and abs(means[0, 3] + 0.59988) < 1e-5
+    ```
+    """
     own = moments.c[hierarchy.singles] * (hierarchy.singles > 0)
     return own + moments.means * moments.central
 
@@ -119,6 +161,20 @@ def propagate(
 
     - `plan`: when coefficients change; None where they do not depend on time.
     - `watch`: called with the time after every step.
+
+    ```python
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    ring = neurho.chain(3, periodic=True)
+    terms, symmetry = co.string_terms(neurho.xyz(ring)), co.Symmetry(ring.translations, letters=4)
+    parts = [co.all_strings(symmetry, k) for k in (1, 2, 3)]
+    hierarchy = co.build_hierarchy(terms, symmetry, parts, central=False)
+    up = co.start(hierarchy, np.tile([1.0, 0.0, 0.0, 1.0], (3, 1)), central=False)
+    found = neurho.correlators.propagate(hierarchy, up, 0.0, 1.0, tolerance=1e-8, plan=None)
+    assert abs(co.raw_means(hierarchy, found)[0, 3] + 0.330178) < 1e-6
+    ```
 
     **Raises** `NumericalError` where moments grow beyond bounds.
     """

@@ -27,6 +27,21 @@ SHRINK, WIDEN = 0.3, 2.0
 class Place(NamedTuple):
     """Where a network is: parameters now and one step ago, the length of that step and of the next one, the damping of
     Levenberg and Marquardt, and what all implicit steps have left.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    pair, up = neurho.chain(2), np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    terms, symmetry = co.string_terms(neurho.xyz(pair)), co.Symmetry(pair.translations, letters=4)
+    equations = co.build_equations(terms, symmetry, co.all_rows(symmetry, 2))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    place = co.search_start(network)
+    assert place.theta.shape == (128,) and place.length == 0.3  # parameters; the first step
+    ```
     """
 
     theta: np.ndarray
@@ -38,12 +53,40 @@ class Place(NamedTuple):
 
 
 def search_start(network: AbstractStringNetwork) -> Place:
-    """Before the first step of a search."""
+    """Before the first step of a search.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    up = np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    place = neurho.correlators.search_start(network)
+    assert place.last == 0 and np.array_equal(place.theta, place.before)
+    ```
+    """
     return _start(network, FIRST_STEP, 1e-3)
 
 
 def flow_start(network: AbstractStringNetwork, length: float) -> Place:
-    """Before the first step of an evolution."""
+    """Before the first step of an evolution.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    up = np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    place = neurho.correlators.flow_start(network, length=0.02)
+    assert place.length == 0.02
+    ```
+    """
     return _start(network, length, 1e-6)
 
 
@@ -53,7 +96,27 @@ def _start(network: AbstractStringNetwork, length: float, damping: float) -> Pla
 
 
 def search_step(network: AbstractStringNetwork, equations: Equations, metric: float, place: Place) -> Place:
-    """One step in pseudo-time: backward Euler, ever longer. `left` is what L c leaves, relative to c."""
+    """One step in pseudo-time: backward Euler, ever longer. `left` is what L c leaves, relative to c.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    pair, up = neurho.chain(2), np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    terms, symmetry = co.string_terms(neurho.xyz(pair)), co.Symmetry(pair.translations, letters=4)
+    equations = co.build_equations(terms, symmetry, co.all_rows(symmetry, 2))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    place = co.search_start(network)
+    for _ in range(20):
+        place = neurho.correlators.search_step(network, equations, 1 / 3, place)
+    found = co.networks.with_parameters(network, place.theta)
+    sz = co.networks.string_values(found, co.all_strings(symmetry, 1))[2]
+    assert place.left < 1e-6 and abs(sz + 25 / 34) < 1e-6  # exact for two spins
+    ```
+    """
     dt, weights = place.length, equations.weights(metric)
     now = with_parameters(network, place.theta)
     c = string_values(now, equations.columns)[equations.own]
@@ -71,7 +134,24 @@ def search_step(network: AbstractStringNetwork, equations: Equations, metric: fl
 
 
 def search_step_of_first(network: Filtered, count: int, equations: Equations, metric: float, place: Place) -> Place:
-    """One step in pseudo-time of the network of the first `count` filters; the others wait without weight."""
+    """One step in pseudo-time of the network of the first `count` filters; the others wait without weight.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    pair, up = neurho.chain(2), np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    terms, symmetry = co.string_terms(neurho.xyz(pair)), co.Symmetry(pair.translations, letters=4)
+    equations = co.build_equations(terms, symmetry, co.all_rows(symmetry, 2))
+    network = co.networks.mixture_network(jax.random.key(0), up, pair.translations, 2)
+    place = co.search_start(network)
+    place = neurho.correlators.search_step_of_first(network, 1, equations, 1 / 3, place)
+    assert place.left > 0
+    ```
+    """
     whole = with_parameters(network, place.theta)
     part = with_first(whole, count)
     begin = place._replace(theta=np.asarray(parameter_vector(part)))
@@ -94,6 +174,25 @@ def flow_step(
 
     The error of the step, from the rule of Adams and Bashforth of second order as a predictor, is at most `tolerance`
     in the norm, unless the step is shorter than `least`.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    pair, up = neurho.chain(2), np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    terms, symmetry = co.string_terms(neurho.xyz(pair)), co.Symmetry(pair.translations, letters=4)
+    equations = co.build_equations(terms, symmetry, co.all_rows(symmetry, 2))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    place, times = co.flow_start(network, 0.02), (0.0, 0.02)
+    options = {"tolerance": 1e-2, "least": 1e-3}
+    place, counts = neurho.correlators.flow_step(network, equations, 1 / 3, place, times, **options)
+    found = co.networks.with_parameters(network, place.theta)
+    sz = co.networks.string_values(found, co.all_strings(symmetry, 1))[2]
+    assert counts and abs(sz - (2 * np.exp(-0.02) - 1)) < 1e-3
+    ```
     """
     begin, end = times
     h, weights = place.length, equations.weights(metric)
@@ -127,7 +226,23 @@ def flow_step(
 
 
 def residual(network: AbstractStringNetwork, equations: Equations, weights: np.ndarray, rates: csr_array) -> float:
-    """|| W L c || / || W c ||, both over the rows; `rates` is L of the equations."""
+    """|| W L c || / || W c ||, both over the rows; `rates` is L of the equations.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+    from neurho import correlators as co
+
+    jax.config.update("jax_enable_x64", True)
+    pair, up = neurho.chain(2), np.tile([1.0, 0.0, 0.0, 1.0], (2, 1))
+    terms, symmetry = co.string_terms(neurho.xyz(pair)), co.Symmetry(pair.translations, letters=4)
+    equations = co.build_equations(terms, symmetry, co.all_rows(symmetry, 2))
+    network = co.networks.matrix_product_network(jax.random.key(0), up, 4)
+    weights, rates = equations.weights(1 / 3), equations.matrix(0.0)
+    assert neurho.correlators.residual(network, equations, weights, rates) > 1  # all up is far from stationary
+    ```
+    """
     c = string_values(network, equations.columns)
     size = float(np.linalg.norm(weights * c[equations.own]))
     return float(np.linalg.norm(weights * (rates @ c))) / max(size, 1e-300)

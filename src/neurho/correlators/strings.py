@@ -12,6 +12,15 @@ class Strings(NamedTuple):
     """Operator strings by their supports: `sites` and `letters` of shape `(strings, weight)`; letter 0 is padding.
 
     Sites ascend; padding stands behind them at site 0.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    strings = co.measured([neurho.sx(0) @ neurho.sz(2)]).strings
+    assert strings.sites.tolist() == [[0, 2]] and strings.letters.tolist() == [[1, 3]]
+    assert strings.dense(3).tolist() == [[1, 0, 3]]
+    ```
     """
 
     sites: Int[np.ndarray, "strings weight"]
@@ -51,14 +60,33 @@ IDENTITY = Strings(np.zeros((1, 0), dtype=np.int32), np.zeros((1, 0), dtype=np.i
 
 
 def joined(parts: Sequence[Strings]) -> Strings:
-    """Several sets, one after the other."""
+    """Several sets, one after the other.
+
+    ```python
+    import neurho
+    from neurho import correlators as co
+
+    symmetry = co.Symmetry(neurho.chain(3).translations, letters=4)
+    strings = neurho.correlators.joined([co.all_strings(symmetry, 1), co.all_strings(symmetry, 2)])
+    assert strings.size == 9 + 27
+    ```
+    """
     width = max((part.sites.shape[1] for part in parts), default=0)
     same = [part.padded(width) for part in parts]
     return Strings(np.concatenate([p.sites for p in same]), np.concatenate([p.letters for p in same]))
 
 
 def from_dense(table: np.ndarray) -> Strings:
-    """Strings from letters of all sites, `(strings, sites)`."""
+    """Strings from letters of all sites, `(strings, sites)`.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    strings = neurho.correlators.from_dense(np.array([[1, 0, 3], [0, 0, 0]]))  # X on 0 and Z on 2; the identity
+    assert strings.weights.tolist() == [2, 0] and strings.sites[0].tolist() == [0, 2]
+    ```
+    """
     weights = np.count_nonzero(table, axis=1)
     width = int(weights.max(initial=0))
     rows, places = np.nonzero(table)  # row by row, sites ascending

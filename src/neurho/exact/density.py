@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from neurho._types import NeurhoError, as_reals, require, require_sites
+from neurho._types import NeurhoError, Numbers, as_reals, require, require_sites
 from neurho.model.bloch import bloch_vectors
 from neurho.model.lattice import Lattice
 from neurho.model.operators import PAULI_X, PAULI_Y, PAULI_Z, Lindbladian, Operator, value_at
@@ -52,7 +52,7 @@ def product_state(
     return reduce(np.kron, one)
 
 
-def product_of(amplitudes: np.ndarray, *, memory: float = 8.0) -> np.ndarray:
+def product_of(amplitudes: Numbers, *, memory: float = 8.0) -> np.ndarray:
     """The pure product state |psi><psi|, psi = psi_1 x psi_2 x ..., from psi_j(l), `(sites, levels)`.
 
     ```python
@@ -63,7 +63,8 @@ def product_of(amplitudes: np.ndarray, *, memory: float = 8.0) -> np.ndarray:
     assert np.isclose(rho[2, 5], 0.5)
     ```
     """
-    require(np.ndim(amplitudes) == 2, "amplitudes", "have shape (sites, levels)", f"it is {np.shape(amplitudes)}")
+    amplitudes = np.asarray(amplitudes)
+    require(amplitudes.ndim == 2, "amplitudes", "have shape (sites, levels)", f"it is {amplitudes.shape}")
     sites, levels = amplitudes.shape
     require_memory(levels**sites, 2, memory)
     psi = reduce(np.kron, [row / np.linalg.norm(row) for row in amplitudes])

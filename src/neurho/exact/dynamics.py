@@ -21,6 +21,14 @@ ROOM, TOGETHER = 64, 2**28
 class Place(NamedTuple):
     """Where an evolution goes on from with the numbers of one that never stopped: t, rho there, and the length of the
     next step (0 where it is not known yet, or where there are none).
+
+    ```python
+    import neurho
+
+    pair = neurho.xyz(neurho.chain(2))
+    (_, _, place), *_ = neurho.exact.follow(pair, neurho.exact.product_state("up", 2), [0.0, 1.0])
+    assert isinstance(place, neurho.exact.Place) and place.t == 0 and place.rho[0, 0] == 1
+    ```
     """
 
     t: float

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import NeurhoError, require
+from neurho._types import NeurhoError, brief, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,15 @@ class Lattice:
 
     def __repr__(self) -> str:
         return f"Lattice({self.name}, shape={self.shape}, periodic={self.periodic}, bonds={len(self.bonds)})"
+
+
+def require_lattice(lattice: object) -> None:
+    """Check that a lattice is one.
+
+    **Raises** `NeurhoError` for anything else, such as numbers of sites.
+    """
+    must = "be a lattice, such as neurho.chain(4) or neurho.square(3, 3)"
+    require(isinstance(lattice, Lattice), "lattice", must, f"it is {brief(lattice)}")
 
 
 def chain(length: int, *, periodic: bool = False, multi_edges: bool = False) -> Lattice:

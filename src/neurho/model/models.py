@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypedDict
 
 import numpy as np
 
-from neurho._types import Coefficient, Keys, NeurhoError, Numbers, Record, require, require_rate
-from neurho.model.lattice import Lattice
+from neurho._types import Coefficient, NeurhoError, Numbers, require, require_keys, require_rate
+from neurho.model.lattice import Lattice, require_lattice
 from neurho.model.operators import (
     PAULI_X,
     PAULI_Y,
@@ -93,12 +94,22 @@ DRIVEN = (*FIELDS, *COUPLINGS, "decay", "pump", "dephasing")
 
 def _driven(lattice: Lattice, names: Iterable[str]) -> dict[str, tuple[int, str]]:
     """How many sites or bonds there are for each of `names` of what a pulse multiplies."""
+    require_lattice(lattice)
     sites, bonds = (lattice.sites, "site"), (len(lattice.bonds), "bond")
     return {name: bonds if name.startswith(("coupling", "interaction")) else sites for name in names}
 
 
 def driven_jump(rate: float, operator: Operator, pulse: Coefficient | None) -> Jump:
-    """A jump at rate `rate` f(t): the constant goes into the operator, so that all that share f(t) are one channel."""
+    """A jump at rate `rate` f(t): the constant goes into the operator, so that all that share f(t) are one channel.
+
+    ```python
+    import neurho
+
+    pulse = neurho.pulses.sine(0.5, frequency=2.0, offset=1.0)
+    jump = neurho.models.driven_jump(0.3, neurho.sm(0), pulse)
+    assert jump.rate is pulse  # and sqrt(0.3) is in the operator
+    ```
+    """
     return Jump(rate, operator) if pulse is None else Jump(pulse, np.sqrt(rate) * operator)
 
 
@@ -146,6 +157,7 @@ def ising(
     assert model.hamiltonian.support == (0, 1, 2, 3)
     ```
     """
+    require_lattice(lattice)
     bonds, fields = np.zeros((len(lattice.bonds), 3)), np.zeros((lattice.sites, 3))
     bonds[:, 2] = each("interaction", interaction, len(bonds), "bond") / 4
     fields[:, 0] = each("transverse", transverse, len(fields), "site") / 2
@@ -200,11 +212,31 @@ def _rates(name: str, value: Numbers, sites: int) -> np.ndarray:
     return np.broadcast_to(rates, (sites,))
 
 
+class Places(TypedDict, total=False):
+    """Where terms stand, as [`neurho.operators_on`][] takes it."""
+
+    on: str
+    direction: int | None
+    at: Sequence[int] | None
+
+
+class TermTable(Places):
+    """Terms of a Hamiltonian as text."""
+
+    operator: str
+
+
+class JumpTable(TermTable, total=False):
+    """Jumps as text, and their rate."""
+
+    rate: str | float | Coefficient | Sequence[float | Coefficient] | np.ndarray
+
+
 def custom(
     lattice: Lattice,
     *,
-    hamiltonian: Sequence[Keys] = (),
-    jumps: Sequence[Keys] = (),
+    hamiltonian: Sequence[TermTable] = (),
+    jumps: Sequence[JumpTable] = (),
     values: Values | None = None,
     local_dim: int = 2,
 ) -> Lindbladian:
@@ -234,16 +266,17 @@ def custom(
 
     **Raises** `NeurhoError` with the term and the character at which it goes wrong.
     """
+    require_lattice(lattice)
     energy, pairs, wrong = Operator(local_dim, ()), [], []
     for number, term in enumerate(hamiltonian):
         with _noting(f"hamiltonian[{number}]", wrong):
+            require_keys(term, TermTable)
             energy = energy + total([Operator(local_dim, ()), *_placed(lattice, term, values, local_dim)])
     for number, term in enumerate(jumps):
         with _noting(f"jumps[{number}]", wrong):
-            rest = {key: value for key, value in term.items() if key != "rate"}
-            where = {key: value for key, value in rest.items() if key != "operator"}
-            rates = rates_on(lattice, term.get("rate", 1.0), **where, values=values)
-            found = zip(rates, _placed(lattice, rest, values, local_dim, up_to_sign=True), strict=True)
+            require_keys(term, JumpTable)
+            rates = rates_on(lattice, term.get("rate", 1.0), **_where(term), values=values)
+            found = zip(rates, _placed(lattice, term, values, local_dim, up_to_sign=True), strict=True)
             for rate, operator in found:
                 if not callable(rate):
                     require_rate(rate, "rate")
@@ -255,13 +288,14 @@ def custom(
 
 
 def _placed(
-    lattice: Lattice, term: Keys, values: Values | None, local_dim: int, *, up_to_sign: bool = False
+    lattice: Lattice, term: TermTable, values: Values | None, local_dim: int, *, up_to_sign: bool = False
 ) -> list[Operator]:
-    rest = {key: value for key, value in term.items() if key != "operator"}
-    require("operator" in term, "operator", "be given as text", "it is missing")
-    require(set(rest) <= {"on", "direction", "at"}, "on", "stand with direction and at only", f"there is {set(rest)}")
-    more: Record = {"values": values, "local_dim": local_dim, "up_to_sign": up_to_sign}
-    return operators_on(lattice, term["operator"], **rest, **more)
+    text, where = term["operator"], _where(term)
+    return operators_on(lattice, text, **where, values=values, local_dim=local_dim, up_to_sign=up_to_sign)
+
+
+def _where(term: TermTable) -> Places:
+    return {"on": term.get("on", "sites"), "direction": term.get("direction"), "at": term.get("at")}
 
 
 @contextmanager

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Required, TypedDict
 
 import numpy as np
 
-from neurho._types import Coefficient, Keys, NeurhoError, Numbers, Value, as_reals, require, require_sites
-from neurho.model.lattice import Lattice
+from neurho._types import Coefficient, NeurhoError, Numbers, Value, as_reals, require, require_keys, require_sites
+from neurho.model.lattice import Lattice, require_lattice
 from neurho.model.operators import (
     PAULI_X,
     PAULI_Y,
     PAULI_Z,
     SIGMA_MINUS,
+    GateTable,
     Jump,
     Lindbladian,
     LocalTerm,
@@ -29,6 +31,24 @@ COUPLINGS = {"exchange": "(sx(i) * sx(j) + sy(i) * sy(j)) / 2", "zz": "sz(i) * s
 """Couplings of two qubits that have a name, as text."""
 
 
+class DriveTable(TypedDict, total=False):
+    """f(t) Omega/2 (cos phi sigma^x + sin phi sigma^y) on sites."""
+
+    rabi: Numbers
+    phase: Numbers
+    pulse: Coefficient | None
+    at: Sequence[int] | None
+
+
+class CouplingTable(TypedDict, total=False):
+    """f(t) g X_ij on pairs of sites."""
+
+    coupling: Required[str]
+    strength: Numbers
+    pulse: Coefficient | None
+    at: Sequence[int] | Sequence[Sequence[int]] | None
+
+
 def processor(
     lattice: Lattice,
     *,
@@ -37,9 +57,9 @@ def processor(
     thermal: Numbers = 0.0,
     crosstalk: Numbers = 0.0,
     detuning: Numbers = 0.0,
-    drives: Sequence[Keys] = (),
-    couplings: Sequence[Keys] = (),
-    gates: Sequence[Keys] = (),
+    drives: Sequence[DriveTable] = (),
+    couplings: Sequence[CouplingTable] = (),
+    gates: Sequence[GateTable] = (),
     pulses: Pulses | None = None,
 ) -> Lindbladian:
     """Qubits of a quantum processor, each in the frame that rotates with its drive (rotating-wave approximation):
@@ -76,6 +96,7 @@ def processor(
 
     **Raises** `NeurhoError` for wrong shapes, T2 > 2 T1 and populations outside [0, 1/2].
     """
+    require_lattice(lattice)
     sites, bonds = lattice.sites, len(lattice.bonds)
     driven = pulses_of(pulses, {"crosstalk": (bonds, "bond"), "detuning": (sites, "site")})
     strengths, shifts = each("crosstalk", crosstalk, bonds, "bond"), each("detuning", detuning, sites, "site")
@@ -86,13 +107,15 @@ def processor(
     terms += [LocalTerm((j,), shifts[j] / 2 * PAULI_Z, driven["detuning"][j]) for j in range(sites)]
     for number, drive in enumerate(drives):
         with _inside(f"drives[{number}]"):
+            require_keys(drive, DriveTable)
             terms += _drive(sites, **drive)
     for number, coupling in enumerate(couplings):
         with _inside(f"couplings[{number}]"):
+            require_keys(coupling, CouplingTable)
             terms += _coupling(lattice, **coupling)
     for number, gate in enumerate(gates):
         with _inside(f"gates[{number}]"):
-            terms += gate_terms(sites, **gate)
+            terms += gate_terms(sites, gate)
     return Lindbladian(lattice, Operator(2, tuple(terms)), _noise(sites, T1, T2, thermal))
 
 

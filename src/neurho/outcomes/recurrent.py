@@ -19,6 +19,15 @@ class RecurrentOutcomes(eqx.Module):
 
     with h_0 = GRU(0, 0). Every p of this form is normalised. Sites are in the order of their numbers, and share the
     cell.
+
+    ```python
+    import jax
+    import numpy as np
+    import neurho
+
+    network = neurho.outcomes.random_recurrent(jax.random.key(0), 2, hidden=4)
+    assert np.isclose(np.exp(network.conditional(network.begin())).sum(), 1)
+    ```
     """
 
     cell: eqx.nn.GRUCell

@@ -10,7 +10,17 @@ from matplotlib.figure import Figure
 
 from neurho._types import NeurhoError
 from neurho.observables.meanings import DRAWN
-from neurho.observables.names import ONE_SITE, PAULI_NAMES, TWO_SITE, measured, parse, symbol
+from neurho.observables.names import (
+    ENERGY,
+    FIDELITY,
+    GLOBAL,
+    ONE_SITE,
+    PAULI_NAMES,
+    TWO_SITE,
+    measured,
+    parse,
+    symbol,
+)
 from neurho.records import is_observable
 from neurho.report.compare import align, averaged, error_of
 from neurho.report.maps import (
@@ -130,22 +140,27 @@ def averages(series: xr.Dataset, place: str) -> tuple[str, ...]:
 
 
 def named_curves(series: xr.Dataset, reference: xr.Dataset | None = None, *, label: str = "exact") -> Figure:
-    """Operators that the problem names, beside Pauli matrices: means over sites and bonds, where there are some."""
-    places = [place for place in ("site", "bond") if named(series, place)]
+    """Operators that the problem names, beside Pauli matrices: means over sites and bonds, and single ones, where there
+    are some.
+    """
+    places = [place for place in ("site", "bond", "") if named(series, place)]
     if not places:
         raise NeurhoError("The run has no operators named in [observables] to draw.")
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(1, len(places), width=3.6 * len(places), height=3.0)
         for axis, place in zip(axes[0], places, strict=True):
             draw_curves(axis, series, reference, named(series, place), label)
-            axis.set_ylabel(f"{place} average")
+            axis.set_ylabel(f"{place} average" if place else "mean")
             axis.set_xlabel(time_label(series))
     return figure
 
 
 def named(series: xr.Dataset, place: str) -> list[str]:
-    """Names of the problem's own operators on sites or bonds."""
-    found = [name for name in measured(series.data_vars, place) if name in series]
+    """Names of the problem's own operators: means over sites or bonds, or, with "", those that stand once."""
+    found = [name for name in measured(series.data_vars, place) if name in series and series[name].dims == ("t",)]
+    if not place:
+        averaged_ones = {name for other in ("site", "bond") for name in measured(series.data_vars, other)}
+        found = [n for n in found if is_observable(series, n) and n not in averaged_ones | GLOBAL | {ENERGY, FIDELITY}]
     return [name for name in found if parse(name).plain not in PAULI_NAMES]
 
 
@@ -172,7 +187,7 @@ def all_figures(
         figures["profile"] = profile(series, reference, average=average, label=label)
         last = averaged(series, average)
     pauli = any(name in series for name in ONE_SITE)
-    if pauli and (named(series, "site") or named(series, "bond")):
+    if named(series, "") or (pauli and (named(series, "site") or named(series, "bond"))):
         figures["named"] = named_curves(series, reference, label=label)
     sites = site_names(series)
     if sites and series.sizes.get("site", 1) > 1:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from neurho._types import Coefficient, Keys, NeurhoError, Record
+from neurho._types import Coefficient, NeurhoError, Record
 from neurho.config import Config
 from neurho.model import pulses
 from neurho.model.operators import Lindbladian, LocalTerm, Operator, rate_at, shown, value_at
@@ -34,7 +34,7 @@ def make_pulses(config: Config) -> dict[str, Coefficient]:
     return found
 
 
-def with_pulses(config: Config, given: Keys) -> Record:
+def with_pulses(config: Config, given: Record) -> Record:
     """The arguments of a model with functions of time in place of the names of pulses."""
     made = make_pulses(config)
     result = dict(given)
@@ -59,7 +59,7 @@ def _named(name: str | Sequence[str], made: Mapping[str, Coefficient]) -> Any:
 
 def moving_values(config: Config, made: Mapping[str, Coefficient]) -> Record:
     """The values of a model in texts, with functions of time in place of the names of pulses."""
-    given: Keys = getattr(config.model, "values", {})
+    given: Record = getattr(config.model, "values", {})
     return {
         name: [made[one] if isinstance(one, str) else one for one in value] if isinstance(value, tuple) else value
         for name, value in given.items()
@@ -107,7 +107,7 @@ def _rates(config: Config, lindbladian: Lindbladian) -> list[tuple[str, Coeffici
             rates += [(f"model.jumps[{number}].rate", rate) for rate in found]
     else:
         keys = ("decay", "pump", "dephasing")
-        named: Keys = getattr(config.model, "pulses", {})
+        named: Record = getattr(config.model, "pulses", {})
         for key in (key for key in keys if key in named):
             several = _named(named[key], made)
             listed = several if isinstance(several, list) else [several]

@@ -7,7 +7,7 @@ import numpy as np
 
 from neurho._types import NeurhoError, require, require_sites
 from neurho.config import Config
-from neurho.model.interchange.matrices import operator_from
+from neurho.model.interchange.matrices import TermTable, operator_from
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Operator, gates_unitary, local
 from neurho.model.text import operators_on
@@ -64,7 +64,7 @@ def named_quantities(config: Config, lattice: Lattice) -> list[Quantity]:
     if wrong:
         raise NeurhoError("\n  ".join(wrong))
     for name, tables in asked.operators.items():
-        operators = [operator_from([term.model_dump() for term in terms], d) for terms in tables]
+        operators = [operator_from([TermTable(**term.model_dump()) for term in terms], d) for terms in tables]
         quantities += _listed(name, operators, lattice)
     if asked.pairs:
         quantities.append(Quantity(REDUCED, pair_operators(asked.pairs, d)))

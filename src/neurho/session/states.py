@@ -97,6 +97,8 @@ def _of_array(given: Any, lattice: Lattice, local_dim: int) -> Record:
     if whole and array.shape in ((), (sites,)) and array.shape != (size,):
         return _levels(np.broadcast_to(array, (sites,)), local_dim)
     if array.shape in ((size,), (size, 1)):
+        norm = float(np.linalg.norm(array))
+        require(abs(norm - 1) < 1e-9, "initial", "be a state vector of norm 1", f"its norm is {norm:.6g}")
         return _of_matrix(np.outer(array, np.conj(array)), sites, local_dim)
     if array.shape == (size, size):
         return _of_matrix(array.astype(complex), sites, local_dim)

@@ -5,7 +5,6 @@ from html import escape
 from math import isfinite
 from typing import NamedTuple
 
-from neurho._types import Keys
 from neurho.certificate import sentence
 from neurho.config import Config
 from neurho.records import Record
@@ -35,7 +34,7 @@ class Page(NamedTuple):
 
 def page_of(config: Config, summary: Record) -> Page:
     """What is said of a run."""
-    observables: Mapping[str, Keys] = summary["observables"]
+    observables: Mapping[str, Mapping[str, float | None]] = summary["observables"]
     averaged = summary["averaged"]
     at = f"at t = {summary['t']:g}" if summary["t"] is not None else "value"
     stationary = config.task.kind == "stationary"

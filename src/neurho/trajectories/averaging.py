@@ -33,6 +33,18 @@ class StationaryState(NamedTuple):
     - `walk`: all trajectories, with a leading axis of groups.
     - `sums`, `squares`: of all named values in blocks of `length` samples, `(blocks, trajectories, values)`; `filled`
       blocks are complete, and `part` samples of the next one are in.
+
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model, seen = neurho.xyz(neurho.chain(2)), neurho.trajectories.observed({"sz": neurho.sz(0)})
+    options = {"key": jax.random.key(0), "ends": neurho.trajectories.Ends(trajectories=16)}
+    state = neurho.trajectories.make_stationary(model, seen, t_end=20.0, **options).template()
+    assert (state.step, state.filled, state.sums.shape[1:]) == (0, 0, (16, 1))  # trajectories, values
+    ```
     """
 
     step: int
@@ -49,7 +61,20 @@ class StationaryState(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class StationaryRun:
-    """A compiled search; made by [`make_stationary`][neurho.trajectories.averaging.make_stationary]."""
+    """A compiled search; made by [`make_stationary`][neurho.trajectories.averaging.make_stationary].
+
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model, seen = neurho.xyz(neurho.chain(2)), neurho.trajectories.observed({"sz": neurho.sz(0)})
+    options = {"key": jax.random.key(0), "ends": neurho.trajectories.Ends(trajectories=16)}
+    run = neurho.trajectories.make_stationary(model, seen, t_end=20.0, **options)
+    assert run.trajectories == 16 and not run.is_over(run.template())
+    ```
+    """
 
     engine: Engine
     observed: Observed
@@ -209,6 +234,18 @@ def make_stationary(
     momentum: bool | None = None,
 ) -> StationaryRun:
     """Check and compile a search; the arguments are those of `neurho.trajectories.stationary_state`.
+
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model, seen = neurho.xyz(neurho.chain(2)), neurho.trajectories.observed({"sz": neurho.sz(0)})
+    options = {"key": jax.random.key(0), "ends": neurho.trajectories.Ends(trajectories=16)}
+    run = neurho.trajectories.make_stationary(model, seen, t_end=20.0, **options)
+    assert run.spacing == 0.5  # half the shortest lifetime
+    ```
 
     **Raises** `NeurhoError` for what trajectories cannot do, and for arguments that do not fit.
     """

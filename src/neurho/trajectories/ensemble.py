@@ -17,6 +17,13 @@ Combine: TypeAlias = Callable[[np.ndarray, float], Mapping[str, np.ndarray]]
 class Observed:
     """Operators to measure, and what is made of their means: `combine(means, t)` is linear, `(*batch, operators)` to
     values by name, `(*batch, *shape)`.
+
+    ```python
+    import neurho
+
+    seen = neurho.trajectories.observed({"sz": [neurho.sz(j) for j in range(3)], "sx": neurho.sx(0)})
+    assert seen.shapes == {"sz": (3,), "sx": ()}
+    ```
     """
 
     operators: tuple[Operator, ...]

@@ -28,6 +28,19 @@ class EvolutionState(NamedTuple):
     """Where a run is: plain arrays. `step` counts groups of trajectories, `done` trajectories, `t` is the last time.
 
     - `mean`, `spread`: of all named values, `(times, values)`; `seconds`: spent so far.
+
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model, seen = neurho.xyz(neurho.chain(2)), neurho.trajectories.observed({"sz": neurho.sz(0)})
+    options = {"key": jax.random.key(0), "ends": neurho.trajectories.Ends(trajectories=16)}
+    run = neurho.trajectories.make_evolution(model, [[0, 0, 1]] * 2, [0.0, 1.0], seen, **options)
+    nothing = run.template()
+    assert (nothing.done, nothing.mean.shape) == (0, (2, 1))  # two times, one value
+    ```
     """
 
     step: int
@@ -45,6 +58,13 @@ class Ends:
 
     - `trajectories`: at most so many; `seconds`: no new trajectories are begun after so long.
     - `goal`: (name, error): the largest standard error of this named value is at most `error`.
+
+    ```python
+    import neurho
+
+    ends = neurho.trajectories.Ends(trajectories=10_000, seconds=60.0, goal=("sz", 1e-2))
+    assert ends.trajectories == 10_000
+    ```
     """
 
     trajectories: int = 1000
@@ -62,7 +82,20 @@ class Ends:
 
 @dataclass(frozen=True, eq=False)
 class Evolution:
-    """A compiled evolution; made by [`make_evolution`][neurho.trajectories.evolution.make_evolution]."""
+    """A compiled evolution; made by [`make_evolution`][neurho.trajectories.evolution.make_evolution].
+
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model, seen = neurho.xyz(neurho.chain(2)), neurho.trajectories.observed({"sz": neurho.sz(0)})
+    options = {"key": jax.random.key(0), "ends": neurho.trajectories.Ends(trajectories=16)}
+    run = neurho.trajectories.make_evolution(model, [[0, 0, 1]] * 2, [0.0, 1.0], seen, **options)
+    assert run.times.tolist() == [0, 1] and not run.is_over(run.template())
+    ```
+    """
 
     engine: Engine
     observed: Observed
@@ -176,6 +209,18 @@ def make_evolution(
 ) -> Evolution:
     """Check and compile an evolution. The arguments are those of [`evolve`][neurho.trajectories.evolve].
 
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    model, seen = neurho.xyz(neurho.chain(2)), neurho.trajectories.observed({"sz": neurho.sz(0)})
+    options = {"key": jax.random.key(0), "ends": neurho.trajectories.Ends(trajectories=16)}
+    run = neurho.trajectories.make_evolution(model, [[0, 0, 1]] * 2, [0.0, 1.0], seen, **options)
+    assert run.groups * run.lanes >= 16 and run.bytes < 1e6
+    ```
+
     **Raises** `NeurhoError` for what trajectories cannot do, and for arguments that do not fit.
     """
     require_model(model)
@@ -196,6 +241,17 @@ class Record(NamedTuple):
     """What a run has found: estimates by name, trajectories, seconds, and a sentence on a goal that was missed, or "".
 
     `state` continues the run: more trajectories, the same numbers as if it had never stopped.
+
+    ```python
+    import jax
+    import neurho
+
+    jax.config.update("jax_enable_x64", True)
+
+    options = {"observables": {"sz": neurho.sz(0)}, "key": jax.random.key(0), "trajectories": 16}
+    record = neurho.trajectories.evolve(neurho.xyz(neurho.chain(1)), [[0, 0, 1]], [0.0, 1.0], **options)
+    assert record.trajectories == 16 and record.estimates["sz"].error.shape == (2,)
+    ```
     """
 
     estimates: dict[str, Estimate]

@@ -17,6 +17,14 @@ class Space(NamedTuple):
 
     With `halved`, only those of one parity p = (-1)^(sum of levels): the level of the last site follows from those of
     the others, and a trajectory carries its parity `sector` = +1 or -1.
+
+    ```python
+    import neurho
+
+    space = neurho.trajectories.Space(sites=3, local_dim=2, halved=True)
+    assert space.dimension == 4
+    assert space.digits(sector=1).tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]
+    ```
     """
 
     sites: int

@@ -84,7 +84,16 @@ class System(eqx.Module):
 
 
 class Accuracy(NamedTuple):
-    """The real type of vectors, and the error that is allowed of one step, relative to the norm."""
+    """The real type of vectors, and the error that is allowed of one step, relative to the norm.
+
+    ```python
+    import numpy as np
+    import neurho
+
+    accuracy = neurho.trajectories.Accuracy(dtype=np.float64, tolerance=1e-8)
+    assert accuracy.tolerance > neurho.trajectories.DOUBLE.tolerance
+    ```
+    """
 
     dtype: DTypeLike
     tolerance: float

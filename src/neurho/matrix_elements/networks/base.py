@@ -109,7 +109,21 @@ class AbstractAnsatz(eqx.Module):
 
 
 class Reevaluated(AbstractAmplitudes):
-    """Ratios by evaluating log rho again: right for every ansatz, fast for none."""
+    """Ratios by evaluating log rho again: right for every ansatz, fast for none.
+
+    ```python
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    slow, x = neurho.networks.Reevaluated(network), jnp.array([0, 3])
+    log_rho = eqx.filter_jit(lambda amplitudes: amplitudes.log_amplitude(x))
+    assert np.isclose(log_rho(slow), log_rho(network.amplitudes()))
+    ```
+    """
 
     ansatz: AbstractAnsatz
 

@@ -87,6 +87,14 @@ class HiddenUnits(AbstractAmplitudes):
     """The tables of a hidden-unit density matrix at fixed parameters; zero outside the sector of charge zero.
 
     The first `one_sided` units depend on row indices only, and the last `one_sided` on column indices only.
+
+    ```python
+    import jax
+    import neurho
+
+    network = neurho.networks.random_rbm(jax.random.key(0), 2, hidden=2, mixing=2)
+    assert isinstance(network.amplitudes(), neurho.networks.HiddenUnits)
+    ```
     """
 
     visible: Complex[Array, "sites labels"]

@@ -21,6 +21,15 @@ class Positive(AbstractAnsatz):
     evaluations of f.
 
     - `parameters`, `recipe`, `spins`: as in [`ModuleAnsatz`][neurho.matrix_elements.networks.ModuleAnsatz].
+
+    ```python
+    import jax.numpy as jnp
+    import neurho
+
+    log_phi = lambda theta, l, k: theta[k] @ l
+    network = neurho.networks.from_amplitude(log_phi, jnp.eye(2), sites=2, ancillas=2)
+    assert isinstance(network, neurho.networks.Positive) and network.ancillas == 2
+    ```
     """
 
     parameters: dict[str, Float[Array, "..."]]

@@ -6,10 +6,11 @@ told apart, and such a table cannot be read back.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
-from neurho._types import Coefficient, Keys, NeurhoError, Record
+from neurho._types import Coefficient, NeurhoError, Record
 from neurho.model.lattice import Lattice
 from neurho.model.operators import Jump, Lindbladian, LocalTerm, Operator
 
@@ -24,6 +25,22 @@ GONE = (
 Digest = Callable[[Coefficient], str]
 
 
+class TermTable(TypedDict):
+    """A term: its sites, the entries of its matrix, and the digest of its coefficient, if it has one."""
+
+    sites: Sequence[int]
+    entries: Sequence[Sequence[float]]
+    function: NotRequired[str | None]
+
+
+class JumpTable(TypedDict):
+    """A jump: the terms of its operator, its rate, and the digest of a rate that depends on time."""
+
+    terms: Sequence[TermTable]
+    rate: float
+    function: NotRequired[str | None]
+
+
 def digest_until(end: float) -> Digest:
     """What tells functions of time apart between 0 and `end`: a digest of their values at equally spaced times."""
 
@@ -34,12 +51,14 @@ def digest_until(end: float) -> Digest:
     return digest
 
 
-def terms_of(operator: Operator, digest: Digest) -> list[Record]:
+def terms_of(operator: Operator, digest: Digest) -> list[TermTable]:
     """An operator as a list of tables with `sites`, `entries` and, where it depends on time, `function`."""
     found = []
     for term in operator.terms:
-        table: Record = {"sites": list(map(int, term.sites)), "entries": entries_of(term.matrix)}
-        found.append(table if term.coefficient is None else table | {"function": digest(term.coefficient)})
+        table: TermTable = {"sites": list(map(int, term.sites)), "entries": entries_of(term.matrix)}
+        if term.coefficient is not None:
+            table["function"] = digest(term.coefficient)
+        found.append(table)
     return found
 
 
@@ -73,7 +92,7 @@ def matrix_from(entries: Sequence[Sequence[float]], size: int) -> np.ndarray:
     return matrix
 
 
-def operator_from(terms: Sequence[Keys], local_dim: int) -> Operator:
+def operator_from(terms: Sequence[TermTable], local_dim: int) -> Operator:
     """An operator from its tables.
 
     **Raises** `NeurhoError` for an entry outside its sites, sites that do not increase, and a function of time.
@@ -90,7 +109,7 @@ def operator_from(terms: Sequence[Keys], local_dim: int) -> Operator:
 
 
 def lindbladian_from(
-    lattice: Lattice, *, hamiltonian: Sequence[Keys] = (), jumps: Sequence[Keys] = (), local_dim: int = 2
+    lattice: Lattice, *, hamiltonian: Sequence[TermTable] = (), jumps: Sequence[JumpTable] = (), local_dim: int = 2
 ) -> Lindbladian:
     """A Lindbladian from the table [model] of kind "matrices".
 

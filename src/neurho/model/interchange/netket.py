@@ -23,6 +23,10 @@ def from_netket(operator: Any, lattice: Lattice | None = None) -> Operator | Lin
     spins = nk.hilbert.Spin(0.5, 2)
     pair = nk.operator.spin.sigmaz(spins, 0) @ nk.operator.spin.sigmaz(spins, 1)
     assert neurho.interchange.from_netket(pair).support == (0, 1)
+
+    decay = [nk.operator.spin.sigmam(spins, site) for site in range(2)]
+    model = neurho.interchange.from_netket(nk.operator.LocalLiouvillian(pair, decay))
+    assert model.sites == 2 and len(model.jumps) == 2
     ```
 
     NetKet's conventions, and what becomes of them:

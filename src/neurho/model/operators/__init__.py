@@ -21,7 +21,7 @@ from neurho.model.operators.coefficients import (
     written,
 )
 from neurho.model.operators.driven import Pulses, each, pulses_of
-from neurho.model.operators.gates import GATES, gate_terms, gates_unitary
+from neurho.model.operators.gates import GATES, GateTable, gate_terms, gates_unitary
 from neurho.model.operators.lindbladian import MAX_LABELS, Jump, Lindbladian, adjoint_lindbladian
 from neurho.model.operators.named import PAULI_X, PAULI_Y, PAULI_Z, SIGMA_MINUS, destroy, sm, sp, spin, sx, sy, sz
 
@@ -32,6 +32,7 @@ __all__ = [
     "PAULI_Y",
     "PAULI_Z",
     "SIGMA_MINUS",
+    "GateTable",
     "Jump",
     "Lindbladian",
     "LocalTerm",

@@ -1,11 +1,11 @@
 """Gates of a quantum processor as pulses of the Hamiltonian that turn by a given angle."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Required, TypedDict
 
 import numpy as np
 
-from neurho._types import Keys, Value, require, require_sites
+from neurho._types import as_real, require, require_keys, require_sites
 from neurho.model.operators.algebra import LocalTerm, Operator, local
 from neurho.model.operators.named import PAULI_X, PAULI_Y, PAULI_Z
 from neurho.model.pulses import sin2
@@ -39,7 +39,20 @@ GATES = {
 """Gates by name; those of two sites have the first site as the slowest index."""
 
 
-def gate_terms(sites: int, *, duration: float, start: float = 0.0, **gate: Value) -> list[LocalTerm]:
+class GateTable(TypedDict, total=False):
+    """A gate by its name, the sites that it turns, its angle in radians, and when its pulse begins and how long it is.
+
+    An ideal gate has no duration.
+    """
+
+    gate: Required[str]
+    at: Required[Sequence[int]]
+    angle: float | None
+    start: float
+    duration: float
+
+
+def gate_terms(sites: int, gate: GateTable) -> list[LocalTerm]:
     """The terms f(t) angle G of a gate, with a pulse f = (2/duration) sin^2(pi (t - start)/duration) of area one.
 
     | gate | U = exp(-i angle G) |
@@ -58,25 +71,29 @@ def gate_terms(sites: int, *, duration: float, start: float = 0.0, **gate: Value
     **Arguments**
 
     - `sites`: of the lattice.
-    - `gate`: its name; `at`: the sites that are turned, for gates on two sites a pair; `angle`: in radians.
+    - `gate`: its name, `gate`; `at`: the sites that are turned, for gates on two sites a pair; `angle`: in radians;
+      `start`, 0 unless given, and `duration`.
 
     **Raises** `NeurhoError` for an unknown gate, sites that are not there, no pair where there must be one, a duration
     that is not > 0, a rotation without an angle and an angle for a gate that has its own.
     """
-    require(np.isfinite(start) and np.isfinite(duration) and duration > 0, "duration", "be > 0", f"it is {duration}")
+    require_keys(gate, GateTable)
+    require("duration" in gate, "duration", "be given", "it is missing")
+    start, duration = as_real(gate.get("start", 0.0), "start"), as_real(gate.get("duration"), "duration")
+    require(duration > 0, "duration", "be > 0", f"it is {duration}")
     pulse = sin2(2 / duration, start=start, end=start + duration)
-    return [LocalTerm(t.sites, t.matrix, pulse) for part in gate_generators(sites, **gate) for t in part.terms]
+    return [LocalTerm(t.sites, t.matrix, pulse) for part in _generators(sites, gate) for t in part.terms]
 
 
-def gate_generators(sites: int, *, gate: str, at: Sequence[int], angle: float | None = None) -> list[Operator]:
-    """The generators angle G of a gate on each of its sites, or on its pair; arguments as those of `gate_terms`."""
+def _generators(sites: int, table: GateTable) -> list[Operator]:
+    """The generators angle G of a gate on each of its sites, or on its pair."""
+    gate, at, angle = table["gate"], table["at"], table.get("angle")
     require(gate in GATES, "gate", f"be one of {', '.join(GATES)}", f"it is {gate!r}")
     require_sites(at, sites, "at")
     made = GATES[gate]
     require(made.angle is not None or angle is not None, "angle", f"be given for {gate}", "it is not there")
     require(made.free or angle is None, "angle", f"be left out for {gate}", f"it is {angle}")
-    turn = float(angle if made.angle is None or angle is not None else made.angle)  # pyright: ignore[reportArgumentType]
-    require(np.isfinite(turn), "angle", "be finite", f"it is {angle}")
+    turn = as_real(made.angle if angle is None else angle, "angle")
     places = [int(j) for j in at]
     if len(made.generator) == 2:
         return [local(turn * made.generator, j) for j in places]
@@ -84,7 +101,7 @@ def gate_generators(sites: int, *, gate: str, at: Sequence[int], angle: float | 
     return [local(turn * made.generator, places)]
 
 
-def gates_unitary(gates: Sequence[Keys], sites: int) -> np.ndarray:
+def gates_unitary(gates: Sequence[GateTable], sites: int) -> np.ndarray:
     """The unitary matrix of gates without noise and duration, `(2^sites, 2^sites)`, in the order of their `start`.
 
     Gates that overlap in time are taken one after the other, too.
@@ -104,9 +121,10 @@ def gates_unitary(gates: Sequence[Keys], sites: int) -> np.ndarray:
     **Raises** `NeurhoError` as `gate_terms` does.
     """
     unitary = np.eye(2**sites, dtype=complex)
+    for gate in gates:
+        require_keys(gate, GateTable)
     for gate in sorted(gates, key=lambda gate: gate.get("start", 0.0)):
-        rest = {key: value for key, value in gate.items() if key not in ("start", "duration")}
-        for generator in gate_generators(sites, **rest):
+        for generator in _generators(sites, gate):
             (term,) = generator.terms
             values, vectors = np.linalg.eigh(term.matrix)
             turn = (vectors * np.exp(-1j * values)) @ vectors.conj().T

@@ -6,8 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from neurho._types import Coefficient, NeurhoError, require, require_rate, require_sites
-from neurho.model.lattice import Lattice
+from neurho._types import Coefficient, NeurhoError, brief, require, require_rate, require_sites
+from neurho.model.lattice import Lattice, require_lattice
 from neurho.model.operators.algebra import Operator, require_same_dim
 from neurho.model.operators.coefficients import rate_at, require_bounded, require_function, value_at
 from neurho.model.operators.hermitian import HermitianAt, conditions_of
@@ -68,6 +68,11 @@ class Lindbladian:
     def __init__(
         self, lattice: Lattice, hamiltonian: Operator, jumps: Iterable[tuple[float | Coefficient, Operator] | Jump] = ()
     ) -> None:
+        require_lattice(lattice)
+        must = "be an Operator, such as sz(0) @ sz(1) or total([...])"
+        given: object = hamiltonian
+        require(isinstance(given, Operator), "hamiltonian", must, f"it is {brief(given)}")
+        require(isinstance(jumps, Iterable), "jumps", "be a list of pairs (rate, operator)", f"it is {brief(jumps)}")
         pairs = tuple(_as_jump(j, number) for number, j in enumerate(jumps))
         object.__setattr__(self, "lattice", lattice)
         object.__setattr__(self, "hamiltonian", hamiltonian.merged())

@@ -171,6 +171,15 @@ def _distance(lattice: Lattice, i: int, j: int) -> float | None:
     return float(np.linalg.norm(lattice.positions[i] - lattice.positions[j]))
 
 
+def _elsewhere(lattice: Lattice, on: str, place: Place) -> dict[str, str]:
+    """What to say of names that stand for something on other places."""
+    found = {} if place.distance is not None else {"distance": _why_no_distance(lattice, on)}
+    for name, places in {"i": 'on = "sites", "bonds" and "pairs"', "j": 'on = "bonds" and "pairs"'}.items():
+        if name not in place.sites:
+            found[name] = f"is known with {places} only"
+    return found
+
+
 def _why_no_distance(lattice: Lattice, on: str) -> str:
     """What to say where `distance` is not known."""
     if on != "pairs":
@@ -205,7 +214,7 @@ def _scopes(
             item=number,
             items=len(places),
             what=on,
-            elsewhere={} if distance else {"distance": _why_no_distance(lattice, on)},
+            elsewhere=_elsewhere(lattice, on, place),
         )
 
 
