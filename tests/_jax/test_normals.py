@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neurho._jax.normals import normal_arrays
+from neurho._jax.normals import normal_array, normal_arrays
 
 
 @pytest.mark.parametrize("shapes", [((3, 4), (7,)), ((2, 40), (5, 1), (), (0, 3))])
@@ -25,3 +25,12 @@ def test_within_a_program_they_are_the_same():
         strict=True,
     ):
         np.testing.assert_allclose(jnp.asarray(one), traced, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (), (0, 3)])
+def test_one_array_is_that_of_its_key(shape):
+    key = jax.random.key(6)
+    expected = jax.random.normal(key, shape, dtype=float)
+    for one in (normal_array(key, shape), jax.jit(lambda key: normal_array(key, shape))(key)):
+        assert one.shape == shape
+        np.testing.assert_allclose(one, expected, rtol=1e-14)

@@ -371,6 +371,14 @@ def test_help_imports_nothing_heavy():
     assert not {"jax", "xarray", "matplotlib", "scipy", "pydantic", "equinox"} & set(re.findall(r"'(\w+)'", found))
 
 
+def test_show_imports_neither_jax_nor_xarray(place):
+    call("run", "walk.toml", "--quiet", "--out", "run")
+    script = "import sys; from neurho import cli; cli.app(['show', 'run'], standalone_mode=False); print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "complete (t = 1" in found
+    assert not {"jax", "xarray", "matplotlib", "equinox"} & set(found.split())
+
+
 def test_problems_and_version():
     output = call("problems").output
     assert re.search(r"^fig2 +Dynamics", output, re.MULTILINE)

@@ -15,7 +15,7 @@ from neurho.matrix_elements.estimation.plain_norm import PlainNorm
 from neurho.matrix_elements.networks import table_from_matrix
 from neurho.matrix_elements.sampling import AbstractSampler, Draw, DrawInfo, Enumeration, enumerate_all
 from neurho.observables import Estimate, Snapshot
-from neurho.records import disagreement
+from neurho.records.disagreement import disagreement
 from neurho.run.problem import build
 
 

@@ -19,12 +19,23 @@ def normal_arrays(key: PRNGKeyArray, shapes: Sequence[tuple[int, ...]]) -> list[
     One program for each number of arrays and power of four above the longest; what is drawn in excess is thrown away.
     Arrays of NumPy, as arithmetic by these compiles nothing, unless `key` is traced.
     """
+    keys = jax.random.split(key, len(shapes))
     if is_traced(key):
-        keys = jax.random.split(key, len(shapes))
         return [jax.random.normal(one, shape, dtype=float) for one, shape in zip(keys, shapes, strict=True)]
+    return _drawn(keys, shapes)
+
+
+def normal_array(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array | np.ndarray, "..."]:
+    """`jax.random.normal(key, shape)`, by the same programs: one for each power of four above the number of entries."""
+    if is_traced(key):
+        return jax.random.normal(key, shape, dtype=float)
+    return _drawn(key[None], [shape])[0]
+
+
+def _drawn(keys: PRNGKeyArray, shapes: Sequence[tuple[int, ...]]) -> list[Float[Array | np.ndarray, "..."]]:
     sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
-    drawn = np.asarray(_rows(key, len(shapes), _power_of_four(max(sizes))))
-    return [row[:size].reshape(shape) for row, size, shape in zip(drawn, sizes, shapes, strict=True)]
+    rows = np.asarray(_rows(keys, _power_of_four(max(sizes))))
+    return [row[:size].reshape(shape) for row, size, shape in zip(rows, sizes, shapes, strict=True)]
 
 
 def _power_of_four(least: int) -> int:
@@ -35,5 +46,5 @@ def _power_of_four(least: int) -> int:
 
 
 @program
-def _rows(key: PRNGKeyArray, count: int, size: int) -> Float[Array, "count size"]:
-    return jax.vmap(lambda one: jax.random.normal(one, (size,), dtype=float))(jax.random.split(key, count))
+def _rows(keys: PRNGKeyArray, size: int) -> Float[Array, "count size"]:
+    return jax.vmap(lambda one: jax.random.normal(one, (size,), dtype=float))(keys)

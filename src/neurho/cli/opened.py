@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from neurho.config import Config
     from neurho.records import Record
     from neurho.run.problem import Problem
@@ -34,20 +32,24 @@ def settings_of(directory: Path) -> "Config":
     return config.loads(records.read_problem(directory), where=str(directory / records.PROBLEM))
 
 
-def summary_of(directory: Path, settings: "Config", series: "xr.Dataset") -> "Record":
+def summary_of(directory: Path, settings: "Config") -> "Record":
     """The summary of a run, or of what there is of it so far."""
+    from neurho import records
+
+    outputs, summary = records.outputs(directory), records.read_summary(directory)
+    return _so_far(directory, settings) if summary is None or summary["snapshots"] != outputs else summary
+
+
+def _so_far(directory: Path, settings: "Config") -> "Record":
     from neurho import config, records
     from neurho.session.loop import average_of
 
-    summary = records.read_summary(directory)
-    if summary is None or summary["snapshots"] != series.sizes["t"]:
-        average = average_of(settings)
-        found = records.judge(series, settings.task.kind, average=average, reached=None)
-        rest = {"converged": None, "messages": [], "fingerprint": config.fingerprint(settings)}
-        rest |= {"verdict": found.word, "reasons": list(found.reasons), "verdicts": dict(found.words)}
-        rest["certificate"] = [figure._asdict() for figure in found.figures]
-        return records.summarise(series, average=average) | rest
-    return summary
+    series, average = records.read_series(directory), average_of(settings)
+    found = records.judge(series, settings.task.kind, average=average, reached=None)
+    rest = {"converged": None, "messages": [], "fingerprint": config.fingerprint(settings)}
+    rest |= {"verdict": found.word, "reasons": list(found.reasons), "verdicts": dict(found.words)}
+    rest["certificate"] = [figure._asdict() for figure in found.figures]
+    return records.summarise(series, average=average) | rest
 
 
 def free_directory(name: str) -> Path:

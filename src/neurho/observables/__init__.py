@@ -1,25 +1,6 @@
 """What is measured, with errors, and how far it may be trusted."""
 
-from neurho.observables.estimate import Estimate
-from neurho.observables.quantities import (
-    PAULI,
-    Quantity,
-    Snapshot,
-    State,
-    Watch,
-    fingerprint,
-    pauli_quantities,
-    symmetric,
-)
+import lazy_loader
 
-__all__ = [
-    "PAULI",
-    "Estimate",
-    "Quantity",
-    "Snapshot",
-    "State",
-    "Watch",
-    "fingerprint",
-    "pauli_quantities",
-    "symmetric",
-]
+# Names are loaded when first used, so that the grammar of names need not wait for JAX; they are listed in __init__.pyi.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

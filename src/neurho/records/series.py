@@ -10,6 +10,7 @@ import xarray as xr
 from neurho._types import GAMMA, NeurhoError, Record
 from neurho.observables import names
 from neurho.records.files import SERIES, checked
+from neurho.records.length import damaged
 
 
 class Row(NamedTuple):
@@ -40,7 +41,7 @@ def read_series(path: str | Path) -> xr.Dataset:
     try:
         return xr.load_dataset(file, engine="h5netcdf")
     except (OSError, ValueError, KeyError, RuntimeError):
-        raise NeurhoError(f"`{file}` is damaged or not a netCDF file; restore it or run anew.") from None
+        raise damaged(file) from None
 
 
 def as_dataset(

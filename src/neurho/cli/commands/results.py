@@ -36,11 +36,9 @@ def watch(
 
 def show(directories: Directories) -> None:
     """Print what a run found, or several, one after the other."""
-    from neurho import records
-
     for directory in directories:
-        settings, series = settings_of(directory), records.read_series(directory)
-        print_summary(directory, settings, summary_of(directory, settings, series))
+        settings = settings_of(directory)
+        print_summary(directory, settings, summary_of(directory, settings))
 
 
 def plot(
@@ -77,7 +75,7 @@ def _plot_together(directories: list[Path], endings: tuple[str, ...], *, referen
     runs = []
     for directory, settings in zip(directories, found, strict=True):
         series = records.read_series(directory)
-        runs.append(shown_run(settings, series, summary_of(directory, settings, series)))
+        runs.append(shown_run(settings, series, summary_of(directory, settings)))
     truth = for_figures(found[0], build_problem(found[0])) if reference else None
     figure = report.overlay(runs, truth, label=source_of(truth), average=average_of(found[0]))
     write_figures(directories[0], {"overlay": figure}, endings)
@@ -101,7 +99,7 @@ def report_command(
     text = report.page(
         directory.resolve().name,
         settings,
-        summary_of(directory, settings, series),
+        summary_of(directory, settings),
         records.read_provenance(directory),
         records.read_problem(directory),
         figures | (spectrum_of(built, directory, trust=trust) if built and spectrum else {}),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from neurho._jax.normals import normal_array
 from neurho.correlators.networks.base import AbstractStringNetwork
 
 
@@ -58,8 +59,8 @@ def convolution_network(
     """A network with normal weights, of unit variance in every layer."""
     keys = jax.random.split(key, 3)
     sites, count = moves.shape[1], len(moves)
-    first = jax.random.normal(keys[0], (channels, sites, letters - 1), dtype=float)
-    deeper = jax.random.normal(keys[1], (depth - 1, channels, channels, count), dtype=float) / np.sqrt(channels * count)
-    last = jax.random.normal(keys[2], (channels,), dtype=float) / np.sqrt(channels)
+    first = jnp.asarray(normal_array(keys[0], (channels, sites, letters - 1)))
+    deeper = jnp.asarray(normal_array(keys[1], (depth - 1, channels, channels, count)) / np.sqrt(channels * count))
+    last = jnp.asarray(normal_array(keys[2], (channels,)) / np.sqrt(channels))
     ratios = jnp.asarray(group_ratios(moves))
     return ConvolutionNetwork(first, deeper, jnp.zeros((depth, channels)), last, jnp.asarray(moves), ratios)

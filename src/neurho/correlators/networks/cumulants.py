@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from neurho._jax.normals import normal_array
 from neurho.correlators.networks.base import AbstractStringNetwork
 from neurho.correlators.networks.means import Means, product_means
 
@@ -97,5 +98,5 @@ class CumulantNetwork(AbstractStringNetwork):
 def cumulant_network(key: PRNGKeyArray, product: np.ndarray, moves: np.ndarray, filters: int) -> CumulantNetwork:
     """A product state `(sites, letters)` with filters that have no weight yet."""
     shape = (filters, product.shape[0], product.shape[1] - 1)
-    letters = SPREAD * jax.random.normal(key, shape, dtype=float)
+    letters = jnp.asarray(SPREAD * normal_array(key, shape))
     return CumulantNetwork(product_means(product, moves), jnp.zeros(filters), letters, jnp.asarray(moves))

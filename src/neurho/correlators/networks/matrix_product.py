@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from neurho._jax.normals import normal_array
 from neurho.correlators.networks.base import AbstractStringNetwork
 
 SPREAD = 0.2
@@ -42,7 +43,7 @@ def _step(carry: tuple[Array, int], matrices: Array) -> tuple[tuple[Array, int],
 
 def matrix_product_network(key: PRNGKeyArray, product: np.ndarray, bond: int) -> MatrixProductNetwork:
     """A product state `(sites, letters)`: what leads out of the first channel does not come back yet."""
-    matrices = SPREAD * jax.random.normal(key, (*product.shape, bond, bond), dtype=float)
+    matrices = jnp.asarray(SPREAD * normal_array(key, (*product.shape, bond, bond)))
     matrices = matrices.at[:, :, 1:, 0].set(0.0).at[:, :, 0, 0].set(jnp.asarray(product))
     inner = matrices[:, 0, 1:, 1:] + 0.5 * jnp.eye(bond - 1)  # the identity carries on what began elsewhere
     return MatrixProductNetwork(matrices.at[:, 0, 1:, 1:].set(inner))

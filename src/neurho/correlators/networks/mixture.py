@@ -1,10 +1,10 @@
 """Mixtures of product operators."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from neurho._jax.normals import normal_array
 from neurho.correlators.networks.base import AbstractStringNetwork
 from neurho.correlators.networks.means import Means, product_means
 
@@ -41,7 +41,7 @@ class MixtureNetwork(AbstractStringNetwork):
 
 def mixture_network(key: PRNGKeyArray, product: np.ndarray, moves: np.ndarray, terms: int) -> MixtureNetwork:
     """A product state `(sites, letters)` with terms near it that have no weight yet."""
-    noise = SPREAD * jax.random.normal(key, (terms, product.shape[0], product.shape[1] - 1), dtype=float)
+    noise = SPREAD * normal_array(key, (terms, product.shape[0], product.shape[1] - 1))
     return MixtureNetwork(
-        product_means(product, moves), jnp.zeros(terms), jnp.asarray(product[:, 1:]) + noise, jnp.asarray(moves)
+        product_means(product, moves), jnp.zeros(terms), jnp.asarray(product[:, 1:] + noise), jnp.asarray(moves)
     )

@@ -1,0 +1,9 @@
+from .estimate import Estimate as Estimate
+from .quantities import PAULI as PAULI
+from .quantities import Quantity as Quantity
+from .quantities import Snapshot as Snapshot
+from .quantities import State as State
+from .quantities import Watch as Watch
+from .quantities import fingerprint as fingerprint
+from .quantities import pauli_quantities as pauli_quantities
+from .quantities import symmetric as symmetric
