@@ -20,7 +20,7 @@ import tomli_w
 from halves import halves, summary, told
 
 from neurho.config import loads
-from neurho.run.drivers.correlator_networks import LEFT, POWER, TWICE
+from neurho.run.drivers.correlator_networks import APART, LEFT, POWER
 from neurho.run.drivers.correlator_picture import MEMORY
 from neurho.run.problem import build
 
@@ -29,7 +29,7 @@ ENOUGH = 0.93
 
 LEFTS = {
     "stationary": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
-    "evolve": (0.0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1),
+    "evolve": (0.0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15),
 }
 """What is tried as the share of what equations leave."""
 
@@ -133,14 +133,14 @@ def bars(row, rule):
 def judge(rows, seed):
     """For each kind of task: today's rule, and the narrowest that covers enough on one half, on both halves."""
     for kind in ("stationary", "evolve"):
-        now = (TWICE, 1.0, LEFT[kind], POWER[kind])
+        now = (APART[kind], 1.0, LEFT[kind], POWER)
         mine = [row for row in rows if row["kind"] == kind]
         chosen, _ = halves([row["case"] for row in mine], seed)
         parts = {
             "chosen on": [row for row in mine if row["case"] in chosen],
             "judged on": [row for row in mine if row["case"] not in chosen],
         }
-        rules = [now]
+        rules: list[tuple[float, ...]] = [now]
         for powers in ((0.0,), (0.5, 1.0)):
             grid = itertools.product((0.5, 1.0, 1.5, 2.0), (0.0, 0.5, 1.0), LEFTS[kind], powers)
             found = {rule: summary([bars(row, rule) for row in parts["chosen on"]], draws=1) for rule in grid}

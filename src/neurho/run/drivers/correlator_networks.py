@@ -32,17 +32,17 @@ STALLED = 0.9
 SETTLED = 0.05
 """Share of the error by which means may still change when a search ends."""
 
-TWICE = 2.0
+APART = {"stationary": 1.5, "evolve": 1.0}
 """How many times the largest difference between networks an error is, and at least that of all means together: that
 two networks agree in one mean may be chance.
 """
 
-LEFT = {"stationary": 0.4, "evolve": 0.05}
+LEFT = {"stationary": 0.3, "evolve": 0.1}
 """Share of what the equations leave, relative to c, that is taken for an error, in units of the slowest decay: networks
-that are alike may agree and be wrong. Calibrated on small systems (docs/correlators.md).
+that are alike may agree and be wrong. Judged in docs/accuracy/error_bands.md.
 """
 
-POWER = {"stationary": 0.5, "evolve": 0.0}
+POWER = 0.5
 """A difference from another network counts as what is left here relative to what is left there, to this power: one that
 is far worse says little. Judged in docs/accuracy/error_bands.md.
 """
@@ -304,13 +304,13 @@ class StringNetworks(Driver):
         """By how much means of all networks `(networks, values)` may be off, now and with what differed before."""
         picture, size = self.picture, self.ensemble.sizes[-1]
         *others, here = (place.left for place in state.places)
-        shares = np.minimum(1.0, here / np.maximum(others, 1e-300)) ** POWER[self.task.kind]
+        shares = np.minimum(1.0, here / np.maximum(others, 1e-300)) ** POWER
         spread = np.max(shares[:, None] * np.abs(values[:-1] - values[-1]), axis=0, initial=0.0)
         if self.ensemble.drawn(size.weight):  # what fresh equations still change
             spread = np.maximum(spread, np.abs(values[-1] - state.values[-1]) if state.step > EVERY else spread)
         left = LEFT[self.task.kind] * here / self.rate
         least = np.linalg.norm([np.sqrt(picture.size_of(spread)), left, state.doubt])
-        spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(TWICE * spread, least), 0.0)
+        spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(APART[self.task.kind] * spread, least), 0.0)
         return spread, picture.errors(spread, state.worst if self.task.kind == "evolve" else 0.0)
 
 
