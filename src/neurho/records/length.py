@@ -18,9 +18,12 @@ def outputs(path: str | Path) -> int:
         raise NeurhoError(f"The run `{path}` has no {SERIES} yet.")
     try:
         with h5py.File(file, "r") as data:
-            return len(data["t"])
+            times = data["t"]
+            if isinstance(times, h5py.Dataset):
+                return len(times)
     except (OSError, ValueError, KeyError, RuntimeError, TypeError):
-        raise damaged(file) from None
+        pass
+    raise damaged(file)
 
 
 def damaged(file: Path) -> NeurhoError:
