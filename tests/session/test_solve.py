@@ -382,3 +382,11 @@ def test_a_problem_of_a_file():
         neurho.solve(settings, method="exact")
     with pytest.raises(NeurhoError, match=re.escape("call neurho.solve")):
         neurho.stationary(settings)
+
+
+@pytest.mark.parametrize("method", ["exact", "correlators"])
+def test_a_search_says_that_it_does_not_use_the_start(method):
+    model = neurho.xyz(neurho.chain(2))
+    given, plain = (str(neurho.stationary(model, *start, method=method)) for start in (["up"], []))
+    assert "start (`initial`) is not used" in given
+    assert "not used" not in plain

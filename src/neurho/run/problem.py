@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ from neurho.run.setup import Setup
 
 REFERENCE_DIMENSION = 2**8
 """Largest d^N for which an exact reference is computed without being asked for by `method = "exact"`."""
+
+WITHOUT_START = "The start (`initial`) is not used: this method solves for the stationary state, and begins nowhere."
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,11 @@ class Problem(Setup):
         `watch` is called with the state after every step between outputs.
         """
         self.require_memory()
-        yield from self.driver.snapshots(state, watch=watch)
+        rows = self.driver.snapshots(state, watch=watch)
+        if state is None and self.config.initial.kind != "random" and not self.driver.begins:
+            for first in islice(rows, 1):
+                yield first._replace(message=f"{first.message} {WITHOUT_START}".strip())
+        yield from rows
 
     def glance(self, state: State) -> dict[str, Estimate]:
         """What a method knows between two outputs: of trajectories the means so far; of others nothing."""

@@ -27,6 +27,11 @@ class Driver(Protocol):
         """What needs less memory, each as in "fewer sites"."""
         return ("fewer sites",)
 
+    @property
+    def begins(self) -> bool:
+        """Whether it begins with the start of the problem: some searches only have equations to solve."""
+        return True
+
     def prepare(self) -> None:
         """Build what may turn out not to fit the problem, so that it is said before the run.
 

@@ -75,6 +75,11 @@ class CorrelatorSearch(Driver):
         """Predicted bytes at the peak."""
         return BYTES * self.picture.expected[1]
 
+    @property
+    def begins(self) -> bool:
+        """Not with the start of the problem: its equations are solved."""
+        return False
+
     def describe(self) -> Facts:
         """Sizes."""
         return sizes_of(self.picture)

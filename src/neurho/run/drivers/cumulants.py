@@ -50,6 +50,11 @@ class CumulantSearch(Driver):
         size = self.rungs[-1].size
         return 1e8 + 3 * 8 * size**2 + BYTES * self.widest.size
 
+    @property
+    def begins(self) -> bool:
+        """Not with the start of the problem: its equations are solved."""
+        return False
+
     def describe(self) -> Facts:
         """Sizes."""
         last = self.rungs[-1]

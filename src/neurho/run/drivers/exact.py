@@ -45,6 +45,11 @@ class ExactDriver(Driver):
         moving = self.setup.lindbladian.is_time_dependent
         return memory.of_exact(self._dimension, stationary=self._is_stationary, moving=moving)
 
+    @property
+    def begins(self) -> bool:
+        """Evolutions do; a stationary state is that of the Lindbladian."""
+        return not self._is_stationary
+
     def template(self) -> ExactState:
         """A state of the right structure."""
         zeros = np.zeros((self._dimension, self._dimension), dtype=complex)
