@@ -5,7 +5,7 @@ mixes the populations of a site, and leaves coherences where they are.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp

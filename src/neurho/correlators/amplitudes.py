@@ -66,7 +66,7 @@ def ordered_state(branch: Branch, order: Order, before: tuple[Branch, np.ndarray
     order = co.mean_field_order(terms, torus.symmetries, dim=2)
     parts = [co.all_strings(order.symmetry, weight) for weight in (1, 2, 3)]
     branch, wider = (co.ordered_branch(terms, order, parts[:k]) for k in (2, 3))
-    found = co.ordered_state(branch, order, None, wider)
+    found = neurho.correlators.ordered_state(branch, order, None, wider)
     sx = co.branch_moments(branch, found.z).means[0, 1]
     assert order.means[0, 1] < sx < 0  # less order than mean field has
     ```

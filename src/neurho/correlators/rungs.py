@@ -156,7 +156,7 @@ def wider_rung(terms: StringTerms, symmetry: Symmetry, rung: Rung, *, most: int)
     torus = neurho.square(3, 3, periodic=True)
     terms, symmetry = co.string_terms(neurho.xyz(torus)), co.Symmetry(torus.symmetries, letters=4)
     *_, last = co.cumulant_ladder(terms, symmetry, most=500, weight=2)
-    assert co.wider_rung(terms, symmetry, last, most=500).weight == 3
+    assert neurho.correlators.wider_rung(terms, symmetry, last, most=500).weight == 3
     ```
     """
     weight = rung.weight + 1
