@@ -194,6 +194,14 @@ def test_two_sites_of_a_torus():
     assert last.observables["sx"].mean == 0
 
 
+@pytest.mark.parametrize(("coupling", "orders"), [("0.9, 1.2", True), ("0.9, 1.0", False)])
+def test_a_hierarchy_with_large_errors_knows_of_cumulants(coupling, orders):
+    text = TORUS.replace('closure = "cumulants"', "weight = 4").replace("0.9, 1.2", coupling)
+    *_, last = build(loads(text, "torus")).snapshots()
+    assert ('task.closure = "cumulants"' in last.message) == orders
+    assert (last.diagnostics["error_estimate"] > 0.02) == orders
+
+
 def test_without_order_it_says_so():
     problem = build(loads(TORUS.replace("0.9, 1.2", "0.9, 1.0"), "torus"))
     with pytest.raises(NumericalError, match="no order"):

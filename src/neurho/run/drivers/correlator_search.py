@@ -24,6 +24,9 @@ from neurho.run.drivers.inherited import Ended
 BOTH = 4
 """Strings of so many sites, from which on a search goes on about the better reference only."""
 
+LARGE = 0.02
+"""Errors of means beyond which a search says what else to try: where a verdict is no longer "good"."""
+
 
 class Climbing(NamedTuple):
     """Where a search is: the rung, what was found about each reference there and on the last rung without clusters, how
@@ -143,7 +146,8 @@ class CorrelatorSearch(Driver):
             if number == 1 and len(rungs) > 1 and not rung.complete:
                 continue
             here, snapshot = self._judged(rung, here, smallest)
-            yield snapshot._replace(message=self.picture.alone or snapshot.message)
+            advice = self._advice(snapshot) if number == len(rungs) else ""
+            yield snapshot._replace(message=self.picture.alone or snapshot.message or advice)
             if snapshot.converged:
                 return
             if watch is not None:
@@ -159,6 +163,21 @@ class CorrelatorSearch(Driver):
         snapshot = self.picture.snapshot(state, reading, best.errors, rung, central=REFERENCES[int(best.reference)])
         return snapshot._replace(
             message=f"Strings of more sites agree less well; values and errors are those of up to {rung.weight} sites."
+        )
+
+    def _advice(self, snapshot: Snapshot) -> str:
+        """What to try where errors stay large because the sites order, "" elsewhere."""
+        if snapshot.diagnostics["error_estimate"] <= LARGE:
+            return ""
+        try:
+            co.mean_field_order(
+                self.picture.terms, self.picture.symmetry.moves, self.picture.setup.lindbladian.local_dim
+            )
+        except NumericalError:
+            return ""
+        return (
+            "In mean field the sites order here. Where they do, correlations do not decay with distance, and "
+            'task.closure = "cumulants" may have far smaller errors.'
         )
 
     def _solved(self, rung: co.Rung, state: Climbing) -> tuple[Climbing, np.ndarray]:
