@@ -219,3 +219,13 @@ def test_it_says_where_the_next_order_has_no_solution():
     (before, m_z) = (row.observables["sz"] for row in (first, last))
     assert m_z == before
     assert abs(m_z.mean - -0.46647) < m_z.error  # exact, by a hierarchy without a cut
+
+
+def test_a_value_in_which_two_cuts_agree_has_part_of_what_others_differ():
+    picture = build(loads(TORUS, "torus")).driver.picture
+    values, difference = np.full(picture.count, 0.3), np.full(picture.count, 1e-2)
+    values[0] = difference[0] = difference[1] = 0.0
+    errors = picture.errors(values, difference, 0.0)
+    assert errors[0] == picture.rounding[0]  # it vanishes by symmetry
+    assert 2e-4 < errors[1] < 1e-3
+    assert errors[2] == 1e-2

@@ -195,7 +195,8 @@ class CorrelatorFlow(Driver):
         more = [1e300 if gone else picture.size_of(d) for gone, d in zip(lost, differences, strict=True)]
         state = state._replace(worst=np.maximum(state.worst, differences), score=state.score + more)
         best = int(np.argmin(state.score))
-        errors = picture.errors(differences[best], state.worst[best])
+        values = found[groups[best]][-1].values
+        errors = picture.errors(values, differences[best], state.worst[best])
         if isinstance(picture.start, Ended):
             errors = np.where(errors > picture.rounding, np.maximum(errors, picture.start.doubt), errors)
         return state, picture.snapshot(state, found[groups[best]][-1], errors, rung, central=self.references[best])

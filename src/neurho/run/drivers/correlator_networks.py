@@ -311,7 +311,7 @@ class StringNetworks(Driver):
         left = LEFT[self.task.kind] * here / self.rate
         least = np.linalg.norm([np.sqrt(picture.size_of(spread)), left, state.doubt])
         spread = np.where(spread + np.abs(values[-1]) > 1e-12, np.maximum(APART[self.task.kind] * spread, least), 0.0)
-        return spread, picture.errors(spread, state.worst if self.task.kind == "evolve" else 0.0)
+        return spread, picture.errors(values[-1], spread, state.worst if self.task.kind == "evolve" else 0.0)
 
 
 def make(setup: Setup) -> Driver:

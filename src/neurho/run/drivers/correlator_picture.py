@@ -168,11 +168,12 @@ class Picture:
         parts = [np.mean(part**2) for name, part in self.split(difference).items() if name not in NO_MEAN and part.size]
         return float(np.mean(parts)) if parts else float(np.mean(difference**2))
 
-    def errors(self, difference: np.ndarray, earlier: np.ndarray | float) -> np.ndarray:
+    def errors(self, values: np.ndarray, difference: np.ndarray, earlier: np.ndarray | float) -> np.ndarray:
         """Errors from how two cuts differ, and how much they differed before; values that vanish by symmetry have none
-        but rounding.
+        but rounding. That two cuts agree in one value may be chance: it has part of what all others differ.
         """
-        floor = FLOOR * np.sqrt(self.size_of(difference)) * (difference > 10 * self.setup.task.tolerance)
+        there = np.maximum(difference, np.abs(values)) > 10 * self.setup.task.tolerance
+        floor = FLOOR * np.sqrt(self.size_of(difference)) * there
         return np.maximum.reduce([difference, MEMORY * earlier * np.ones_like(difference), floor, self.rounding])
 
     @property

@@ -218,7 +218,9 @@ class CorrelatorSearch(Driver):
         sizes = [picture.size_of(d) if on else np.inf for d, on in zip(state.difference, state.alive, strict=True)]
         best = 0 if (rung.complete or picture.alone) and state.alive[0] else int(np.argmin(sizes))
         earlier = state.before[best] if state.step > 2 else 0.0
-        errors = picture.rounding if rung.complete else picture.errors(state.difference[best], earlier)
+        errors = (
+            picture.rounding if rung.complete else picture.errors(state.found[best], state.difference[best], earlier)
+        )
         errors = picture.unknown if picture.alone else errors
         if rung.weight >= BOTH:
             state = state._replace(alive=np.eye(len(REFERENCES))[best] * state.alive)

@@ -139,7 +139,7 @@ class CumulantSearch(Driver):
         reading, *others = (self._read(branch, co.branch_moments(branch, z)) for z in (found.z, *found.others))
         between = 0.5 * np.abs(others[0].values - others[1].values)
         difference = np.maximum(np.abs(reading.values - state.values), between)
-        errors = picture.errors(difference, state.difference)
+        errors = picture.errors(reading.values, difference, state.difference)
         if rung.weight == 2:  # mean field alone may be near by chance
             least = MEMORY * np.sqrt(picture.size_of(difference))
             errors = np.where(errors > picture.rounding, np.maximum(errors, least), errors)
