@@ -213,6 +213,16 @@ def test_a_weight_that_does_not_fit_is_refused():
         build(loads(TORUS + "weight = 9\n", "torus"))
 
 
+def test_strings_beyond_a_set_are_bounded():
+    terms, symmetry = co.string_terms(ring(8)), co.Symmetry(np.arange(8)[None], 4)
+    (pairs,) = co.cumulant_ladder(terms, symmetry, most=10**5, weight=2)
+    every, near = (co.wider_rung(terms, symmetry, pairs, most=most) for most in (2000, 1000))
+    assert (every.full, near.full) == (3, 2)
+    assert every.size == pairs.size + 56 * 27
+    assert near.size < every.size
+    assert co.wider_rung(terms, symmetry, pairs, most=10) is None
+
+
 def test_it_says_where_the_next_order_has_no_solution():
     first, last = build(loads(TORUS, "torus")).snapshots()
     assert "no ordered state" in last.message

@@ -144,10 +144,10 @@ def cumulant_ladder(terms: StringTerms, symmetry: Symmetry, *, most: int, weight
         yield Rung(k + 1, k, (*full, more), complete=False)
 
 
-def wider_rung(terms: StringTerms, symmetry: Symmetry, rung: Rung, *, most: int) -> Rung:
+def wider_rung(terms: StringTerms, symmetry: Symmetry, rung: Rung, *, most: int) -> Rung | None:
     """A rung of cumulants and strings of one site more: all of them, or those on clusters whose neighbours are two
-    terms apart, or one, whatever is at most about `most` strings. Beside clusters of two terms those of one, which hold
-    their parts.
+    terms apart, or one, whatever is at most about `most` strings; None where even the last are ten times as many.
+    Beside clusters of two terms those of one, which hold their parts.
 
     ```python
     import neurho
@@ -156,15 +156,16 @@ def wider_rung(terms: StringTerms, symmetry: Symmetry, rung: Rung, *, most: int)
     torus = neurho.square(3, 3, periodic=True)
     terms, symmetry = co.string_terms(neurho.xyz(torus)), co.Symmetry(torus.symmetries, letters=4)
     *_, last = co.cumulant_ladder(terms, symmetry, most=500, weight=2)
-    assert neurho.correlators.wider_rung(terms, symmetry, last, most=500).weight == 3
+    wider = neurho.correlators.wider_rung(terms, symmetry, last, most=500)
+    assert wider is not None and wider.weight == 3
     ```
     """
     weight = rung.weight + 1
     if rung.weight == rung.full and rung.size + string_counts(symmetry, weight)[-1] <= most:
         return Rung(weight, weight, (*rung.parts, all_strings(symmetry, weight)), complete=False)
     wide = _on_clusters(terms, symmetry, weight, LINKS[-1], most - rung.size) if rung.weight == rung.full else None
-    more = wide or _on_clusters(terms, symmetry, weight, LINKS[0], np.inf)
-    return Rung(weight, rung.full, rung.parts if more is None else (*rung.parts, more), complete=False)
+    more = wide or _on_clusters(terms, symmetry, weight, LINKS[0], 10 * most)
+    return None if more is None else Rung(weight, rung.full, (*rung.parts, more), complete=False)
 
 
 def _on_clusters(terms: StringTerms, symmetry: Symmetry, weight: int, link: int, most: float) -> Strings | None:

@@ -68,8 +68,18 @@ class CumulantSearch(Driver):
 
     @cached_property
     def widest(self) -> co.Rung:
-        """The last set and strings beyond it."""
-        return co.wider_rung(self.picture.terms, self.symmetry, self.rungs[-1], most=BEYOND)
+        """The last set and strings beyond it.
+
+        **Raises** `NeurhoError` if there are too many, as where every site has a term with every other.
+        """
+        last = self.rungs[-1]
+        found = co.wider_rung(self.picture.terms, self.symmetry, last, most=BEYOND)
+        if found is None:
+            raise NeurhoError(
+                f'Key `task.weight` must be smaller for task.closure = "cumulants" on this lattice, because strings of '
+                f"{last.weight + 1} sites on neighbours are more than {10 * BEYOND}, but it is {last.weight}."
+            )
+        return found
 
     @cached_property
     def rungs(self) -> list[co.Rung]:
@@ -166,5 +176,5 @@ def make(setup: Setup, other: Callable[[Setup], Driver]) -> CorrelatorFlow | Cor
     if not isinstance(plain, CorrelatorSearch) or task.kind != "stationary" or task.closure != "cumulants":
         return plain
     search = CumulantSearch(plain.picture)
-    _ = search.rungs  # a weight that does not fit is said before the run
+    _ = search.rungs, search.widest  # a weight that does not fit is said before the run
     return search
