@@ -76,8 +76,10 @@ def draw_curves(axis: Axes, series: xr.Dataset, reference: xr.Dataset | None, na
         _nothing(axis)
         return
     low, high = axis.get_ylim()
-    axis.set_ylim(low, high + 0.22 * (high - low))
-    axis.legend(loc="upper right", ncols=4, columnspacing=0.8, handlelength=1.2, handletextpad=0.5)
+    short = all(name in PAULI_NAMES for name in drawn)  # in one row; longer symbols do not fit into it
+    axis.set_ylim(low, high + (0.22 if short else 0.38) * (high - low))
+    columns = 4 if short else 2
+    axis.legend(loc="upper right", ncols=columns, columnspacing=0.8, handlelength=1.2, handletextpad=0.5)
 
 
 def draw_magnetisation(
